@@ -1,0 +1,288 @@
+"""The typed schema of one run: defaults and limits of values live here alone; choices are yaml files in conf/.
+
+Nothing here imports more than the standard library and OmegaConf, so that --help and a config error answer at once.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from imagenet_nk.errors import ConfigError
+
+STAGES = ("collect", "lists", "centers", "evaluate", "report")
+WNID = re.compile(r"n\d{8}\Z")
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ConfigError(message) unless the condition holds."""
+    if not condition:
+        raise ConfigError(message)
+
+
+class Materialize(StrEnum):
+    """How the images of a local source come to stand under `dataset.dir`."""
+
+    none = "none"
+    link = "link"
+    copy = "copy"
+
+
+# --- source=, source@fallback= -----------------------------------------------------------------------------------
+
+
+@dataclass
+class UrlsConfig:
+    """`source=urls`: a list of addresses in the fall11 form, `id<TAB>url`."""
+
+    _target_: str = "imagenet_nk.sources.urls.Urls"
+    list: Any = MISSING  # one location (path, http, https) or several, tried in order
+
+    def __post_init__(self) -> None:
+        locations = [self.list] if isinstance(self.list, str) else self.list
+        require(
+            bool(locations) and all(isinstance(location, str) and location for location in locations),
+            "source.list must be a path or an http(s) address, or several: source.list=[first.txt,second.tgz]",
+        )
+
+
+@dataclass
+class FullConfig:
+    """`source=full`: images that are already here, one folder a class."""
+
+    _target_: str = "imagenet_nk.sources.full.Full"
+    root: str | None = None  # the folder that holds <wnid>/ folders, or train/ with them
+    materialize: Materialize = Materialize.link  # how images come to stand in dataset.dir
+
+    def __post_init__(self) -> None:
+        require(bool(self.root), "source=full needs the folder of the images: source.root=/data/imagenet")
+
+
+@dataclass
+class DemoConfig:
+    """`source=demo`: drawn pictures, served with every usual fault by a loopback server inside the run."""
+
+    _target_: str = "imagenet_nk.sources.demo.Demo"
+    per_class: int = 36  # addresses a class, good and bad together
+
+    def __post_init__(self) -> None:
+        require(self.per_class >= 1, f"source.per_class must be at least 1, got {self.per_class}")
+
+
+@dataclass
+class NoSourceConfig:
+    """`source@fallback=none`: a class that the source leaves short stays short."""
+
+    _target_: str = "imagenet_nk.sources.none.Nothing"
+
+
+# --- the other groups --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class RandomSamplingConfig:
+    """`sampling=random`: candidates in an order drawn from (seed, wnid, image id)."""
+
+    _target_: str = "imagenet_nk.sampling.RandomOrder"
+
+
+@dataclass
+class ClassesConfig:
+    """`classes=`: which classes, out of which table."""
+
+    table: str = MISSING  # name of the class set in timm's tables
+    wnids: Any = None  # a list of WNIDs, or a file with one a line; null = all of the class set
+    limit: int | None = None  # only the first n classes of the set, in label order
+
+    def __post_init__(self) -> None:
+        require(self.limit is None or self.limit >= 1, f"classes.limit must be at least 1 or null, got {self.limit}")
+        if isinstance(self.wnids, list):
+            for wnid in self.wnids:
+                require(bool(WNID.match(str(wnid))), f"classes.wnids: {wnid!r} is no WNID (n and eight digits)")
+
+
+@dataclass
+class LabelsConfig:
+    """`labels=`: the order that gives a class its number."""
+
+    order: str = MISSING  # sorted, clsloc or file
+    path: str | None = None  # labels=file: map_clsloc.txt, an index dictionary, or a plain list of WNIDs
+
+    def __post_init__(self) -> None:
+        require(self.order != "file" or bool(self.path), "labels=file needs labels.path=FILE")
+
+
+@dataclass
+class SplitConfig:
+    """`split=`: which images go to eval.txt."""
+
+    _target_: str = MISSING
+    eval_per_class: int | None = None  # holdout: images of each class in eval.txt; the rest go to train.txt
+
+
+@dataclass
+class BackboneConfig:
+    """`backbone=`: a timm model without its head."""
+
+    name: str = MISSING  # any name of timm.list_models()
+    pretrained: bool = True  # weights from the hub
+    checkpoint: str | None = None  # a local weights file instead, with or without its head
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    batch_size: int = 32  # images a forward pass
+    workers: int = 1  # processes that decode and transform images; 0 = none but this one
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, f"backbone.batch_size must be at least 1, got {self.batch_size}")
+        require(self.workers >= 0, f"backbone.workers must be at least 0, got {self.workers}")
+
+
+@dataclass
+class EngineConfig:
+    """`engine=`: where work runs."""
+
+    _target_: str = MISSING
+
+
+# --- plain values ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class DatasetConfig:
+    dir: str = "dataset/imagenet"  # images, lists, ledger and manifest of this data set
+
+
+@dataclass
+class HttpConfig:
+    """Limits of everything that is asked of the web."""
+
+    concurrency: int = 256  # requests in flight in all
+    per_host: int = 32  # requests in flight to one host
+    per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
+    connect_timeout: float = 4.0  # seconds until a connection stands
+    stall: float = 4.0  # seconds without a byte until a request is given up
+    deadline: float = 10.0  # seconds for one request in all, redirects included
+    max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
+    max_redirects: int = 5
+    retries: int = 1  # further tries after 429, 5xx and timeouts
+    backoff: float = 0.5  # seconds before the first retry, doubled each time, with jitter
+    dead_host_after: int = 4  # failures running until a host that never answered is set aside
+    allow_private: bool = False  # let loopback, private and link-local addresses through the guard
+    verify_tls: bool = True
+    respect_opt_out: list[str] = field(default_factory=lambda: ["noai", "noimageai", "noindex", "none"])  # X-Robots-Tag
+    robots_txt: bool = False  # ask each host's robots.txt first
+    user_agent: str = "imagenet-nk/0.1 (research sampling of ImageNet URLs; contact: {contact})"
+    contact: str = "not given"  # an address that a webmaster can write to
+    attempts: list[str] = field(default_factory=lambda: ["{url}"])  # URL templates, tried in turn for a candidate
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "per_host", "max_bytes", "dead_host_after"):
+            require(getattr(self, name) >= 1, f"http.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("retries", "max_redirects", "backoff"):
+            require(getattr(self, name) >= 0, f"http.{name} must be at least 0, got {getattr(self, name)}")
+        for name in ("connect_timeout", "stall", "deadline"):
+            require(getattr(self, name) > 0, f"http.{name} must be more than 0 seconds, got {getattr(self, name)}")
+        require(bool(self.attempts), "http.attempts must name at least one URL template, such as ['{url}']")
+
+
+class CrossClass(StrEnum):
+    """What to do with the same picture in two classes."""
+
+    report = "report"
+    drop = "drop"
+
+
+@dataclass
+class InspectConfig:
+    """What makes the bytes of a candidate a valid image."""
+
+    min_side: int = 32  # pixels; a shorter side is too_small
+    max_pixels: int = 100_000_000  # width x height, read from the header before decoding
+    placeholder_repeats: int = 3  # the same bytes from so many addresses are a placeholder
+    placeholder_urls: list[str] = field(  # regular expressions on the final URL
+        default_factory=lambda: [r"photo_unavailable", r"image_?not_?(found|available)", r"removed\.png"]
+    )
+    near_duplicate: int | None = None  # bits of a 64-bit perceptual hash within which two images of a class are one
+    cross_class: CrossClass = CrossClass.report
+
+    def __post_init__(self) -> None:
+        require(self.min_side >= 1, f"inspect.min_side must be at least 1, got {self.min_side}")
+        require(self.max_pixels >= 1, f"inspect.max_pixels must be at least 1, got {self.max_pixels}")
+        require(
+            self.placeholder_repeats >= 2,
+            f"inspect.placeholder_repeats must be at least 2, got {self.placeholder_repeats}",
+        )
+        for pattern in self.placeholder_urls:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ConfigError(f"inspect.placeholder_urls: {pattern!r} is no regular expression: {error}") from error
+
+
+@dataclass
+class ListsConfig:
+    separator: str = " "  # between path and label; "," writes comma rows with a header
+
+    def __post_init__(self) -> None:
+        require(self.separator in (" ", ","), f"lists.separator must be ' ' or ',', got {self.separator!r}")
+
+
+class Retry(StrEnum):
+    """Which rejected candidates of an earlier run are asked again."""
+
+    none = "none"
+    transient = "transient"
+    failed = "failed"
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    nk: int | None = 10  # images kept per class, >= 1; null = all that the source has
+    seed: int = 0  # of the draw order and the split
+    source: Any = MISSING
+    fallback: Any = MISSING
+    sampling: Any = MISSING
+    classes: Any = MISSING
+    labels: Any = MISSING
+    split: Any = MISSING
+    backbone: Any = MISSING
+    engine: Any = MISSING
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
+    inspect: InspectConfig = field(default_factory=InspectConfig)
+    lists: ListsConfig = field(default_factory=ListsConfig)
+    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    retry: Retry = Retry.none
+    plan: bool = False  # print what would be done and stop
+    require_complete: bool = True  # exit 3 when a class is short
+
+    def __post_init__(self) -> None:
+        require(self.nk is None or self.nk >= 1, f"nk must be at least 1, or null for all, got {self.nk}")
+        for stage in self.stages:
+            require(stage in STAGES, f"stages: no stage {stage!r}; there are: {', '.join(STAGES)}")
+        require(len(self.stages) > 0, f"stages is empty; choose from [{','.join(STAGES)}]")
+
+
+def register() -> None:
+    """Make the schemas known to Hydra, under names that the yaml files of conf/ extend."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for group, name, node in (
+        ("source", "urls", UrlsConfig),
+        ("source", "full", FullConfig),
+        ("source", "demo", DemoConfig),
+        ("source", "none", NoSourceConfig),
+        ("sampling", "random", RandomSamplingConfig),
+        ("classes", "table", ClassesConfig),
+        ("labels", "labels", LabelsConfig),
+        ("split", "split", SplitConfig),
+        ("backbone", "timm", BackboneConfig),
+        ("engine", "local", EngineConfig),
+    ):
+        store.store(group=f"schema/{group}", name=name, node=node)

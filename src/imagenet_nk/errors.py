@@ -1,0 +1,46 @@
+"""Every error that a user can mend: one root, one line each, saying what is wrong and what to type instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ImageNetNkError(Exception):
+    """Root of the project's errors. Its text is one line, shown without a traceback; the process ends with code 1."""
+
+
+class ConfigError(ImageNetNkError):
+    """A setting, or a combination of settings, that no run can have."""
+
+
+class LabelError(ImageNetNkError):
+    """A label file that contradicts itself, or a class that the label order does not have."""
+
+
+class SourceError(ImageNetNkError):
+    """A source that cannot be opened or read; faults of single candidates are rejections, not errors."""
+
+
+class DatasetError(ImageNetNkError):
+    """The dataset folder cannot be used: unwritable, full, or made by a run with other settings."""
+
+
+class ListError(ImageNetNkError):
+    """A list file that cannot be read, with the number of its first bad line."""
+
+
+class BackboneError(ImageNetNkError):
+    """A backbone that cannot be built: unknown name, weights out of reach, a checkpoint that does not fit."""
+
+
+class CentersError(ImageNetNkError):
+    """Centers that cannot be computed or read: a class without an image, a file of another form."""
+
+
+class EmptyClassError(CentersError):
+    """Classes that got no embedding: a row of zeros is no center."""
+
+    def __init__(self, classes: Sequence[object]) -> None:
+        shown = ", ".join(str(c) for c in classes[:5]) + (", ..." if len(classes) > 5 else "")
+        super().__init__(f"{len(classes)} classes have no image: {shown}; collect them, or leave them out of the list")
+        self.classes = tuple(classes)

@@ -1,0 +1,76 @@
+"""The contract that every source signs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from imagenet_nk.config import HttpConfig, Materialize
+from imagenet_nk.sampling import Sampling
+from imagenet_nk.wire import Candidate, Rejected, Response, Steps
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a source is given to open with."""
+
+    index: Path  # folder beside the data set for what is worth keeping between runs (a list's index, a tar's)
+    http: HttpConfig
+    sampling: Sampling  # which candidates, in which order
+
+
+class Source(Protocol):
+    """A place that has candidate images. Nothing to inherit.
+
+    A source opens no connection for a candidate by itself: `read` yields Requests and Calls, and the collector carries
+    them out within the limits of hosts, memory and time. Result and order depend on the arguments alone.
+    """
+
+    name: str  # the group member, for the manifest's column `source`
+    terms: str  # where the images come from and under which terms: the text of TERMS.txt
+    materialize: Materialize  # copy: bytes are stored; link and none: only for a Found that has a path
+
+    @property
+    def identity(self) -> str:
+        """What the draw depends on beyond seed and classes; another identity is another data set."""
+
+    def open(self, wnids: Sequence[str], site: Site) -> None:
+        """Make candidates() ready for these classes. Raises SourceError if the source cannot be used at all."""
+
+    def candidates(self, wnid: str) -> Iterator[Candidate]:
+        """All candidates of a class in draw order, lazily; none if the source does not know the class."""
+
+    def read(self, candidate: Candidate) -> Steps:
+        """The steps to the bytes of one candidate. Faults of the candidate are returned as Rejected, never raised."""
+
+    def close(self) -> None:
+        """Let go of files and servers; open() may be called again."""
+
+
+def image_id(wnid: str, name: str) -> str:
+    """A file's stem as an image id: safe as a file name, and starting with the WNID so that it is unique in its source.
+
+    Characters outside [A-Za-z0-9._-] become their UTF-8 bytes as =XX, so two names never meet in one id.
+    """
+    safe = _UNSAFE.sub(
+        lambda match: "".join(f"={byte:02X}" for byte in match[0].encode(errors="surrogateescape")), name
+    )
+    return safe if safe.startswith(wnid) else f"{wnid}_{safe}"
+
+
+def rejection(response: Response) -> Rejected | None:
+    """What a Response without a whole 200 body means for its candidate; None if the body is there."""
+    if response.fault:
+        return Rejected(response.fault, transient=response.fault in TRANSIENT_FAULTS)
+    if response.status in (200, 206):
+        return None
+    transient = response.status == 429 or response.status >= 500
+    return Rejected(f"http_{response.status}", transient)
+
+
+TRANSIENT_FAULTS = frozenset({"timeout", "too_slow", "refused", "no_dns", "reset", "cut_short"})
