@@ -1,0 +1,19 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real photographs, label files and the broken web; tests that ask for it are marked `real`."""
+    folder = Path(os.environ.get("IMAGENET_NK_SHARED") or ROOT.parent / "shared")
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no real data: {folder} is not there (IMAGENET_NK_SHARED names another folder)")
+    return folder
