@@ -163,17 +163,22 @@ class HttpConfig:
     concurrency: int = 256  # requests in flight in all
     per_host: int = 32  # requests in flight to one host
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
+    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
     connect_timeout: float = 4.0  # seconds until a connection stands
-    stall: float = 4.0  # seconds without a byte until a request is given up
+    stall: float = 4.0  # seconds below min_speed until a request is given up
+    min_speed: int = 5_000  # bytes a second
     deadline: float = 10.0  # seconds for one request in all, redirects included
     max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
     max_redirects: int = 5
     retries: int = 1  # further tries after 429, 5xx and timeouts
     backoff: float = 0.5  # seconds before the first retry, doubled each time, with jitter
     dead_host_after: int = 4  # failures running until a host that never answered is set aside
+    max_pause: float = 60.0  # seconds of Retry-After that are waited for; more is a rejection
     allow_private: bool = False  # let loopback, private and link-local addresses through the guard
     verify_tls: bool = True
-    respect_opt_out: list[str] = field(default_factory=lambda: ["noai", "noimageai", "noindex", "none"])  # X-Robots-Tag
+    respect_opt_out: list[str] = field(
+        default_factory=lambda: ["noai", "noimageai", "noindex", "noimageindex", "none"]
+    )  # X-Robots-Tag
     robots_txt: bool = False  # ask each host's robots.txt first
     user_agent: str = "imagenet-nk/0.1 (research sampling of ImageNet URLs; contact: {contact})"
     contact: str = "not given"  # an address that a webmaster can write to
