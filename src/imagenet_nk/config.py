@@ -112,6 +112,7 @@ class LabelsConfig:
 
     order: str = MISSING  # sorted, clsloc or file
     path: str | None = None  # labels=file: map_clsloc.txt, an index dictionary, or a plain list of WNIDs
+    dense: bool = False  # renumber the chosen classes 0..C-1 in this order, and write the map
 
     def __post_init__(self) -> None:
         require(self.order != "file" or bool(self.path), "labels=file needs labels.path=FILE")
