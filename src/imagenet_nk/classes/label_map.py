@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from imagenet_nk.classes.closeness import close_to
 from imagenet_nk.classes.table import ClassTable, first_word
 from imagenet_nk.errors import LabelError
 
@@ -80,9 +80,3 @@ class LabelMap:
         if wnid not in self._position:
             raise LabelError(f"{wnid!r} is none of the {len(self)} classes of this run{close_to(wnid, self.wnids)}")
         return self._position[wnid]
-
-
-def close_to(wnid: str, wnids: Iterable[str]) -> str:
-    """'; did you mean n01440764?', or nothing where no WNID resembles it."""
-    close = difflib.get_close_matches(str(wnid)[:20], wnids, n=3, cutoff=0.75)
-    return f"; did you mean {' or '.join(close)}?" if close else ""

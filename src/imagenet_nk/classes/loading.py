@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
 from imagenet_nk.classes import label_files
-from imagenet_nk.classes.label_map import LabelMap, close_to
+from imagenet_nk.classes.closeness import close_to
+from imagenet_nk.classes.label_map import LabelMap
+from imagenet_nk.classes.structure import read_subtree
 from imagenet_nk.classes.table import ClassTable, read_set
-from imagenet_nk.config import WNID, ClassesConfig, LabelsConfig
+from imagenet_nk.config import WNID, ClassesConfig, LabelsConfig, SubtreeConfig
 from imagenet_nk.errors import LabelError
 
 
-def load(classes: ClassesConfig, labels: LabelsConfig) -> LabelMap:
-    """The classes that the settings choose, numbered by the order that they name. Raises LabelError."""
-    table, chosen = read_set(classes.table)
+def load(classes: ClassesConfig, labels: LabelsConfig, fetch: Callable[[str], Path] | None = None) -> LabelMap:
+    """The classes that the settings choose, numbered by the order that they name.
+
+    `fetch` turns an http(s) address into a local file; without it such a `classes.structure` is refused. Raises
+    LabelError.
+    """
+    table, chosen = _class_set(classes, fetch)
     if classes.wnids is not None:
-        chosen = _asked_for(classes.wnids, chosen, classes.table)
+        chosen = _asked_for(classes.wnids, chosen)
     order, numbers = _numbers(labels, table)
     if missing := [wnid for wnid in chosen if wnid not in numbers]:
         raise LabelError(
             f"{order} has no number for {missing[0]} ({len(missing)} of the {len(chosen)} chosen classes); "
-            f"choose classes that it has: classes.wnids={labels.path if labels.order == 'file' else '[n01440764,...]'}"
+            f"choose classes that it has: classes.wnids={labels.path}"
         )
     ranked = sorted(chosen, key=numbers.__getitem__)[: classes.limit]
     return LabelMap.build({wnid: numbers[wnid] for wnid in ranked}, table, order, labels.dense)
 
 
-def _asked_for(wnids: str | Sequence[str], chosen: Sequence[str], name: str) -> Sequence[str]:
+def _class_set(classes: ClassesConfig, fetch: Callable[[str], Path] | None) -> tuple[ClassTable, Sequence[str]]:
+    """The table whose index gives the labels, and the classes chosen from it."""
+    if not isinstance(classes, SubtreeConfig):
+        return read_set(classes.table or "")
+    subtree = read_subtree(_local(classes.structure, fetch), classes.under)
+    if classes.table is None:
+        return subtree, subtree.wnids
+    table, chosen = read_set(classes.table)
+    inside = [wnid for wnid in chosen if wnid in subtree.words]
+    if not inside:
+        raise LabelError(f"{subtree.name} has no class of {classes.table}; type classes.table=null for all its synsets")
+    return table, inside
+
+
+def _local(location: str, fetch: Callable[[str], Path] | None) -> Path:
+    if not location.lower().startswith(("http://", "https://")):
+        return Path(location)
+    if fetch is None:
+        raise LabelError(f"{location} cannot be fetched here; download it and type classes.structure=FILE")
+    return fetch(location)
+
+
+def _asked_for(wnids: str | Sequence[str], chosen: Sequence[str]) -> Sequence[str]:
     """The WNIDs of `classes.wnids` (a list, a file, or one WNID), each of them one of the class set."""
     if isinstance(wnids, str) and not WNID.match(wnids):
         asked: Sequence[str] = label_files.read_wnids(Path(wnids))
@@ -37,7 +65,9 @@ def _asked_for(wnids: str | Sequence[str], chosen: Sequence[str], name: str) -> 
     known, seen = frozenset(chosen), set[str]()
     for wnid in asked:
         if wnid not in known:
-            raise LabelError(f"classes.wnids: {wnid!r} is no class of {name}{close_to(wnid, chosen)}")
+            raise LabelError(
+                f"classes.wnids: {wnid!r} is none of the {len(known)} classes of the set{close_to(wnid, chosen)}"
+            )
         if wnid in seen:
             raise LabelError(f"classes.wnids names {wnid} twice; name it once")
         seen.add(wnid)
