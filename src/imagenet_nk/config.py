@@ -16,7 +16,7 @@ from omegaconf import MISSING
 from imagenet_nk.errors import ConfigError
 
 STAGES = ("collect", "lists", "centers", "evaluate", "report")
-WNID = re.compile(r"n\d{8}\Z")
+WNID = re.compile(r"n[0-9]{8}\Z")
 
 
 def require(condition: bool, message: str) -> None:
@@ -95,15 +95,36 @@ class RandomSamplingConfig:
 class ClassesConfig:
     """`classes=`: which classes, out of which table."""
 
-    table: str = MISSING  # name of the class set in timm's tables
+    table: str | None = MISSING  # name of the class set in timm's tables
     wnids: Any = None  # a list of WNIDs, or a file with one a line; null = all of the class set
     limit: int | None = None  # only the first n classes of the set, in label order
 
     def __post_init__(self) -> None:
         require(self.limit is None or self.limit >= 1, f"classes.limit must be at least 1 or null, got {self.limit}")
+        require(
+            self.wnids is None or isinstance(self.wnids, str | list),
+            f"classes.wnids must be a list of WNIDs or a file with one a line, got {self.wnids!r}",
+        )
         if isinstance(self.wnids, list):
             for wnid in self.wnids:
                 require(bool(WNID.match(str(wnid))), f"classes.wnids: {wnid!r} is no WNID (n and eight digits)")
+
+
+@dataclass
+class SubtreeConfig(ClassesConfig):
+    """`classes=subtree`: a synset and all below it in ImageNet's hierarchy."""
+
+    table: str | None = None  # only those of this table, with its labels; null = all, numbered 0..C-1
+    under: str = ""  # the synset at the top
+    structure: str = ""  # structure_released.xml: path, http or https
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            bool(WNID.match(self.under)),
+            f"classes=subtree needs the WNID of the synset at its top, got {self.under!r}: classes.under=n02084071",
+        )
+        require(bool(self.structure), "classes.structure must be the path or address of structure_released.xml")
 
 
 @dataclass
@@ -112,6 +133,7 @@ class LabelsConfig:
 
     order: str = MISSING  # sorted, clsloc or file
     path: str | None = None  # labels=file: map_clsloc.txt, an index dictionary, or a plain list of WNIDs
+    dense: bool = False  # renumber the chosen classes 0..C-1 in this order, and write the map
 
     def __post_init__(self) -> None:
         require(self.order != "file" or bool(self.path), "labels=file needs labels.path=FILE")
@@ -285,6 +307,7 @@ def register() -> None:
         ("source", "none", NoSourceConfig),
         ("sampling", "random", RandomSamplingConfig),
         ("classes", "table", ClassesConfig),
+        ("classes", "subtree", SubtreeConfig),
         ("labels", "labels", LabelsConfig),
         ("split", "split", SplitConfig),
         ("backbone", "timm", BackboneConfig),
