@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from imagenet_nk.config import HttpConfig, Materialize
@@ -61,6 +62,28 @@ def image_id(wnid: str, name: str) -> str:
         lambda match: "".join(f"={byte:02X}" for byte in match[0].encode(errors="surrogateescape")), name
     )
     return safe if safe.startswith(wnid) else f"{wnid}_{safe}"
+
+
+def distinct_ids(wnid: str, names: Iterable[str]) -> list[str]:
+    """An image id for each file name of a class, in their order; the second of one stem gets `=2`, and so on.
+
+    No name's own id ends so: there `=` is followed by two digits.
+    """
+    ids: dict[str, None] = {}
+    for name in names:
+        own = image_id(wnid, PurePosixPath(name).stem)
+        ids[own if own not in ids else next(i for n in count(2) if (i := f"{own}={n}") not in ids)] = None
+    return list(ids)
+
+
+def in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterator[Candidate]:
+    """Candidates of a class whose image ids and places are known, in draw order.
+
+    An id that a list names and the source lacks is a candidate without a url: its reading is Rejected("missing").
+    """
+    listed = sampling.listed(wnid)
+    ids = sampling.arrange(wnid, places) if listed is None else listed
+    return (Candidate(image_id, wnid, places.get(image_id, "")) for image_id in ids)
 
 
 def rejection(response: Response) -> Rejected | None:
