@@ -92,6 +92,17 @@ class RandomSamplingConfig:
 
 
 @dataclass
+class ListSamplingConfig:
+    """`sampling=list`: the images that a list names, in its order."""
+
+    _target_: str = "imagenet_nk.sampling_list.ListedOrder"
+    path: str | None = None  # file names or image ids, one a line
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "sampling=list needs the list: sampling.path=FILE (file names, one a line)")
+
+
+@dataclass
 class ClassesConfig:
     """`classes=`: which classes, out of which table."""
 
@@ -279,6 +290,7 @@ def register() -> None:
         ("source", "demo", DemoConfig),
         ("source", "none", NoSourceConfig),
         ("sampling", "random", RandomSamplingConfig),
+        ("sampling", "list", ListSamplingConfig),
         ("classes", "table", ClassesConfig),
         ("labels", "labels", LabelsConfig),
         ("split", "split", SplitConfig),

@@ -13,6 +13,7 @@ from imagenet_nk.config import HttpConfig, Materialize
 from imagenet_nk.sampling import Sampling
 from imagenet_nk.wire import Candidate, Rejected, Response, Steps
 
+EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # of image files, in lower case
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
+from imagenet_nk.sources.base import EXTENSIONS
 
-EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 PLACES = (".", "train", "ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train")  # torchvision's, Kaggle's
 
 
