@@ -132,10 +132,10 @@ def test_a_root_without_the_classes_is_one_line(tmp_path: Path, files: list[str]
     assert "\n" not in str(error.value)
 
 
-def test_a_root_that_is_no_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="is not there; name the folder"):
+def test_a_root_that_is_nothing_of_the_kind_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is not there; name the folder, or the tar"):
         opened(tmp_path / "missing")
-    with pytest.raises(SourceError, match="is no folder"):
+    with pytest.raises(SourceError, match="is no tar: "):
         opened(folders(tmp_path, "a.jpg") / "a.jpg")
 
 
