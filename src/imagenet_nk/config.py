@@ -188,7 +188,11 @@ class HttpConfig:
     robots_txt: bool = False  # ask each host's robots.txt first
     user_agent: str = "imagenet-nk/0.1 (research sampling of ImageNet URLs; contact: {contact})"
     contact: str = "not given"  # an address that a webmaster can write to
-    attempts: list[str] = field(default_factory=lambda: ["{url}"])  # URL templates, tried in turn for a candidate
+    attempts: list[str] = field(  # URL templates, tried in turn for a candidate; also https://web.archive.org/
+        default_factory=lambda: ["{url}", "{https}", "{flickr}"]  # web/{timestamp}id_/{url}, the Wayback Machine's copy
+    )
+    timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
+    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # requests a second, by host
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "per_host", "max_bytes", "dead_host_after"):
