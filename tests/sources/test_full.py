@@ -11,7 +11,8 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import RandomOrder
 from imagenet_nk.sources.base import Site
 from imagenet_nk.sources.full import Full
-from imagenet_nk.wire import Call, Candidate, Found, Rejected
+from imagenet_nk.wire import Found, Rejected
+from sources.contract import drive
 
 TENCH, GOLDFISH, SHARK = "n01440764", "n01443537", "n01484850"
 
@@ -30,23 +31,6 @@ def opened(root: Path, *wnids: str, seed: int = 0) -> Full:
     return source
 
 
-def read(source: Full, candidate: Candidate) -> Found | Rejected:
-    """Carry out the steps of one candidate as the collector does."""
-    steps = source.read(candidate)
-    try:
-        step = next(steps)
-        while True:
-            assert isinstance(step, Call)
-            try:
-                result = step.function()
-            except Exception as error:  # noqa: BLE001 - thrown into the source, as the contract says
-                step = steps.throw(error)
-            else:
-                step = steps.send(result)
-    except StopIteration as end:
-        return end.value
-
-
 def ids(source: Full, wnid: str = TENCH) -> list[str]:
     return [candidate.key for candidate in source.candidates(wnid)]
 
@@ -55,7 +39,7 @@ def ids(source: Full, wnid: str = TENCH) -> list[str]:
 def test_class_folders_are_found_where_people_keep_them(tmp_path: Path, place: str) -> None:
     source = opened(folders(tmp_path, f"{place}{TENCH}/{TENCH}_1.JPEG", f"{place}{GOLDFISH}/{GOLDFISH}_7.JPEG"))
     [candidate] = source.candidates(GOLDFISH)
-    found = read(source, candidate)
+    found = drive(source, candidate)
     assert isinstance(found, Found)
     assert found.image_id == candidate.key == f"{GOLDFISH}_7"
     assert found.data == f"{place}{GOLDFISH}/{GOLDFISH}_7.JPEG".encode()
@@ -86,7 +70,7 @@ def test_one_stem_twice_gets_two_ids(tmp_path: Path) -> None:
     names = ["a.jpg", "a.png", f"{TENCH}_a.gif", "images/a.jpg"]
     source = opened(folders(tmp_path, *(f"{TENCH}/{name}" for name in names)))
     assert sorted(ids(source)) == [f"{TENCH}_a", f"{TENCH}_a=2", f"{TENCH}_a=3", f"{TENCH}_a=4"]
-    data = {found.data for c in source.candidates(TENCH) if isinstance(found := read(source, c), Found)}
+    data = {found.data for c in source.candidates(TENCH) if isinstance(found := drive(source, c), Found)}
     assert data == {f"{TENCH}/{name}".encode() for name in names}
 
 
@@ -99,7 +83,7 @@ def test_odd_names_become_safe_ids_and_utf8_urls(tmp_path: Path) -> None:
     for candidate in candidates.values():
         assert re.fullmatch(r"[A-Za-z0-9._=-]+", candidate.key)
         candidate.url.encode()
-    found = read(source, candidates[f"{TENCH}_=FF=2520"])
+    found = drive(source, candidates[f"{TENCH}_=FF=2520"])
     assert isinstance(found, Found)
     assert found.data == b"latin"
 
@@ -151,7 +135,7 @@ def test_faults_of_a_candidate_are_rejections(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / TENCH / "c.jpg")
     candidates = list(source.candidates(TENCH))
     (tmp_path / TENCH / "a.jpg").unlink()
-    results = {candidate.key[-1]: read(source, candidate) for candidate in candidates}
+    results = {candidate.key[-1]: drive(source, candidate) for candidate in candidates}
     assert {key: r.reason for key, r in results.items() if isinstance(r, Rejected)} == {
         "a": "missing",
         "b": "unreadable",

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.local_tars import members, read_place
 from imagenet_nk.wire import Found, Rejected
+from sources.contract import drive
 from sources.tars import tar_bytes, train_tar
-from sources.test_full import GOLDFISH, TENCH, ids, opened, read
+from sources.test_full import GOLDFISH, TENCH, ids, opened
 
 CLASSES = {wnid: {f"{wnid}_{n}.JPEG": f"{wnid} {n} ".encode() * n for n in range(1, 30)} for wnid in (TENCH, GOLDFISH)}
 
@@ -31,7 +32,8 @@ def test_all_layouts_give_the_same_images_in_the_same_order(tmp_path: Path) -> N
     sources = [opened(tmp_path / root) for root in roots]
     for wnid in CLASSES:
         images = [
-            [(c.key, found.data) for c in s.candidates(wnid) if isinstance(found := read(s, c), Found)] for s in sources
+            [(c.key, found.data) for c in s.candidates(wnid) if isinstance(found := drive(s, c), Found)]
+            for s in sources
         ]
         assert images[0] == images[1] == images[2] == images[3]
         assert dict(images[0]) == {Path(name).stem: data for name, data in CLASSES[wnid].items()}
@@ -58,7 +60,7 @@ def test_it_says_what_it_recognised(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 def test_members_have_no_file_to_link(tmp_path: Path) -> None:
     source = opened(train_tar(tmp_path / "train.tar", CLASSES))
-    found = read(source, next(source.candidates(TENCH)))
+    found = drive(source, next(source.candidates(TENCH)))
     assert isinstance(found, Found)
     assert found.path is None
 
@@ -78,7 +80,7 @@ def test_names_cannot_leave_their_class_and_only_files_count(tmp_path: Path) -> 
     (tmp_path / f"{TENCH}.tar").write_bytes(buffer.getvalue())
     source = opened(tmp_path)
     assert sorted(ids(source)) == sorted(f"{TENCH}_{stem}" for stem in ("a", "b", "c", "x" * 120 + "=C3=A9"))
-    assert all(isinstance(read(source, candidate), Found) for candidate in source.candidates(TENCH))
+    assert all(isinstance(drive(source, candidate), Found) for candidate in source.candidates(TENCH))
 
 
 def test_a_gzipped_tar_is_one_line(tmp_path: Path) -> None:
@@ -123,9 +125,9 @@ def test_a_tar_that_shrinks_between_listing_and_reading_is_a_rejection(tmp_path:
     source = opened(tar)
     candidate = next(source.candidates(TENCH))
     tar.write_bytes(tar.read_bytes()[:600])
-    assert read(source, candidate) == Rejected("unreadable", detail=f"{candidate.url}: the tar ends before")
+    assert drive(source, candidate) == Rejected("unreadable", detail=f"{candidate.url}: the tar ends before")
     tar.unlink()
-    result = read(source, candidate)
+    result = drive(source, candidate)
     assert isinstance(result, Rejected)
     assert result.reason == "missing"
 
