@@ -92,6 +92,17 @@ class RandomSamplingConfig:
 
 
 @dataclass
+class ListSamplingConfig:
+    """`sampling=list`: the images that a list names, in its order."""
+
+    _target_: str = "imagenet_nk.sampling_list.ListedOrder"
+    path: str | None = None  # file names or image ids, one a line
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "sampling=list needs the list: sampling.path=FILE (file names, one a line)")
+
+
+@dataclass
 class ClassesConfig:
     """`classes=`: which classes, out of which table."""
 
@@ -204,7 +215,11 @@ class HttpConfig:
     robots_txt: bool = False  # ask each host's robots.txt first
     user_agent: str = "imagenet-nk/0.1 (research sampling of ImageNet URLs; contact: {contact})"
     contact: str = "not given"  # an address that a webmaster can write to
-    attempts: list[str] = field(default_factory=lambda: ["{url}"])  # URL templates, tried in turn for a candidate
+    attempts: list[str] = field(  # URL templates, tried in turn for a candidate; also https://web.archive.org/
+        default_factory=lambda: ["{url}", "{https}", "{flickr}"]  # web/{timestamp}id_/{url}, the Wayback Machine's copy
+    )
+    timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
+    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # requests a second, by host
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "per_host", "max_bytes", "dead_host_after"):
@@ -306,6 +321,7 @@ def register() -> None:
         ("source", "demo", DemoConfig),
         ("source", "none", NoSourceConfig),
         ("sampling", "random", RandomSamplingConfig),
+        ("sampling", "list", ListSamplingConfig),
         ("classes", "table", ClassesConfig),
         ("classes", "subtree", SubtreeConfig),
         ("labels", "labels", LabelsConfig),

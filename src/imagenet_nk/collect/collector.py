@@ -136,9 +136,7 @@ class Collector:
         self.progress.bytes += outcome.judged.size
         if isinstance(outcome.judged.verdict, Rejected):
             self.progress.reasons[outcome.judged.verdict.reason] += 1
-        fill.settle(
-            index, fact(drawn.candidate, outcome.judged, outcome.reading.found and outcome.reading.found.image_id)
-        )
+        fill.settle(index, attempts.fact(drawn, outcome))
         self._advance(fill)
         self._queue([fill], now)
 

@@ -1,49 +1,65 @@
-"""Which addresses may be talked to: what an address list or a redirect names is hostile until it has passed here."""
+"""Which addresses the web may lead us to: not into the machine, not into the network it stands in."""
 
 from __future__ import annotations
 
 import ipaddress
 from urllib.parse import urlsplit
 
-_IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-# IPv6 forms that carry an IPv4 address: the carried one is what counts. Besides the mapped, 6to4 and Teredo forms that
-# the standard library unpacks: NAT64 (RFC 6052) and the deprecated compatible form (RFC 4291, 2.5.5.1).
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.ip_network("::/96")
-# Private by use though not by the standard library's tables: carrier-grade NAT (RFC 6598), site-local (RFC 3879),
-# and the address at which several clouds serve credentials beside 169.254.169.254.
-_PRIVATE = [ipaddress.ip_network(net) for net in ("100.64.0.0/10", "fec0::/10", "192.0.0.0/24", "168.63.129.16/32")]
-
 WEB_PORTS = frozenset({80, 443})
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_COMPATIBLE = ipaddress.IPv6Network("::/96")  # IPv4-compatible, RFC 4291 2.5.5.1: deprecated, still routed by some
+_METADATA = {  # where clouds hand out credentials
+    ipaddress.ip_address("169.254.169.254"),
+    ipaddress.ip_address("100.100.100.200"),
+    ipaddress.ip_address("fd00:ec2::254"),
+}
+_NEVER = ("metadata service", "multicast", "unspecified", "reserved")
 
 
 def refusal(address: str, *, allow_private: bool) -> str | None:
-    """Why this IP address (text form) may not be talked to; None if it may."""
+    """Why no connection may be made to an IP address; None if it may.
+
+    `allow_private` lets private, loopback and link-local addresses through; a cloud's metadata service, multicast and
+    reserved addresses stay refused. An IPv6 address that stands for an IPv4 one (mapped, compatible, 6to4, NAT64,
+    Teredo) is judged by both.
+    """
     try:
-        ip = _carried(ipaddress.ip_address(address.split("%")[0]))
+        outer = ipaddress.ip_address(address.strip("[]").partition("%")[0])
     except ValueError:
-        return f"{address!r} is no IP address"
-    if allow_private and not (ip.is_multicast or ip.is_unspecified):
-        return None
-    for kind in ("loopback", "link_local", "multicast", "unspecified", "private", "reserved"):
-        if getattr(ip, f"is_{kind}"):
-            return f"{address} is a {kind.replace('_', '-')} address"
-    if not ip.is_global or any(ip.version == net.version and ip in net for net in _PRIVATE):
-        return f"{address} is not a public address"
+        return "not an IP address"
+    for ip in (outer, *_embedded(outer)):
+        kind = _kind(ip)
+        if kind and not (allow_private and kind not in _NEVER):
+            return f"{kind} address"
     return None
 
 
-def _carried(ip: _IPAddress) -> _IPAddress:
+def _embedded(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     if isinstance(ip, ipaddress.IPv4Address):
-        return ip
-    if ip.ipv4_mapped or ip.sixtofour:
-        return ip.ipv4_mapped or ip.sixtofour or ip
-    if ip.teredo:
-        return ip.teredo[1]
+        return []
+    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
     if ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip
+        found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return [inner for inner in found if inner is not None]
+
+
+def _kind(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    if ip in _METADATA:
+        return "metadata service"
+    if ip.is_unspecified:
+        return "unspecified"
+    if ip.is_multicast:
+        return "multicast"
+    if ip.is_loopback:
+        return "loopback"
+    if ip.is_link_local:
+        return "link-local"
+    if isinstance(ip, ipaddress.IPv6Address) and (ip.ipv4_mapped or ip.sixtofour or ip.teredo or ip in _NAT64):
+        return ""  # judged by the IPv4 address inside
+    if ip.is_reserved and not (isinstance(ip, ipaddress.IPv6Address) and ip in _COMPATIBLE):
+        return "reserved"
+    return "" if ip.is_global else "private"
 
 
 def url_refusal(url: str) -> str | None:
