@@ -13,7 +13,6 @@ import pytest
 import requests
 import simplejpeg
 from PIL import Image
-from sources.contract import SourceContract, drive, images, opened
 
 from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.sampling import RandomOrder
@@ -22,6 +21,7 @@ from imagenet_nk.sources.base import Site, Source
 from imagenet_nk.sources.demo import Demo
 from imagenet_nk.sources.demo_server import Fate, body, fate
 from imagenet_nk.wire import Candidate, Found, Rejected
+from sources.contract import SourceContract, drive, images, opened
 
 WNIDS = ["n01440764", "n01443537", "n02012849"]
 FAULTS = [kind for kind in Fate if kind is not Fate.good]
