@@ -219,7 +219,6 @@ class HttpConfig:
         default_factory=lambda: ["{url}", "{https}", "{flickr}"]  # web/{timestamp}id_/{url}, the Wayback Machine's copy
     )
     timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
-    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # requests a second, by host
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "per_host", "max_bytes", "dead_host_after"):
