@@ -61,7 +61,7 @@ def fetch(request: Request) -> Response:
     except requests.ConnectionError:
         return Response(0, fault="refused")
     except requests.exceptions.ChunkedEncodingError:
-        return Response(0, fault="cut_short")
+        return Response(0, fault="truncated")
 
 
 def drive(source: Source, candidate: Candidate) -> Found | Rejected:

@@ -85,7 +85,7 @@ def test_good_addresses_give_their_pictures(demo: Demo) -> None:
         (Fate.not_found, "http_404"),
         (Fate.gone, "http_410"),
         (Fate.refused, "refused"),
-        (Fate.cut_short, "cut_short"),
+        (Fate.cut_short, "truncated"),
     ],
 )
 def test_dead_addresses_give_no_picture(wanted: Fate, reason: str, demo: Demo) -> None:
