@@ -43,6 +43,8 @@ def _unreadable(error: OverrideParseException) -> str:
     key, equals, value = str(error.override).partition("=")
     if not equals:
         return f"cannot read the argument {key!r}; settings are typed as key=value, such as nk=5"
+    if any(value.count(left) != value.count(right) for left, right in ("[]", "{}", "()")):
+        return f"cannot read {key}={value}: a bracket is not closed"
     return (
         f"""cannot read {key}={value}; a value with special characters takes two pairs of quotes: '{key}="{value}"'"""
     )
