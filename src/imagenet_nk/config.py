@@ -6,12 +6,12 @@ Nothing here imports more than the standard library and OmegaConf, so that --hel
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from imagenet_nk.errors import ConfigError
 
@@ -46,7 +46,9 @@ class UrlsConfig:
     def __post_init__(self) -> None:
         locations = [self.list] if isinstance(self.list, str) else self.list
         require(
-            bool(locations) and all(isinstance(location, str) and location for location in locations),
+            isinstance(locations, list)
+            and bool(locations)
+            and all(isinstance(location, str) and location for location in locations),
             "source.list must be a path or an http(s) address, or several: source.list=[first.txt,second.tgz]",
         )
 
@@ -218,7 +220,6 @@ class HttpConfig:
         default_factory=lambda: ["{url}", "{https}", "{flickr}"]  # web/{timestamp}id_/{url}, the Wayback Machine's copy
     )
     timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
-    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # requests a second, by host
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "per_host", "max_bytes", "dead_host_after"):
@@ -308,6 +309,17 @@ class Config:
         for stage in self.stages:
             require(stage in STAGES, f"stages: no stage {stage!r}; there are: {', '.join(STAGES)}")
         require(len(self.stages) > 0, f"stages is empty; choose from [{','.join(STAGES)}]")
+
+
+def refuse_unknown(node: DictConfig, prefix: str = "") -> None:
+    """Raise ConfigError for a key that no schema has: `+key=value` would carry one past Hydra, to be ignored."""
+    kind = OmegaConf.get_type(node)
+    known = {one.name for one in fields(kind)} if is_dataclass(kind) else {str(key) for key in node}
+    for key in map(str, node):
+        if key not in known:
+            raise ConfigError(f"there is no key {prefix + key!r} to add; --cfg job shows all keys")
+        if isinstance(value := node._get_node(key), DictConfig) and not value._is_none():
+            refuse_unknown(value, f"{prefix}{key}.")
 
 
 def register() -> None:

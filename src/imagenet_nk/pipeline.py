@@ -15,7 +15,7 @@ from imagenet_nk.collect import results
 from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.metadata import download
 from imagenet_nk.collect.stage import Job, collect
-from imagenet_nk.config import Config
+from imagenet_nk.config import Config, refuse_unknown
 from imagenet_nk.errors import ConfigError, DatasetError
 from imagenet_nk.lists import Entry
 from imagenet_nk.outcome import COMPLETE, SHORT

@@ -170,6 +170,13 @@ class CurlTransport:
                 self._selector.register(fd, events)
 
 
+class _Lent(socket.socket):
+    """A socket for libcurl: pycurl duplicates its descriptor, and this original is closed when it is dropped."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class _Transfer:
     """One easy handle, used again and again: a fresh one costs more than the request."""
 
@@ -245,7 +252,7 @@ class _Transfer:
         if not allowed:
             self._stopped = "forbidden"
             return int(pycurl.SOCKET_BAD)
-        return socket.socket(family, kind, protocol)
+        return _Lent(family, kind, protocol)
 
 
 def _options(
