@@ -64,6 +64,21 @@ class FullConfig:
 
 
 @dataclass
+class HubConfig:
+    """`source=hub`: parquet files or webdataset shards, on the Hugging Face hub or here."""
+
+    _target_: str = "imagenet_nk.sources.hub.Hub"
+    dataset: str = "ILSVRC/imagenet-1k"  # a name on the hub, or a folder or file here
+    split: str = "train"
+    revision: str = "main"  # branch, tag or commit on the hub
+    sorted_labels: bool = False  # labels that come without names count the sorted WNIDs from 0 on
+
+    def __post_init__(self) -> None:
+        require(bool(self.dataset), "source.dataset is empty; name a data set such as ILSVRC/imagenet-1k")
+        require(bool(self.split), "source.split is empty; choose train, validation or test")
+
+
+@dataclass
 class DemoConfig:
     """`source=demo`: drawn pictures, served with every usual fault by a loopback server inside the run."""
 
@@ -291,6 +306,7 @@ def register() -> None:
     for group, name, node in (
         ("source", "urls", UrlsConfig),
         ("source", "full", FullConfig),
+        ("source", "hub", HubConfig),
         ("source", "demo", DemoConfig),
         ("source", "none", NoSourceConfig),
         ("sampling", "random", RandomSamplingConfig),
