@@ -79,6 +79,18 @@ class HubConfig:
 
 
 @dataclass
+class ManifestConfig:
+    """`source=manifest`: the very images of someone's manifest, fetched again and compared."""
+
+    _target_: str = "imagenet_nk.sources.manifest.Manifest"
+    path: str | None = None  # manifest.parquet or .csv, here or at an http(s) address
+    replace: bool = False  # take what an address gives today where the picture has changed
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "source=manifest needs the manifest: source.path=FILE (manifest.parquet or .csv)")
+
+
+@dataclass
 class DemoConfig:
     """`source=demo`: drawn pictures, served with every usual fault by a loopback server inside the run."""
 
@@ -307,6 +319,7 @@ def register() -> None:
         ("source", "urls", UrlsConfig),
         ("source", "full", FullConfig),
         ("source", "hub", HubConfig),
+        ("source", "manifest", ManifestConfig),
         ("source", "demo", DemoConfig),
         ("source", "none", NoSourceConfig),
         ("sampling", "random", RandomSamplingConfig),

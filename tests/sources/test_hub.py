@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
@@ -202,6 +204,7 @@ def test_a_set_that_is_not_there_is_one_line(
 ) -> None:
     served(PARQUET)
     fails(source, tmp_path, wanted)
+    source.close()  # as a run does that cannot open its source
 
 
 def test_a_hub_out_of_reach_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,6 +282,35 @@ def test_class_names_of_the_card_tell_labels(tmp_path: Path, served: Callable[..
 def test_a_card_that_is_no_yaml_is_one_line(tmp_path: Path) -> None:
     files = {"train.tar": webdataset(pictures(1)), "README.md": b"---\n{: ]\n---\n"}
     fails(Hub(str(written(tmp_path / "set", files))), tmp_path, "README.md has a head that is no yaml")
+
+
+@given(
+    st.sampled_from([("train.parquet", parquet(pictures(2))), ("train.tar", webdataset(pictures(2)))]),
+    st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 255)), max_size=4),
+    st.integers(0, 20_000) | st.none(),
+)
+@settings(deadline=None, max_examples=60)
+def test_any_shard_gives_images_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory,
+    shard: tuple[str, bytes],
+    flips: list[tuple[int, int]],
+    cut: int | None,
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    data = bytearray(shard[1])
+    for at, byte in flips:
+        data[at % len(data)] = byte
+    written(folder, {shard[0]: bytes(data[:cut])})
+    source = Hub(str(folder / shard[0]))
+    try:
+        opened(source, folder)
+        for wnid in WNIDS:
+            for candidate in source.candidates(wnid):
+                assert isinstance(drive(source, candidate), Found | Rejected)
+    except SourceError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    finally:
+        source.close()
 
 
 def test_an_image_that_cannot_be_fetched_is_rejected(tmp_path: Path, served: Callable[..., Server]) -> None:

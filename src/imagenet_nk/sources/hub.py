@@ -50,6 +50,7 @@ class Hub:
         sorted-WNID order.
         """
         self.dataset, self.split, self.revision, self.sorted_labels = dataset, split, revision, sorted_labels
+        self._workers: ThreadPoolExecutor | None = None
 
     @property
     def identity(self) -> str:
@@ -116,8 +117,10 @@ class Hub:
 
     def close(self) -> None:
         """Forget what was spooled: it is fetched again where it is needed again."""
-        self._workers.shutdown(wait=True, cancel_futures=True)
-        shutil.rmtree(self._spool, ignore_errors=True)
+        if self._workers is not None:
+            self._workers.shutdown(wait=True, cancel_futures=True)
+            self._workers = None
+            shutil.rmtree(self._spool, ignore_errors=True)
 
     def _drawn(self, wnid: str) -> Iterator[Candidate]:
         seen: set[str] = set()
@@ -130,6 +133,8 @@ class Hub:
                     yield Candidate(image_id, wnid, self._url(name, places[image_id]))
 
     def _index(self, rank: int) -> Index:
+        if self._workers is None:
+            raise SourceError(f"{self.dataset} is not open; call open() first")
         ahead = self._shards[self._order[0]].ahead
         with self._lock:
             for name in self._order[rank : rank + 1 + ahead]:

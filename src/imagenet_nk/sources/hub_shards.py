@@ -79,7 +79,7 @@ class ParquetShard:
                         if wnid in self._wnids:
                             index[wnid].append(Row(_id(wnid, name, f"{self._name}_{row}"), f"row={row}", block))
                         row += 1
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise SourceError(f"{where} cannot be read: {one_line(error)}") from error
         return dict(index)
 
@@ -91,7 +91,7 @@ class ParquetShard:
                 spooled = self._spooled(block)
             with pa.memory_map(str(spooled)) as file:
                 data = pa.ipc.open_file(file).read_all()["bytes"][within].as_py()
-        except pa.ArrowException as error:
+        except (pa.ArrowException, ValueError) as error:
             raise OSError(one_line(error)) from error
         if not data:
             raise OSError(f"{self._name}, row {row} holds no bytes")
