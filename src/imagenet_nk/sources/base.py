@@ -98,4 +98,4 @@ def rejection(response: Response) -> Rejected | None:
     return Rejected(f"http_{response.status}", transient)
 
 
-TRANSIENT_FAULTS = frozenset({"timeout", "too_slow", "refused", "no_dns", "reset", "cut_short"})
+TRANSIENT_FAULTS = frozenset({"timeout", "too_slow", "refused", "no_dns", "reset", "truncated"})
