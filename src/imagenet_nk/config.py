@@ -33,6 +33,13 @@ class Materialize(StrEnum):
     copy = "copy"
 
 
+class Part(StrEnum):
+    """Which images of a local ImageNet."""
+
+    train = "train"
+    val = "val"
+
+
 # --- source=, source@fallback= -----------------------------------------------------------------------------------
 
 
@@ -56,8 +63,10 @@ class FullConfig:
     """`source=full`: images that are already here, one folder a class."""
 
     _target_: str = "imagenet_nk.sources.full.Full"
-    root: str | None = None  # the folder that holds <wnid>/ folders, or train/ with them
-    materialize: Materialize = Materialize.link  # how images come to stand in dataset.dir
+    root: str | None = None  # the folder of the images, in any layout that people have, or the official tar
+    part: Part = Part.train  # train or val
+    materialize: Materialize = Materialize.link  # how images come to stand in dataset.dir; those of tars are copied
+    download: bool = False  # fetch the official tar into root where root has nothing yet
 
     def __post_init__(self) -> None:
         require(bool(self.root), "source=full needs the folder of the images: source.root=/data/imagenet")

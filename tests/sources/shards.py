@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sources.tars import tar_bytes
+from sources.small_tars import tar_bytes
 
 TENCH, GOLDFISH, SHARK = "n01440764", "n01443537", "n01484850"
 WNIDS = [TENCH, GOLDFISH, SHARK]

@@ -20,7 +20,7 @@ from imagenet_nk.sources.base import Site
 from imagenet_nk.sources.manifest import Manifest
 from imagenet_nk.wire import Found, Rejected
 from sources.contract import Listed, SourceContract, drive
-from sources.tars import tar_bytes
+from sources.small_tars import tar_bytes
 from sources.web import Answer, Web, web
 
 TENCH, GOLDFISH = "n01440764", "n01443537"
