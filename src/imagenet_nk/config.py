@@ -59,6 +59,28 @@ class UrlsConfig:
 
 
 @dataclass
+class ArchiveConfig:
+    """`source=archive`: a few images of each class out of large tars, without fetching those."""
+
+    _target_: str = "imagenet_nk.sources.archive.Archive"
+    train: str | None = None  # path or address of a tar of tars, one <wnid>.tar a class
+    val: str | None = None  # of the flat tar of validation images; goes before train
+    devkit: str | None = None  # of the devkit, whose ground truth says what class each of them is
+    synset: str | None = None  # of one tar a class, with {wnid} in its name; goes before both
+
+    def __post_init__(self) -> None:
+        require(
+            bool(self.synset or self.train or (self.val and self.devkit)),
+            "source=archive needs source.train=TAR, source.synset=TEMPLATE, or source.val=TAR with source.devkit=TAR",
+        )
+        require(
+            not self.synset or "{wnid}" in self.synset,
+            f"source.synset={self.synset} needs {{wnid}} where the name of the class belongs",
+        )
+        require(not self.val or bool(self.devkit), "source.val needs source.devkit: it says what class each image is")
+
+
+@dataclass
 class FullConfig:
     """`source=full`: images that are already here, one folder a class."""
 
@@ -255,7 +277,6 @@ class HttpConfig:
         default_factory=lambda: ["{url}", "{https}", "{flickr}"]  # web/{timestamp}id_/{url}, the Wayback Machine's copy
     )
     timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
-    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # requests a second, by host
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "per_host", "max_bytes", "dead_host_after"):
@@ -353,6 +374,7 @@ def register() -> None:
     store.store(name="schema", node=Config)
     for group, name, node in (
         ("source", "urls", UrlsConfig),
+        ("source", "archive", ArchiveConfig),
         ("source", "full", FullConfig),
         ("source", "hub", HubConfig),
         ("source", "manifest", ManifestConfig),
