@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
 from imagenet_nk.config import WNID, Part
 from imagenet_nk.errors import SourceError
+from imagenet_nk.sources import devkit
 from imagenet_nk.sources.folders import Folders, class_folders
 from imagenet_nk.sources.local_tars import ClassTars, TarOfTars
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL
@@ -89,4 +91,7 @@ def _truth(root: Path) -> Truth | None:
     for folder in (root, *root.absolute().parents[:4]):
         if (table := folder / SOLUTION).is_file():
             return solution(table)
+        if (kit := folder / DEVKIT.name).is_file():
+            clsloc = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
+            return devkit.val_images(kit, clsloc)
     return None
