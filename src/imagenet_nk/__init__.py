@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imagenet_nk.centers.file import Centers as Centers
     from imagenet_nk.centers.file import load_centers as load_centers
+    from imagenet_nk.image_list import ImageList as ImageList
 
 __version__ = "0.1.0"
 
-_LAZY = {  # what needs numpy or torch is imported at its first use
-    "Centers": "imagenet_nk.centers.file",
-    "load_centers": "imagenet_nk.centers.file",
+# What a user's own code takes from here, and the module that has it: imported when asked for, for torch loads slowly.
+_HOME = {
+    "Centers": "centers.file",
+    "load_centers": "centers.file",
+    "ImageList": "image_list",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
-    return getattr(import_module(_LAZY[name]), name)
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -16,7 +16,7 @@ from omegaconf import MISSING
 from imagenet_nk.errors import ConfigError
 
 STAGES = ("collect", "lists", "centers", "evaluate", "report")
-WNID = re.compile(r"n\d{8}\Z")
+WNID = re.compile(r"n[0-9]{8}\Z")
 
 
 def require(condition: bool, message: str) -> None:
@@ -92,18 +92,50 @@ class RandomSamplingConfig:
 
 
 @dataclass
+class ListSamplingConfig:
+    """`sampling=list`: the images that a list names, in its order."""
+
+    _target_: str = "imagenet_nk.sampling_list.ListedOrder"
+    path: str | None = None  # file names or image ids, one a line
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "sampling=list needs the list: sampling.path=FILE (file names, one a line)")
+
+
+@dataclass
 class ClassesConfig:
     """`classes=`: which classes, out of which table."""
 
-    table: str = MISSING  # name of the class set in timm's tables
+    table: str | None = MISSING  # name of the class set in timm's tables
     wnids: Any = None  # a list of WNIDs, or a file with one a line; null = all of the class set
     limit: int | None = None  # only the first n classes of the set, in label order
 
     def __post_init__(self) -> None:
         require(self.limit is None or self.limit >= 1, f"classes.limit must be at least 1 or null, got {self.limit}")
+        require(
+            self.wnids is None or isinstance(self.wnids, str | list),
+            f"classes.wnids must be a list of WNIDs or a file with one a line, got {self.wnids!r}",
+        )
         if isinstance(self.wnids, list):
             for wnid in self.wnids:
                 require(bool(WNID.match(str(wnid))), f"classes.wnids: {wnid!r} is no WNID (n and eight digits)")
+
+
+@dataclass
+class SubtreeConfig(ClassesConfig):
+    """`classes=subtree`: a synset and all below it in ImageNet's hierarchy."""
+
+    table: str | None = None  # only those of this table, with its labels; null = all, numbered 0..C-1
+    under: str = ""  # the synset at the top
+    structure: str = ""  # structure_released.xml: path, http or https
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            bool(WNID.match(self.under)),
+            f"classes=subtree needs the WNID of the synset at its top, got {self.under!r}: classes.under=n02084071",
+        )
+        require(bool(self.structure), "classes.structure must be the path or address of structure_released.xml")
 
 
 @dataclass
@@ -112,6 +144,7 @@ class LabelsConfig:
 
     order: str = MISSING  # sorted, clsloc or file
     path: str | None = None  # labels=file: map_clsloc.txt, an index dictionary, or a plain list of WNIDs
+    dense: bool = False  # renumber the chosen classes 0..C-1 in this order, and write the map
 
     def __post_init__(self) -> None:
         require(self.order != "file" or bool(self.path), "labels=file needs labels.path=FILE")
@@ -167,21 +200,30 @@ class HttpConfig:
     concurrency: int = 256  # requests in flight in all
     per_host: int = 32  # requests in flight to one host
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
+    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
     connect_timeout: float = 4.0  # seconds until a connection stands
-    stall: float = 4.0  # seconds without a byte until a request is given up
+    stall: float = 4.0  # seconds below min_speed until a request is given up
+    min_speed: int = 5_000  # bytes a second
     deadline: float = 10.0  # seconds for one request in all, redirects included
     max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
     max_redirects: int = 5
     retries: int = 1  # further tries after 429, 5xx and timeouts
     backoff: float = 0.5  # seconds before the first retry, doubled each time, with jitter
     dead_host_after: int = 4  # failures running until a host that never answered is set aside
+    max_pause: float = 60.0  # seconds of Retry-After that are waited for; more is a rejection
     allow_private: bool = False  # let loopback, private and link-local addresses through the guard
     verify_tls: bool = True
-    respect_opt_out: list[str] = field(default_factory=lambda: ["noai", "noimageai", "noindex", "none"])  # X-Robots-Tag
+    respect_opt_out: list[str] = field(
+        default_factory=lambda: ["noai", "noimageai", "noindex", "noimageindex", "none"]
+    )  # X-Robots-Tag
     robots_txt: bool = False  # ask each host's robots.txt first
     user_agent: str = "imagenet-nk/0.1 (research sampling of ImageNet URLs; contact: {contact})"
     contact: str = "not given"  # an address that a webmaster can write to
-    attempts: list[str] = field(default_factory=lambda: ["{url}"])  # URL templates, tried in turn for a candidate
+    attempts: list[str] = field(  # URL templates, tried in turn for a candidate; also https://web.archive.org/
+        default_factory=lambda: ["{url}", "{https}", "{flickr}"]  # web/{timestamp}id_/{url}, the Wayback Machine's copy
+    )
+    timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
+    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # requests a second, by host
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "per_host", "max_bytes", "dead_host_after"):
@@ -283,7 +325,9 @@ def register() -> None:
         ("source", "demo", DemoConfig),
         ("source", "none", NoSourceConfig),
         ("sampling", "random", RandomSamplingConfig),
+        ("sampling", "list", ListSamplingConfig),
         ("classes", "table", ClassesConfig),
+        ("classes", "subtree", SubtreeConfig),
         ("labels", "labels", LabelsConfig),
         ("split", "split", SplitConfig),
         ("backbone", "timm", BackboneConfig),

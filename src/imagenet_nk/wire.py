@@ -38,7 +38,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)  # of the last answer, names in lower case
     fault: str = ""  # why there is no whole body: timeout, refused, no_dns, too_big, ...; "" = whole
     seconds: float = 0.0
-    tries: int = 1  # requests made for it, retries included
+    body_seconds: float = 0.0  # of them, from the first byte of the answer on
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from imagenet_nk.config import HttpConfig, Materialize
 from imagenet_nk.sampling import Sampling
 from imagenet_nk.wire import Candidate, Rejected, Response, Steps
 
+EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # of image files, in lower case
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -63,6 +65,29 @@ def image_id(wnid: str, name: str) -> str:
     return safe if safe.startswith(wnid) else f"{wnid}_{safe}"
 
 
+def distinct_ids(wnid: str, names: Iterable[str]) -> list[str]:
+    """An image id for each file name of a class, in their order; the second of one stem gets `=2`, and so on.
+
+    No name's own id ends so: there `=` is followed by two digits.
+    """
+    ids: dict[str, None] = {}
+    for name in names:
+        file = name.rpartition("/")[2]
+        own = image_id(wnid, file.rpartition(".")[0] or file)  # pathlib's stem takes nine times as long
+        ids[own if own not in ids else next(i for n in count(2) if (i := f"{own}={n}") not in ids)] = None
+    return list(ids)
+
+
+def in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterator[Candidate]:
+    """Candidates of a class whose image ids and places are known, in draw order.
+
+    An id that a list names and the source lacks is a candidate without a url: its reading is Rejected("missing").
+    """
+    listed = sampling.listed(wnid)
+    ids = sampling.arrange(wnid, places) if listed is None else listed
+    return (Candidate(image_id, wnid, places.get(image_id, "")) for image_id in ids)
+
+
 def rejection(response: Response) -> Rejected | None:
     """What a Response without a whole 200 body means for its candidate; None if the body is there."""
     if response.fault:
@@ -73,4 +98,4 @@ def rejection(response: Response) -> Rejected | None:
     return Rejected(f"http_{response.status}", transient)
 
 
-TRANSIENT_FAULTS = frozenset({"timeout", "too_slow", "refused", "no_dns", "reset", "cut_short"})
+TRANSIENT_FAULTS = frozenset({"timeout", "too_slow", "refused", "no_dns", "reset", "truncated"})

@@ -1,0 +1,92 @@
+"""Which addresses the web may lead us to: not into the machine, not into the network it stands in."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+WEB_PORTS = frozenset({80, 443})
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_COMPATIBLE = ipaddress.IPv6Network("::/96")  # IPv4-compatible, RFC 4291 2.5.5.1: deprecated, still routed by some
+_METADATA = {  # where clouds hand out credentials
+    ipaddress.ip_address("169.254.169.254"),
+    ipaddress.ip_address("100.100.100.200"),
+    ipaddress.ip_address("fd00:ec2::254"),
+}
+_NEVER = ("metadata service", "multicast", "unspecified", "reserved")
+
+
+def refusal(address: str, *, allow_private: bool) -> str | None:
+    """Why no connection may be made to an IP address; None if it may.
+
+    `allow_private` lets private, loopback and link-local addresses through; a cloud's metadata service, multicast and
+    reserved addresses stay refused. An IPv6 address that stands for an IPv4 one (mapped, compatible, 6to4, NAT64,
+    Teredo) is judged by both.
+    """
+    try:
+        outer = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+    except ValueError:
+        return "not an IP address"
+    for ip in (outer, *_embedded(outer)):
+        kind = _kind(ip)
+        if kind and not (allow_private and kind not in _NEVER):
+            return f"{kind} address"
+    return None
+
+
+def _embedded(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    if isinstance(ip, ipaddress.IPv4Address):
+        return []
+    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    if ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
+        found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return [inner for inner in found if inner is not None]
+
+
+def _kind(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    if ip in _METADATA:
+        return "metadata service"
+    if ip.is_unspecified:
+        return "unspecified"
+    if ip.is_multicast:
+        return "multicast"
+    if ip.is_loopback:
+        return "loopback"
+    if ip.is_link_local:
+        return "link-local"
+    if isinstance(ip, ipaddress.IPv6Address) and (ip.ipv4_mapped or ip.sixtofour or ip.teredo or ip in _NAT64):
+        return ""  # judged by the IPv4 address inside
+    if ip.is_reserved and not (isinstance(ip, ipaddress.IPv6Address) and ip in _COMPATIBLE):
+        return "reserved"
+    return "" if ip.is_global else "private"
+
+
+def url_refusal(url: str) -> str | None:
+    """Why this URL may not be asked for, whatever its host resolves to; None if it may."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError as error:
+        return f"it is malformed: {error}"
+    if parts.scheme.lower() not in ("http", "https"):
+        return f"its scheme is {parts.scheme!r}, not http or https"
+    if not parts.hostname:
+        return "it names no host"
+    if parts.username is not None or parts.password is not None:
+        return "it carries credentials"
+    if any(ord(char) <= 32 or ord(char) == 127 for char in url):
+        return "it contains blanks or control characters"
+    return None
+
+
+def host_key(url: str) -> str:
+    """host:port of a URL that has passed url_refusal: the unit of per-host limits."""
+    parts = urlsplit(url)
+    return f"{(parts.hostname or '').lower()}:{port(url)}"
+
+
+def port(url: str) -> int:
+    """The port that a URL means."""
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme.lower() == "https" else 80)

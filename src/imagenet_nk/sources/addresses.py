@@ -1,0 +1,81 @@
+"""Addresses of old lists: made usable, compared, and tried in other forms. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from string import Formatter
+from urllib.parse import urlsplit
+
+from imagenet_nk.errors import ConfigError
+
+LONGEST = 4096
+_KEEP = frozenset(b"!#$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~")
+_ENCODED = [chr(byte) if byte in _KEEP else f"%{byte:02X}" for byte in range(256)]
+_FORM = re.compile(r"https?://[^/?#\s]+", re.IGNORECASE)
+_FLICKR = re.compile(r"https?://farm\d+\.(?:static\.flickr|staticflickr)\.com/", re.IGNORECASE)
+_FIELDS = {"url", "https", "flickr", "timestamp"}
+
+
+def usable(raw: bytes) -> str | None:
+    """An address as ASCII: what no URL may hold (spaces, bytes of any encoding) is percent-encoded.
+
+    None if it is no http or https address, or too long. A percent sign stays: such lists hold encoded addresses.
+    """
+    url = "".join([_ENCODED[byte] for byte in raw])
+    if len(url) > LONGEST or not _FORM.match(url):
+        return None
+    return url
+
+
+def normal(url: str) -> str:
+    """What two spellings of one address share: scheme, case of the host, default port and fragment left out."""
+    host, slash, path = url.partition("://")[2].partition("/")
+    if not slash and (cut := re.search(r"[?#]", host)):
+        host, path = host[: cut.start()], host[cut.start() :]
+    host = host.lower()
+    default = ":443" if url[:5].lower() == "https" else ":80"
+    return f"{host.removesuffix(default)}/{path.partition('#')[0]}"
+
+
+def check(templates: Sequence[str]) -> None:
+    """Raises ConfigError for a template of http.attempts with a field that there is not."""
+    for template in templates:
+        try:
+            fields = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        except ValueError as error:
+            raise ConfigError(f"http.attempts: {template!r}: {error}") from error
+        if not fields or fields - _FIELDS:
+            known = ", ".join(f"{{{field}}}" for field in sorted(_FIELDS))
+            raise ConfigError(f"http.attempts: {template!r} must hold fields out of {known}, and no others")
+
+
+def attempts(url: str, templates: Sequence[str], timestamp: str) -> Iterator[str]:
+    """The addresses to ask for one candidate, in turn; each once, and only those that the address has a form for."""
+    forms = {"url": url, "timestamp": timestamp}
+    if (https := _https(url)) is not None:
+        forms["https"] = https
+    if _FLICKR.match(url):
+        forms["flickr"] = _FLICKR.sub("https://live.staticflickr.com/", url)
+    seen: set[str] = set()
+    for template in templates:
+        try:
+            address = template.format_map(forms)
+        except KeyError:
+            continue
+        if address not in seen:
+            seen.add(address)
+            yield address
+
+
+def _https(url: str) -> str | None:
+    """The https form of an http address; only for a name and the default port: a certificate stands for a name."""
+    try:
+        parts = urlsplit(url)
+        named = re.search(r"[A-Za-z]", (parts.hostname or "").rpartition(".")[2])
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme.lower() != "http" or port not in (None, 80) or not named:
+        return None
+    return parts._replace(scheme="https", netloc=parts.netloc.removesuffix(":80")).geturl()

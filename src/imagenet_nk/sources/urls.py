@@ -1,0 +1,164 @@
+"""`source=urls`: addresses of single images out of a list of `id<TAB>url` lines."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from imagenet_nk.collect.metadata import OutOfReachError, download, is_remote
+from imagenet_nk.config import Materialize
+from imagenet_nk.errors import SourceError
+from imagenet_nk.sources import addresses
+from imagenet_nk.sources.base import Site, rejection
+from imagenet_nk.wire import Candidate, Found, Rejected, Request, Response, Steps
+
+if TYPE_CHECKING:
+    from imagenet_nk.sources.list_index import ListIndex
+
+log = logging.getLogger(__name__)
+
+MAX_LIST_BYTES = 4 << 30
+FORMAT = 1  # of the kept index
+_IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF....WEBP|II\*\0|MM\0\*", re.DOTALL)
+_MENDED_BY_HTTPS = frozenset({"http_400", "http_403", "http_426", "refused", "reset", "timeout", "cut_short"})
+_COPIES = (
+    "the official list has not been served since 2019; copies named imagenet_fall11_urls.tgz live on Academic Torrents "
+    "and in a Kaggle thread: fetch one and type source.list=FILE"
+)
+
+
+class Urls:
+    """Candidates are the lines of a list; what their addresses give today is another matter."""
+
+    name = "urls"
+    materialize = Materialize.copy
+    terms = (
+        "The images were fetched from the web addresses in the manifest's column url. Each belongs to its owner, under "
+        "the terms of the page that shows it. ImageNet's terms of access (https://image-net.org/download) allow "
+        "non-commercial research and education only."
+    )
+
+    def __init__(self, list: str | Sequence[str]) -> None:  # noqa: A002  the config key is source.list
+        """One location (path, http, https) or several, tried in order."""
+        self._locations = [list] if isinstance(list, str) else [*list]
+        self._index: ListIndex | None = None
+
+    @property
+    def identity(self) -> str:
+        return f"urls/{self._open_index.fingerprint}"
+
+    def open(self, wnids: Sequence[str], site: Site) -> None:
+        addresses.check(site.http.attempts)
+        self._site = site
+        list_file = self._first_there(site)
+        self._index = _index(list_file, sorted(set(wnids)), site.index)
+        if not any(self._index.pairs(wnid) for wnid in wnids):
+            shown = ", ".join([*wnids[:3], "..."] if len(wnids) > 3 else wnids)
+            raise SourceError(
+                f"{list_file} has no usable line of a wanted class ({shown}); is it a list of `id<TAB>url`?"
+            )
+
+    def _first_there(self, site: Site) -> Path:
+        missing: list[str] = []
+        for location in self._locations:
+            try:
+                return _at_hand(location, site)
+            except OutOfReachError as error:
+                missing.append(str(error))
+                log.info("%s", error)
+        official = any("image-net.org" in location for location in self._locations)
+        raise OutOfReachError(f"{'; '.join(missing)}" + (f"; {_COPIES}" if official else ""))
+
+    def candidates(self, wnid: str) -> Iterator[Candidate]:
+        pairs = self._open_index.pairs(wnid)
+        for image_id in self._site.sampling.arrange(wnid, pairs):
+            yield Candidate(image_id, wnid, pairs[image_id])
+
+    def read(self, candidate: Candidate) -> Steps:
+        """Ask the address, then its other forms (http.attempts). The first answer says why there is no image."""
+        http = self._site.http
+        first: Found | Rejected | None = None
+        for url in addresses.attempts(candidate.url, http.attempts, http.timestamp):
+            if first is not None and _in_vain(url, candidate.url, first):
+                continue
+            response: Response = yield Request(url)
+            result = rejection(response) or Found(candidate.key, response.body, response.final_url)
+            if isinstance(result, Found) and _is_image(result):
+                return result
+            first = first or result
+        return first or Rejected("no_address")
+
+    def close(self) -> None:
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    @property
+    def _open_index(self) -> ListIndex:
+        if self._index is None:
+            raise SourceError("the list is not open; call open() first")
+        return self._index
+
+
+def _is_image(found: Found) -> bool:
+    """Whether the answer may be the picture: other forms of the address are asked if it is a page or a placeholder."""
+    return bool(_IMAGE.match(found.data)) and "photo_unavailable" not in found.final_url
+
+
+def _in_vain(url: str, original: str, first: Found | Rejected) -> bool:
+    """Whether asking the same address again over https cannot help: its host has answered clearly."""
+    same = url.partition("://")[2] == original.partition("://")[2]
+    return same and not (isinstance(first, Rejected) and first.reason in _MENDED_BY_HTTPS)
+
+
+def _at_hand(location: str, site: Site) -> Path:
+    """A list as a local file: fetched once and kept beside the index where it is remote."""
+    if not is_remote(location):
+        path = Path(location).expanduser()
+        if not path.is_file():
+            raise OutOfReachError(f"there is no list {location}; give the path or address of one with source.list=")
+        return path
+    name = urlsplit(location).path.rpartition("/")[2] or "list"
+    digest = hashlib.sha256(location.encode()).hexdigest()[:12]
+    to = site.index / "lists" / f"{digest}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[-80:]}"
+    return download(location, to, site.http, _Progress(location), max_bytes=MAX_LIST_BYTES)
+
+
+class _Progress:
+    """One line of log every few seconds of a long download."""
+
+    def __init__(self, location: str) -> None:
+        self.location, self.last = location, time.monotonic()
+
+    def __call__(self, done: int, size: int | None) -> None:
+        if time.monotonic() - self.last >= 5:
+            self.last = time.monotonic()
+            share = f" of {size / 1e6:,.0f}" if size else ""
+            log.info("%s: %s%s MB", self.location, f"{done / 1e6:,.0f}", share)
+
+
+def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
+    """The kept index of this list and these classes, made if it is not there."""
+    import pyarrow
+
+    from imagenet_nk.sources.list_file import chunks
+    from imagenet_nk.sources.list_index import ListIndex, build
+
+    stat = list_file.stat()
+    key = f"{FORMAT}\n{list_file.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}\n{','.join(wnids)}"
+    file = folder / f"urls-{hashlib.sha256(key.encode()).hexdigest()[:16]}.arrow"
+    try:
+        return ListIndex(file)
+    except (OSError, pyarrow.ArrowException, KeyError, ValueError, TypeError):
+        started = time.monotonic()
+    build(chunks(list_file), wnids, file)
+    index = ListIndex(file)
+    counts = ", ".join(f"{name} {count:,}" for name, count in index.counts.items() if count)
+    log.info("read %s in %.0f s: %s", list_file, time.monotonic() - started, counts)
+    return index
