@@ -226,12 +226,16 @@ class BackboneConfig:
     pretrained: bool = True  # weights from the hub
     checkpoint: str | None = None  # a local weights file instead, with or without its head
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    batch_size: int = 32  # images a forward pass
-    workers: int = 1  # processes that decode and transform images; 0 = none but this one
+    batch_size: int = 16  # images a forward pass
+    workers: int | None = None  # threads that decode; on a CPU each also runs the model; null = one a core
+    pool: str | None = None  # timm's global_pool, as avg, max, token; null = the model's own
+    img_size: int | None = None  # height and width of the model's input; null = the model's own
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, f"backbone.batch_size must be at least 1, got {self.batch_size}")
-        require(self.workers >= 0, f"backbone.workers must be at least 0, got {self.workers}")
+        for name in ("workers", "img_size"):
+            value = getattr(self, name)
+            require(value is None or value >= (name != "workers"), f"backbone.{name} is out of range: {value}")
 
 
 @dataclass
