@@ -141,7 +141,7 @@ class DataSet:
             classes.append((_class_row(label_map, wnid, nk, len(kept), reasons), reasons))
         frame = results.manifest(images)
         table = results.classes(classes)
-        results.write_parquet(frame, self.folder / "manifest.parquet")
+        results.write_parquet(frame, self.folder / results.MANIFEST)
         results.write_csv(frame, self.folder / "manifest.csv")
         results.write_csv(table, self.folder / "classes.csv")
         return Summary(
