@@ -33,6 +33,13 @@ class Materialize(StrEnum):
     copy = "copy"
 
 
+class Part(StrEnum):
+    """Which images of a local ImageNet."""
+
+    train = "train"
+    val = "val"
+
+
 # --- source=, source@fallback= -----------------------------------------------------------------------------------
 
 
@@ -54,15 +61,66 @@ class UrlsConfig:
 
 
 @dataclass
+class ArchiveConfig:
+    """`source=archive`: a few images of each class out of large tars, without fetching those."""
+
+    _target_: str = "imagenet_nk.sources.archive.Archive"
+    train: str | None = None  # path or address of a tar of tars, one <wnid>.tar a class
+    val: str | None = None  # of the flat tar of validation images; goes before train
+    devkit: str | None = None  # of the devkit, whose ground truth says what class each of them is
+    synset: str | None = None  # of one tar a class, with {wnid} in its name; goes before both
+
+    def __post_init__(self) -> None:
+        require(
+            bool(self.synset or self.train or (self.val and self.devkit)),
+            "source=archive needs source.train=TAR, source.synset=TEMPLATE, or source.val=TAR with source.devkit=TAR",
+        )
+        require(
+            not self.synset or "{wnid}" in self.synset,
+            f"source.synset={self.synset} needs {{wnid}} where the name of the class belongs",
+        )
+        require(not self.val or bool(self.devkit), "source.val needs source.devkit: it says what class each image is")
+
+
+@dataclass
 class FullConfig:
     """`source=full`: images that are already here, one folder a class."""
 
     _target_: str = "imagenet_nk.sources.full.Full"
-    root: str | None = None  # the folder that holds <wnid>/ folders, or train/ with them
-    materialize: Materialize = Materialize.link  # how images come to stand in dataset.dir
+    root: str | None = None  # the folder of the images, in any layout that people have, or the official tar
+    part: Part = Part.train  # train or val
+    materialize: Materialize = Materialize.link  # how images come to stand in dataset.dir; those of tars are copied
+    download: bool = False  # fetch the official tar into root where root has nothing yet
 
     def __post_init__(self) -> None:
         require(bool(self.root), "source=full needs the folder of the images: source.root=/data/imagenet")
+
+
+@dataclass
+class HubConfig:
+    """`source=hub`: parquet files or webdataset shards, on the Hugging Face hub or here."""
+
+    _target_: str = "imagenet_nk.sources.hub.Hub"
+    dataset: str = "ILSVRC/imagenet-1k"  # a name on the hub, or a folder or file here
+    split: str = "train"
+    revision: str = "main"  # branch, tag or commit on the hub
+    sorted_labels: bool = False  # labels that come without names count the sorted WNIDs from 0 on
+
+    def __post_init__(self) -> None:
+        require(bool(self.dataset), "source.dataset is empty; name a data set such as ILSVRC/imagenet-1k")
+        require(bool(self.split), "source.split is empty; choose train, validation or test")
+
+
+@dataclass
+class ManifestConfig:
+    """`source=manifest`: the very images of someone's manifest, fetched again and compared."""
+
+    _target_: str = "imagenet_nk.sources.manifest.Manifest"
+    path: str | None = None  # manifest.parquet or .csv, here or at an http(s) address
+    replace: bool = False  # take what an address gives today where the picture has changed
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "source=manifest needs the manifest: source.path=FILE (manifest.parquet or .csv)")
 
 
 @dataclass
@@ -168,12 +226,16 @@ class BackboneConfig:
     pretrained: bool = True  # weights from the hub
     checkpoint: str | None = None  # a local weights file instead, with or without its head
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    batch_size: int = 32  # images a forward pass
-    workers: int = 1  # processes that decode and transform images; 0 = none but this one
+    batch_size: int = 16  # images a forward pass
+    workers: int | None = None  # threads that decode; on a CPU each also runs the model; null = one a core
+    pool: str | None = None  # timm's global_pool, as avg, max, token; null = the model's own
+    img_size: int | None = None  # height and width of the model's input; null = the model's own
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, f"backbone.batch_size must be at least 1, got {self.batch_size}")
-        require(self.workers >= 0, f"backbone.workers must be at least 0, got {self.workers}")
+        for name in ("workers", "img_size"):
+            value = getattr(self, name)
+            require(value is None or value >= (name != "workers"), f"backbone.{name} is out of range: {value}")
 
 
 @dataclass
@@ -198,7 +260,6 @@ class HttpConfig:
     concurrency: int = 256  # requests in flight in all
     per_host: int = 32  # requests in flight to one host
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
-    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
     connect_timeout: float = 4.0  # seconds until a connection stands
     stall: float = 4.0  # seconds below min_speed until a request is given up
     min_speed: int = 5_000  # bytes a second
@@ -329,7 +390,10 @@ def register() -> None:
     store.store(name="schema", node=Config)
     for group, name, node in (
         ("source", "urls", UrlsConfig),
+        ("source", "archive", ArchiveConfig),
         ("source", "full", FullConfig),
+        ("source", "hub", HubConfig),
+        ("source", "manifest", ManifestConfig),
         ("source", "demo", DemoConfig),
         ("source", "none", NoSourceConfig),
         ("sampling", "random", RandomSamplingConfig),

@@ -27,11 +27,11 @@ def refusal(address: str, *, allow_private: bool) -> str | None:
     try:
         outer = ipaddress.ip_address(address.strip("[]").partition("%")[0])
     except ValueError:
-        return "not an IP address"
+        return f"{address!r} is no IP address"
     for ip in (outer, *_embedded(outer)):
         kind = _kind(ip)
         if kind and not (allow_private and kind not in _NEVER):
-            return f"{kind} address"
+            return f"{address} is a {kind} address"
     return None
 
 
