@@ -55,6 +55,7 @@ def write_lists(folder: Path, separator: str) -> None:
 
 def _checked(cfg: DictConfig) -> Config:
     """The configuration as plain objects; their own checks run here, then those of combinations."""
+    refuse_unknown(cfg)
     config = OmegaConf.to_object(cfg)
     if not isinstance(config, Config):
         raise ConfigError("the configuration is not that of imagenet-nk: run src/imagenet.py or imagenet-nk")
