@@ -260,7 +260,7 @@ class HttpConfig:
     concurrency: int = 256  # requests in flight in all
     per_host: int = 32  # requests in flight to one host
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
-    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, by host name
+    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
     connect_timeout: float = 4.0  # seconds until a connection stands
     stall: float = 4.0  # seconds below min_speed until a request is given up
     min_speed: int = 5_000  # bytes a second

@@ -63,7 +63,7 @@ class DataSet:
                 else f"with {name}={made_with}, not {name}={value}"
             )
             raise DatasetError(
-                f"{self.folder} was made {what}: {back} to go on with it, or dataset.dir=ANOTHER for a data set of its own"
+                f"{self.folder} was made {what}: {back} to go on with it, or dataset.dir=ANOTHER for one of its own"
             )
 
     def claim(self, draw: Mapping[str, object]) -> None:
