@@ -6,12 +6,12 @@ Nothing here imports more than the standard library and OmegaConf, so that --hel
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from imagenet_nk.errors import ConfigError
 
@@ -53,7 +53,9 @@ class UrlsConfig:
     def __post_init__(self) -> None:
         locations = [self.list] if isinstance(self.list, str) else self.list
         require(
-            bool(locations) and all(isinstance(location, str) and location for location in locations),
+            isinstance(locations, list)
+            and bool(locations)
+            and all(isinstance(location, str) and location for location in locations),
             "source.list must be a path or an http(s) address, or several: source.list=[first.txt,second.tgz]",
         )
 
@@ -224,12 +226,16 @@ class BackboneConfig:
     pretrained: bool = True  # weights from the hub
     checkpoint: str | None = None  # a local weights file instead, with or without its head
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    batch_size: int = 32  # images a forward pass
-    workers: int = 1  # processes that decode and transform images; 0 = none but this one
+    batch_size: int = 16  # images a forward pass
+    workers: int | None = None  # threads that decode; on a CPU each also runs the model; null = one a core
+    pool: str | None = None  # timm's global_pool, as avg, max, token; null = the model's own
+    img_size: int | None = None  # height and width of the model's input; null = the model's own
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, f"backbone.batch_size must be at least 1, got {self.batch_size}")
-        require(self.workers >= 0, f"backbone.workers must be at least 0, got {self.workers}")
+        for name in ("workers", "img_size"):
+            value = getattr(self, name)
+            require(value is None or value >= (name != "workers"), f"backbone.{name} is out of range: {value}")
 
 
 @dataclass
@@ -254,7 +260,7 @@ class HttpConfig:
     concurrency: int = 256  # requests in flight in all
     per_host: int = 32  # requests in flight to one host
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
-    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
+    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, by host name
     connect_timeout: float = 4.0  # seconds until a connection stands
     stall: float = 4.0  # seconds below min_speed until a request is given up
     min_speed: int = 5_000  # bytes a second
@@ -366,6 +372,17 @@ class Config:
         for stage in self.stages:
             require(stage in STAGES, f"stages: no stage {stage!r}; there are: {', '.join(STAGES)}")
         require(len(self.stages) > 0, f"stages is empty; choose from [{','.join(STAGES)}]")
+
+
+def refuse_unknown(node: DictConfig, prefix: str = "") -> None:
+    """Raise ConfigError for a key that no schema has: `+key=value` would carry one past Hydra, to be ignored."""
+    kind = OmegaConf.get_type(node)
+    known = {one.name for one in fields(kind)} if is_dataclass(kind) else {str(key) for key in node}
+    for key in map(str, node):
+        if key not in known:
+            raise ConfigError(f"there is no key {prefix + key!r} to add; --cfg job shows all keys")
+        if isinstance(value := node._get_node(key), DictConfig) and not value._is_none():
+            refuse_unknown(value, f"{prefix}{key}.")
 
 
 def register() -> None:

@@ -1,11 +1,99 @@
-"""The stages of a run, in order."""
+"""The stages of a run, in order: the parts are built here, out of plain typed settings."""
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+
+from imagenet_nk import classes, listing
+from imagenet_nk.classes import LabelMap
+from imagenet_nk.collect.dataset import fingerprint
+from imagenet_nk.collect.metadata import download
+from imagenet_nk.collect.stage import Job, collect
+from imagenet_nk.config import Config, NoSourceConfig, refuse_unknown
+from imagenet_nk.errors import ConfigError
+from imagenet_nk.outcome import COMPLETE, SHORT
+
+log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> int:
     """Run the stages that the configuration names; returns the exit code of the job."""
-    OmegaConf.to_object(cfg)
-    return 0
+    config = _checked(cfg)
+    folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
+    label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
+    complete = True
+    if "collect" in config.stages:
+        summary = collect(_job(cfg, config, label_map, folder))
+        complete = not summary.short
+    if "lists" in config.stages:
+        listing.write(folder, label_map, config.lists.separator)
+    if "centers" in config.stages:
+        _compute_centers(config, label_map, folder, output)
+    if "evaluate" in config.stages:
+        _evaluate(output)
+    log.info("look at %s and %s", folder, output)
+    return COMPLETE if complete or not config.require_complete else SHORT
+
+
+def _compute_centers(config: Config, label_map: LabelMap, folder: Path, output: Path) -> None:
+    from imagenet_nk.centers import stage  # torch and timm: seconds that collecting alone does not pay
+
+    listed = listing.read(folder)
+    stage.compute(
+        listed.entries,
+        label_map,
+        config.backbone,
+        output,
+        listed.sha256,
+        held_out=listed.held_out,
+        seed=config.seed,
+    )
+
+
+def _evaluate(output: Path) -> None:
+    from imagenet_nk.centers import stage
+
+    metrics = stage.evaluate(output)
+    for distance, figures in metrics["ncm"].items():
+        shown = ", ".join(f"{name} {value:.1%}" for name, value in figures.items() if value is not None)
+        log.info("nearest class mean, %s, %s: %s", metrics["protocol"], distance, shown or "nothing to judge")
+
+
+def _checked(cfg: DictConfig) -> Config:
+    """The configuration as plain objects; their own checks run here, then those of combinations."""
+    refuse_unknown(cfg)
+    config = OmegaConf.to_object(cfg)
+    if not isinstance(config, Config):
+        raise ConfigError("the configuration is not that of imagenet-nk: run src/imagenet.py or imagenet-nk")
+    if isinstance(config.source, NoSourceConfig):
+        raise ConfigError("none goes with source@fallback only; choose a source: --help lists them")
+    return config
+
+
+def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path) -> Job:
+    settings: dict[str, Any] = {
+        name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("source", "fallback", "sampling", "inspect")
+    }
+    return Job(
+        source=instantiate(cfg.source),
+        fallback=instantiate(cfg.fallback),
+        sampling=instantiate(cfg.sampling, seed=config.seed),
+        split=instantiate(cfg.split),
+        label_map=label_map,
+        nk=config.nk,
+        folder=folder,
+        http=config.http,
+        inspect=config.inspect,
+        retry=config.retry,
+        fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids}),
+    )
+
+
+def _fetched(url: str, folder: Path, config: Config) -> Path:
+    return download(url, folder / "index" / url.rpartition("/")[2], config.http)

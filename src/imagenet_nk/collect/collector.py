@@ -103,7 +103,9 @@ class Collector:
             if host != _LOCAL:
                 if fault := self._hosts.given_up(host):
                     self._settle_unasked(fill, index, drawn, fault)
-                    continue
+                    if fill.wishes(now):
+                        continue
+                    return False
                 if not self._hosts.ready(host, now):
                     if not self._hosts.get(host).aside:  # a host that is set aside does not use up the look-ahead
                         busy, looked_at = busy or host, looked_at + 1
@@ -116,7 +118,7 @@ class Collector:
             return True
         if busy:
             self._blocked[busy].append(fill)
-        self._advance(fill)
+        self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
         return False
 
     # --- what the answers come to
@@ -144,6 +146,7 @@ class Collector:
         self._ledger.record(attempts.unasked(drawn, fault))
         self.progress.reasons[fault] += 1
         fill.settle(index, Fact(drawn.candidate.key, reason=fault, url=drawn.candidate.url))
+        self._advance(fill)
 
     def _advance(self, fill: Fill) -> None:
         """Walk on in a class, and again in every class that an image is lost to by what this one reaches."""

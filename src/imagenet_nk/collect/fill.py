@@ -121,8 +121,13 @@ class Fill:
         return sum(hope * (_LATE if now - started > _LATE_S else 1) for started, hope in self.in_flight.values())
 
     def wishes(self, now: float) -> bool:
-        """Whether more should be started: what is certain and in flight will probably not do."""
-        return not self.done and self.certain + self.expected(now) < self.quota
+        """Whether more should be started: what is certain and in flight will probably not do.
+
+        Or the walk waits for a candidate that was put off, whatever was found behind it.
+        """
+        if self.done:
+            return False
+        return len(self.walk.verdicts) in self.waiting or self.certain + self.expected(now) < self.quota
 
     def progress(self, now: float) -> float:
         """0 (nothing yet) to 1: classes that are furthest behind go first, so that all finish together."""

@@ -18,6 +18,7 @@ _PRIOR = 5.0  # answers that the overall success rate counts for when a host's o
 class Host:
     """State of one host:port."""
 
+    asked: int = 0  # requests started
     in_flight: int = 0
     next_start: float = 0.0  # not before: rate limit, Retry-After, or the next probe
     failures: int = 0  # running
@@ -58,6 +59,7 @@ class Hosts:
 
     def started(self, key: str, now: float) -> None:
         host = self.get(key)
+        host.asked += 1
         host.in_flight += 1
         rate = self.http.host_rates.get(key.rpartition(":")[0], self.http.per_host_rate)
         if rate:
@@ -81,7 +83,8 @@ class Hosts:
     @property
     def answered(self) -> bool:
         """Whether any host has answered, or none was asked."""
-        return not self.table or any(host.last_answer > float("-inf") for host in self.table.values())
+        asked = [host for host in self.table.values() if host.asked]
+        return not asked or any(host.last_answer > float("-inf") for host in asked)
 
     def pause(self, key: str, until: float) -> None:
         """Start nothing at the host before `until`: it asked for that (Retry-After)."""

@@ -142,6 +142,11 @@ class Ledger:
             self._db.execute("BEGIN")
             self._db.executemany("UPDATE attempts SET verdict = ? WHERE id = ?", verdicts)
 
+    def forget_unanswered(self) -> None:
+        """Settle nothing by attempts that met a dead network: they stay on record, and the candidates stay open."""
+        with self._db:
+            self._db.execute("UPDATE attempts SET final = 0 WHERE reason != '' AND transient = 1 AND status = 0")
+
     # --- facts about the data set as a whole
 
     def meta(self) -> dict[str, Any]:

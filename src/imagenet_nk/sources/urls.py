@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MAX_LIST_BYTES = 4 << 30
 FORMAT = 1  # of the kept index
 _IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF....WEBP|II\*\0|MM\0\*", re.DOTALL)
-_MENDED_BY_HTTPS = frozenset({"http_400", "http_403", "http_426", "refused", "reset", "timeout", "cut_short"})
+_MENDED_BY_HTTPS = frozenset({"http_400", "http_403", "http_426", "refused", "reset", "timeout", "truncated"})
 _COPIES = (
     "the official list has not been served since 2019; copies named imagenet_fall11_urls.tgz live on Academic Torrents "
     "and in a Kaggle thread: fetch one and type source.list=FILE"

@@ -1,0 +1,198 @@
+"""Stage `collect`: fill every class from the source, then from the fallback, and leave the data set behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from imagenet_nk.classes import LabelMap
+from imagenet_nk.collect.collector import Collector, Progress
+from imagenet_nk.collect.dataset import DataSet, Summary
+from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
+from imagenet_nk.collect.hosts import Hosts, Pace
+from imagenet_nk.collect.inspection import Inspector
+from imagenet_nk.collect.reading import Reader
+from imagenet_nk.collect.repeats import Repeats
+from imagenet_nk.collect.transport import CurlTransport
+from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Materialize, Retry
+from imagenet_nk.errors import DatasetError, SourceError
+from imagenet_nk.sampling import Sampling, Split
+from imagenet_nk.sources.base import Site, Source
+
+log = logging.getLogger(__name__)
+
+_LINE_EVERY_S = 30.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be collected, how, and where to."""
+
+    source: Source
+    fallback: Source
+    sampling: Sampling
+    split: Split
+    label_map: LabelMap
+    nk: int | None
+    folder: Path
+    http: HttpConfig
+    inspect: InspectConfig
+    retry: Retry
+    fingerprint: str  # of all settings that the outcome depends on; the same again = nothing to do
+
+    @property
+    def chain(self) -> tuple[Source, Source]:
+        return self.source, self.fallback
+
+    @property
+    def materialize(self) -> dict[str, Materialize]:
+        return {source.name: source.materialize for source in reversed(self.chain)}
+
+
+def collect(job: Job) -> Summary:
+    """Have nk images of every class in the folder, as far as the sources have them; only what is missing is fetched.
+
+    Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
+    """
+    job_folder = job.folder
+    try:
+        job_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatasetError(f"{job_folder} cannot be made ({error.strerror}): choose another dataset.dir") from error
+    with _alone(job_folder):
+        dataset = DataSet(job_folder)
+        try:
+            return _collect(job, dataset)
+        finally:
+            dataset.close()
+
+
+def _alone(folder: Path) -> FileLock:
+    """A lock that one run holds on a data set; another that comes waits, and says so."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+        lock.release()
+    except Timeout:
+        log.info("another run is collecting into %s: waiting for it", folder)
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be written ({error.strerror}): choose another dataset.dir") from error
+    return lock
+
+
+def _collect(job: Job, dataset: DataSet) -> Summary:
+    started = time.monotonic()
+    dataset.claim({"seed": job.sampling.seed, "sampling": job.sampling.identity, "source": job.source.name})
+    if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
+        summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+        log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
+        return summary
+    site = Site(job.folder / "index", job.http, job.sampling)
+    try:
+        for source in job.chain:
+            source.open(job.label_map.wnids, site)
+        dataset.claim({"identity": job.source.identity})
+        fills = _fill(job, dataset)
+    finally:
+        for source in job.chain:
+            source.close()
+    dataset.settle(fills, job.materialize, job.fingerprint)
+    summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+    dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
+    _report(summary, time.monotonic() - started)
+    return summary
+
+
+def _fill(job: Job, dataset: DataSet) -> list[Fill]:
+    fills = [Fill(wnid, job.nk, _candidates(job, dataset, wnid)) for wnid in job.label_map.wnids]
+    hosts = Hosts(job.http)
+    allowed = frozenset[str]().union(*(getattr(source, "hosts_allowed", frozenset()) for source in job.chain))
+    reader = Reader(
+        CurlTransport(job.http, allowed),
+        hosts,
+        Pace(job.http.concurrency, job.http.deadline),
+        Inspector(job.inspect),
+        dataset.store,
+        workers=os.cpu_count() or 1,
+    )
+    collector = Collector(
+        fills,
+        reader=reader,
+        hosts=hosts,
+        ledger=dataset.ledger,
+        rules=Rules(job.inspect.near_duplicate),
+        repeats=Repeats(job.inspect.placeholder_repeats),
+        drop_shared=job.inspect.cross_class == CrossClass.drop,
+    )
+    try:
+        collector.run(_Watch(dataset))
+    finally:
+        reader.close()
+        dataset.ledger.flush()
+    if not hosts.answered:
+        dataset.ledger.forget_unanswered()
+        commonest = collector.progress.reasons.most_common(1)[0][0]
+        raise SourceError(
+            f"none of {len(hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
+            f"Nothing was held against the candidates; run it again"
+        )
+    return fills
+
+
+def _candidates(job: Job, dataset: DataSet, wnid: str) -> Iterator[tuple[Drawn, Fact | None]]:
+    facts = dataset.facts(wnid, job.retry)
+    for rank, source in enumerate(job.chain):
+        for draw, candidate in enumerate(source.candidates(wnid)):
+            yield Drawn(candidate, source, rank, draw), facts.get((source.name, candidate.key))
+
+
+class _Watch:
+    """Keeps an eye on the disk, and says from time to time how far things are."""
+
+    def __init__(self, dataset: DataSet) -> None:
+        self._dataset = dataset
+        self._started = self._said = self._looked = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._looked > 1:
+            self._looked = now
+            if self._dataset.store.room() < 0:
+                raise DatasetError(
+                    f"the disk of {self._dataset.folder} is full: free some space, then run the same command again"
+                )
+        if now - self._said > _LINE_EVERY_S:
+            self._said = now
+            log.info("%s", line(progress, now - self._started))
+
+
+def line(progress: Progress, seconds: float) -> str:
+    """Where a run stands, in one line."""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in progress.reasons.most_common(4))
+    rate = f"{progress.images / seconds:.0f} images/s, {progress.bytes / seconds / 1e6:.1f} MB/s"
+    done = f"{progress.done} of {progress.classes} classes, {progress.images} images"
+    return f"{done}, {rate}; rejected: {reasons or 'none'}"
+
+
+def _report(summary: Summary, seconds: float) -> None:
+    log.info(
+        "kept %d of %d candidates tried, %d classes, %.0f s; rejected: %s",
+        summary.kept,
+        summary.tried,
+        summary.classes,
+        seconds,
+        ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items()) or "none",
+    )
+    if len(summary.sources) > 1:
+        log.info("by source: %s", ", ".join(f"{name} {count}" for name, count in summary.sources.items()))
+    if summary.shared:
+        log.info("%d kept images show the same pixels as one of another class", summary.shared)
+    if summary.short:
+        shown = ", ".join(summary.short[:5]) + (", ..." if len(summary.short) > 5 else "")
+        log.warning("%d classes are short of images (see classes.csv): %s", len(summary.short), shown)

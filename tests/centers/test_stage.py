@@ -1,0 +1,128 @@
+"""The stages centers and evaluate, end to end on small images."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
+
+import imagenet_nk
+from centers.conftest import TINY, label_map
+from imagenet_nk.centers import stage
+from imagenet_nk.errors import CentersError, ListError
+
+
+def one_at_a_time(entries, name=TINY, seed=0):
+    """(N, D) float64 embeddings, made the plain way: timm's model and transform, one image a forward pass."""
+    torch.manual_seed(seed)
+    model = timm.create_model(name, num_classes=0).eval()
+    transform = create_transform(**resolve_model_data_config(model))
+    with torch.inference_mode():
+        rows = [model(transform(Image.open(path).convert("RGB"))[None])[0].double().numpy() for path, _ in entries]
+    return np.stack(rows)
+
+
+def class_means(embeddings, labels):
+    labels = np.asarray(labels)
+    return np.stack([embeddings[labels == label].mean(axis=0) for label in np.unique(labels)])
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 0), (7, 1), (64, 2), (4, 3)])
+def test_centers_are_numpys_mean_of_single_embeddings(entries, tiny, tmp_path, batch, workers):
+    config = dataclasses.replace(tiny, batch_size=batch, workers=workers)
+    stage.compute(entries, label_map(5), config, tmp_path, "sha")
+    made = imagenet_nk.load_centers(tmp_path)
+    wanted = class_means(one_at_a_time(entries), [label for _, label in entries])
+    error = np.linalg.norm(made.centers - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
+    assert error.max() < 1e-6
+    assert made.counts.tolist() == [2, 3, 4, 3, 2]
+    assert made.labels.tolist() == [0, 1, 2, 3, 4]
+    assert made.wnids == label_map(5).wnids
+    assert made.metadata["list_sha256"] == "sha"
+
+
+def test_an_unreadable_image_is_skipped_and_named_and_in_no_mean(entries, tiny, tmp_path, caplog):
+    whole = entries[0][0].read_bytes()
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(whole[: len(whole) // 2])
+    with caplog.at_level(logging.WARNING):
+        made = stage.compute([*entries, (broken, 0)], label_map(5), tiny, tmp_path, "sha")
+    assert made.counts.tolist() == [2, 3, 4, 3, 2]
+    assert str(broken) in caplog.text
+    without = stage.compute(entries, label_map(5), tiny, tmp_path / "again", "sha")
+    np.testing.assert_allclose(made.centers, without.centers, rtol=1e-5)
+
+
+def test_classes_without_images_are_named_and_the_others_get_centers(entries, tiny, tmp_path, caplog):
+    made = stage.compute(entries, label_map(7), tiny, tmp_path, "sha")
+    assert made.labels.tolist() == [0, 1, 2, 3, 4]
+    assert json.loads(made.metadata["empty_wnids"]) == ["n00000005", "n00000006"]
+    assert "n00000005" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ([], "has no entry"),
+        ([(Path("gone/a.jpg"), 0), (Path("gone/b.jpg"), 1)], "none of the 2 files"),
+        ([(Path("gone/a.jpg"), 9)], "outside the label map"),
+    ],
+)
+def test_a_list_that_no_center_can_come_from_is_one_line(bad, said, tiny, tmp_path):
+    with pytest.raises(ListError, match=said) as raised:
+        stage.compute(bad, label_map(5), tiny, tmp_path, "sha")
+    assert "\n" not in str(raised.value)
+
+
+def test_when_no_image_can_be_read_there_is_no_center(tmp_path, tiny):
+    (tmp_path / "a.jpg").write_bytes(b"<html>")
+    with pytest.raises(CentersError, match="no image of the list could be read"):
+        stage.compute([(tmp_path / "a.jpg", 0)], label_map(1), tiny, tmp_path, "sha")
+
+
+def test_leave_one_out_accuracy_is_that_of_a_plain_loop(entries, tiny, tmp_path):
+    stage.compute(entries, label_map(5), tiny, tmp_path, "sha")
+    metrics = stage.evaluate(tmp_path)
+    x, labels = one_at_a_time(entries), np.array([label for _, label in entries])
+    hits = {"euclidean": 0, "cosine": 0}
+    for i in range(len(x)):
+        rest = np.arange(len(x)) != i
+        means = class_means(x[rest], labels[rest])
+        hits["euclidean"] += np.linalg.norm(means - x[i], axis=1).argmin() == labels[i]
+        hits["cosine"] += (means @ x[i] / np.linalg.norm(means, axis=1)).argmax() == labels[i]
+    for name, count in hits.items():
+        assert metrics["ncm"][name]["top1"] == pytest.approx(count / len(x))
+    assert metrics["protocol"] == "leave-one-out"
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+
+
+def test_with_a_held_out_list_centers_come_from_the_other_one(entries, tiny, tmp_path):
+    held_out = entries[::3]
+    train = [entry for entry in entries if entry not in held_out]
+    made = stage.compute(train, label_map(5), tiny, tmp_path, "sha", held_out=held_out)
+    metrics = stage.evaluate(tmp_path)
+    wanted = class_means(one_at_a_time(train), [label for _, label in train])
+    np.testing.assert_allclose(made.centers, wanted, rtol=1e-3, atol=1e-5)
+    x, labels = one_at_a_time(held_out), [label for _, label in held_out]
+    nearest = [np.linalg.norm(wanted - row, axis=1).argmin() for row in x]
+    assert metrics["protocol"] == "held-out"
+    assert metrics["images"] == len(held_out)
+    assert metrics["ncm"]["euclidean"]["top1"] == pytest.approx(np.mean(np.equal(nearest, labels)))
+
+
+@pytest.mark.real
+def test_real_photographs(shared, tiny, tmp_path):
+    folders = sorted((shared / "data" / "tiny-imagenet").iterdir())[:4]
+    entries = [(path, label) for label, folder in enumerate(folders) for path in sorted(folder.iterdir())[:4]]
+    made = stage.compute(entries, label_map(4), tiny, tmp_path, "sha")
+    wanted = class_means(one_at_a_time(entries), [label for _, label in entries])
+    error = np.linalg.norm(made.centers - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
+    assert error.max() < 1e-6
