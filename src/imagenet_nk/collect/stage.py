@@ -153,7 +153,7 @@ def _fill(job: Job, dataset: DataSet, first_is_open: bool) -> list[Fill]:
     reader = Reader(
         CurlTransport(job.http, getattr(job.source, "hosts_allowed", frozenset())),
         hosts,
-        Pace(job.http.concurrency, job.http.deadline),
+        Pace(job.http),
         Inspector(job.inspect),
         dataset.store,
         workers=os.cpu_count() or 1,
