@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from imagenet_nk import classes, listing
+from imagenet_nk import classes, listing, plan
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.metadata import download
@@ -28,10 +29,13 @@ def run(cfg: DictConfig) -> int:
     config = _checked(cfg)
     folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
     label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
+    job = _job(cfg, config, label_map, folder)
+    if config.plan:
+        sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
+        return COMPLETE
     complete = True
     if "collect" in config.stages:
-        summary = collect(_job(cfg, config, label_map, folder))
-        complete = not summary.short
+        complete = not collect(job).short
     if "lists" in config.stages:
         listing.write(folder, label_map, config.lists.separator)
     if "centers" in config.stages:
