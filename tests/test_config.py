@@ -19,6 +19,7 @@ CHOICES = sorted(
 )
 NEEDS = {  # keys without a default
     ("source", "full"): ["source.root=/data"],
+    ("source", "manifest"): ["source.path=/data/manifest.csv"],
     ("labels", "file"): ["labels.path=/data/labels.txt"],
     ("sampling", "list"): ["sampling.path=/data/names.txt"],
     ("classes", "subtree"): ["classes.under=n02084071"],
