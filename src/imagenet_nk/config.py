@@ -257,13 +257,13 @@ class DatasetConfig:
 class HttpConfig:
     """Limits of everything that is asked of the web."""
 
-    concurrency: int = 256  # requests in flight in all
+    concurrency: int = 512  # requests in flight in all
     per_host: int = 32  # requests in flight to one host
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
-    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, by host name
+    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
     connect_timeout: float = 4.0  # seconds until a connection stands
-    stall: float = 4.0  # seconds below min_speed until a request is given up
-    min_speed: int = 5_000  # bytes a second
+    stall: float = 4.0  # seconds without a first byte, or below min_speed, until a request is given up
+    min_speed: int = 10_000  # bytes a second
     deadline: float = 10.0  # seconds for one request in all, redirects included
     max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
     max_redirects: int = 5

@@ -15,9 +15,10 @@ from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.metadata import download
 from imagenet_nk.collect.stage import Job, collect
-from imagenet_nk.config import Config, NoSourceConfig, refuse_unknown
+from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.outcome import COMPLETE, SHORT
+from imagenet_nk.sources.none import Nothing
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,8 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path) -> 
     }
     return Job(
         source=instantiate(cfg.source),
-        fallback=instantiate(cfg.fallback),
+        # Photographs have no place among drawn pictures, and the demo is to work without a network.
+        fallback=Nothing() if isinstance(config.source, DemoConfig) else instantiate(cfg.fallback),
         sampling=instantiate(cfg.sampling, seed=config.seed),
         split=instantiate(cfg.split),
         label_map=label_map,

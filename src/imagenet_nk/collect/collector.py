@@ -65,8 +65,7 @@ class Collector:
 
     def run(self, watch: Callable[[Progress], None]) -> None:
         """Fill all classes; calls `watch` ten times a second."""
-        for fill in self._fills.values():
-            self._advance(fill)
+        self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
         while self._undone:
             now = time.monotonic()

@@ -11,6 +11,8 @@ from imagenet_nk.wire import Response
 _HOST_FAULTS = frozenset({"no_dns", "refused", "timeout"})
 _FIRST_PROBE_S, _PROBE_GROWTH = 2.0, 2.0
 _PROBES_NEVER_ANSWERED, _PROBES_ANSWERED = 1, 3
+_FIRST_IN_FLIGHT, _LEAST_IN_FLIGHT = 128, 4
+_NEWEST, _BUSY = 0.05, 0.25  # weight of the newest time; share of stall or deadline from which on it is too much
 _PRIOR = 5.0  # answers that the overall success rate counts for when a host's own is estimated
 
 
@@ -112,21 +114,23 @@ class Hosts:
 
 
 class Pace:
-    """How many requests may be in flight: as many as still get their bodies through well before the deadline.
+    """How many requests may be in flight: as many as are still answered, and get their bodies through, in good time.
 
-    On a thin wire many at once would all be too slow, and good images would be lost to the deadline. The observed time
-    that bodies take, once they began, drives additive increase and multiplicative decrease.
+    On a thin wire or a busy machine many at once would all be late, and good images would be lost to the deadline. The
+    observed times drive additive increase and multiplicative decrease (as TCP does it, RFC 5681).
     """
 
-    def __init__(self, ceiling: int, deadline: float) -> None:
-        self.limit = float(min(ceiling, 64))
-        self._ceiling, self._slow, self._floor = ceiling, deadline / 4, min(ceiling, 4)
-        self._mean = 0.0
+    def __init__(self, http: HttpConfig) -> None:
+        self.limit = float(min(http.concurrency, _FIRST_IN_FLIGHT))
+        self._http = http
+        self._first_byte = self._body = 0.0  # seconds, moving averages
 
-    def note(self, body_seconds: float) -> None:
-        """Learn from a body that came whole."""
-        self._mean += 0.1 * (body_seconds - self._mean)
-        if self._mean > self._slow:
-            self.limit = max(self._floor, self.limit * 0.97)
-        elif self._mean < self._slow / 2:
-            self.limit = min(self._ceiling, self.limit + 1)
+    def note(self, first_byte: float, body: float) -> None:
+        """Learn from an answer that came whole: seconds until its first byte, and from there to the last."""
+        self._first_byte += _NEWEST * (first_byte - self._first_byte)
+        self._body += _NEWEST * (body - self._body)
+        load = max(self._first_byte / self._http.stall, self._body / self._http.deadline)
+        if load > _BUSY:
+            self.limit = max(min(self._http.concurrency, _LEAST_IN_FLIGHT), self.limit * 0.97)
+        elif load < _BUSY / 2:
+            self.limit = min(self._http.concurrency, self.limit + 1)
