@@ -27,6 +27,7 @@ class Host:
     last_answer: float = float("-inf")
     probes: int = 0  # failed ones since it was set aside
     aside: bool = False
+    since: float = 0.0  # when it was set aside; what was in flight by then is no probe
     fault: str = ""  # of the last failure
     images: float = 0  # candidates that gave a valid image
     ended: float = 0  # candidates that gave one or did not
@@ -76,11 +77,11 @@ class Hosts:
         elif started > host.last_answer:  # else it answers others: this one is only a slow straggler from before
             host.failures += 1
             host.fault = response.fault
-            if host.aside:
+            if host.aside and started >= host.since:
                 host.probes += 1
                 host.next_start = now + _FIRST_PROBE_S * _PROBE_GROWTH**host.probes
-            elif host.failures >= self.http.dead_host_after:
-                host.aside, host.next_start = True, now + _FIRST_PROBE_S
+            elif not host.aside and host.failures >= self.http.dead_host_after:
+                host.aside, host.since, host.next_start = True, now, now + _FIRST_PROBE_S
 
     @property
     def answered(self) -> bool:
