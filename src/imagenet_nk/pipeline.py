@@ -34,36 +34,32 @@ def run(cfg: DictConfig) -> int:
         complete = not summary.short
     if "lists" in config.stages:
         listing.write(folder, label_map, config.lists.separator)
-    if "centers" in config.stages:
-        _compute_centers(config, label_map, folder, output)
-    if "evaluate" in config.stages:
-        _evaluate(output)
+    if {"centers", "evaluate"} & set(config.stages):
+        _centers(config, label_map, folder, output)
     log.info("look at %s and %s", folder, output)
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
-def _compute_centers(config: Config, label_map: LabelMap, folder: Path, output: Path) -> None:
+def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path) -> None:
+    """The stages centers and evaluate."""
     from imagenet_nk.centers import stage  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.centers.listed import Setting
 
     listed = listing.read(folder)
-    stage.compute(
-        listed.entries,
-        label_map,
-        config.backbone,
-        output,
-        listed.sha256,
-        held_out=listed.held_out,
-        seed=config.seed,
-    )
-
-
-def _evaluate(output: Path) -> None:
-    from imagenet_nk.centers import stage
-
-    metrics = stage.evaluate(output)
-    for distance, figures in metrics["ncm"].items():
-        shown = ", ".join(f"{name} {value:.1%}" for name, value in figures.items() if value is not None)
-        log.info("nearest class mean, %s, %s: %s", metrics["protocol"], distance, shown or "nothing to judge")
+    setting = Setting(config.backbone, config.centers, folder, config.cache, config.seed)
+    embedder = setting.embedder(output)
+    if "centers" in config.stages:
+        stage.compute(listed.entries, label_map, setting, output, listed.sha256, embedder=embedder)
+    if "evaluate" in config.stages:
+        stage.evaluate(
+            listed.entries,
+            label_map,
+            setting,
+            output,
+            held_out=listed.held_out,
+            settings=config.evaluate,
+            embedder=embedder,
+        )
 
 
 def _checked(cfg: DictConfig) -> Config:
