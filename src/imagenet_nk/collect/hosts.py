@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field
 
 from imagenet_nk.config import HttpConfig
@@ -26,6 +27,7 @@ class Host:
     probes: int = 0  # failed ones since it was set aside
     aside: bool = False
     fault: str = ""  # of the last failure
+    seconds: float = 0.0  # spent waiting for it, over all requests that ended
     images: float = 0  # candidates that gave a valid image
     ended: float = 0  # candidates that gave one or did not
 
@@ -69,6 +71,7 @@ class Hosts:
         """Note how a request that began at `started` ended."""
         host = self.get(key)
         host.in_flight -= 1
+        host.seconds += now - started
         if response.fault not in _HOST_FAULTS:
             host.failures, host.probes, host.aside, host.last_answer = 0, 0, False, now
         elif started > host.last_answer:  # else it answers others: this one is only a slow straggler from before
@@ -79,6 +82,15 @@ class Hosts:
                 host.next_start = now + _FIRST_PROBE_S * _PROBE_GROWTH**host.probes
             elif host.failures >= self.http.dead_host_after:
                 host.aside, host.next_start = True, now + _FIRST_PROBE_S
+
+    def slowest(self, count: int, least: int = 3) -> list[tuple[str, float]]:
+        """The hosts with the longest mean seconds a request, of those with `least` requests ended."""
+        means = (
+            (key, host.seconds / ended)
+            for key, host in self.table.items()
+            if (ended := host.asked - host.in_flight) >= least
+        )
+        return heapq.nlargest(count, means, key=lambda item: item[1])
 
     @property
     def answered(self) -> bool:
