@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from imagenet_nk.collect.stage import Job, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.outcome import COMPLETE, SHORT
+from imagenet_nk.progress import closing
+from imagenet_nk.progress.course import Course
+from imagenet_nk.progress.display import Display
 from imagenet_nk.sources.none import Nothing
 
 log = logging.getLogger(__name__)
@@ -33,41 +37,45 @@ def run(cfg: DictConfig) -> int:
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
-    complete = True
+    course, began, summary = Course(output), time.time(), None
     if "collect" in config.stages:
-        complete = not collect(job).short
+        with course.stage("collect"), Display("collect") as display:
+            summary = collect(job, display.collecting)
     if "lists" in config.stages:
-        listing.write(folder, label_map, config.lists.separator)
-    if "centers" in config.stages:
-        _compute_centers(config, label_map, folder, output)
-    if "evaluate" in config.stages:
-        _evaluate(output)
-    log.info("look at %s and %s", folder, output)
+        with course.stage("lists"):
+            listing.write(folder, label_map, config.lists.separator)
+    if {"centers", "evaluate"} & set(config.stages):
+        _centers(config, label_map, folder, output, course)
+    files = closing.written((folder, output), began)
+    log.info("what came of it\n%s", closing.table(summary, course.stages, files))
+    complete = summary is None or not summary.short
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
-def _compute_centers(config: Config, label_map: LabelMap, folder: Path, output: Path) -> None:
+def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, course: Course) -> None:
+    """The stages centers and evaluate."""
     from imagenet_nk.centers import stage  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.centers.listed import Setting
 
     listed = listing.read(folder)
-    stage.compute(
-        listed.entries,
-        label_map,
-        config.backbone,
-        output,
-        listed.sha256,
-        held_out=listed.held_out,
-        seed=config.seed,
-    )
-
-
-def _evaluate(output: Path) -> None:
-    from imagenet_nk.centers import stage
-
-    metrics = stage.evaluate(output)
-    for distance, figures in metrics["ncm"].items():
-        shown = ", ".join(f"{name} {value:.1%}" for name, value in figures.items() if value is not None)
-        log.info("nearest class mean, %s, %s: %s", metrics["protocol"], distance, shown or "nothing to judge")
+    setting = Setting(config.backbone, config.centers, folder, config.cache, config.seed)
+    embedder = setting.embedder(output)
+    if "centers" in config.stages:
+        with course.stage("centers"), Display("centers") as display:
+            entries, digest, show = listed.entries, listed.sha256, display.embedding
+            stage.compute(entries, label_map, setting, output, digest, embedder=embedder, progress=show)
+    if "evaluate" in config.stages:
+        with course.stage("evaluate"), Display("evaluate") as display:
+            stage.evaluate(
+                listed.entries,
+                label_map,
+                setting,
+                output,
+                held_out=listed.held_out,
+                settings=config.evaluate,
+                embedder=embedder,
+                progress=display.embedding,
+            )
 
 
 def _checked(cfg: DictConfig) -> Config:

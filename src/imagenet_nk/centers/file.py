@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -16,6 +17,7 @@ from imagenet_nk.errors import CentersError
 
 NAME = "centers.safetensors"
 VERSION = "1"
+COLUMNS = ("centers", "counts", "labels", "spread")
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class Centers:
     wnids: tuple[str, ...]
     names: tuple[str, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)  # backbone, weights_sha256, transform, list_sha256, ...
+    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # covariance, prototypes, ...: see docs/centers.md
 
     def save(self, path: Path) -> None:
         """Write the file under a temporary name and rename it when it is whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {name: getattr(self, name) for name in ("centers", "counts", "labels", "spread")}
+        tensors = {name: getattr(self, name) for name in COLUMNS} | dict(self.extras)
         words = {"wnids": json.dumps(self.wnids), "names": json.dumps(self.names), "format_version": VERSION}
         partial = path.with_name(path.name + ".partial")
         safetensors.numpy.save_file(tensors, partial, {**self.metadata, **words})
@@ -51,7 +54,7 @@ def load_centers(path: str | Path) -> Centers:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
         wnids, names = json.loads(metadata.pop("wnids")), json.loads(metadata.pop("names"))
-        arrays = {name: tensors[name] for name in ("centers", "counts", "labels", "spread")}
+        columns = {name: tensors.pop(name) for name in COLUMNS}
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise CentersError(f"{path} is no centers file of this program ({error})") from error
-    return Centers(**arrays, wnids=tuple(wnids), names=tuple(names), metadata=metadata)
+    return Centers(**columns, wnids=tuple(wnids), names=tuple(names), metadata=metadata, extras=tensors)
