@@ -101,7 +101,7 @@ def decode(data: bytes) -> Pixels:
                 return simplejpeg.decode_jpeg(data, "RGB")  # type: ignore[no-any-return]
         except ValueError:
             pass
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def normaliser(data: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
