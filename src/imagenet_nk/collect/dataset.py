@@ -50,18 +50,26 @@ class DataSet:
 
     # --- whose it is
 
-    def claim(self, draw: Mapping[str, object]) -> None:
-        """Make the folder that of a draw: {"seed": 0, "source": ...}; raises DatasetError if it is another's."""
-        stamp = self.ledger.meta().get("draw")
-        if stamp is None:
-            self.ledger.note({"draw": dict(draw)})
-            return
+    def check(self, draw: Mapping[str, object]) -> None:
+        """Raise DatasetError if the folder was made by another draw than this: {"seed": 0, "source": ...}."""
+        stamp = self.ledger.meta().get("draw", {})
         for name, value in draw.items():
-            if name in stamp and stamp[name] != value:
-                raise DatasetError(
-                    f"{self.folder} was made with {name}={stamp[name]}, not {name}={value}: "
-                    f"type {name}={stamp[name]} to go on with it, or dataset.dir=ANOTHER for a data set of its own"
-                )
+            if (made_with := stamp.get(name, value)) == value:
+                continue
+            back = "give it that one" if name == "identity" else f"type {name}={made_with}"
+            what = (
+                f"from {made_with}, not {value}"
+                if name == "identity"
+                else f"with {name}={made_with}, not {name}={value}"
+            )
+            raise DatasetError(
+                f"{self.folder} was made {what}: {back} to go on with it, or dataset.dir=ANOTHER for one of its own"
+            )
+
+    def claim(self, draw: Mapping[str, object]) -> None:
+        """Make the folder that of a draw, once it is known that there is something to draw from."""
+        self.check(draw)
+        self.ledger.note({"draw": {**self.ledger.meta().get("draw", {}), **draw}})
 
     # --- what is known of it
 

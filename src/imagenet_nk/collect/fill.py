@@ -93,6 +93,7 @@ class Fill:
         self.in_flight: dict[int, tuple[float, float]] = {}  # when it was started, with which hope of an image
         self.exhausted = False
         self.walk = Walk()
+        self.ranks = 1  # sources that it draws from
         self._candidates = candidates
         self._valid_ahead = 0  # settled and valid, behind an unsettled one
         self._images = 0  # valid ones among
@@ -111,6 +112,12 @@ class Fill:
     def certain(self) -> int:
         """Valid images so far; at most this many are still thrown out for other images' sake."""
         return len(self.walk.kept) + self._valid_ahead
+
+    def extend(self, candidates: Iterator[tuple[Drawn, Fact | None]]) -> None:
+        """Draw on from another source behind the candidates so far."""
+        self.ranks += 1
+        self.exhausted = False
+        self._candidates = candidates
 
     def success(self, overall: float) -> float:
         """Share of candidates that gave an image, drawn towards the overall rate while few of the class are known."""

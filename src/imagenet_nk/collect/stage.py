@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from imagenet_nk.collect.dataset import DataSet, Summary
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts, Pace
 from imagenet_nk.collect.inspection import Inspector
+from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.collect.reading import Reader
 from imagenet_nk.collect.repeats import Repeats
 from imagenet_nk.collect.transport import CurlTransport
@@ -27,7 +28,11 @@ from imagenet_nk.sources.base import Site, Source
 
 log = logging.getLogger(__name__)
 
-_LINE_EVERY_S = 30.0
+Watch = Callable[[Progress], None]  # called ten times a second while candidates are asked
+
+
+def _nobody(progress: Progress) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,15 @@ class Job:
     fingerprint: str  # of all settings that the outcome depends on; the same again = nothing to do
 
     @property
+    def site(self) -> Site:
+        return Site(self.folder / "index", self.http, self.sampling)
+
+    @property
+    def draw(self) -> dict[str, object]:
+        """What the order of candidates depends on, as far as it is known before the source is open."""
+        return {"seed": self.sampling.seed, "sampling": self.sampling.identity, "source": self.source.name}
+
+    @property
     def chain(self) -> tuple[Source, Source]:
         return self.source, self.fallback
 
@@ -55,7 +69,7 @@ class Job:
         return {source.name: source.materialize for source in reversed(self.chain)}
 
 
-def collect(job: Job) -> Summary:
+def collect(job: Job, watch: Watch = _nobody) -> Summary:
     """Have nk images of every class in the folder, as far as the sources have them; only what is missing is fetched.
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
@@ -68,7 +82,7 @@ def collect(job: Job) -> Summary:
     with _alone(job_folder):
         dataset = DataSet(job_folder)
         try:
-            return _collect(job, dataset)
+            return _collect(job, dataset, watch)
         finally:
             dataset.close()
 
@@ -86,19 +100,15 @@ def _alone(folder: Path) -> FileLock:
     return lock
 
 
-def _collect(job: Job, dataset: DataSet) -> Summary:
+def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     started = time.monotonic()
-    dataset.claim({"seed": job.sampling.seed, "sampling": job.sampling.identity, "source": job.source.name})
+    dataset.check(job.draw)
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
         summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
-    site = Site(job.folder / "index", job.http, job.sampling)
     try:
-        for source in job.chain:
-            source.open(job.label_map.wnids, site)
-        dataset.claim({"identity": job.source.identity})
-        fills = _fill(job, dataset)
+        fills = _fill(job, dataset, _open_first(job), watch)
     finally:
         for source in job.chain:
             source.close()
@@ -109,14 +119,45 @@ def _collect(job: Job, dataset: DataSet) -> Summary:
     return summary
 
 
-def _fill(job: Job, dataset: DataSet) -> list[Fill]:
-    fills = [Fill(wnid, job.nk, _candidates(job, dataset, wnid)) for wnid in job.label_map.wnids]
+def _open_first(job: Job) -> bool:
+    """Open the source. False, and a line that says why, if it is out of reach but there is a fallback to go on with."""
+    try:
+        job.source.open(job.label_map.wnids, job.site)
+    except OutOfReachError as error:
+        if job.fallback.name == "none":
+            raise
+        log.warning("%s; going on with fallback=%s", error, job.fallback.name)
+        return False
+    return True
+
+
+def _open_fallback(job: Job, *, alone: bool) -> bool:
+    """Open the fallback. What it cannot fill stays short; only where it stands alone is its failure an error."""
+    try:
+        job.fallback.open(job.label_map.wnids, job.site)
+    except SourceError as error:
+        if alone:
+            raise SourceError(
+                f"neither source={job.source.name} nor fallback={job.fallback.name} can be used ({error}); "
+                f"type source.list=FILE for a list, or source=full source.root=FOLDER for images that you have"
+            ) from error
+        log.warning("fallback=%s cannot be used: %s", job.fallback.name, error)
+        return False
+    return True
+
+
+def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list[Fill]:
+    fills = [
+        Fill(wnid, job.nk, _candidates(job, dataset, 0, wnid) if first_is_open else iter(()))
+        for wnid in job.label_map.wnids
+    ]
+    if first_is_open:
+        dataset.claim({**job.draw, "identity": job.source.identity})
     hosts = Hosts(job.http)
-    allowed = frozenset[str]().union(*(getattr(source, "hosts_allowed", frozenset()) for source in job.chain))
     reader = Reader(
-        CurlTransport(job.http, allowed),
+        CurlTransport(job.http, getattr(job.source, "hosts_allowed", frozenset())),
         hosts,
-        Pace(job.http.concurrency, job.http.deadline),
+        Pace(job.http),
         Inspector(job.inspect),
         dataset.store,
         workers=os.cpu_count() or 1,
@@ -130,8 +171,16 @@ def _fill(job: Job, dataset: DataSet) -> list[Fill]:
         repeats=Repeats(job.inspect.placeholder_repeats),
         drop_shared=job.inspect.cross_class == CrossClass.drop,
     )
+    looking = _Watch(dataset, watch)
     try:
-        collector.run(_Watch(dataset))
+        collector.run(looking)
+        if _short(fills, job.nk, first_is_open) and _open_fallback(job, alone=not first_is_open):
+            dataset.claim(job.draw)
+            # A class that was full may lose an image to what the fallback shows, and want more in its turn.
+            while short := [fill for fill in _short(fills, job.nk, first_is_open) if fill.ranks == 1]:
+                for fill in short:
+                    fill.extend(_candidates(job, dataset, 1, fill.wnid))
+                collector.run(looking)
     finally:
         reader.close()
         dataset.ledger.flush()
@@ -145,19 +194,23 @@ def _fill(job: Job, dataset: DataSet) -> list[Fill]:
     return fills
 
 
-def _candidates(job: Job, dataset: DataSet, wnid: str) -> Iterator[tuple[Drawn, Fact | None]]:
-    facts = dataset.facts(wnid, job.retry)
-    for rank, source in enumerate(job.chain):
-        for draw, candidate in enumerate(source.candidates(wnid)):
-            yield Drawn(candidate, source, rank, draw), facts.get((source.name, candidate.key))
+def _short(fills: Sequence[Fill], nk: int | None, first_is_open: bool) -> list[Fill]:
+    """The classes that want the fallback. With nk=null a source that could be read has given all that there is."""
+    return [] if nk is None and first_is_open else [fill for fill in fills if not fill.full]
+
+
+def _candidates(job: Job, dataset: DataSet, rank: int, wnid: str) -> Iterator[tuple[Drawn, Fact | None]]:
+    source, facts = job.chain[rank], dataset.facts(wnid, job.retry)
+    for draw, candidate in enumerate(source.candidates(wnid)):
+        yield Drawn(candidate, source, rank, draw), facts.get((source.name, candidate.key))
 
 
 class _Watch:
-    """Keeps an eye on the disk, and says from time to time how far things are."""
+    """Keeps an eye on the disk, and passes on how far things are."""
 
-    def __init__(self, dataset: DataSet) -> None:
-        self._dataset = dataset
-        self._started = self._said = self._looked = time.monotonic()
+    def __init__(self, dataset: DataSet, watch: Watch) -> None:
+        self._dataset, self._watch = dataset, watch
+        self._looked = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
@@ -167,17 +220,7 @@ class _Watch:
                 raise DatasetError(
                     f"the disk of {self._dataset.folder} is full: free some space, then run the same command again"
                 )
-        if now - self._said > _LINE_EVERY_S:
-            self._said = now
-            log.info("%s", line(progress, now - self._started))
-
-
-def line(progress: Progress, seconds: float) -> str:
-    """Where a run stands, in one line."""
-    reasons = ", ".join(f"{reason} {count}" for reason, count in progress.reasons.most_common(4))
-    rate = f"{progress.images / seconds:.0f} images/s, {progress.bytes / seconds / 1e6:.1f} MB/s"
-    done = f"{progress.done} of {progress.classes} classes, {progress.images} images"
-    return f"{done}, {rate}; rejected: {reasons or 'none'}"
+        self._watch(progress)
 
 
 def _report(summary: Summary, seconds: float) -> None:

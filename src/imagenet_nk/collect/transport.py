@@ -196,6 +196,7 @@ class _Transfer:
         self._size = 0
         self._headers: list[bytes] = []
         self._stopped = ""
+        self._patience = request.patience or self._http.stall
         self._window = (time.monotonic(), 0)  # when it began, with how many bytes
         self._port = guard.port(request.url)
         self._own = guard.host_key(request.url) in self._hosts_allowed
@@ -208,8 +209,10 @@ class _Transfer:
             self.curl.setopt(pycurl.RANGE, f"{request.first}-{'' if request.last is None else request.last}")
 
     def stalled(self, now: float) -> bool:
-        """Whether the last http.stall seconds brought less than http.min_speed bytes a second."""
+        """Whether no byte has come for too long, or the last http.stall seconds fell short of http.min_speed."""
         began, size = self._window
+        if not self._headers:
+            return now - began >= self._patience
         if now - began < self._http.stall:
             return False
         self._window = (now, self._size)

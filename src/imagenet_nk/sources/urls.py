@@ -71,7 +71,6 @@ class Urls:
                 return _at_hand(location, site)
             except OutOfReachError as error:
                 missing.append(str(error))
-                log.info("%s", error)
         official = any("image-net.org" in location for location in self._locations)
         raise OutOfReachError(f"{'; '.join(missing)}" + (f"; {_COPIES}" if official else ""))
 
