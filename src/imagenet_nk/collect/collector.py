@@ -94,7 +94,7 @@ class Collector:
                 self._queue([fill], now)
 
     def _start_one(self, fill: Fill, now: float) -> bool:
-        """Start the first candidate of a class whose host has room; False if there is none."""
+        """Start the first candidate of a class whose host has room, or walk on; False if neither can be done."""
         busy = ""
         looked_at = 0
         for index, drawn in fill.candidates():
@@ -117,8 +117,9 @@ class Collector:
             return True
         if busy:
             self._blocked[busy].append(fill)
+        walked = len(fill.walk.verdicts)
         self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
-        return False
+        return len(fill.walk.verdicts) > walked
 
     # --- what the answers come to
 
@@ -176,8 +177,10 @@ class Collector:
         affected = [other for other in self._fills.values() if other.reaches(reached.content, reached.pixels)]
         for other in affected:
             other.walk_again()
+        self._queue(affected, time.monotonic())
         return affected
 
 
 def _host(candidate: Candidate) -> str:
-    return guard.host_key(candidate.url) if candidate.url.startswith(("http://", "https://")) else _LOCAL
+    """Its unit of per-host limits. An address that is none has no host: its reading will say so."""
+    return _LOCAL if guard.url_refusal(candidate.url) else guard.host_key(candidate.url)

@@ -170,7 +170,10 @@ class Fill:
         self._images += not fact.reason
 
     def advance(self, rules: Rules) -> Iterator[Fact]:
-        """Walk on as far as candidates are settled and the class is not full; yields the valid ones reached."""
+        """Walk on as far as candidates are settled and the class is not full; yields the valid ones reached.
+
+        An image that is met again, as the fallback gives it, is not reached twice.
+        """
         walk = self.walk
         while not self.full and len(walk.verdicts) < len(self.facts):
             fact = self.facts[len(walk.verdicts)]
@@ -187,7 +190,8 @@ class Fill:
                 walk.pixels.add(fact.pixels)
                 if rules.near_bits is not None:
                     walk.looks.append(fact.look)
-                yield fact
+                if verdict != "redrawn":
+                    yield fact
 
     def walk_again(self) -> None:
         """Start over: a rule has changed under images that were reached."""
