@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from imagenet_nk import classes, listing
+from imagenet_nk import classes, listing, plan
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.metadata import download
@@ -18,6 +20,9 @@ from imagenet_nk.collect.stage import Job, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.outcome import COMPLETE, SHORT
+from imagenet_nk.progress import closing
+from imagenet_nk.progress.course import Course
+from imagenet_nk.progress.display import Display
 from imagenet_nk.sources.none import Nothing
 
 log = logging.getLogger(__name__)
@@ -28,42 +33,49 @@ def run(cfg: DictConfig) -> int:
     config = _checked(cfg)
     folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
     label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
-    complete = True
+    job = _job(cfg, config, label_map, folder)
+    if config.plan:
+        sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
+        return COMPLETE
+    course, began, summary = Course(output), time.time(), None
     if "collect" in config.stages:
-        summary = collect(_job(cfg, config, label_map, folder))
-        complete = not summary.short
+        with course.stage("collect"), Display("collect") as display:
+            summary = collect(job, display.collecting)
     if "lists" in config.stages:
-        listing.write(folder, label_map, config.lists.separator)
-    if "centers" in config.stages:
-        _compute_centers(config, label_map, folder, output)
-    if "evaluate" in config.stages:
-        _evaluate(output)
-    log.info("look at %s and %s", folder, output)
+        with course.stage("lists"):
+            listing.write(folder, label_map, config.lists.separator)
+    if {"centers", "evaluate"} & set(config.stages):
+        _centers(config, label_map, folder, output, course)
+    files = closing.written((folder, output), began)
+    log.info("what came of it\n%s", closing.table(summary, course.stages, files))
+    complete = summary is None or not summary.short
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
-def _compute_centers(config: Config, label_map: LabelMap, folder: Path, output: Path) -> None:
+def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, course: Course) -> None:
+    """The stages centers and evaluate."""
     from imagenet_nk.centers import stage  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.centers.listed import Setting
 
     listed = listing.read(folder)
-    stage.compute(
-        listed.entries,
-        label_map,
-        config.backbone,
-        output,
-        listed.sha256,
-        held_out=listed.held_out,
-        seed=config.seed,
-    )
-
-
-def _evaluate(output: Path) -> None:
-    from imagenet_nk.centers import stage
-
-    metrics = stage.evaluate(output)
-    for distance, figures in metrics["ncm"].items():
-        shown = ", ".join(f"{name} {value:.1%}" for name, value in figures.items() if value is not None)
-        log.info("nearest class mean, %s, %s: %s", metrics["protocol"], distance, shown or "nothing to judge")
+    setting = Setting(config.backbone, config.centers, folder, config.cache, config.seed)
+    embedder = setting.embedder(output)
+    if "centers" in config.stages:
+        with course.stage("centers"), Display("centers") as display:
+            entries, digest, show = listed.entries, listed.sha256, display.embedding
+            stage.compute(entries, label_map, setting, output, digest, embedder=embedder, progress=show)
+    if "evaluate" in config.stages:
+        with course.stage("evaluate"), Display("evaluate") as display:
+            stage.evaluate(
+                listed.entries,
+                label_map,
+                setting,
+                output,
+                held_out=listed.held_out,
+                settings=config.evaluate,
+                embedder=embedder,
+                progress=display.embedding,
+            )
 
 
 def _checked(cfg: DictConfig) -> Config:

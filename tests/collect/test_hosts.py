@@ -113,7 +113,9 @@ def test_a_straggler_from_before_an_answer_says_nothing() -> None:
     assert not of.get(A).aside
 
 
-@pytest.mark.parametrize("response", [Response(404), Response(500), Response(0, fault="reset"), Response(0, fault="tls")])
+@pytest.mark.parametrize(
+    "response", [Response(404), Response(500), Response(0, fault="reset"), Response(0, fault="tls")]
+)
 def test_any_sign_of_life_counts_as_an_answer(response: Response) -> None:
     of = hosts()
     ask(of, A, REFUSED, 0, 1)

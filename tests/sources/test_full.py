@@ -36,7 +36,9 @@ def ids(source: Full, wnid: str = TENCH) -> list[str]:
     return [candidate.key for candidate in source.candidates(wnid)]
 
 
-@pytest.mark.parametrize("place", ["", "train/", "ILSVRC/Data/CLS-LOC/train/", "Data/CLS-LOC/train/", "CLS-LOC/train/"])
+@pytest.mark.parametrize(
+    "place", ["", "train/", "images/", "ILSVRC/Data/CLS-LOC/train/", "Data/CLS-LOC/train/", "CLS-LOC/train/"]
+)
 def test_class_folders_are_found_where_people_keep_them(tmp_path: Path, place: str) -> None:
     source = opened(folders(tmp_path, f"{place}{TENCH}/{TENCH}_1.JPEG", f"{place}{GOLDFISH}/{GOLDFISH}_7.JPEG"))
     [candidate] = source.candidates(GOLDFISH)

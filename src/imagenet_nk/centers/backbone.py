@@ -7,7 +7,7 @@ import hashlib
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ class Backbone:
     dim: int
     weights: str  # hub:..., file:..., random:SEED
     sha256: str  # of the weights, see `fingerprint`
-    head: nn.Module | None = field(default=None)  # (B, D) to (B, classes): the classifier that was taken off, if known
+    identity: str  # what the embeddings depend on beside weights and transform
+    head: nn.Linear | None = None  # (B, D) to (B, classes): the classifier that was taken off, if known
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -108,7 +109,7 @@ def _create(config: BackboneConfig, options: Mapping[str, Any], seed: int, **mor
     raise AssertionError("unreachable")
 
 
-def _from_hub(config: BackboneConfig, options: Mapping[str, Any]) -> tuple[nn.Module, nn.Module | None, str]:
+def _from_hub(config: BackboneConfig, options: Mapping[str, Any]) -> tuple[nn.Module, nn.Linear | None, str]:
     published = timm.get_pretrained_cfg(config.name)
     if published is None or not (published.hf_hub_id or published.url):
         raise BackboneError(f"timm has no published weights for {config.name}; {hub.INSTEAD}")
@@ -119,7 +120,7 @@ def _from_hub(config: BackboneConfig, options: Mapping[str, Any]) -> tuple[nn.Mo
     return model, _linear(whole), f"hub:{place}"
 
 
-def _linear(whole: nn.Module) -> nn.Module | None:
+def _linear(whole: nn.Module) -> nn.Linear | None:
     get: Any = getattr(whole, "get_classifier", None)
     head = get() if get else None
     return head if isinstance(head, nn.Linear) else None
@@ -127,7 +128,7 @@ def _linear(whole: nn.Module) -> nn.Module | None:
 
 def _from_file(
     config: BackboneConfig, options: Mapping[str, Any], seed: int
-) -> tuple[nn.Module, nn.Module | None, str]:
+) -> tuple[nn.Module, nn.Linear | None, str]:
     path = Path(str(config.checkpoint))
     state = checkpoint.read(path)
     model = _create(config, options, seed)
@@ -144,7 +145,7 @@ def _from_file(
     return model, head, f"file:{path.name}"
 
 
-def _head_of(state: dict[str, Tensor], model: nn.Module) -> nn.Module | None:
+def _head_of(state: dict[str, Tensor], model: nn.Module) -> nn.Linear | None:
     """Take the classifier's tensors out of `state`; a single linear one becomes the head."""
     names = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
     names = (names,) if isinstance(names, str) else tuple(names)
@@ -184,23 +185,44 @@ def _named(misfits: list[str], shown: int = 4) -> str:
     return ", ".join(misfits[:shown]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _ready(config: BackboneConfig, model: nn.Module, head: nn.Module | None, weights: str) -> Backbone:
+def _ready(config: BackboneConfig, model: nn.Module, head: nn.Linear | None, weights: str) -> Backbone:
     size = {"img_size": config.img_size} if config.img_size else {}
     data = resolve_model_data_config(model, args=size)
+    sha256 = fingerprint(model)
+    tag = getattr(model, "pretrained_cfg", {}).get("tag", "")
+    if config.layer is not None:
+        model = Intermediate(model, config.layer)
     model = model.eval().requires_grad_(False)
     dim = _embedding_size(config, model, data["input_size"])
-    head = head.eval().requires_grad_(False) if isinstance(head, nn.Linear) and head.in_features == dim else None
-    return Backbone(config.name, model, data, dim, weights, fingerprint(model), head)
+    fits = head is not None and head.in_features == dim and config.layer is None
+    identity = f"{config.name} tag={tag} pool={config.pool} layer={config.layer} input={tuple(data['input_size'])}"
+    head = head.eval().requires_grad_(False) if fits and head is not None else None
+    return Backbone(config.name, model, data, dim, weights, sha256, identity, head)
+
+
+class Intermediate(nn.Module):
+    """(B, C): the mean over space of one of a model's intermediate layers, by timm's forward_intermediates."""
+
+    def __init__(self, model: nn.Module, layer: int) -> None:
+        super().__init__()
+        self.model, self.layer = model, layer
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: list[Tensor] = self.model.forward_intermediates(  # type: ignore[operator]
+            images, indices=[self.layer], intermediates_only=True, output_fmt="NCHW"
+        )
+        return features[-1].mean(dim=(2, 3))
 
 
 def _embedding_size(config: BackboneConfig, model: nn.Module, input_size: tuple[int, int, int]) -> int:
     """D, found by one forward pass. Raises BackboneError for a model whose output is not (B, D)."""
+    layer = "" if config.layer is None else f", or has no layer {config.layer}"
     try:
         with torch.inference_mode():
             out = model(torch.zeros(1, *input_size))
-    except (RuntimeError, AssertionError, ValueError) as error:
+    except (RuntimeError, AssertionError, ValueError, AttributeError, IndexError, TypeError) as error:
         raise BackboneError(
-            f"backbone {config.name} does not take images of {input_size[1]}x{input_size[2]} pixels: "
+            f"backbone {config.name} does not take images of {input_size[1]}x{input_size[2]} pixels{layer}: "
             f"{checkpoint.first_line(error)}"
         ) from error
     if not isinstance(out, Tensor) or out.ndim != 2:

@@ -19,7 +19,9 @@ from PIL import Image
 from timm.data import create_transform
 from timm.data.transforms import MaybeToTensor
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.transforms import Compose, Normalize
+from torchvision.transforms.functional import center_crop
 
 from imagenet_nk.errors import BackboneError
 
@@ -44,10 +46,40 @@ class Exact:
         self.identity = description(data)
 
     def __call__(self, data: bytes) -> Pixels:
-        return np.asarray(self.resize(Image.fromarray(decode(data))))
+        pixels: Pixels = np.asarray(self.resize(Image.fromarray(decode(data))))
+        return pixels
 
 
-def halves(data: Mapping[str, Any]) -> tuple[Callable[[Image.Image], Image.Image], Normalize]:
+class Fast:
+    """The same resize and crop by torch's uint8 kernels: pixels within 2 of 255, in half the time.
+
+    Both are Pillow's antialiased bicubic or bilinear filter; torch keeps its weights in 16 bits. Raises BackboneError
+    for a transform of another form.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        steps = halves(data)[0].transforms
+        names = [type(step).__name__ for step in steps]
+        modes = {"bicubic": "bicubic", "bilinear": "bilinear"}
+        if (
+            names != ["Resize", "CenterCrop"]
+            or str(data["interpolation"]) not in modes
+            or not isinstance(steps[0].size, int)
+        ):
+            raise BackboneError("backbone.pixels=fast knows resize and centre crop alone; type backbone.pixels=exact")
+        self.side, self.crop, self.mode = steps[0].size, steps[1].size, modes[str(data["interpolation"])]
+        self.identity = "fast " + description(data)
+
+    def __call__(self, data: bytes) -> Pixels:
+        pixels = torch.from_numpy(decode(data)).permute(2, 0, 1)[None]
+        height, width = pixels.shape[2:]
+        size = [self.side * height // min(height, width), self.side * width // min(height, width)]
+        resized = interpolate(pixels, size=size, mode=self.mode, antialias=True)
+        cropped: Tensor = center_crop(resized, list(self.crop))[0]
+        return cropped.permute(1, 2, 0).contiguous().numpy()
+
+
+def halves(data: Mapping[str, Any]) -> tuple[Any, Normalize]:
     """timm's transform cut where pixels become floats. Raises BackboneError if it has another form."""
     steps = create_transform(**data, is_training=False).transforms
     if len(steps) < 2 or not isinstance(steps[-2], MaybeToTensor) or not isinstance(steps[-1], Normalize):
@@ -69,7 +101,7 @@ def decode(data: bytes) -> Pixels:
                 return simplejpeg.decode_jpeg(data, "RGB")  # type: ignore[no-any-return]
         except ValueError:
             pass
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def normaliser(data: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
@@ -87,4 +119,6 @@ def normaliser(data: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
 
 def description(data: Mapping[str, Any]) -> str:
     """timm's transform in one line, for metadata and for telling runs apart."""
-    return " ".join(" ".join(str(step).split()) for step in create_transform(**data, is_training=False).transforms)
+    steps = halves(data)[0].transforms
+    spatial = " ".join(" ".join(str(step).split()) for step in steps)
+    return f"{spatial} mean={tuple(data['mean'])} std={tuple(data['std'])}"

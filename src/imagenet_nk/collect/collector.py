@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +29,10 @@ class Progress:
     """Numbers for whoever watches."""
 
     classes: int
+    hosts: Hosts
+    wanted: int | None = None  # images in all; None = as many as there are
     done: int = 0  # classes full or exhausted
+    kept: int = 0  # images so far, those of earlier runs included
     images: int = 0  # valid ones, in all
     bytes: int = 0
     requests: int = 0
@@ -61,7 +65,8 @@ class Collector:
         self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
         self._order = itertools.count()
         self._undone = set(self._fills)
-        self.progress = Progress(len(self._fills))
+        quotas = [fill.quota for fill in fills]
+        self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
 
     def run(self, watch: Callable[[Progress], None]) -> None:
         """Fill all classes; calls `watch` ten times a second."""
@@ -73,10 +78,15 @@ class Collector:
                 ticked = now
                 self._blocked.clear()
                 self._queue((self._fills[wnid] for wnid in self._undone), now)
-                watch(self.progress)
+                self._tell(watch)
             self._start(now)
             for outcome in self._reader.poll(_TICK_S):
                 self._take(outcome)
+        self._tell(watch)
+
+    def _tell(self, watch: Callable[[Progress], None]) -> None:
+        self.progress.kept = int(sum(min(fill.certain, fill.quota) for fill in self._fills.values()))
+        watch(self.progress)
 
     # --- what to ask next
 

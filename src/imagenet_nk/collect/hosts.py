@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field
 
 from imagenet_nk.config import HttpConfig
@@ -29,6 +30,7 @@ class Host:
     aside: bool = False
     since: float = 0.0  # when it was set aside; what was in flight by then is no probe
     fault: str = ""  # of the last failure
+    seconds: float = 0.0  # spent waiting for it, over all requests that ended
     images: float = 0  # candidates that gave a valid image
     ended: float = 0  # candidates that gave one or did not
 
@@ -72,6 +74,7 @@ class Hosts:
         """Note how a request that began at `started` ended."""
         host = self.get(key)
         host.in_flight -= 1
+        host.seconds += now - started
         if response.fault not in _HOST_FAULTS:
             host.failures, host.probes, host.aside, host.last_answer = 0, 0, False, now
         elif started > host.last_answer:  # else it answers others: this one is only a slow straggler from before
@@ -82,6 +85,15 @@ class Hosts:
                 host.next_start = now + _FIRST_PROBE_S * _PROBE_GROWTH**host.probes
             elif not host.aside and host.failures >= self.http.dead_host_after:
                 host.aside, host.since, host.next_start = True, now, now + _FIRST_PROBE_S
+
+    def slowest(self, count: int, least: int = 3) -> list[tuple[str, float]]:
+        """The hosts with the longest mean seconds a request, of those with `least` requests ended."""
+        means = (
+            (key, host.seconds / ended)
+            for key, host in self.table.items()
+            if (ended := host.asked - host.in_flight) >= least
+        )
+        return heapq.nlargest(count, means, key=lambda item: item[1])
 
     @property
     def answered(self) -> bool:

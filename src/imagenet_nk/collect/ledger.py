@@ -136,6 +136,14 @@ class Ledger:
         for wnid in wnids:
             yield from self._db.execute("SELECT * FROM attempts WHERE wnid = ? ORDER BY id", (wnid,))
 
+    def totals(self) -> tuple[int, int, int, float]:
+        """Attempts that made a request, valid images among them, their bytes, and seconds of all attempts."""
+        query = (
+            "SELECT count(*), sum(reason = ''), sum(bytes * (reason = '')), sum(seconds) FROM attempts WHERE tries > 0"
+        )
+        attempts, images, size, seconds = self._db.execute(query).fetchone()
+        return attempts, images or 0, size or 0, seconds or 0.0
+
     def judge(self, verdicts: Iterable[tuple[str, int]]) -> None:
         """Write (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
         with self._db:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,11 @@ from imagenet_nk.sources.base import Site, Source
 
 log = logging.getLogger(__name__)
 
-_LINE_EVERY_S = 30.0
+Watch = Callable[[Progress], None]  # called ten times a second while candidates are asked
+
+
+def _nobody(progress: Progress) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Job:
         return {source.name: source.materialize for source in reversed(self.chain)}
 
 
-def collect(job: Job) -> Summary:
+def collect(job: Job, watch: Watch = _nobody) -> Summary:
     """Have nk images of every class in the folder, as far as the sources have them; only what is missing is fetched.
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
@@ -78,7 +82,7 @@ def collect(job: Job) -> Summary:
     with _alone(job_folder):
         dataset = DataSet(job_folder)
         try:
-            return _collect(job, dataset)
+            return _collect(job, dataset, watch)
         finally:
             dataset.close()
 
@@ -96,7 +100,7 @@ def _alone(folder: Path) -> FileLock:
     return lock
 
 
-def _collect(job: Job, dataset: DataSet) -> Summary:
+def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     started = time.monotonic()
     dataset.check(job.draw)
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
@@ -104,7 +108,7 @@ def _collect(job: Job, dataset: DataSet) -> Summary:
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
     try:
-        fills = _fill(job, dataset, _open_first(job))
+        fills = _fill(job, dataset, _open_first(job), watch)
     finally:
         for source in job.chain:
             source.close()
@@ -142,7 +146,7 @@ def _open_fallback(job: Job, *, alone: bool) -> bool:
     return True
 
 
-def _fill(job: Job, dataset: DataSet, first_is_open: bool) -> list[Fill]:
+def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list[Fill]:
     fills = [
         Fill(wnid, job.nk, _candidates(job, dataset, 0, wnid) if first_is_open else iter(()))
         for wnid in job.label_map.wnids
@@ -167,16 +171,16 @@ def _fill(job: Job, dataset: DataSet, first_is_open: bool) -> list[Fill]:
         repeats=Repeats(job.inspect.placeholder_repeats),
         drop_shared=job.inspect.cross_class == CrossClass.drop,
     )
-    watch = _Watch(dataset)
+    looking = _Watch(dataset, watch)
     try:
-        collector.run(watch)
+        collector.run(looking)
         if _short(fills, job.nk, first_is_open) and _open_fallback(job, alone=not first_is_open):
             dataset.claim(job.draw)
             # A class that was full may lose an image to what the fallback shows, and want more in its turn.
             while short := [fill for fill in _short(fills, job.nk, first_is_open) if fill.ranks == 1]:
                 for fill in short:
                     fill.extend(_candidates(job, dataset, 1, fill.wnid))
-                collector.run(watch)
+                collector.run(looking)
     finally:
         reader.close()
         dataset.ledger.flush()
@@ -202,11 +206,11 @@ def _candidates(job: Job, dataset: DataSet, rank: int, wnid: str) -> Iterator[tu
 
 
 class _Watch:
-    """Keeps an eye on the disk, and says from time to time how far things are."""
+    """Keeps an eye on the disk, and passes on how far things are."""
 
-    def __init__(self, dataset: DataSet) -> None:
-        self._dataset = dataset
-        self._started = self._said = self._looked = time.monotonic()
+    def __init__(self, dataset: DataSet, watch: Watch) -> None:
+        self._dataset, self._watch = dataset, watch
+        self._looked = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
@@ -216,17 +220,7 @@ class _Watch:
                 raise DatasetError(
                     f"the disk of {self._dataset.folder} is full: free some space, then run the same command again"
                 )
-        if now - self._said > _LINE_EVERY_S:
-            self._said = now
-            log.info("%s", line(progress, now - self._started))
-
-
-def line(progress: Progress, seconds: float) -> str:
-    """Where a run stands, in one line."""
-    reasons = ", ".join(f"{reason} {count}" for reason, count in progress.reasons.most_common(4))
-    rate = f"{progress.images / seconds:.0f} images/s, {progress.bytes / seconds / 1e6:.1f} MB/s"
-    done = f"{progress.done} of {progress.classes} classes, {progress.images} images"
-    return f"{done}, {rate}; rejected: {reasons or 'none'}"
+        self._watch(progress)
 
 
 def _report(summary: Summary, seconds: float) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Hub:
                 f"{self.dataset} has its image names inside its tars, so that sampling=list would fetch them all; take "
                 "a parquet data set, or fetch the tars and name their folder with source.dataset"
             )
-        self._spool = site.index / "hub"
+        self._spool = site.index / f"hub-{blake2b(self._files.where.encode(), digest_size=6).hexdigest()}"
         self._shards = {name: self._shard(name) for name in self._order}
         self._indexed: dict[str, Future[Index]] = {}
         self._lock = threading.Lock()
