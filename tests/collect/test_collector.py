@@ -104,7 +104,13 @@ def test_little_is_asked_in_vain() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://[::1/x.jpg", "http://a.test:99999/x.jpg", "http://a.test:port/x.jpg", "http:///x.jpg", "http://u:p@a.test/x"],
+    [
+        "http://[::1/x.jpg",
+        "http://a.test:99999/x.jpg",
+        "http://a.test:port/x.jpg",
+        "http:///x.jpg",
+        "http://u:p@a.test/x",
+    ],
 )
 def test_an_address_that_is_none_does_not_stop_a_run(url: str) -> None:
     world = World({"n00000001": [Truth("1", "bad_url", url=url), picture(2)]}, quota=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from imagenet_nk.collect.reading import Judged, Outcome, Reading
 from imagenet_nk.collect.repeats import Repeats
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.sources.none import Nothing
-from imagenet_nk.wire import Candidate, Found, Rejected, Response
+from imagenet_nk.wire import Candidate, Found, Rejected
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Settler:
     def free(self) -> bool:
         return len(self._reading) < self._limit
 
-    def start(self, candidate: Candidate, source: Any, ticket: Any, **_: Any) -> None:
+    def start(self, candidate: Candidate, source: Any, ticket: Any, taken: Collection[str]) -> None:
         self.started.append(candidate)
         self._reading.append(Reading(candidate, source, ticket, iter(()), 0.0))  # type: ignore[arg-type]
 

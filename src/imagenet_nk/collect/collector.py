@@ -123,7 +123,7 @@ class Collector:
                     continue
             hope = self._hosts.success_at(host) * fill.success(self._hosts.success) / self._hosts.success
             fill.start(index, now, min(hope, 0.98))
-            self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn))
+            self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn), fill.taken)
             return True
         if busy:
             self._blocked[busy].append(fill)
@@ -155,7 +155,7 @@ class Collector:
     def _settle_unasked(self, fill: Fill, index: int, drawn: Drawn, fault: str) -> None:
         self._ledger.record(attempts.unasked(drawn, fault))
         self.progress.reasons[fault] += 1
-        fill.settle(index, Fact(drawn.candidate.key, reason=fault, url=drawn.candidate.url))
+        fill.settle(index, attempts.fact_unasked(drawn, fault))
         self._advance(fill)
 
     def _advance(self, fill: Fill) -> None:

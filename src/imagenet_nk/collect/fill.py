@@ -27,6 +27,8 @@ class Fact:
     content: int = 0  # first 64 bits of the bytes' sha256
     pixels: int = 0
     look: int = 0
+    source: str = ""  # with rank: two sources may well have an image under one key
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Fill:
         self.exhausted = False
         self.walk = Walk()
         self.ranks = 1  # sources that it draws from
+        self.taken: frozenset[str] = frozenset()  # image ids that earlier sources gave, whose files are not to be lost
         self._candidates = candidates
         self._valid_ahead = 0  # settled and valid, behind an unsettled one
         self._images = 0  # valid ones among
@@ -116,6 +119,7 @@ class Fill:
     def extend(self, candidates: Iterator[tuple[Drawn, Fact | None]]) -> None:
         """Draw on from another source behind the candidates so far."""
         self.ranks += 1
+        self.taken = frozenset(fact.image_id for fact in self.facts if fact and not fact.reason)
         self.exhausted = False
         self._candidates = candidates
 
