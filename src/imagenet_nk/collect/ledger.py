@@ -67,7 +67,8 @@ CREATE INDEX IF NOT EXISTS attempts_by_candidate ON attempts (wnid, source, key)
 """
 _INSERT = f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _SETTLED = """
-SELECT * FROM attempts WHERE id IN (SELECT max(id) FROM attempts WHERE final = 1 AND wnid = ? GROUP BY source, key)
+SELECT * FROM attempts
+WHERE id IN (SELECT max(id) FROM attempts WHERE final = 1 AND wnid = ? GROUP BY source, rank, key)
 ORDER BY rank, draw, id
 """
 
