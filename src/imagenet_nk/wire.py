@@ -25,6 +25,7 @@ class Request:
     first: int | None = None
     last: int | None = None
     max_bytes: int | None = None  # of the body; None = http.max_bytes
+    patience: float | None = None  # seconds until the first byte; None = http.stall
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)  # of the last answer, names in lower case
     fault: str = ""  # why there is no whole body: timeout, refused, no_dns, too_big, ...; "" = whole
     seconds: float = 0.0
-    tries: int = 1  # requests made for it, retries included
+    body_seconds: float = 0.0  # of them, from the first byte of the answer on
 
 
 @dataclass(frozen=True, slots=True)

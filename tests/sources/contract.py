@@ -60,6 +60,8 @@ def fetch(request: Request) -> Response:
             )
     except requests.ConnectionError:
         return Response(0, fault="refused")
+    except requests.exceptions.ChunkedEncodingError:
+        return Response(0, fault="truncated")
 
 
 def drive(source: Source, candidate: Candidate) -> Found | Rejected:

@@ -1,1 +1,1 @@
-"""Getting images: fetching over HTTP, inspecting pixels, keeping what is valid, filling quotas."""
+"""Filling quotas: fetching candidates, inspecting them, keeping the valid ones, remembering every attempt."""

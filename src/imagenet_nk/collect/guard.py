@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
+
+WEB_PORTS = frozenset({80, 443})
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _COMPATIBLE = ipaddress.IPv6Network("::/96")  # IPv4-compatible, RFC 4291 2.5.5.1: deprecated, still routed by some
@@ -57,3 +60,33 @@ def _kind(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     if ip.is_reserved and not (isinstance(ip, ipaddress.IPv6Address) and ip in _COMPATIBLE):
         return "reserved"
     return "" if ip.is_global else "private"
+
+
+def url_refusal(url: str) -> str | None:
+    """Why this URL may not be asked for, whatever its host resolves to; None if it may."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError as error:
+        return f"it is malformed: {error}"
+    if parts.scheme.lower() not in ("http", "https"):
+        return f"its scheme is {parts.scheme!r}, not http or https"
+    if not parts.hostname:
+        return "it names no host"
+    if parts.username is not None or parts.password is not None:
+        return "it carries credentials"
+    if any(ord(char) <= 32 or ord(char) == 127 for char in url):
+        return "it contains blanks or control characters"
+    return None
+
+
+def host_key(url: str) -> str:
+    """host:port of a URL that has passed url_refusal: the unit of per-host limits."""
+    parts = urlsplit(url)
+    return f"{(parts.hostname or '').lower()}:{port(url)}"
+
+
+def port(url: str) -> int:
+    """The port that a URL means."""
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme.lower() == "https" else 80)

@@ -1,0 +1,25 @@
+"""Which device a pass runs on."""
+
+from __future__ import annotations
+
+import torch
+
+from imagenet_nk.errors import BackboneError
+
+
+def choose(wanted: str) -> torch.device:
+    """The device of that name; `auto` is cuda, else mps, else cpu. Raises BackboneError if it is not there."""
+    if wanted == "auto":
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise BackboneError(f"backbone.device={wanted} is no device; type auto, cpu, cuda, cuda:1 or mps") from error
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device.type, False):
+        raise BackboneError(f"backbone.device={wanted}: no such device here; type backbone.device=auto or =cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BackboneError(f"backbone.device={wanted}: there are {torch.cuda.device_count()} GPUs, from cuda:0 on")
+    return device

@@ -1,0 +1,160 @@
+"""The embeddings of a list: out of the store where they are, through the model where they are not."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from imagenet_nk.centers import agreement, crops, devices, lanes, runtimes, store
+from imagenet_nk.centers.backbone import Backbone
+from imagenet_nk.centers.lanes import Fault, Slice
+from imagenet_nk.centers.pixels import Exact
+from imagenet_nk.centers.runtimes import Chosen
+from imagenet_nk.config import BackboneConfig, CentersConfig, Dtype, Keep, NonFinite
+from imagenet_nk.errors import CentersError
+
+log = logging.getLogger(__name__)
+
+READ = 1024  # rows of one reading from the store
+WORTH_CALIBRATING = 256  # images below which a calibration costs more than it gains
+KEEP_BELOW = 4 * 2**30  # bytes of embeddings that centers.embeddings=auto keeps
+
+Progress = Callable[[int, int], None]  # images done, images in all
+
+
+class Embedder:
+    """One backbone, and the embeddings that it gave so far. `faults` names the images that have none."""
+
+    def __init__(self, built: Backbone, config: BackboneConfig, settings: CentersConfig, folder: Path) -> None:
+        self.built, self.config, self.settings, self.folder = built, config, settings, folder
+        self.device = devices.choose(config.device)
+        self.crops = crops.choose(built.data, config.pixels)
+        self.lanes = lanes.cores() if config.workers is None else config.workers
+        self.agreement: dict[str, float] | None = None  # with the reference; None where it is the reference
+        self.faults: dict[Path, Fault] = {}
+        self.seconds = 0.0  # spent in passes, and the images that went through them
+        self.embedded = 0
+        self._chosen: Chosen | None = None
+
+    @property
+    def key(self) -> dict[str, str | int]:
+        """What an embedding depends on beside the image."""
+        return {
+            "weights_sha256": self.built.sha256,
+            "model": self.built.identity,
+            "pixels": self.crops.identity,
+            "dtype": str(self.config.dtype),
+            "dim": self.built.dim,
+        }
+
+    def keeps(self, images: int) -> bool:
+        """Whether the embeddings of so many images stay on disk."""
+        return self.settings.embeddings == Keep.always or (
+            self.settings.embeddings == Keep.auto and images * self.built.dim * 4 < KEEP_BELOW
+        )
+
+    def stream(self, paths: Sequence[Path], progress: Progress | None = None) -> Iterator[Slice]:
+        """The embeddings of the images, in the order of the list; unreadable ones are left out and in `faults`."""
+        if not self.keeps(len(paths)):
+            yield from self._through_model(paths, range(len(paths)), progress)
+            return
+        key = self.key
+        with store.opened(self.folder, self.built.name, key, self.built.dim) as kept:
+            if missing := np.flatnonzero(kept.find(paths) < 0).tolist():
+                self.ready([paths[row] for row in missing])
+                if self.key == key:
+                    self._complete(kept, paths, missing, progress)
+            rows = kept.find(paths)
+        if self.key != key:  # the reference took over, and its store is another
+            yield from self.stream(paths, progress)
+            return
+        for first in range(0, len(paths), READ):
+            there = np.flatnonzero(rows[first : first + READ] >= 0) + first
+            if len(there):
+                yield Slice(there, kept.read(rows[there]), ())
+
+    def ready(self, images: Sequence[Path]) -> Chosen:
+        """What runs the model, found out and checked when the first image needs it; `images` are those to embed."""
+        if self._chosen is None:
+            calibrate = len(images) >= WORTH_CALIBRATING
+            self._chosen = runtimes.choose(self.built, self.device, self.config, calibrate=calibrate, lanes=self.lanes)
+            self._agree(self._chosen, images)
+        return self._chosen
+
+    def _agree(self, chosen: Chosen, images: Sequence[Path]) -> None:
+        """Measure how near its embeddings come to those of the reference; go back to it where that is not enough."""
+        plain = isinstance(self.crops, Exact) and chosen.name in ("eager", "channels_last")
+        if plain and self.config.dtype == Dtype.float32:
+            return
+        aside = dataclasses.replace(self.built, model=copy.deepcopy(self.built.model))  # its layout is not ours
+        reference = runtimes.eager(aside, self.device), Exact(self.built.data)
+        self.agreement = agreement.measure(images, (chosen.forward, self.crops), reference)
+        if self.agreement and not self.agreement["cosine_min"] >= agreement.TOLERANCE:
+            log.warning(
+                "%s: %s, %s, %s pixels: cosine %.5f with the reference, below %s; back to the reference",
+                *(self.built.name, chosen.name, self.config.dtype, self.config.pixels),
+                *(self.agreement["cosine_min"], agreement.TOLERANCE),
+            )
+            self._chosen, self.crops = Chosen("eager", reference[0]), reference[1]
+            self.config = dataclasses.replace(self.config, dtype=Dtype.float32)
+
+    def _complete(
+        self, kept: store.Store, paths: Sequence[Path], missing: Sequence[int], progress: Progress | None
+    ) -> None:
+        if len(missing) < len(paths):
+            there = len(paths) - len(missing)
+            log.info("%s: %d of %d embeddings are there from before", self.built.name, there, len(paths))
+        for part in self._through_model(paths, missing, progress):
+            kept.append([paths[row] for row in part.rows], part.embeddings)
+
+    def _through_model(self, paths: Sequence[Path], rows: Sequence[int], progress: Progress | None) -> Iterator[Slice]:
+        runtime, before = self.ready([paths[row] for row in rows]), len(self.faults)
+        started, done = time.perf_counter(), 0
+        for part in lanes.run(
+            paths,
+            rows,
+            self.crops,
+            runtime.forward,
+            batch=self.config.batch_size,
+            lanes=self.lanes,
+            devices=int(self.device.type != "cpu"),
+        ):
+            whole = self._finite(part, paths)
+            self._name(whole.faults)
+            done += len(whole.rows) + len(whole.faults)
+            if progress:
+                progress(done, len(rows))
+            if len(whole.rows):
+                yield whole
+        seconds = time.perf_counter() - started
+        self.seconds, self.embedded = self.seconds + seconds, self.embedded + done
+        log.info(
+            "%s: %d images in %.1f s, %.1f a second (%s, %d lanes, %s); %d skipped",
+            *(self.built.name, done, seconds, done / seconds, runtime.name, self.lanes, self.device),
+            len(self.faults) - before,
+        )
+
+    def _finite(self, part: Slice, paths: Sequence[Path]) -> Slice:
+        """The slice without embeddings that are NaN or infinite, which are faults or the end."""
+        finite = np.isfinite(part.embeddings).all(axis=1) if len(part.rows) else np.ones(0, bool)
+        if finite.all():
+            return part
+        broken = [Fault(int(row), paths[row], "its embedding is not finite") for row in part.rows[~finite]]
+        if self.settings.nonfinite == NonFinite.stop:
+            raise CentersError(
+                f"the embedding of {broken[0].path} is not finite; type centers.nonfinite=skip to leave such images "
+                "out, or backbone.dtype=float32 if it is another"
+            )
+        return Slice(part.rows[finite], part.embeddings[finite], (*part.faults, *broken))
+
+    def _name(self, faults: Sequence[Fault]) -> None:
+        for fault in faults:
+            if fault.path not in self.faults:
+                log.warning("skipped %s: %s", fault.path, fault.reason)
+            self.faults[fault.path] = fault

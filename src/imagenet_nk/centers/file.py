@@ -1,0 +1,96 @@
+"""centers.safetensors: what a run knows about its classes, and how a reader gets it back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from imagenet_nk.errors import CentersError
+
+if TYPE_CHECKING:
+    from imagenet_nk.centers.classifier import NearestCenter
+
+NAME = "centers.safetensors"
+VERSION = "1"
+COLUMNS = ("centers", "counts", "labels", "spread")
+
+
+@dataclass(frozen=True)
+class Centers:
+    """Class centers, one row a class that has images, sorted by label. K classes, D the embedding's size."""
+
+    centers: NDArray[np.float32]  # (K, D)
+    counts: NDArray[np.int64]  # (K,) images behind each center
+    labels: NDArray[np.int64]  # (K,)
+    spread: NDArray[np.float32]  # (K,) root mean square distance of a class's embeddings to its center
+    wnids: tuple[str, ...]
+    names: tuple[str, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)  # backbone, weights_sha256, transform, list_sha256, ...
+    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # covariance, prototypes, ...: see docs/centers.md
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self.labels)
+
+    def as_classifier(self, distance: str = "euclidean", scale: float = 1.0) -> NearestCenter:
+        """A torch module that plugs behind the backbone: (B, D) embeddings to (B, K) logits, in the order of `labels`.
+
+        distance: euclidean or cosine; the largest logit is that of the nearest center.
+        """
+        from imagenet_nk.centers.classifier import NearestCenter  # torch only where it is asked for
+
+        return NearestCenter(self.centers, distance, scale)
+
+    def to_npz(self, path: str | Path) -> None:
+        """Everything as a compressed NumPy archive; metadata is a JSON text in the entry `metadata`."""
+        entries: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS} | dict(self.extras)
+        entries |= {"wnids": np.array(self.wnids), "names": np.array(self.names)}
+        entries["metadata"] = np.array(json.dumps(dict(self.metadata)))
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, **entries)
+
+    def to_csv(self, path: str | Path) -> None:
+        """A row a class: label, wnid, name, count, spread, then the D values; float32 in full."""
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(
+                ["label", "wnid", "name", "count", "spread", *(f"c{d}" for d in range(self.centers.shape[1]))]
+            )
+            columns = (self.labels.tolist(), self.wnids, self.names, self.counts.tolist(), map(str, self.spread))
+            for row, *first in zip(self.centers, *columns, strict=True):
+                rows.writerow([*first, *map(str, row)])
+
+    def save(self, path: Path) -> None:
+        """Write the file under a temporary name and rename it when it is whole."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {name: getattr(self, name) for name in COLUMNS} | dict(self.extras)
+        words = {"wnids": json.dumps(self.wnids), "names": json.dumps(self.names), "format_version": VERSION}
+        partial = path.with_name(path.name + ".partial")
+        safetensors.numpy.save_file(tensors, partial, {**self.metadata, **words})
+        partial.replace(path)
+
+
+def load_centers(path: str | Path) -> Centers:
+    """Read a centers.safetensors, or the one in an output folder. Raises CentersError."""
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    if not path.is_file():
+        raise CentersError(f"there is no file {path}; run the stage centers, or give the output folder of a run")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+        wnids, names = json.loads(metadata.pop("wnids")), json.loads(metadata.pop("names"))
+        columns = {name: tensors.pop(name) for name in COLUMNS}
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise CentersError(f"{path} is no centers file of this program ({error})") from error
+    return Centers(**columns, wnids=tuple(wnids), names=tuple(names), metadata=metadata, extras=tensors)

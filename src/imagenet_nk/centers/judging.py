@@ -1,0 +1,127 @@
+"""The stage `evaluate`: metrics.json."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagenet_nk.centers import label_check, verdict
+from imagenet_nk.centers.accuracy import by_class, confused
+from imagenet_nk.centers.embedder import Embedder, Progress
+from imagenet_nk.centers.evaluation import Judged
+from imagenet_nk.centers.listed import Classes, Entries, Listed, Setting, check, first_reading, listed
+from imagenet_nk.centers.statistics import Mean
+from imagenet_nk.config import EvaluateConfig
+
+log = logging.getLogger(__name__)
+
+METRICS = "metrics.json"
+
+
+def evaluate(
+    entries: Entries,
+    label_map: Classes,
+    setting: Setting,
+    output: Path,
+    *,
+    held_out: Entries = (),
+    settings: EvaluateConfig | None = None,
+    embedder: Embedder | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Stage `evaluate`: how well the centers of `entries` tell their classes apart; writes output/metrics.json.
+
+    On the images of `held_out` if there are any, else leave-one-out. Embeddings that are on disk need no second pass.
+    """
+    settings = settings or EvaluateConfig()
+    check(entries, label_map)
+    if held_out:
+        check(held_out, label_map)
+    embedder = embedder or setting.embedder(output)
+    made_of, mean, _ = first_reading(entries, embedder, progress)
+    asked = listed(held_out, made_of.rows, embedder) if held_out else made_of
+    classes, dim = len(made_of.rows), embedder.built.dim
+    judged = verdict.judge_all(verdict.Means.of(made_of.batches, classes, dim), asked.batches, not held_out)
+    metrics = {
+        "protocol": "held-out" if held_out else "leave-one-out",
+        "backbone": embedder.built.name,
+        "weights_sha256": embedder.built.sha256,
+        "classes": classes,
+        "images": len(judged["euclidean"].ranks),
+        "not_judged": len(asked.paths) - len(judged["euclidean"].ranks),
+        "skipped": [{"path": str(path), "reason": fault.reason} for path, fault in sorted(embedder.faults.items())],
+        "chance": 1 / classes,
+        "ncm": verdict.ncm(judged, classes, settings, setting.seed),
+        **_head(embedder, made_of.rows, asked, label_map, judged),
+        **_divisions(entries, held_out, made_of.rows, embedder, settings, setting.seed),
+        "per_class": _per_class(made_of.rows, mean, label_map, judged),
+        "confused": _pairs(made_of.rows, label_map, judged, settings.pairs),
+        "pixels": embedder.crops.identity,
+        "agreement": embedder.agreement,
+    }
+    _write(output / METRICS, metrics)
+    top1 = {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items() if figure["top1"]}
+    log.info(
+        "%s nearest class mean, top-1: %s", metrics["protocol"], ", ".join(f"{n} {v:.4f}" for n, v in top1.items())
+    )
+    return metrics
+
+
+def _head(
+    embedder: Embedder, rows: dict[int, int], asked: Listed, label_map: Classes, judged: dict[str, Judged]
+) -> dict[str, Any]:
+    """Accuracy of the model's own classifier, the ratio of both, and the label check; nothing without such a head."""
+    given = dict(zip(label_map.labels, label_map.wnids, strict=True))
+    head = embedder.built.head
+    order = label_check.head_order(head.out_features, label_map.wnids) if head is not None else None
+    if head is None or order is None or not len(judged["euclidean"].ranks):
+        return {"head": None, "label_check": None}
+    figures, said = verdict.head_figures(head, order, [given[label] for label in rows], asked.batches)
+    labels_N = np.concatenate([asked.labels[rows_B.numpy()] for _, _, rows_B in asked.batches()])
+    best = max(each.top(1) for each in judged.values())
+    ratio = best / figures["top1_among_centers"] if figures["top1_among_centers"] else None
+    checked = verdict.label_verdict(labels_N, said, given, best)
+    if checked["labels_wrong"]:
+        log.error("label check: %s", checked["verdict"])
+    return {"head": {**figures, "ncm_over_head": ratio}, "label_check": checked}
+
+
+def _divisions(
+    entries: Entries, held_out: Entries, rows: dict[int, int], embedder: Embedder, settings: EvaluateConfig, seed: int
+) -> dict[str, Any]:
+    if not settings.seeds:
+        return {"divisions": None}
+    pooled = listed([*entries, *held_out], rows, embedder)
+    return {"divisions": verdict.divided(pooled.batches, len(rows), embedder.built.dim, settings, seed)}
+
+
+def _per_class(rows: dict[int, int], mean: Mean, label_map: Classes, judged: dict[str, Judged]) -> list[Any]:
+    known = dict(zip(label_map.labels, zip(label_map.wnids, label_map.names, strict=True), strict=True))
+    columns = {name: by_class(each, len(rows)) for name, each in judged.items()}
+    return [
+        {"label": label, "wnid": known[label][0], "name": known[label][1], "images": int(mean.counts_K[row])}
+        | {name: column[row] for name, column in columns.items()}
+        for label, row in rows.items()
+    ]
+
+
+def _pairs(rows: dict[int, int], label_map: Classes, judged: dict[str, Judged], count: int) -> dict[str, Any]:
+    wnid_of = dict(zip(label_map.labels, label_map.wnids, strict=True))
+    wnids = [wnid_of[label] for label in rows]
+    return {
+        name: [
+            {"wnid": wnids[true], "taken_for": wnids[taken], "images": n} for true, taken, n in confused(each, count)
+        ]
+        for name, each in judged.items()
+    }
+
+
+def _write(path: Path, metrics: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(path)

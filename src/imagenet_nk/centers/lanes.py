@@ -1,0 +1,129 @@
+"""The pass: images in, embeddings out, with decoding and the model sharing the cores.
+
+On a CPU a lane is one core that decodes a slice of the list and then runs the model on it, single-threaded: no core
+waits for another, nothing is copied between processes, and the weights are shared. On an accelerator the lanes decode,
+and one more thread a device runs the model. Slices are cut from the list and come back in its order, so the number of
+lanes moves no result.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imagenet_nk.centers.pixels import UNREADABLE, Crops, Pixels
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.float32]
+Forward = Callable[[Pixels], Floats]  # (B, H, W, 3) to (B, D); safe to call from several threads
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An image that has no embedding."""
+
+    row: int  # in the list
+    path: Path
+    reason: str  # one line
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The embeddings of some rows of the list, in its order."""
+
+    rows: NDArray[np.int64]  # (n,) rows that have an embedding
+    embeddings: Floats  # (n, D)
+    faults: tuple[Fault, ...]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(
+    paths: Sequence[Path], rows: Sequence[int], crops: Crops, forward: Forward, *, batch: int, lanes: int, devices: int
+) -> Iterator[Slice]:
+    """Embed the given rows of `paths`, slice by slice in the order of `rows`.
+
+    devices: 0 for a CPU, where each lane runs the model itself; else threads that run it.
+    """
+    cuts = [rows[first : first + batch] for first in range(0, len(rows), batch)]
+    if lanes == 0:
+        for cut in cuts:
+            yield _embedded(_decoded(paths, cut, crops), forward)
+        return
+    with _one_thread_each(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
+
+        def start(cut: Sequence[int]) -> Future[Slice]:
+            if not devices:
+                return decoders.submit(lambda: _embedded(_decoded(paths, cut, crops), forward))
+            decoded = decoders.submit(_decoded, paths, cut, crops)
+            return runners.submit(lambda: _embedded(decoded.result(), forward))
+
+        waiting: deque[Future[Slice]] = deque()
+        for cut in cuts:
+            waiting.append(start(cut))
+            if len(waiting) > 2 * lanes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    rows: list[int]
+    pixels: list[Pixels]
+    faults: list[Fault]
+
+
+def _decoded(paths: Sequence[Path], rows: Sequence[int], crops: Crops) -> _Decoded:
+    result = _Decoded([], [], [])
+    for row in rows:
+        try:
+            result.pixels.append(crops(paths[row].read_bytes()))
+            result.rows.append(row)
+        except UNREADABLE as error:
+            result.faults.append(
+                Fault(row, paths[row], f"{type(error).__name__}: {' '.join(str(error).split())[:160]}")
+            )
+    return result
+
+
+def _embedded(decoded: _Decoded, forward: Forward) -> Slice:
+    rows = np.array(decoded.rows, dtype=np.int64)
+    embeddings = forward(np.stack(decoded.pixels)) if decoded.rows else np.empty((0, 0), np.float32)
+    return Slice(rows, embeddings, tuple(decoded.faults))
+
+
+@contextmanager
+def _pool(size: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that drop what has not begun when the block is left early, by an error or Ctrl-C."""
+    pool = ThreadPoolExecutor(size, thread_name_prefix="lane")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each(wanted: bool) -> Iterator[None]:
+    """torch runs single-threaded in threads that start inside the block."""
+    before = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

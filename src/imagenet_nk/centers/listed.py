@@ -1,0 +1,114 @@
+"""Lists of images as both stages see them: checked, numbered by class, and read as embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from imagenet_nk.centers.backbone import build
+from imagenet_nk.centers.embedder import Embedder, Progress
+from imagenet_nk.centers.lanes import Slice
+from imagenet_nk.centers.statistics import Mean, Spread
+from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
+from imagenet_nk.errors import CentersError, ListError
+
+Entries = Sequence[tuple[Path, int]]  # path and label, as in the list file
+
+
+class Classes(Protocol):
+    """What the stages need of a label map: three aligned columns."""
+
+    @property
+    def wnids(self) -> Sequence[str]: ...
+    @property
+    def labels(self) -> Sequence[int]: ...
+    @property
+    def names(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Images of a list with the row of their class; K rows, one a class that has an image, sorted by label."""
+
+    paths: list[Path]
+    labels: NDArray[np.int64]  # (N,) as in the list
+    rows: dict[int, int]  # label to row
+    embedder: Embedder
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """(B, D) embeddings, (B,) rows of their classes, (B,) rows of the list; without classes that have no center."""
+        for part in self.embedder.stream(self.paths):
+            yield from self.prepared(part)
+
+    def pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same without the rows of the list."""
+        return ((x_BD, classes_B) for x_BD, classes_B, _ in self.batches())
+
+    def prepared(self, part: Slice) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        classes_B = torch.tensor([self.rows.get(label, -1) for label in self.labels[part.rows].tolist()])
+        known_B = classes_B >= 0
+        if known_B.any():
+            yield torch.from_numpy(part.embeddings)[known_B], classes_B[known_B], torch.from_numpy(part.rows)[known_B]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What both stages are told beside the lists."""
+
+    backbone: BackboneConfig
+    centers: CentersConfig = field(default_factory=CentersConfig)
+    cache: Path | None = None  # folder of embeddings and crops that outlives the run; None = the output folder
+    crops: Cache = Cache.none
+    seed: int = 0  # of random weights, intervals and divisions
+
+    def embedder(self, output: Path) -> Embedder:
+        """The backbone, built, with the embeddings that it gave in earlier runs."""
+        return Embedder(build(self.backbone, self.seed), self.backbone, self.centers, self.cache or output)
+
+
+def check(entries: Entries, label_map: Classes) -> None:
+    """Raise ListError for a list without entries, with labels that the map lacks, or whose files have all gone."""
+    if not entries:
+        raise ListError("the list has no entry; run the stages collect and lists first")
+    known = set(label_map.labels)
+    for path, label in entries:
+        if label not in known:
+            raise ListError(
+                f"label {label} of {path} is outside the label map ({min(known)}..{max(known)}); "
+                "give the labels= and classes= that the list was written with"
+            )
+    if not any(path.is_file() for path, _ in entries):
+        raise ListError(
+            f"none of the {len(entries)} files of the list is there (first: {entries[0][0]}); collect them again"
+        )
+
+
+def listed(entries: Entries, rows: dict[int, int], embedder: Embedder) -> Listed:
+    return Listed([path for path, _ in entries], np.array([label for _, label in entries], np.int64), rows, embedder)
+
+
+def first_reading(entries: Entries, embedder: Embedder, progress: Progress | None) -> tuple[Listed, Mean, Spread]:
+    """The list, and mean and spread of its classes; classes none of whose images could be read have no row."""
+    labels = sorted({label for _, label in entries})
+    every = listed(entries, {label: row for row, label in enumerate(labels)}, embedder)
+    dim = embedder.built.dim
+    mean, spread = Mean(len(labels), dim), Spread(len(labels), dim)
+    for part in embedder.stream(every.paths, progress):
+        for x_BD, classes_B, _ in every.prepared(part):
+            mean.add(x_BD, classes_B)
+            spread.add(x_BD, classes_B)
+    there = mean.counts_K > 0
+    if not there.any():
+        raise CentersError(f"no image of the list could be read (first: {entries[0][0]}): there is no center to make")
+    for statistic in (mean, spread):
+        for name, value in vars(statistic).items():
+            setattr(statistic, name, value[there])
+    kept = [label for label, is_there in zip(labels, there.tolist(), strict=True) if is_there]
+    return listed(entries, {label: row for row, label in enumerate(kept)}, embedder), mean, spread

@@ -1,0 +1,124 @@
+"""From the bytes of an image to the pixels that a backbone is given: timm's own evaluation transform.
+
+The transform is cut in two. Resize and crop give uint8 pixels, image by image; division by 255 and normalisation are
+done for a whole batch, in the same float32 operations.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from timm.data import create_transform
+from timm.data.transforms import MaybeToTensor
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torchvision.transforms import Compose, Normalize
+from torchvision.transforms.functional import center_crop
+
+from imagenet_nk.errors import BackboneError
+
+Pixels = NDArray[np.uint8]  # (H, W, 3)
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+class Crops(Protocol):
+    """How bytes become the pixels of a crop; GIL-free where the time goes, so that threads share the cores."""
+
+    identity: str  # everything that its pixels depend on
+
+    def __call__(self, data: bytes) -> Pixels:
+        """(H, W, 3) RGB. Raises one of UNREADABLE for bytes that are no whole image."""
+
+
+class Exact:
+    """The pixels of timm's transform, bit for bit: PIL's resize over PIL's decoder, or over one that agrees with it."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.resize, _ = halves(data)
+        self.identity = description(data)
+
+    def __call__(self, data: bytes) -> Pixels:
+        pixels: Pixels = np.asarray(self.resize(Image.fromarray(decode(data))))
+        return pixels
+
+
+class Fast:
+    """The same resize and crop by torch's uint8 kernels: pixels within 2 of 255, in half the time.
+
+    Both are Pillow's antialiased bicubic or bilinear filter; torch keeps its weights in 16 bits. Raises BackboneError
+    for a transform of another form.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        steps = halves(data)[0].transforms
+        names = [type(step).__name__ for step in steps]
+        modes = {"bicubic": "bicubic", "bilinear": "bilinear"}
+        if (
+            names != ["Resize", "CenterCrop"]
+            or str(data["interpolation"]) not in modes
+            or not isinstance(steps[0].size, int)
+        ):
+            raise BackboneError("backbone.pixels=fast knows resize and centre crop alone; type backbone.pixels=exact")
+        self.side, self.crop, self.mode = steps[0].size, steps[1].size, modes[str(data["interpolation"])]
+        self.identity = "fast " + description(data)
+
+    def __call__(self, data: bytes) -> Pixels:
+        pixels = torch.from_numpy(decode(data)).permute(2, 0, 1)[None]
+        height, width = pixels.shape[2:]
+        size = [self.side * height // min(height, width), self.side * width // min(height, width)]
+        resized = interpolate(pixels, size=size, mode=self.mode, antialias=True)
+        cropped: Tensor = center_crop(resized, list(self.crop))[0]
+        return cropped.permute(1, 2, 0).contiguous().numpy()
+
+
+def halves(data: Mapping[str, Any]) -> tuple[Any, Normalize]:
+    """timm's transform cut where pixels become floats. Raises BackboneError if it has another form."""
+    steps = create_transform(**data, is_training=False).transforms
+    if len(steps) < 2 or not isinstance(steps[-2], MaybeToTensor) or not isinstance(steps[-1], Normalize):
+        names = ", ".join(type(step).__name__ for step in steps)
+        raise BackboneError(f"timm's transform of this model is not resize, crop, tensor, normalise but {names}")
+    return Compose(steps[:-2]), steps[-1]
+
+
+def decode(data: bytes) -> Pixels:
+    """(H, W, 3) RGB, what `Image.open(...).convert("RGB")` gives.
+
+    libjpeg-turbo called directly gives PIL's very pixels of a JPEG in RGB or grey, in two thirds of the time; what it
+    declines (other formats, CMYK, a file that libjpeg only warns about) goes to PIL.
+    """
+    if data[:3] == b"\xff\xd8\xff":
+        try:
+            _, _, space, _ = simplejpeg.decode_jpeg_header(data)
+            if space in ("YCbCr", "Gray"):
+                return simplejpeg.decode_jpeg(data, "RGB")  # type: ignore[no-any-return]
+        except ValueError:
+            pass
+    return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def normaliser(data: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+    """(B, 3, H, W) uint8 to float32, with torchvision's to_tensor and Normalize, value for value."""
+    _, normalize = halves(data)
+    mean = torch.as_tensor(normalize.mean, dtype=torch.float32).view(1, 3, 1, 1)
+    std = torch.as_tensor(normalize.std, dtype=torch.float32).view(1, 3, 1, 1)
+
+    def normalise(pixels_B3HW: Tensor) -> Tensor:
+        device = pixels_B3HW.device
+        return pixels_B3HW.to(torch.float32).div_(255).sub_(mean.to(device)).div_(std.to(device))
+
+    return normalise
+
+
+def description(data: Mapping[str, Any]) -> str:
+    """timm's transform in one line, for metadata and for telling runs apart."""
+    steps = halves(data)[0].transforms
+    spatial = " ".join(" ".join(str(step).split()) for step in steps)
+    return f"{spatial} mean={tuple(data['mean'])} std={tuple(data['std'])}"

@@ -1,0 +1,188 @@
+"""Ways to run a model on a batch of crops, and the choice between them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from threading import Lock
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from imagenet_nk.centers import allocator
+from imagenet_nk.centers.backbone import Backbone
+from imagenet_nk.centers.lanes import Floats, Forward
+from imagenet_nk.centers.pixels import Pixels, normaliser
+from imagenet_nk.config import BackboneConfig, Dtype, Runtime
+from imagenet_nk.errors import BackboneError, CentersError
+
+log = logging.getLogger(__name__)
+
+TRIAL = 4  # images of one forward pass in the calibration
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What runs the model in this pass."""
+
+    name: str
+    forward: Forward
+    rates: Mapping[str, float] = field(default_factory=dict)  # images/s on one core, where it was measured
+
+
+def choose(backbone: Backbone, device: torch.device, config: BackboneConfig, *, calibrate: bool, lanes: int) -> Chosen:
+    """The runtime that the configuration names, or with `auto` the quickest here that gives the same embeddings.
+
+    `lanes` threads will call it. Raises BackboneError for one that is not installed.
+    """
+    if device.type == "cpu":
+        allocator.keep_big_buffers()
+    builders: dict[str, Callable[[], Forward]] = {
+        "eager": lambda: eager(backbone, device, config.dtype),
+        "channels_last": lambda: eager(backbone, device, config.dtype, torch.channels_last),
+        "compile": lambda: compiled(backbone, device, config.dtype, config.batch_size),
+        "openvino": lambda: openvino(backbone, config, lanes),
+    }
+    if config.runtime != Runtime.auto:
+        if config.runtime == Runtime.openvino and find_spec("openvino") is None:
+            raise BackboneError("backbone.runtime=openvino is not installed: pip install 'imagenet-nk[openvino]'")
+        return Chosen(str(config.runtime), builders[config.runtime]())
+    if device.type != "cpu" or not calibrate:
+        name = "eager" if device.type == "cpu" else "channels_last"
+        return Chosen(name, builders[name]())
+    names = ["eager", "channels_last"] + ["openvino"] * (find_spec("openvino") is not None)
+    return _quickest(backbone, {name: builders[name] for name in names})
+
+
+def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]]) -> Chosen:
+    """Time each on one core; one that fails on this model is left out, for eager always works."""
+    trial = np.random.default_rng(0).integers(0, 256, (TRIAL, *backbone.input_size, 3), dtype=np.uint8)
+    rates: dict[str, float] = {}
+    forwards: dict[str, Forward] = {}
+    for name, build in builders.items():
+        try:
+            forward = build()
+            forward(trial)
+            started = time.perf_counter()
+            forward(trial)
+        except (RuntimeError, BackboneError) as error:
+            log.info("%s does not run on %s: %s", backbone.name, name, " ".join(str(error).split())[:160])
+            continue
+        forwards[name], rates[name] = forward, TRIAL / (time.perf_counter() - started)
+    best = max(rates, key=rates.__getitem__)
+    log.info("%s runs on %s (%s images/s)", backbone.name, best, ", ".join(f"{n} {r:.1f}" for n, r in rates.items()))
+    return Chosen(best, forwards[best] if best == "openvino" else builders[best](), rates)  # the layout was changed
+
+
+def eager(
+    backbone: Backbone,
+    device: torch.device,
+    dtype: Dtype = Dtype.float32,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> Forward:
+    """PyTorch as it is. Halves the batch, down to one image, when memory runs out."""
+    model = backbone.model.to(device).to(memory_format=layout)
+    return _forward(model, backbone, device, dtype, layout)
+
+
+def compiled(backbone: Backbone, device: torch.device, dtype: Dtype, batch: int) -> Forward:
+    """torch.compile over channels-last weights; every batch is filled up to one size, so that it compiles once."""
+    model = torch.compile(backbone.model.to(device).to(memory_format=torch.channels_last), dynamic=False)
+    return _filled(_forward(model, backbone, device, dtype, torch.channels_last), batch)
+
+
+def openvino(backbone: Backbone, config: BackboneConfig, lanes: int) -> Forward:
+    """OpenVINO on the CPU, one stream a lane. Raises BackboneError for a model that it cannot convert."""
+    from imagenet_nk.centers import openvino_runtime  # an extra
+
+    model = nn.Sequential(_Normalised(backbone), backbone.model)
+    return _filled(openvino_runtime.forward(model, backbone, config, lanes), config.batch_size)
+
+
+class _Normalised(nn.Module):
+    """(B, H, W, 3) uint8 to (B, 3, H, W) float32, as part of a graph."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.normalise = normaliser(backbone.data)
+
+    def forward(self, crops_BHW3: Tensor) -> Tensor:
+        return self.normalise(crops_BHW3.permute(0, 3, 1, 2))
+
+
+def _forward(
+    model: Callable[[Tensor], Tensor],
+    backbone: Backbone,
+    device: torch.device,
+    dtype: Dtype,
+    layout: torch.memory_format,
+) -> Forward:
+    normalise = normaliser(backbone.data)
+    low = dtype != Dtype.float32
+    kind = getattr(torch, dtype)
+
+    def once(crops_BHW3: Pixels) -> Floats:
+        pixels = torch.from_numpy(crops_BHW3)
+        if device.type == "cuda":
+            pixels = pixels.pin_memory()
+        with torch.inference_mode(), torch.autocast(device.type, kind, enabled=low):
+            images = normalise(pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)).contiguous(
+                memory_format=layout
+            )
+            return model(images).float().cpu().numpy()
+
+    return _retreating(once)
+
+
+def _retreating(forward: Forward) -> Forward:
+    """Halves a batch that does not fit into memory. Raises CentersError when one image does not."""
+
+    def retreat(crops: Pixels) -> Floats:
+        try:
+            return forward(crops)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            if len(crops) == 1:
+                raise CentersError(
+                    "one image is more than the memory holds; a smaller backbone, or backbone.device=cpu"
+                ) from error
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        half = len(crops) // 2
+        log.warning("out of memory with %d images at once; trying %d", len(crops), half)
+        return np.concatenate([retreat(crops[:half]), retreat(crops[half:])])
+
+    return retreat
+
+
+def _is_memory(error: Exception) -> bool:
+    text = str(error)
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError) or "out of memory" in text or "allocate memory" in text
+    )
+
+
+def _filled(forward: Forward, batch: int) -> Forward:
+    """Fill short batches up to one size, for runtimes built for a shape; one call at a time while it builds."""
+    first, built = Lock(), [False]
+
+    def fill(crops: Pixels) -> Floats:
+        parts = []
+        for start in range(0, len(crops), batch):
+            part = crops[start : start + batch]
+            padding = np.zeros((batch - len(part), *crops.shape[1:]), crops.dtype)
+            whole = np.concatenate([part, padding]) if len(padding) else part
+            if built[0]:
+                parts.append(forward(whole)[: len(part)])
+            else:
+                with first:
+                    parts.append(forward(whole)[: len(part)])
+                    built[0] = True
+        return np.concatenate(parts)
+
+    return fill

@@ -1,0 +1,130 @@
+"""The stages `centers` and `evaluate`: from lists to centers.safetensors and metrics.json."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from imagenet_nk import __version__
+from imagenet_nk.centers import iterated
+from imagenet_nk.centers.embedder import Embedder, Progress
+from imagenet_nk.centers.file import NAME, Centers
+from imagenet_nk.centers.judging import evaluate as evaluate
+from imagenet_nk.centers.listed import Classes, Entries, Listed, Setting, check, first_reading
+from imagenet_nk.centers.statistics import Nearest, NormalizedMean, SharedCovariance
+from imagenet_nk.config import CentersConfig
+from imagenet_nk.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def compute(
+    entries: Entries,
+    label_map: Classes,
+    setting: Setting,
+    output: Path,
+    list_sha256: str,
+    *,
+    embedder: Embedder | None = None,
+    progress: Progress | None = None,
+) -> Centers:
+    """Stage `centers`: embed the images of a list and write the centers of its classes to output/centers.safetensors.
+
+    Unreadable images are skipped, named and counted. Raises ListError, BackboneError, CentersError.
+    """
+    check(entries, label_map)
+    embedder = embedder or setting.embedder(output)
+    kept = embedder.keeps(len(entries))
+    _allowed(setting.centers, kept)
+    listed, mean, spread = first_reading(entries, embedder, progress)
+    extras, words = _further(listed, mean.result(), setting.centers, kept)
+    known = dict(zip(label_map.labels, zip(label_map.wnids, label_map.names, strict=True), strict=True))
+    words["empty_wnids"] = json.dumps(_empty(known, listed.rows))
+    centers = Centers(
+        mean.result().float().numpy(),
+        mean.counts_K.numpy(),
+        np.array(list(listed.rows), dtype=np.int64),
+        spread.result().float().numpy(),
+        tuple(known[label][0] for label in listed.rows),
+        tuple(known[label][1] for label in listed.rows),
+        {**_metadata(embedder, setting, list_sha256), **words},
+        extras,
+    )
+    centers.save(output / NAME)
+    log.info(
+        "%d centers of %d images, %d skipped: %s",
+        len(listed.rows),
+        int(mean.counts_K.sum()),
+        len(embedder.faults),
+        output / NAME,
+    )
+    return centers
+
+
+def _allowed(settings: CentersConfig, kept: bool) -> None:
+    if not kept and (
+        settings.geometric_median or settings.covariance or settings.normalized or settings.prototypes > 1
+    ):
+        raise ConfigError(
+            "centers.normalized, geometric_median, prototypes and covariance read the embeddings again; "
+            "type centers.embeddings=always as well"
+        )
+
+
+def _further(
+    listed: Listed, centers_KD: Tensor, settings: CentersConfig, kept: bool
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Statistics that need the centers first, as tensors and words of the file."""
+    extras: dict[str, NDArray[Any]] = {}
+    if not kept:
+        return extras, {}
+    nearest = Nearest(centers_KD)
+    covariance = SharedCovariance(centers_KD) if settings.covariance else None
+    normalized = NormalizedMean(*centers_KD.shape) if settings.normalized else None
+    for x_BD, classes_B, rows_B in listed.batches():
+        nearest.add(x_BD, classes_B, rows_B)
+        for statistic in (covariance, normalized):
+            if statistic:
+                statistic.add(x_BD, classes_B)
+    if covariance:
+        extras["covariance"] = covariance.result().float().numpy()
+    if normalized:
+        extras["normalized"] = normalized.result().float().numpy()
+    if settings.geometric_median:
+        extras["geometric_median"] = iterated.geometric_median(centers_KD, listed.pairs).float().numpy()
+    if settings.prototypes > 1:
+        points_KPD, counts_KP = iterated.prototypes(centers_KD, settings.prototypes, listed.pairs)
+        extras |= {"prototypes": points_KPD.float().numpy(), "prototype_counts": counts_KP.numpy()}
+    medoids = [str(listed.paths[row]) for row in nearest.result().tolist()]
+    return extras, {"medoids": json.dumps(medoids)}
+
+
+def _empty(known: dict[int, tuple[str, str]], rows: dict[int, int]) -> list[str]:
+    empty = [known[label][0] for label in sorted(known) if label not in rows]
+    if empty:
+        more = ", ..." if len(empty) > 5 else ""
+        log.warning("%d classes have no image and so no center: %s%s", len(empty), ", ".join(empty[:5]), more)
+    return empty
+
+
+def _metadata(embedder: Embedder, setting: Setting, list_sha256: str) -> dict[str, str]:
+    return {
+        "backbone": embedder.built.name,
+        "backbone_config": json.dumps(asdict(setting.backbone)),
+        "weights": embedder.built.weights,
+        "weights_sha256": embedder.built.sha256,
+        "transform": embedder.crops.identity,
+        "list_sha256": list_sha256,
+        "seed": str(setting.seed),
+        "skipped": str(len(embedder.faults)),
+        "version": __version__,
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,63 @@
+"""One numbered class of a label file, and what a whole file of them must keep to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imagenet_nk.classes.table import ClassTable
+from imagenet_nk.errors import LabelError
+
+SHOWN = 80  # characters of a wrong line
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A class, its label, and the line that says so."""
+
+    line: int  # from 1
+    text: str
+    label: int
+    wnid: str
+
+
+def fault(where: str, line: int, text: str, message: str) -> LabelError:
+    """The error for one line of a file: its number, what is wrong with it, and how it reads."""
+    shown = text if len(text) <= SHOWN else text[:SHOWN] + "..."
+    return LabelError(f"{where}, line {line}: {message}: {shown!r}")
+
+
+def unique(entries: Sequence[Numbered], where: str) -> Sequence[Numbered]:
+    """The entries, if there are any and no WNID comes twice."""
+    if not entries:
+        raise LabelError(f"{where} names no class: it needs lines that start with a WNID, or an index dictionary")
+    lines: dict[str, int] = {}
+    for entry in entries:
+        if entry.wnid in lines:
+            raise fault(where, entry.line, entry.text, f"{entry.wnid} stands on line {lines[entry.wnid]} already")
+        lines[entry.wnid] = entry.line
+    return entries
+
+
+def checked(entries: Sequence[Numbered], table: ClassTable, where: str) -> Sequence[Numbered]:
+    """The entries, if they are one order of classes of the table: nothing twice, no gap, numbers from 0 or 1."""
+    known = frozenset(table.wnids)
+    for entry in entries:
+        if entry.wnid not in known:
+            raise fault(where, entry.line, entry.text, f"{entry.wnid} is no class of {table.name}")
+    without_gap(unique(entries, where), where)
+    return entries
+
+
+def without_gap(entries: Sequence[Numbered], where: str) -> None:
+    """Raise LabelError unless the labels are 0, 1, 2, ... or 1, 2, 3, ... in any order of lines."""
+    before: Numbered | None = None
+    for entry in sorted(entries, key=lambda entry: (entry.label, entry.line)):
+        if before is None:
+            if entry.label > 1:
+                raise fault(where, entry.line, entry.text, f"the lowest number is {entry.label}, not 0 or 1")
+        elif entry.label == before.label:
+            raise fault(where, entry.line, entry.text, f"number {entry.label} stands on line {before.line} already")
+        elif entry.label > before.label + 1:
+            raise fault(where, entry.line, entry.text, f"number {before.label + 1} is missing before {entry.label}")
+        before = entry

@@ -1,0 +1,101 @@
+"""Rows of the ledger, and back: what a reading came to as an Attempt, and what an attempt means as a Fact."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from imagenet_nk.collect.fill import Drawn, Fact
+from imagenet_nk.collect.inspection import EXTENSIONS, Picture
+from imagenet_nk.collect.ledger import Attempt, signed, unsigned
+from imagenet_nk.collect.reading import Outcome
+from imagenet_nk.wire import Rejected
+
+_MAX_DETAIL = 200
+
+
+def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
+    """A reading that ended, or that is to be tried again, as a row."""
+    reading, judged = outcome.reading, outcome.judged
+    response, found = reading.response, reading.found
+    return Attempt(
+        **_where(drawn),
+        **_verdict(judged.verdict),
+        final=int(outcome.final),
+        image_id=found.image_id if found else "",
+        final_url=(found.final_url if found else "") or response.final_url,
+        address=response.address,
+        status=response.status,
+        bytes=judged.size,
+        path=str(found.path) if found and found.path else "",
+        tries=reading.tries,
+        fetched_at=_now(),
+        seconds=round(time.monotonic() - reading.started, 4),
+    )
+
+
+def unasked(drawn: Drawn, fault: str) -> Attempt:
+    """The row of a candidate that is rejected with its host, without a request."""
+    return Attempt(
+        **_where(drawn), final=1, reason=fault, transient=1, detail="its host does not answer", fetched_at=_now()
+    )
+
+
+def fact(drawn: Drawn, outcome: Outcome) -> Fact:
+    """A reading that ended, reduced to what the rules need."""
+    verdict, found = outcome.judged.verdict, outcome.reading.found
+    key, url = drawn.candidate.key, drawn.candidate.url
+    image_id = found.image_id if found else ""
+    if isinstance(verdict, Rejected):
+        return Fact(key, image_id, verdict.reason, url)
+    return Fact(key, image_id, "", url, outcome.judged.file, _content(verdict.sha256), verdict.pixels, verdict.look)
+
+
+def fact_of(row: sqlite3.Row) -> Fact:
+    """The same from a row of an earlier run."""
+    if row["reason"]:
+        return Fact(row["key"], row["image_id"], row["reason"], row["url"])
+    hashes = _content(row["sha256"]), unsigned(row["pixels"]), unsigned(row["look"])
+    return Fact(row["key"], row["image_id"], "", row["url"], file_of(row), *hashes)
+
+
+def file_of(row: sqlite3.Row) -> str:
+    """Name under images/<wnid>/ of a valid image."""
+    return f"{row['image_id']}.{EXTENSIONS[row['format']]}"
+
+
+def _where(drawn: Drawn) -> dict[str, Any]:
+    candidate = drawn.candidate
+    return {
+        "source": drawn.source.name,
+        "rank": drawn.rank,
+        "draw": drawn.draw,
+        "key": candidate.key,
+        "wnid": candidate.wnid,
+        "url": candidate.url,
+    }
+
+
+def _verdict(verdict: Picture | Rejected) -> dict[str, Any]:
+    if isinstance(verdict, Rejected):
+        detail = verdict.detail[:_MAX_DETAIL]
+        return {"reason": verdict.reason, "transient": int(verdict.transient), "detail": detail}
+    return {
+        "sha256": verdict.sha256,
+        "pixels": signed(verdict.pixels),
+        "look": signed(verdict.look),
+        "width": verdict.width,
+        "height": verdict.height,
+        "format": verdict.format,
+        "mode": verdict.mode,
+    }
+
+
+def _content(sha256: str) -> int:
+    return int(sha256[:16], 16)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

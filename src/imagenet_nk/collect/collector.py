@@ -1,0 +1,193 @@
+"""Filling the quotas of many classes at once: what to ask next, and what the answers come to."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from imagenet_nk.collect import attempts, guard
+from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
+from imagenet_nk.collect.hosts import Hosts
+from imagenet_nk.collect.inspection import Picture
+from imagenet_nk.collect.ledger import Ledger
+from imagenet_nk.collect.reading import Outcome, Reader
+from imagenet_nk.collect.repeats import Repeats
+from imagenet_nk.wire import Candidate, Rejected
+
+_AHEAD = 8  # candidates looked at for one whose host has room
+_TICK_S = 0.1
+_LOCAL = "local"  # the "host" of what needs no network
+
+
+@dataclass
+class Progress:
+    """Numbers for whoever watches."""
+
+    classes: int
+    hosts: Hosts
+    wanted: int | None = None  # images in all; None = as many as there are
+    done: int = 0  # classes full or exhausted
+    kept: int = 0  # images so far, those of earlier runs included
+    images: int = 0  # valid ones, in all
+    bytes: int = 0
+    requests: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+class Collector:
+    """Runs until every class is full or has no candidate left.
+
+    The outcome depends on what the candidates are, never on timing: an image is kept once every candidate before it is
+    settled, and what is fetched ahead of need is only not counted.
+    """
+
+    def __init__(
+        self,
+        fills: Sequence[Fill],
+        *,
+        reader: Reader,
+        hosts: Hosts,
+        ledger: Ledger,
+        rules: Rules,
+        repeats: Repeats,
+        drop_shared: bool,
+    ) -> None:
+        self._fills = {fill.wnid: fill for fill in fills}
+        self._reader, self._hosts, self._ledger = reader, hosts, ledger
+        self._rules, self._repeats, self._drop_shared = rules, repeats, drop_shared
+        self._hungry: list[tuple[float, int, Fill]] = []  # heap by progress
+        self._queued: set[str] = set()
+        self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
+        self._order = itertools.count()
+        self._undone = set(self._fills)
+        quotas = [fill.quota for fill in fills]
+        self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
+
+    def run(self, watch: Callable[[Progress], None]) -> None:
+        """Fill all classes; calls `watch` ten times a second."""
+        self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
+        ticked = 0.0
+        while self._undone:
+            now = time.monotonic()
+            if now - ticked >= _TICK_S:
+                ticked = now
+                self._blocked.clear()
+                self._queue((self._fills[wnid] for wnid in self._undone), now)
+                self._tell(watch)
+            self._start(now)
+            for outcome in self._reader.poll(_TICK_S):
+                self._take(outcome)
+        self._tell(watch)
+
+    def _tell(self, watch: Callable[[Progress], None]) -> None:
+        self.progress.kept = int(sum(min(fill.certain, fill.quota) for fill in self._fills.values()))
+        watch(self.progress)
+
+    # --- what to ask next
+
+    def _queue(self, fills: Iterable[Fill], now: float) -> None:
+        for fill in fills:
+            if fill.wnid not in self._queued and fill.wishes(now):
+                self._queued.add(fill.wnid)
+                heapq.heappush(self._hungry, (fill.progress(now), next(self._order), fill))
+
+    def _start(self, now: float) -> None:
+        while self._reader.free and self._hungry:
+            _, _, fill = heapq.heappop(self._hungry)
+            self._queued.discard(fill.wnid)
+            if fill.wishes(now) and self._start_one(fill, now):
+                self._queue([fill], now)
+
+    def _start_one(self, fill: Fill, now: float) -> bool:
+        """Start the first candidate of a class whose host has room; False if there is none."""
+        busy = ""
+        looked_at = 0
+        for index, drawn in fill.candidates():
+            host = _host(drawn.candidate)
+            if host != _LOCAL:
+                if fault := self._hosts.given_up(host):
+                    self._settle_unasked(fill, index, drawn, fault)
+                    if fill.wishes(now):
+                        continue
+                    return False
+                if not self._hosts.ready(host, now):
+                    if not self._hosts.get(host).aside:  # a host that is set aside does not use up the look-ahead
+                        busy, looked_at = busy or host, looked_at + 1
+                        if looked_at >= _AHEAD:
+                            break
+                    continue
+            hope = self._hosts.success_at(host) * fill.success(self._hosts.success) / self._hosts.success
+            fill.start(index, now, min(hope, 0.98))
+            self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn))
+            return True
+        if busy:
+            self._blocked[busy].append(fill)
+        self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
+        return False
+
+    # --- what the answers come to
+
+    def _take(self, outcome: Outcome) -> None:
+        now = time.monotonic()
+        fill, index, drawn = outcome.reading.ticket
+        self._ledger.record(attempts.attempt(drawn, outcome))
+        if waiting := self._blocked.get(outcome.reading.host):
+            self._queue([waiting.popleft()], now)
+        if not outcome.final:
+            return
+        valid = isinstance(outcome.judged.verdict, Picture)
+        self._hosts.learn(_host(drawn.candidate), image=valid)
+        self.progress.images += valid
+        self.progress.requests += outcome.reading.tries
+        self.progress.bytes += outcome.judged.size
+        if isinstance(outcome.judged.verdict, Rejected):
+            self.progress.reasons[outcome.judged.verdict.reason] += 1
+        fill.settle(index, attempts.fact(drawn, outcome))
+        self._advance(fill)
+        self._queue([fill], now)
+
+    def _settle_unasked(self, fill: Fill, index: int, drawn: Drawn, fault: str) -> None:
+        self._ledger.record(attempts.unasked(drawn, fault))
+        self.progress.reasons[fault] += 1
+        fill.settle(index, Fact(drawn.candidate.key, reason=fault, url=drawn.candidate.url))
+        self._advance(fill)
+
+    def _advance(self, fill: Fill) -> None:
+        """Walk on in a class, and again in every class that an image is lost to by what this one reaches."""
+        moved = deque([fill])
+        while moved:
+            fill = moved.popleft()
+            for reached in fill.advance(self._rules):
+                if affected := self._count(fill, reached):
+                    moved.extend(affected)  # this one among them: its walk starts over
+                    break
+            if fill.done:
+                self._undone.discard(fill.wnid)
+            else:
+                self._undone.add(fill.wnid)
+        self.progress.done = len(self._fills) - len(self._undone)
+
+    def _count(self, fill: Fill, reached: Fact) -> list[Fill]:
+        placeholder, shared = self._repeats.reach(fill.wnid, reached)
+        fresh = False
+        if placeholder and reached.content not in self._rules.placeholders:
+            self._rules.placeholders.add(reached.content)
+            fresh = True
+        if shared and self._drop_shared and reached.pixels not in self._rules.shared:
+            self._rules.shared.add(reached.pixels)
+            fresh = True
+        if not fresh:
+            return []
+        affected = [other for other in self._fills.values() if other.reaches(reached.content, reached.pixels)]
+        for other in affected:
+            other.walk_again()
+        return affected
+
+
+def _host(candidate: Candidate) -> str:
+    return guard.host_key(candidate.url) if candidate.url.startswith(("http://", "https://")) else _LOCAL

@@ -1,0 +1,199 @@
+"""One class on its way to nk images: what is settled, what the draw order has reached, what is still worth asking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from imagenet_nk.collect.inspection import near
+from imagenet_nk.sources.base import Source
+from imagenet_nk.wire import Candidate
+
+_PRIOR = 4.0  # candidates that the overall success rate counts for
+_LATE_S, _LATE = 1.0, 0.3  # seconds in flight after which hope shrinks, and to what
+_FAR = 10**6  # quota of a class that wants all there is, for comparing progress
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What one candidate came to, by itself; other candidates and classes play no part in it."""
+
+    key: str
+    image_id: str = ""
+    reason: str = ""  # why it is rejected; "" = a valid image
+    url: str = ""
+    file: str = ""  # name under images/<wnid>/
+    content: int = 0  # first 64 bits of the bytes' sha256
+    pixels: int = 0
+    look: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A candidate with its place in the draw order of its class and source."""
+
+    candidate: Candidate
+    source: Source
+    rank: int  # 0 = the first source, 1 = the fallback
+    draw: int
+
+
+@dataclass(slots=True)
+class Walk:
+    """The draw order up to where the class is full, or up to the first unsettled candidate.
+
+    `verdicts[i]` is "" for a kept candidate, else why it is not kept.
+    """
+
+    verdicts: list[str] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)
+    image_ids: set[str] = field(default_factory=set)
+    contents: set[int] = field(default_factory=set)
+    pixels: set[int] = field(default_factory=set)
+    looks: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What makes a valid image of a class unwanted because of others. The two sets grow while a run goes on."""
+
+    near_bits: int | None = None
+    placeholders: set[int] = field(default_factory=set)  # contents
+    shared: set[int] = field(default_factory=set)  # pixels that two classes have, where those are dropped
+
+    def verdict(self, fact: Fact, walk: Walk) -> str:
+        """Why a valid image is not kept behind what the walk has passed; "" if it is.
+
+        Compared with every valid image before it, kept or not: throwing one out again can then only make the walk
+        longer, so that the outcome does not depend on when a placeholder was noticed.
+        """
+        if fact.image_id in walk.image_ids:
+            return "redrawn"
+        if fact.content in self.placeholders:
+            return "placeholder"
+        if fact.content in walk.contents or fact.pixels in walk.pixels:
+            return "duplicate"
+        if fact.pixels in self.shared:
+            return "shared"
+        if self.near_bits is not None and near(fact.look, walk.looks, self.near_bits):
+            return "near_duplicate"
+        return ""
+
+
+class Fill:
+    """State of one class."""
+
+    def __init__(self, wnid: str, quota: int | None, candidates: Iterator[tuple[Drawn, Fact | None]]) -> None:
+        """`candidates`: in draw order, with the fact where an earlier run has settled it."""
+        self.wnid = wnid
+        self.quota = math.inf if quota is None else quota
+        self.facts: list[Fact | None] = []
+        self.waiting: dict[int, Drawn] = {}  # drawn, not started
+        self.in_flight: dict[int, tuple[float, float]] = {}  # when it was started, with which hope of an image
+        self.exhausted = False
+        self.walk = Walk()
+        self.ranks = 1  # sources that it draws from
+        self._candidates = candidates
+        self._valid_ahead = 0  # settled and valid, behind an unsettled one
+        self._images = 0  # valid ones among
+        self._ended = 0  # the candidates that ended in this run
+
+    @property
+    def full(self) -> bool:
+        return len(self.walk.kept) >= self.quota
+
+    @property
+    def done(self) -> bool:
+        """Full, or every candidate there is has been walked."""
+        return self.full or (self.exhausted and len(self.walk.verdicts) == len(self.facts))
+
+    @property
+    def certain(self) -> int:
+        """Valid images so far; at most this many are still thrown out for other images' sake."""
+        return len(self.walk.kept) + self._valid_ahead
+
+    def extend(self, candidates: Iterator[tuple[Drawn, Fact | None]]) -> None:
+        """Draw on from another source behind the candidates so far."""
+        self.ranks += 1
+        self.exhausted = False
+        self._candidates = candidates
+
+    def success(self, overall: float) -> float:
+        """Share of candidates that gave an image, drawn towards the overall rate while few of the class are known."""
+        return (self._images + _PRIOR * overall) / (self._ended + _PRIOR)
+
+    def expected(self, now: float) -> float:
+        """Images to be hoped for from what is in flight. What takes long is rarely an image any more."""
+        return sum(hope * (_LATE if now - started > _LATE_S else 1) for started, hope in self.in_flight.values())
+
+    def wishes(self, now: float) -> bool:
+        """Whether more should be started: what is certain and in flight will probably not do.
+
+        Or the walk waits for a candidate that was put off, whatever was found behind it.
+        """
+        if self.done:
+            return False
+        return len(self.walk.verdicts) in self.waiting or self.certain + self.expected(now) < self.quota
+
+    def progress(self, now: float) -> float:
+        """0 (nothing yet) to 1: classes that are furthest behind go first, so that all finish together."""
+        return (self.certain + self.expected(now)) / min(self.quota, _FAR)
+
+    def candidates(self) -> Iterator[tuple[int, Drawn]]:
+        """The unsettled candidates that are not in flight, in draw order, drawing on as far as the caller goes."""
+        yield from list(self.waiting.items())
+        for drawn, fact in self._candidates:
+            self.facts.append(fact)
+            if fact is None:
+                index = len(self.facts) - 1
+                self.waiting[index] = drawn
+                yield index, drawn
+                continue
+            self._valid_ahead += not fact.reason
+            if self.certain >= self.quota:
+                return  # what an earlier run left may do: walk before drawing on
+        self.exhausted = True
+
+    def start(self, index: int, now: float, hope: float) -> None:
+        """Move a waiting candidate into flight."""
+        del self.waiting[index]
+        self.in_flight[index] = (now, hope)
+
+    def settle(self, index: int, fact: Fact) -> None:
+        """Note what a candidate came to."""
+        self.in_flight.pop(index, None)
+        self.waiting.pop(index, None)
+        self.facts[index] = fact
+        self._valid_ahead += not fact.reason
+        self._ended += 1
+        self._images += not fact.reason
+
+    def advance(self, rules: Rules) -> Iterator[Fact]:
+        """Walk on as far as candidates are settled and the class is not full; yields the valid ones reached."""
+        walk = self.walk
+        while not self.full and len(walk.verdicts) < len(self.facts):
+            fact = self.facts[len(walk.verdicts)]
+            if fact is None:
+                return
+            verdict = fact.reason or rules.verdict(fact, walk)
+            if not verdict:
+                walk.kept.append(len(walk.verdicts))
+            walk.verdicts.append(verdict)
+            if not fact.reason:
+                self._valid_ahead -= 1
+                walk.image_ids.add(fact.image_id)
+                walk.contents.add(fact.content)
+                walk.pixels.add(fact.pixels)
+                if rules.near_bits is not None:
+                    walk.looks.append(fact.look)
+                yield fact
+
+    def walk_again(self) -> None:
+        """Start over: a rule has changed under images that were reached."""
+        self._valid_ahead = sum(1 for fact in self.facts if fact and not fact.reason)
+        self.walk = Walk()
+
+    def reaches(self, content: int, pixels: int) -> bool:
+        """Whether the walk has passed an image with these bytes or pixels."""
+        return content in self.walk.contents or pixels in self.walk.pixels

@@ -1,0 +1,148 @@
+"""How hard each host is asked, and whether it is worth asking. Bookkeeping over a clock that the caller reads."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.wire import Response
+
+# Faults that speak of the host, not of one address on it.
+_HOST_FAULTS = frozenset({"no_dns", "refused", "timeout"})
+_FIRST_PROBE_S, _PROBE_GROWTH = 2.0, 2.0
+_PROBES_NEVER_ANSWERED, _PROBES_ANSWERED = 1, 3
+_FIRST_IN_FLIGHT, _LEAST_IN_FLIGHT = 128, 4
+_NEWEST, _BUSY = 0.05, 0.25  # weight of the newest time; share of stall or deadline from which on it is too much
+_PRIOR = 5.0  # answers that the overall success rate counts for when a host's own is estimated
+
+
+@dataclass(slots=True)
+class Host:
+    """State of one host:port."""
+
+    asked: int = 0  # requests started
+    in_flight: int = 0
+    next_start: float = 0.0  # not before: rate limit, Retry-After, or the next probe
+    failures: int = 0  # running
+    last_answer: float = float("-inf")
+    probes: int = 0  # failed ones since it was set aside
+    aside: bool = False
+    since: float = 0.0  # when it was set aside; what was in flight by then is no probe
+    fault: str = ""  # of the last failure
+    seconds: float = 0.0  # spent waiting for it, over all requests that ended
+    images: float = 0  # candidates that gave a valid image
+    ended: float = 0  # candidates that gave one or did not
+
+
+@dataclass
+class Hosts:
+    """All hosts of a run."""
+
+    http: HttpConfig
+    table: dict[str, Host] = field(default_factory=dict)
+    images: float = 0
+    ended: float = 0
+
+    def get(self, key: str) -> Host:
+        if (host := self.table.get(key)) is None:
+            host = self.table[key] = Host()
+        return host
+
+    def ready(self, key: str, now: float) -> bool:
+        """Whether a request may start now. A host that is set aside takes one at a time: a probe."""
+        host = self.get(key)
+        return now >= host.next_start and host.in_flight < (1 if host.aside else self.http.per_host)
+
+    def given_up(self, key: str) -> str:
+        """The fault for which the host's candidates are rejected unasked: it failed its probes as well. Else ""."""
+        host = self.table.get(key)
+        if host is None or not host.aside:
+            return ""
+        needed = _PROBES_NEVER_ANSWERED if host.last_answer == float("-inf") else _PROBES_ANSWERED
+        return host.fault if host.probes >= needed else ""
+
+    def started(self, key: str, now: float) -> None:
+        host = self.get(key)
+        host.asked += 1
+        host.in_flight += 1
+        rate = self.http.host_rates.get(key.rpartition(":")[0], self.http.per_host_rate)
+        if rate:
+            host.next_start = max(host.next_start, now) + 1 / rate
+
+    def finished(self, key: str, response: Response, started: float, now: float) -> None:
+        """Note how a request that began at `started` ended."""
+        host = self.get(key)
+        host.in_flight -= 1
+        host.seconds += now - started
+        if response.fault not in _HOST_FAULTS:
+            host.failures, host.probes, host.aside, host.last_answer = 0, 0, False, now
+        elif started > host.last_answer:  # else it answers others: this one is only a slow straggler from before
+            host.failures += 1
+            host.fault = response.fault
+            if host.aside and started >= host.since:
+                host.probes += 1
+                host.next_start = now + _FIRST_PROBE_S * _PROBE_GROWTH**host.probes
+            elif not host.aside and host.failures >= self.http.dead_host_after:
+                host.aside, host.since, host.next_start = True, now, now + _FIRST_PROBE_S
+
+    def slowest(self, count: int, least: int = 3) -> list[tuple[str, float]]:
+        """The hosts with the longest mean seconds a request, of those with `least` requests ended."""
+        means = (
+            (key, host.seconds / ended)
+            for key, host in self.table.items()
+            if (ended := host.asked - host.in_flight) >= least
+        )
+        return heapq.nlargest(count, means, key=lambda item: item[1])
+
+    @property
+    def answered(self) -> bool:
+        """Whether any host has answered, or none was asked."""
+        asked = [host for host in self.table.values() if host.asked]
+        return not asked or any(host.last_answer > float("-inf") for host in asked)
+
+    def pause(self, key: str, until: float) -> None:
+        """Start nothing at the host before `until`: it asked for that (Retry-After)."""
+        host = self.get(key)
+        host.next_start = max(host.next_start, until)
+
+    def learn(self, key: str, *, image: bool) -> None:
+        """Count what a candidate of the host came to."""
+        host = self.get(key)
+        host.ended += 1
+        self.ended += 1
+        host.images += image
+        self.images += image
+
+    @property
+    def success(self) -> float:
+        """Share of candidates so far that gave an image, from a prior of one half."""
+        return (self.images + 1) / (self.ended + 2)
+
+    def success_at(self, key: str) -> float:
+        """The same for one host, drawn towards the overall rate while few of its candidates are known."""
+        host = self.get(key)
+        return (host.images + _PRIOR * self.success) / (host.ended + _PRIOR)
+
+
+class Pace:
+    """How many requests may be in flight: as many as are still answered, and get their bodies through, in good time.
+
+    On a thin wire or a busy machine many at once would all be late, and good images would be lost to the deadline. The
+    observed times drive additive increase and multiplicative decrease (as TCP does it, RFC 5681).
+    """
+
+    def __init__(self, http: HttpConfig) -> None:
+        self.limit = float(min(http.concurrency, _FIRST_IN_FLIGHT))
+        self._http = http
+        self._first_byte = self._body = 0.0  # seconds, moving averages
+
+    def note(self, first_byte: float, body: float) -> None:
+        """Learn from an answer that came whole: seconds until its first byte, and from there to the last."""
+        self._first_byte += _NEWEST * (first_byte - self._first_byte)
+        self._body += _NEWEST * (body - self._body)
+        load = max(self._first_byte / self._http.stall, self._body / self._http.deadline)
+        if load > _BUSY:
+            self.limit = max(min(self._http.concurrency, _LEAST_IN_FLIGHT), self.limit * 0.97)
+        elif load < _BUSY / 2:
+            self.limit = min(self._http.concurrency, self.limit + 1)

@@ -1,0 +1,210 @@
+"""The durable record of every attempt: an SQLite file beside the images, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from imagenet_nk.errors import DatasetError
+
+FILE = "ledger.sqlite"
+_COMMIT_EVERY_S = 0.1  # what a kill can lose; those files are fetched once more
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one candidate: a row of the table `attempts`. docs/formats.md describes every column."""
+
+    source: str  # group member that gave the candidate
+    rank: int  # 0 = source, 1 = fallback
+    draw: int  # position in the draw order of the class and source, from 0
+    key: str  # candidate key
+    wnid: str
+    final: int  # 1 = this settled the candidate; 0 = it was tried again
+    url: str
+    image_id: str = ""
+    final_url: str = ""
+    address: str = ""
+    status: int = 0  # HTTP status; 0 = no answer, or no HTTP
+    reason: str = ""  # "" = a valid image
+    transient: int = 0
+    detail: str = ""
+    bytes: int = 0
+    sha256: str = ""
+    pixels: int = 0  # hash of the decoded pixels, signed 64 bits as SQLite has it
+    look: int = 0
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    mode: str = ""
+    path: str = ""  # the file of a local source
+    tries: int = 0  # requests made so far; 0 = rejected unasked, with its host
+    fetched_at: str = ""  # UTC, ISO 8601
+    seconds: float = 0.0
+
+
+_COLUMNS = [column.name for column in fields(Attempt)]
+_TYPES = {"int": "INTEGER", "float": "REAL", "str": "TEXT"}
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempts (
+    id INTEGER PRIMARY KEY,
+    {", ".join(f"{column.name} {_TYPES[str(column.type)]} NOT NULL" for column in fields(Attempt))},
+    verdict TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS attempts_by_candidate ON attempts (wnid, source, key);
+"""
+_INSERT = f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_SETTLED = """
+SELECT * FROM attempts WHERE id IN (SELECT max(id) FROM attempts WHERE final = 1 AND wnid = ? GROUP BY source, key)
+ORDER BY rank, draw, id
+"""
+
+
+def signed(number: int) -> int:
+    """An unsigned 64-bit number as SQLite's signed one."""
+    return number - 2**64 if number >= 2**63 else number
+
+
+def unsigned(number: int) -> int:
+    """The inverse of signed()."""
+    return number + 2**64 if number < 0 else number
+
+
+class Ledger:
+    """Reads at once; writes through a thread of its own, in batches, each one a transaction (WAL)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises DatasetError if the file cannot be opened, is no ledger, or is one of a later version."""
+        self.path = folder / FILE
+        self._failure: Exception | None = None
+        try:
+            self._db = self._connect()
+            self._db.executescript(_SCHEMA)
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version > _VERSION:
+                raise DatasetError(f"{self.path} was written by a later version of imagenet-nk: upgrade it")
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        except sqlite3.Error as error:
+            raise DatasetError(
+                f"{self.path} cannot be used ({error}); move it away or choose another dataset.dir"
+            ) from error
+        self._queue: queue.SimpleQueue[tuple[Any, ...] | threading.Event | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_on, name="ledger", daemon=True)
+        self._thread.start()
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+
+    # --- attempts
+
+    def record(self, attempt: Attempt) -> None:
+        """Queue a row. Raises DatasetError if an earlier one could not be written."""
+        self._check()
+        self._queue.put(astuple(attempt))
+
+    def flush(self) -> None:
+        """Return when everything recorded so far is on disk."""
+        done = threading.Event()
+        self._queue.put(done)
+        while not done.wait(0.5) and self._thread.is_alive():
+            pass
+        self._check()
+
+    def settled(self, wnid: str) -> Iterator[sqlite3.Row]:
+        """The attempt that settled each candidate of a class so far, in draw order."""
+        return iter(self._db.execute(_SETTLED, (wnid,)))
+
+    def rows(self, wnids: Iterable[str] | None = None) -> Iterator[sqlite3.Row]:
+        """All attempts, in the order in which they ended."""
+        if wnids is None:
+            yield from self._db.execute("SELECT * FROM attempts ORDER BY id")
+            return
+        for wnid in wnids:
+            yield from self._db.execute("SELECT * FROM attempts WHERE wnid = ? ORDER BY id", (wnid,))
+
+    def totals(self) -> tuple[int, int, int, float]:
+        """Attempts that made a request, valid images among them, their bytes, and seconds of all attempts."""
+        query = (
+            "SELECT count(*), sum(reason = ''), sum(bytes * (reason = '')), sum(seconds) FROM attempts WHERE tries > 0"
+        )
+        attempts, images, size, seconds = self._db.execute(query).fetchone()
+        return attempts, images or 0, size or 0, seconds or 0.0
+
+    def judge(self, verdicts: Iterable[tuple[str, int]]) -> None:
+        """Write (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.executemany("UPDATE attempts SET verdict = ? WHERE id = ?", verdicts)
+
+    def forget_unanswered(self) -> None:
+        """Settle nothing by attempts that met a dead network: they stay on record, and the candidates stay open."""
+        with self._db:
+            self._db.execute("UPDATE attempts SET final = 0 WHERE reason != '' AND transient = 1 AND status = 0")
+
+    # --- facts about the data set as a whole
+
+    def meta(self) -> dict[str, Any]:
+        return {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM meta")}
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Keep facts by name, overwriting older ones."""
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                [(name, json.dumps(value)) for name, value in facts.items()],
+            )
+
+    def close(self) -> None:
+        """Write what is queued, and close. Never raises for what could not be written: flush() does."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+        self._db.close()
+
+    # --- the writing thread
+
+    def _check(self) -> None:
+        if self._failure:
+            raise DatasetError(f"{self.path} cannot be written: {self._failure}") from self._failure
+
+    def _write_on(self) -> None:
+        db = self._connect()
+        try:
+            going = True
+            while going:
+                going = self._write_batch(db)
+        except sqlite3.Error as error:
+            self._failure = error
+        finally:
+            db.close()
+
+    def _write_batch(self, db: sqlite3.Connection) -> bool:
+        """Write what comes within one commit interval; False at the end."""
+        items = [self._queue.get()]
+        if isinstance(items[0], tuple):
+            time.sleep(_COMMIT_EVERY_S)
+        with suppress(queue.Empty):
+            while True:
+                items.append(self._queue.get_nowait())
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(_INSERT, [item for item in items if isinstance(item, tuple)])
+        for item in items:
+            if isinstance(item, threading.Event):
+                item.set()
+        return None not in items

@@ -1,0 +1,242 @@
+"""Reading candidates: the steps that their sources ask for, carried out over the wire and on worker threads."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import queue
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from imagenet_nk.collect import guard, retries
+from imagenet_nk.collect.hosts import Hosts, Pace
+from imagenet_nk.collect.inspection import Inspector, Picture
+from imagenet_nk.collect.robots import Robots, opted_out
+from imagenet_nk.collect.store import Store
+from imagenet_nk.collect.transport import Transport
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.sources.base import Source
+from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response, Steps
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Reading:
+    """One candidate on its way."""
+
+    candidate: Candidate
+    source: Source
+    ticket: Any
+    steps: Steps
+    started: float
+    request: Request | None = None
+    request_started: float = 0.0
+    host: str = ""
+    tries: int = 0  # requests made for this candidate
+    retried: int = 0  # of them, for the request at hand
+    response: Response = field(default_factory=lambda: Response(0))
+    found: Found | None = None
+
+    def __lt__(self, other: Reading) -> bool:  # for the heap of those that wait for a time
+        return self.started < other.started
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What inspection made of the bytes that a reading found."""
+
+    verdict: Picture | Rejected
+    size: int = 0  # bytes of the image
+    file: str = ""  # name under images/<wnid>/
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a reading ended."""
+
+    reading: Reading
+    judged: Judged
+    final: bool = True  # False: it is tried again, this is for the ledger only
+
+
+class Reader:
+    """Carries readings. At most `pace.limit` are in flight, so memory is bounded by them."""
+
+    def __init__(
+        self, transport: Transport, hosts: Hosts, pace: Pace, inspector: Inspector, store: Store, workers: int
+    ) -> None:
+        self._http: HttpConfig = hosts.http
+        self._transport, self._hosts, self._pace = transport, hosts, pace
+        self._inspector, self._store = inspector, store
+        self._robots = Robots(self._http) if self._http.robots_txt else None
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="inspect")
+        self._worked: queue.SimpleQueue[tuple[Reading, Any, Exception | None]] = queue.SimpleQueue()
+        self._later: list[tuple[float, Reading]] = []
+        self._at_door: deque[Reading] = deque()  # requests that wait for their host's limits
+        self._outcomes: list[Outcome] = []
+        self.in_flight = 0
+
+    @property
+    def free(self) -> bool:
+        """Whether another candidate may be started."""
+        return self.in_flight < self._pace.limit
+
+    def start(self, candidate: Candidate, source: Source, ticket: Any) -> None:
+        """Start to read a candidate; its outcome comes out of poll()."""
+        self.in_flight += 1
+        reading = Reading(candidate, source, ticket, source.read(candidate), time.monotonic())
+        self._step(reading, None)
+
+    def poll(self, timeout: float) -> list[Outcome]:
+        """What has ended, after at most `timeout` seconds of waiting. Raises what a worker could not translate."""
+        self._open_doors()
+        if self._outcomes:
+            timeout = 0
+        elif self._later:
+            timeout = min(timeout, max(0.0, self._later[0][0] - time.monotonic()))
+        for ticket, response in self._transport.poll(timeout):
+            if isinstance(ticket, Reading):
+                self._answered(ticket, response)
+            elif self._robots:
+                self._at_door.extend(self._robots.learn(str(ticket), response))
+        while not self._worked.empty():
+            self._work_done(*self._worked.get())
+        outcomes, self._outcomes = self._outcomes, []
+        self.in_flight -= sum(outcome.final for outcome in outcomes)
+        return outcomes
+
+    def close(self) -> None:
+        """Drop what is in flight."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._transport.close()
+
+    # --- steps of a source
+
+    def _step(self, reading: Reading, sent: Any, error: Exception | None = None) -> None:
+        try:
+            step = reading.steps.throw(error) if error else reading.steps.send(sent)
+        except StopIteration as end:
+            self._came_to(reading, end.value)
+            return
+        if isinstance(step, Call):
+            self._work(reading, step.function)
+        else:
+            reading.request, reading.retried = step, 0
+            self._at_door.append(reading)
+            self._open_doors()
+
+    def _came_to(self, reading: Reading, result: Found | Rejected) -> None:
+        if isinstance(result, Found):
+            verdict = self._inspector.url_verdict(result.final_url or reading.response.final_url)
+            if verdict is None:
+                reading.found = result
+                self._work(reading, partial(self._judge, reading.candidate.wnid, result))
+                return
+            result = verdict
+        self._outcomes.append(Outcome(reading, Judged(result)))
+
+    # --- work on threads
+
+    def _work(self, reading: Reading, function: Callable[[], Any]) -> None:
+        def work() -> None:
+            try:
+                self._worked.put((reading, function(), None))
+            except Exception as error:  # noqa: BLE001 - carried to the loop's thread, where it is raised again
+                self._worked.put((reading, None, error))
+            self._transport.wake()
+
+        self._pool.submit(work)
+
+    def _judge(self, wnid: str, found: Found) -> Judged:
+        verdict = self._inspector.inspect(found.data)
+        if isinstance(verdict, Rejected):
+            return Judged(verdict, len(found.data))
+        name = f"{found.image_id}.{verdict.extension}"
+        if found.path is None:
+            self._store.write(wnid, name, found.data)
+        return Judged(verdict, len(found.data), name)
+
+    def _work_done(self, reading: Reading, result: Any, error: Exception | None) -> None:
+        if reading.found is None:
+            self._step(reading, result, error)
+        elif error:
+            raise error
+        else:
+            reading.found = replace(reading.found, data=b"")
+            self._outcomes.append(Outcome(reading, result))
+
+    # --- requests
+
+    def _open_doors(self) -> None:
+        """Send the requests whose time has come and whose hosts have room."""
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            self._at_door.append(heapq.heappop(self._later)[1])
+        for _ in range(len(self._at_door)):
+            reading = self._at_door.popleft()
+            if not self._send(reading, now):
+                self._at_door.append(reading)
+
+    def _send(self, reading: Reading, now: float) -> bool:
+        request = reading.request
+        if request is None:
+            return True
+        if guard.url_refusal(request.url):
+            self._step(reading, Response(0, fault="bad_url", final_url=request.url))
+            return True
+        reading.host = guard.host_key(request.url)
+        if fault := self._hosts.given_up(reading.host):
+            self._step(reading, Response(0, fault=fault, final_url=request.url))
+            return True
+        if self._robots and (answer := self._robots.ask(request.url, reading)) is not True:
+            if isinstance(answer, Request):
+                self._transport.submit(answer, guard.host_key(answer.url))
+            elif answer is False:
+                self._step(reading, Response(0, fault="robots", final_url=request.url))
+            return True
+        if not self._hosts.ready(reading.host, now):
+            return False
+        self._hosts.started(reading.host, now)
+        reading.request_started = now
+        reading.tries += 1
+        self._transport.submit(replace(request, patience=self._patience(reading)), reading)
+        return True
+
+    def _patience(self, reading: Reading) -> float:
+        """Less for a try that is not the last: most of what is late at all will never come."""
+        return self._http.stall / (2 if reading.retried < self._http.retries else 1)
+
+    def _answered(self, reading: Reading, response: Response) -> None:
+        now = time.monotonic()
+        self._hosts.finished(reading.host, response, reading.request_started, now)
+        pause = retries.asked_pause(response)
+        if pause:
+            self._hosts.pause(reading.host, now + min(pause, self._http.max_pause))
+        if self._try_again(reading, response, pause):
+            reading.retried += 1
+            reading.response = response
+            reason = response.fault or f"http_{response.status}"
+            self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
+            wait = max(pause, retries.backoff(self._http.backoff, reading.retried))
+            heapq.heappush(self._later, (now + wait, reading))
+            return
+        if not response.fault and response.body:
+            self._pace.note(response.seconds - response.body_seconds, response.body_seconds)
+        if opted_out(response.headers, self._http.respect_opt_out):
+            response = replace(response, fault="opt_out", body=b"")
+        reading.response = replace(response, body=b"")
+        self._step(reading, response)
+
+    def _try_again(self, reading: Reading, response: Response, pause: float) -> bool:
+        return (
+            retries.retryable(response)
+            and reading.retried < self._http.retries
+            and pause <= self._http.max_pause
+            and not self._hosts.get(reading.host).aside
+        )

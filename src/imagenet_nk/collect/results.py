@@ -1,0 +1,68 @@
+"""What a collected data set holds, as tables: the manifest of kept images, and one row a class."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+MANIFEST = "manifest.parquet"
+MANIFEST_COLUMNS = {
+    "image_id": "string",
+    "wnid": "string",
+    "label": "int64",
+    "path": "string",
+    "split": "string",
+    "source": "string",
+    "url": "string",
+    "final_url": "string",
+    "sha256": "string",
+    "bytes": "int64",
+    "width": "int64",
+    "height": "int64",
+    "format": "string",
+    "mode": "string",
+    "fetched_at": "string",
+}
+_CLASS_COLUMNS = ["label", "wnid", "name", "wanted", "kept", "tried"]
+
+
+def manifest(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
+    """Rows of kept images, in list order, as a table with the columns and types of MANIFEST_COLUMNS."""
+    frame = pd.DataFrame(list(rows), columns=list(MANIFEST_COLUMNS))
+    return frame.astype(MANIFEST_COLUMNS)
+
+
+def classes(rows: Sequence[tuple[dict[str, object], Counter[str]]]) -> pd.DataFrame:
+    """One row a class: the fixed columns, then one a rejection reason, most frequent first."""
+    total: Counter[str] = Counter()
+    for _, reasons in rows:
+        total.update(reasons)
+    order = [reason for reason, _ in sorted(total.items(), key=lambda item: (-item[1], item[0]))]
+    records = [{**fixed, **{reason: counts.get(reason, 0) for reason in order}} for fixed, counts in rows]
+    extra = [
+        column for column in (records[0] if records else {}) if column not in _CLASS_COLUMNS and column not in order
+    ]
+    return pd.DataFrame(records, columns=[*_CLASS_COLUMNS, *extra, *order])
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table under a temporary name and rename it when complete."""
+    part = path.with_name(path.name + ".part")
+    frame.to_csv(part, index=False, lineterminator="\n")
+    os.replace(part, path)  # noqa: PTH105
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table under a temporary name and rename it when complete."""
+    part = path.with_name(path.name + ".part")
+    frame.to_parquet(part, index=False)
+    os.replace(part, path)  # noqa: PTH105
+
+
+def read_manifest(folder: Path) -> pd.DataFrame:
+    """The manifest of a data set folder."""
+    return pd.read_parquet(folder / MANIFEST)

@@ -1,0 +1,53 @@
+"""What webmasters ask of programs: the X-Robots-Tag of an answer, and robots.txt where the user wants it respected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.robotparser import RobotFileParser
+
+from imagenet_nk.collect import guard
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.wire import Request, Response
+
+_MAX_BYTES = 512 * 1024  # what RFC 9309, 2.5, asks a reader to take at least
+
+
+def opted_out(headers: Mapping[str, str], directives: Collection[str]) -> bool:
+    """Whether an answer's X-Robots-Tag holds one of these directives, for all programs or for ours by name."""
+    for part in headers.get("x-robots-tag", "").lower().split(","):
+        agent, colon, directive = part.rpartition(":")
+        if directive.strip() in directives and (not colon or agent.strip() in ("imagenet-nk", "*")):
+            return True
+    return False
+
+
+class Robots:
+    """Answers of each host's robots.txt, fetched when the first of its addresses is wanted."""
+
+    def __init__(self, http: HttpConfig) -> None:
+        self._agent = http.user_agent.split("/")[0]
+        self._rules: dict[str, RobotFileParser] = {}
+        self._waiting: dict[str, list[Any]] = {}
+
+    def ask(self, url: str, reading: Any) -> bool | Request | None:
+        """May this address be asked for? Else a Request for the rules first (once), or None while they are awaited.
+
+        Until the rules are there the reading waits here; learn() gives it back.
+        """
+        host = guard.host_key(url)
+        if rules := self._rules.get(host):
+            return rules.can_fetch(self._agent, url)
+        first = host not in self._waiting
+        self._waiting.setdefault(host, []).append(reading)
+        parts = urlsplit(url)
+        return Request(f"{parts.scheme}://{parts.netloc}/robots.txt", max_bytes=_MAX_BYTES) if first else None
+
+    def learn(self, host: str, response: Response) -> list[Any]:
+        """Take in a robots.txt; returns what waited for it. No file, no rules (RFC 9309, 2.3.1.3); no answer, none."""
+        rules = RobotFileParser()
+        whole = response.status == 200 and not response.fault
+        rules.parse(response.body.decode("utf-8", "replace").splitlines() if whole else [])
+        self._rules[host] = rules
+        return self._waiting.pop(host, [])

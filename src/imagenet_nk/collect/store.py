@@ -1,0 +1,129 @@
+"""The image files of a data set. A file under its final name is always complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from imagenet_nk.config import Materialize
+from imagenet_nk.errors import DatasetError
+
+IMAGES, SPARE = "images", "spare"
+_PART = ".part"
+_RESERVE = 64 * 2**20  # bytes left free, so that the ledger and the lists can still be written
+
+
+class Store:
+    """images/<wnid>/<name> for what is kept, spare/<wnid>/<name> for valid images fetched ahead of need.
+
+    Thread-safe. Raises DatasetError, one line, when the folder is unwritable or the disk is full.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            for sub in (IMAGES, SPARE):
+                (folder / sub).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _translated(error, folder) from error
+        self._made: set[str] = set()
+
+    def write(self, wnid: str, name: str, data: bytes) -> None:
+        """Have a complete images/<wnid>/<name>, or none."""
+        folder = self.folder / IMAGES / wnid
+        part = folder / f"{name}.{threading.get_ident()}{_PART}"
+        try:
+            if wnid not in self._made:
+                folder.mkdir(exist_ok=True)
+                self._made.add(wnid)
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            try:
+                _write_all(descriptor, data)
+            finally:
+                os.close(descriptor)
+            part.replace(folder / name)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise _translated(error, self.folder) from error
+
+    def adopt(self, wnid: str, name: str, original: Path, how: Materialize) -> None:
+        """Have images/<wnid>/<name> as a link to or a copy of a local file. A link is hard where it can be."""
+        folder = self.folder / IMAGES / wnid
+        part = folder / f"{name}{_PART}"
+        try:
+            folder.mkdir(exist_ok=True)
+            part.unlink(missing_ok=True)
+            if how == Materialize.copy or not _link(original, part):
+                shutil.copyfile(original, part)
+            part.replace(folder / name)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise _translated(error, self.folder) from error
+
+    def sizes(self, wnid: str) -> dict[str, int]:
+        """Name and bytes of every complete file of a class, kept or spare; leftovers of a killed run are removed."""
+        return {path.name: size for path, size in [*self._files(SPARE, wnid), *self._files(IMAGES, wnid)]}
+
+    def settle(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
+        """Make images/<wnid> hold exactly `keep`; `unwanted` is removed, everything else is spare."""
+        images, spare = self.folder / IMAGES / wnid, self.folder / SPARE / wnid
+        try:
+            for path, _ in self._files(SPARE, wnid):
+                if path.name in unwanted:
+                    path.unlink()
+                elif path.name in keep:
+                    images.mkdir(exist_ok=True)
+                    path.replace(images / path.name)
+            for path, _ in self._files(IMAGES, wnid):
+                if path.name in unwanted:
+                    path.unlink()
+                elif path.name not in keep:
+                    spare.mkdir(exist_ok=True)
+                    path.replace(spare / path.name)
+        except OSError as error:
+            raise _translated(error, self.folder) from error
+
+    def room(self) -> int:
+        """Bytes that may still be written."""
+        return shutil.disk_usage(self.folder).free - _RESERVE
+
+    def _files(self, sub: str, wnid: str) -> Iterator[tuple[Path, int]]:
+        folder = self.folder / sub / wnid
+        if not folder.is_dir():
+            return
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(_PART):
+                    Path(entry.path).unlink(missing_ok=True)
+                elif entry.is_file():
+                    yield Path(entry.path), entry.stat().st_size
+
+
+def _link(original: Path, link: Path) -> bool:
+    """Hard link, else symbolic link; False where the file system has neither."""
+    try:
+        os.link(original, link)
+    except OSError:
+        try:
+            link.symlink_to(original.resolve())
+        except OSError:
+            return False
+    return True
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _translated(error: OSError, folder: Path) -> DatasetError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DatasetError(f"no space left for {folder}: free some, or choose another dataset.dir; then run it again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return DatasetError(f"{folder} cannot be written ({error.strerror}): choose another dataset.dir")
+    return DatasetError(f"{folder}: {error.strerror or error}: {error.filename}")

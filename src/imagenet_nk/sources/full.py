@@ -1,0 +1,82 @@
+"""`source=full`: ImageNet as it already lies on this machine, in any layout that people have."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from imagenet_nk.config import Materialize, Part
+from imagenet_nk.errors import SourceError
+from imagenet_nk.sources import layouts, official
+from imagenet_nk.sources.base import Site, distinct_ids, in_order
+from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
+from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
+
+log = logging.getLogger(__name__)
+
+TERMS = """\
+Images of a local copy of ImageNet. They stay under ImageNet's terms of access (https://image-net.org/download):
+non-commercial research and education, and no right to pass the images on.
+"""
+
+OFFICIAL = {Part.train: (TRAIN,), Part.val: (DEVKIT, VAL)}
+
+
+class Full:
+    """Candidates are the files of a class; nothing is listed before its class is asked for."""
+
+    name = "full"
+    terms = TERMS
+
+    def __init__(
+        self,
+        root: str,
+        part: Part = Part.train,
+        materialize: Materialize = Materialize.link,
+        download: bool = False,
+        official: Mapping[Part, Sequence[OfficialFile]] = OFFICIAL,
+    ) -> None:
+        """`root`: a folder, or a tar. `download`: fetch the official files of the part if root has nothing of it."""
+        self.root = Path(root).expanduser()
+        self.part, self.materialize = Part(part), Materialize(materialize)
+        self._official = official[self.part] if download else ()
+
+    @property
+    def identity(self) -> str:
+        return f"full:{self.root.resolve()}:{self.part}"
+
+    def open(self, wnids: Sequence[str], site: Site) -> None:
+        """Find out what source.root holds. Raises SourceError if that is nothing of the wanted classes."""
+        if self._official and layouts.find(self.root, self.part) is None:
+            for file in self._official:
+                official.fetch(file, self.root, site.http)
+        self._layout = layouts.recognise(self.root, self.part)
+        self._sampling = site.sampling
+        here = sum(wnid in self._layout.wnids for wnid in wnids)
+        if not here:
+            raise SourceError(
+                f"source.root={self.root} has none of the {len(wnids)} wanted classes; it is {self._layout.what} "
+                f"with {len(self._layout.wnids)} classes, such as {min(self._layout.wnids)}"
+            )
+        log.info("%s: %s, with %d of the %d wanted classes", self.root, self._layout.what, here, len(wnids))
+
+    def candidates(self, wnid: str) -> Iterator[Candidate]:
+        if wnid not in self._layout.wnids:
+            return in_order(self._sampling, wnid, {})
+        files = self._layout.files(wnid)
+        return in_order(self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True)))
+
+    def read(self, candidate: Candidate) -> Steps:
+        if not candidate.url:
+            return Rejected("missing", detail="listed, but not in the source")
+        try:
+            data, path = yield Call(lambda: self._layout.read(candidate.url))
+        except FileNotFoundError:
+            return Rejected("missing", detail=candidate.url)
+        except OSError as error:
+            return Rejected("unreadable", detail=error.strerror or str(error))
+        return Found(candidate.key, data, path=path)
+
+    def close(self) -> None:
+        """Nothing stays open between reads."""

@@ -1,0 +1,57 @@
+"""Small images and small models for the tests of centers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from imagenet_nk.config import BackboneConfig
+
+torch.set_num_threads(1)
+
+TINY = "test_resnet"  # timm's own test models: 3x160x160, half a million weights
+
+
+@dataclass(frozen=True)
+class Map:
+    """A label map of the first n made-up classes."""
+
+    wnids: tuple[str, ...]
+    labels: tuple[int, ...]
+    names: tuple[str, ...]
+
+
+def label_map(n: int, start: int = 0) -> Map:
+    return Map(
+        tuple(f"n{k:08d}" for k in range(n)), tuple(range(start, start + n)), tuple(f"class {k}" for k in range(n))
+    )
+
+
+def picture(seed: int, width: int = 200, height: int = 180, mode: str = "RGB") -> Image.Image:
+    """Coloured noise of low frequency, so that JPEG and resizing have something to keep."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 7, 3), dtype=np.uint8))
+    return coarse.resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+@pytest.fixture
+def entries(tmp_path: Path) -> list[tuple[Path, int]]:
+    """Five classes with 2, 3, 4, 3 and 2 JPEGs of different sizes."""
+    made = []
+    for label, count in enumerate((2, 3, 4, 3, 2)):
+        for index in range(count):
+            path = tmp_path / f"n{label:08d}" / f"{index}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            picture(10 * label + index, 160 + 30 * index, 170 + 10 * label).save(path, quality=90)
+            made.append((path, label))
+    return made
+
+
+@pytest.fixture
+def tiny() -> BackboneConfig:
+    return BackboneConfig(name=TINY, pretrained=False, device="cpu", batch_size=4, workers=2)

@@ -1,0 +1,73 @@
+"""The store of embeddings: nothing half-written is ever read, nothing changed is ever taken for the same."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from imagenet_nk.centers.store import Store, opened
+
+
+@pytest.fixture
+def images(tmp_path):
+    paths = [tmp_path / f"{index} a.jpg" for index in range(5)]
+    for index, path in enumerate(paths):
+        path.write_bytes(bytes(index + 1))
+    return paths
+
+
+def rows(n, dim=3, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
+
+
+def test_what_was_appended_is_found_by_the_next_run(images, tmp_path):
+    first = Store(tmp_path / "s", 3)
+    first.append(images[:2], rows(2))
+    first.append(images[2:3], rows(1, seed=1))
+    again = Store(tmp_path / "s", 3)
+    found = again.find(images)
+    assert found.tolist() == [0, 1, 2, -1, -1]
+    np.testing.assert_array_equal(again.read(found[:3]), np.concatenate([rows(2), rows(1, seed=1)]))
+
+
+@pytest.mark.parametrize("name", ["embeddings.f32", "images.tsv"])
+@pytest.mark.parametrize("cut", [1, 5, 13, 30])
+def test_a_run_killed_while_writing_leaves_whole_rows_alone(images, tmp_path, name, cut):
+    Store(tmp_path / "s", 3).append(images[:3], rows(3))
+    file = tmp_path / "s" / name
+    os.truncate(file, file.stat().st_size - cut)
+    again = Store(tmp_path / "s", 3)
+    found = again.find(images)
+    whole = found[found >= 0]
+    np.testing.assert_array_equal(again.read(whole), rows(3)[whole])
+    assert -1 in found[:3]
+    again.append(images[3:], rows(2, seed=2))
+    last = Store(tmp_path / "s", 3)
+    np.testing.assert_array_equal(last.read(last.find(images[3:])), rows(2, seed=2))
+
+
+def test_a_row_that_does_not_match_its_checksum_is_not_there(images, tmp_path):
+    Store(tmp_path / "s", 3).append(images[:2], rows(2))
+    data = bytearray((tmp_path / "s" / "embeddings.f32").read_bytes())
+    data[13] ^= 1
+    (tmp_path / "s" / "embeddings.f32").write_bytes(data)
+    assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [0, -1]
+
+
+def test_a_changed_image_is_another_image(images, tmp_path):
+    store = Store(tmp_path / "s", 3)
+    store.append(images[:2], rows(2))
+    images[0].write_bytes(b"changed")
+    images[1].unlink()
+    assert store.find(images[:2]).tolist() == [-1, -1]
+
+
+def test_models_do_not_share_a_store(images, tmp_path):
+    with opened(tmp_path, "resnet", {"weights": "a"}, 3) as store:
+        store.append(images[:1], rows(1))
+    with opened(tmp_path, "resnet", {"weights": "b"}, 3) as store:
+        assert store.find(images[:1]).tolist() == [-1]
+    with opened(tmp_path, "resnet", {"weights": "a"}, 3) as store:
+        assert store.find(images[:1]).tolist() == [0]
