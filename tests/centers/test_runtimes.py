@@ -56,7 +56,7 @@ def test_a_runtime_that_fails_on_the_model_is_left_out(built, caplog):
         raise BackboneError("no such operation")
 
     with caplog.at_level(logging.INFO):
-        chosen = runtimes._quickest(built, {"eager": lambda: runtimes.eager(built, CPU), "openvino": broken})
+        chosen = runtimes._quickest(built, {"eager": lambda: runtimes.eager(built, CPU), "openvino": broken}, 4, 1)
     assert chosen.name == "eager"
     assert "no such operation" in caplog.text
 

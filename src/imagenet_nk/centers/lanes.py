@@ -64,7 +64,7 @@ def run(
         for cut in cuts:
             yield _embedded(_decoded(paths, cut, crops), forward)
         return
-    with _one_thread_each(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
+    with one_thread_each(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
 
         def start(cut: Sequence[int]) -> Future[Slice]:
             if not devices:
@@ -118,7 +118,7 @@ def _pool(size: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def _one_thread_each(wanted: bool) -> Iterator[None]:
+def one_thread_each(wanted: bool) -> Iterator[None]:
     """torch runs single-threaded in threads that start inside the block."""
     before = torch.get_num_threads()
     if wanted:
