@@ -33,7 +33,7 @@ def test_a_runtime_gives_the_embeddings_of_plain_pytorch(name, built, crops, tin
     if name == "openvino":
         pytest.importorskip("openvino", reason="the extra openvino is not installed")
     config = dataclasses.replace(tiny, runtime=name)  # batches of 4: the 6 crops are one full batch and one filled up
-    forward = runtimes.choose(built, CPU, config, calibrate=False, lanes=2).forward
+    forward = runtimes.choose(built, [CPU], config, calibrate=False, lanes=2).forward
     with torch.inference_mode():
         plain = built.model(
             runtimes.normaliser(built.data)(torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()))
@@ -43,7 +43,7 @@ def test_a_runtime_gives_the_embeddings_of_plain_pytorch(name, built, crops, tin
 
 def test_auto_takes_the_quickest_and_says_so(built, crops, tiny, caplog):
     with caplog.at_level(logging.INFO):
-        chosen = runtimes.choose(built, CPU, tiny, calibrate=True, lanes=2)
+        chosen = runtimes.choose(built, [CPU], tiny, calibrate=True, lanes=2)
     assert chosen.rates[chosen.name] == max(chosen.rates.values())
     assert {"eager", "channels_last"} <= set(chosen.rates)
     assert f"runs on {chosen.name}" in caplog.text
@@ -64,7 +64,7 @@ def test_a_runtime_that_fails_on_the_model_is_left_out(built, caplog):
 def test_a_runtime_that_is_not_installed_is_one_line(built, tiny, monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda _: None)
     with pytest.raises(BackboneError, match="pip install"):
-        runtimes.choose(built, CPU, dataclasses.replace(tiny, runtime="openvino"), calibrate=True, lanes=2)
+        runtimes.choose(built, [CPU], dataclasses.replace(tiny, runtime="openvino"), calibrate=True, lanes=2)
 
 
 def short_of_memory(limit):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from queue import Queue
 from threading import Lock
 
 import numpy as np
@@ -37,16 +39,19 @@ class Chosen:
     rates: Mapping[str, float] = field(default_factory=dict)  # images/s, where it was measured
 
 
-def choose(backbone: Backbone, device: torch.device, config: BackboneConfig, *, calibrate: bool, lanes: int) -> Chosen:
+def choose(
+    backbone: Backbone, devices: Sequence[torch.device], config: BackboneConfig, *, calibrate: bool, lanes: int
+) -> Chosen:
     """The runtime that the configuration names, or with `auto` the quickest here that gives the same embeddings.
 
     `lanes` threads will call it. Raises BackboneError for one that is not installed.
     """
+    device = devices[0]
     if device.type == "cpu":
         allocator.keep_big_buffers()
     builders: dict[str, Callable[[], Forward]] = {
-        "eager": lambda: eager(backbone, device, config.dtype),
-        "channels_last": lambda: eager(backbone, device, config.dtype, torch.channels_last),
+        "eager": lambda: everywhere(backbone, devices, config.dtype, torch.contiguous_format),
+        "channels_last": lambda: everywhere(backbone, devices, config.dtype, torch.channels_last),
         "compile": lambda: compiled(backbone, device, config.dtype, config.batch_size),
         "openvino": lambda: openvino(backbone, config, lanes),
     }
@@ -104,6 +109,28 @@ def eager(
     """PyTorch as it is. Halves the batch, down to one image, when memory runs out."""
     model = backbone.model.to(device).to(memory_format=layout)
     return _forward(model, backbone, device, dtype, layout)
+
+
+def everywhere(
+    backbone: Backbone, devices: Sequence[torch.device], dtype: Dtype, layout: torch.memory_format
+) -> Forward:
+    """One replica of the model a device; a call takes one that is free."""
+    if len(devices) == 1:
+        return eager(backbone, devices[0], dtype, layout)
+    free: Queue[Forward] = Queue()
+    for device in devices:
+        replica = replace(backbone, model=copy.deepcopy(backbone.model))
+        for _ in range(2):  # as many as threads call it, see Embedder.width
+            free.put(eager(replica, device, dtype, layout))
+
+    def forward(crops_BHW3: Pixels) -> Floats:
+        chosen = free.get()
+        try:
+            return chosen(crops_BHW3)
+        finally:
+            free.put(chosen)
+
+    return forward
 
 
 def compiled(backbone: Backbone, device: torch.device, dtype: Dtype, batch: int) -> Forward:
