@@ -6,12 +6,12 @@ Nothing here imports more than the standard library and OmegaConf, so that --hel
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from imagenet_nk.errors import ConfigError
 
@@ -33,6 +33,13 @@ class Materialize(StrEnum):
     copy = "copy"
 
 
+class Part(StrEnum):
+    """Which images of a local ImageNet."""
+
+    train = "train"
+    val = "val"
+
+
 # --- source=, source@fallback= -----------------------------------------------------------------------------------
 
 
@@ -46,9 +53,33 @@ class UrlsConfig:
     def __post_init__(self) -> None:
         locations = [self.list] if isinstance(self.list, str) else self.list
         require(
-            bool(locations) and all(isinstance(location, str) and location for location in locations),
+            isinstance(locations, list)
+            and bool(locations)
+            and all(isinstance(location, str) and location for location in locations),
             "source.list must be a path or an http(s) address, or several: source.list=[first.txt,second.tgz]",
         )
+
+
+@dataclass
+class ArchiveConfig:
+    """`source=archive`: a few images of each class out of large tars, without fetching those."""
+
+    _target_: str = "imagenet_nk.sources.archive.Archive"
+    train: str | None = None  # path or address of a tar of tars, one <wnid>.tar a class
+    val: str | None = None  # of the flat tar of validation images; goes before train
+    devkit: str | None = None  # of the devkit, whose ground truth says what class each of them is
+    synset: str | None = None  # of one tar a class, with {wnid} in its name; goes before both
+
+    def __post_init__(self) -> None:
+        require(
+            bool(self.synset or self.train or (self.val and self.devkit)),
+            "source=archive needs source.train=TAR, source.synset=TEMPLATE, or source.val=TAR with source.devkit=TAR",
+        )
+        require(
+            not self.synset or "{wnid}" in self.synset,
+            f"source.synset={self.synset} needs {{wnid}} where the name of the class belongs",
+        )
+        require(not self.val or bool(self.devkit), "source.val needs source.devkit: it says what class each image is")
 
 
 @dataclass
@@ -56,11 +87,40 @@ class FullConfig:
     """`source=full`: images that are already here, one folder a class."""
 
     _target_: str = "imagenet_nk.sources.full.Full"
-    root: str | None = None  # the folder that holds <wnid>/ folders, or train/ with them
-    materialize: Materialize = Materialize.link  # how images come to stand in dataset.dir
+    root: str | None = None  # the folder of the images, in any layout that people have, or the official tar
+    part: Part = Part.train  # train or val
+    materialize: Materialize = Materialize.link  # how images come to stand in dataset.dir; those of tars are copied
+    download: bool = False  # fetch the official tar into root where root has nothing yet
 
     def __post_init__(self) -> None:
         require(bool(self.root), "source=full needs the folder of the images: source.root=/data/imagenet")
+
+
+@dataclass
+class HubConfig:
+    """`source=hub`: parquet files or webdataset shards, on the Hugging Face hub or here."""
+
+    _target_: str = "imagenet_nk.sources.hub.Hub"
+    dataset: str = "ILSVRC/imagenet-1k"  # a name on the hub, or a folder or file here
+    split: str = "train"
+    revision: str = "main"  # branch, tag or commit on the hub
+    sorted_labels: bool = False  # labels that come without names count the sorted WNIDs from 0 on
+
+    def __post_init__(self) -> None:
+        require(bool(self.dataset), "source.dataset is empty; name a data set such as ILSVRC/imagenet-1k")
+        require(bool(self.split), "source.split is empty; choose train, validation or test")
+
+
+@dataclass
+class ManifestConfig:
+    """`source=manifest`: the very images of someone's manifest, fetched again and compared."""
+
+    _target_: str = "imagenet_nk.sources.manifest.Manifest"
+    path: str | None = None  # manifest.parquet or .csv, here or at an http(s) address
+    replace: bool = False  # take what an address gives today where the picture has changed
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "source=manifest needs the manifest: source.path=FILE (manifest.parquet or .csv)")
 
 
 @dataclass
@@ -283,13 +343,13 @@ class DatasetConfig:
 class HttpConfig:
     """Limits of everything that is asked of the web."""
 
-    concurrency: int = 256  # requests in flight in all
+    concurrency: int = 512  # requests in flight in all
     per_host: int = 32  # requests in flight to one host
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
     host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
     connect_timeout: float = 4.0  # seconds until a connection stands
-    stall: float = 4.0  # seconds below min_speed until a request is given up
-    min_speed: int = 5_000  # bytes a second
+    stall: float = 4.0  # seconds without a first byte, or below min_speed, until a request is given up
+    min_speed: int = 10_000  # bytes a second
     deadline: float = 10.0  # seconds for one request in all, redirects included
     max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
     max_redirects: int = 5
@@ -309,7 +369,6 @@ class HttpConfig:
         default_factory=lambda: ["{url}", "{https}", "{flickr}"]  # web/{timestamp}id_/{url}, the Wayback Machine's copy
     )
     timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
-    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # requests a second, by host
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "per_host", "max_bytes", "dead_host_after"):
@@ -404,13 +463,27 @@ class Config:
         require(len(self.stages) > 0, f"stages is empty; choose from [{','.join(STAGES)}]")
 
 
+def refuse_unknown(node: DictConfig, prefix: str = "") -> None:
+    """Raise ConfigError for a key that no schema has: `+key=value` would carry one past Hydra, to be ignored."""
+    kind = OmegaConf.get_type(node)
+    known = {one.name for one in fields(kind)} if is_dataclass(kind) else {str(key) for key in node}
+    for key in map(str, node):
+        if key not in known:
+            raise ConfigError(f"there is no key {prefix + key!r} to add; --cfg job shows all keys")
+        if isinstance(value := node._get_node(key), DictConfig) and not value._is_none():
+            refuse_unknown(value, f"{prefix}{key}.")
+
+
 def register() -> None:
     """Make the schemas known to Hydra, under names that the yaml files of conf/ extend."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for group, name, node in (
         ("source", "urls", UrlsConfig),
+        ("source", "archive", ArchiveConfig),
         ("source", "full", FullConfig),
+        ("source", "hub", HubConfig),
+        ("source", "manifest", ManifestConfig),
         ("source", "demo", DemoConfig),
         ("source", "none", NoSourceConfig),
         ("sampling", "random", RandomSamplingConfig),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +13,42 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from imagenet_nk.errors import ImageNetNkError
+from imagenet_nk import mistakes
 
 log = logging.getLogger(__name__)
 
 COMPLETE, FAILED, SHORT = 0, 1, 3
 FILE = "outcome.json"
+TRACEBACKS = "IMAGENET_NK_TRACEBACKS"  # environment variable: 1 if the user has set HYDRA_FULL_ERROR=1
 
 
 class Outcome(Callback):
-    """Hydra callback. A job that fails with an error of ours is said in one line and does not stop a sweep.
+    """Hydra callback. A job that fails with an error that a user can mend does not stop a sweep.
 
     The task function returns COMPLETE or SHORT. Any other exception is a fault of the program: it passes, with its
     traceback.
     """
 
+    def __init__(self) -> None:
+        self._earlier: set[tuple[Path, int]] = set()  # outcomes that stand in the sweep's folder from another sweep
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        self._earlier = _outcomes(config)
+
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
-        reason = ""
+        line = None
         if job_return.status == JobStatus.FAILED:
             error = job_return._return_value
-            reason = " ".join(str(error).split()) or type(error).__name__
-            if isinstance(error, ImageNetNkError):
-                log.error(reason)
+            line = mistakes.one_line(error)
+            if line is not None:
+                log.error(line, exc_info=error if os.environ.get(TRACEBACKS) == "1" else None)
                 job_return.status, job_return.return_value = JobStatus.COMPLETED, FAILED
-        code = FAILED if job_return.status == JobStatus.FAILED else job_return.return_value
-        record = {"exit_code": code, "reason": reason}
+            else:
+                line = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        code = FAILED if job_return.status == JobStatus.FAILED else job_return.return_value or COMPLETE
+        record = {"exit_code": code, "reason": line or ""}
         output = Path(HydraConfig.get().runtime.output_dir)
-        (output / FILE).write_text(json.dumps(record) + "\n", encoding="utf-8")
+        (output / FILE).write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         job_return: JobReturn = kwargs["job_return"]
@@ -46,6 +56,14 @@ class Outcome(Callback):
             raise SystemExit(job_return.return_value)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
-        codes = {json.loads(file.read_text())["exit_code"] for file in Path(config.hydra.sweep.dir).glob(f"*/{FILE}")}
+        codes = {json.loads(file.read_text(encoding="utf-8"))["exit_code"] for file, _ in self._new(config)}
         if worst := FAILED if FAILED in codes else max(codes, default=COMPLETE):
             raise SystemExit(worst)
+
+    def _new(self, config: DictConfig) -> set[tuple[Path, int]]:
+        return _outcomes(config) - self._earlier
+
+
+def _outcomes(config: DictConfig) -> set[tuple[Path, int]]:
+    """The outcome files of a sweep's jobs, whatever their subfolders, with their times of writing."""
+    return {(file, file.stat().st_mtime_ns) for file in Path(config.hydra.sweep.dir).rglob(FILE)}

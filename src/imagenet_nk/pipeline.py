@@ -1,11 +1,113 @@
-"""The stages of a run, in order."""
+"""The stages of a run, in order: the parts are built here, out of plain typed settings."""
 
 from __future__ import annotations
 
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+
+from imagenet_nk import classes, listing, plan
+from imagenet_nk.classes import LabelMap
+from imagenet_nk.collect.dataset import fingerprint
+from imagenet_nk.collect.metadata import download
+from imagenet_nk.collect.stage import Job, collect
+from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
+from imagenet_nk.errors import ConfigError
+from imagenet_nk.outcome import COMPLETE, SHORT
+from imagenet_nk.progress import closing
+from imagenet_nk.progress.course import Course
+from imagenet_nk.progress.display import Display
+from imagenet_nk.sources.none import Nothing
+
+log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> int:
     """Run the stages that the configuration names; returns the exit code of the job."""
-    OmegaConf.to_object(cfg)
-    return 0
+    config = _checked(cfg)
+    folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
+    label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
+    job = _job(cfg, config, label_map, folder)
+    if config.plan:
+        sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
+        return COMPLETE
+    course, began, summary = Course(output), time.time(), None
+    if "collect" in config.stages:
+        with course.stage("collect"), Display("collect") as display:
+            summary = collect(job, display.collecting)
+    if "lists" in config.stages:
+        with course.stage("lists"):
+            listing.write(folder, label_map, config.lists.separator)
+    if {"centers", "evaluate"} & set(config.stages):
+        _centers(config, label_map, folder, output, course)
+    files = closing.written((folder, output), began)
+    log.info("what came of it\n%s", closing.table(summary, course.stages, files))
+    complete = summary is None or not summary.short
+    return COMPLETE if complete or not config.require_complete else SHORT
+
+
+def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, course: Course) -> None:
+    """The stages centers and evaluate."""
+    from imagenet_nk.centers import stage  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.centers.listed import Setting
+
+    listed = listing.read(folder)
+    setting = Setting(config.backbone, config.centers, folder, config.cache, config.seed)
+    embedder = setting.embedder(output)
+    if "centers" in config.stages:
+        with course.stage("centers"), Display("centers") as display:
+            entries, digest, show = listed.entries, listed.sha256, display.embedding
+            stage.compute(entries, label_map, setting, output, digest, embedder=embedder, progress=show)
+    if "evaluate" in config.stages:
+        with course.stage("evaluate"), Display("evaluate") as display:
+            stage.evaluate(
+                listed.entries,
+                label_map,
+                setting,
+                output,
+                held_out=listed.held_out,
+                settings=config.evaluate,
+                embedder=embedder,
+                progress=display.embedding,
+            )
+
+
+def _checked(cfg: DictConfig) -> Config:
+    """The configuration as plain objects; their own checks run here, then those of combinations."""
+    refuse_unknown(cfg)
+    config = OmegaConf.to_object(cfg)
+    if not isinstance(config, Config):
+        raise ConfigError("the configuration is not that of imagenet-nk: run src/imagenet.py or imagenet-nk")
+    if isinstance(config.source, NoSourceConfig):
+        raise ConfigError("none goes with source@fallback only; choose a source: --help lists them")
+    return config
+
+
+def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path) -> Job:
+    settings: dict[str, Any] = {
+        name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("source", "fallback", "sampling", "inspect")
+    }
+    return Job(
+        source=instantiate(cfg.source),
+        # Photographs have no place among drawn pictures, and the demo is to work without a network.
+        fallback=Nothing() if isinstance(config.source, DemoConfig) else instantiate(cfg.fallback),
+        sampling=instantiate(cfg.sampling, seed=config.seed),
+        split=instantiate(cfg.split),
+        label_map=label_map,
+        nk=config.nk,
+        folder=folder,
+        http=config.http,
+        inspect=config.inspect,
+        retry=config.retry,
+        fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids}),
+    )
+
+
+def _fetched(url: str, folder: Path, config: Config) -> Path:
+    return download(url, folder / "index" / url.rpartition("/")[2], config.http)

@@ -25,6 +25,7 @@ class Request:
     first: int | None = None
     last: int | None = None
     max_bytes: int | None = None  # of the body; None = http.max_bytes
+    patience: float | None = None  # seconds until the first byte; None = http.stall
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from imagenet_nk import config
 from imagenet_nk.classes import LabelMap, load
 from imagenet_nk.classes.table import read_table
 from imagenet_nk.config import ClassesConfig, LabelsConfig, SubtreeConfig
@@ -49,6 +52,7 @@ class TestOrders:
     def test_devkit_number_less_one_is_nowhere_the_sorted_label(self) -> None:
         by_devkit, by_sorting = load(ALL, CLSLOC), load(ALL, SORTED)
         assert [wnid for wnid in TABLE if by_devkit.label(wnid) - 1 == by_sorting.label(wnid)] == []
+        assert [wnid for wnid in TABLE if by_devkit.label(wnid) == by_sorting.label(wnid)] == ["n02088238"]
 
     @pytest.mark.parametrize("labels", [SORTED, CLSLOC], ids=["sorted", "clsloc"])
     def test_label_and_wnid_are_inverse(self, labels: LabelsConfig) -> None:
@@ -97,6 +101,22 @@ class TestSets:
     def test_unknown_table_names_those_there_are(self) -> None:
         with pytest.raises(LabelError, match=r"no class table 'imagenet-2k'; there are: imagenet-1k, .*imagenet-r"):
             load(ClassesConfig(table="imagenet-2k"), SORTED)
+
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+@pytest.mark.parametrize("choice", sorted(file.stem for file in (CONF / "classes").glob("*.yaml")))
+def test_each_choice_of_the_group_composes_and_loads(choice: str, tmp_path: Path) -> None:
+    (tmp_path / "structure.xml").write_text(XML)
+    config.register()
+    overrides = [f"classes={choice}", "classes.limit=2", "labels.dense=true"]
+    if choice == "subtree":
+        overrides += ["classes.under=n02084071", f"classes.structure={tmp_path / 'structure.xml'}"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        options = OmegaConf.to_object(compose("imagenet", overrides))
+    classes = load(options.classes, options.labels)  # type: ignore[union-attr]
+    assert classes.labels == (0, 1)
 
 
 class TestSubsets:

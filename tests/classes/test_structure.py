@@ -95,6 +95,12 @@ def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_subtree(file, "n02084071")
 
 
+def test_a_synset_nested_in_itself_loses_nothing_after_it(file: Path) -> None:
+    other = DOG.replace("71", "72")
+    file.write_text(f"{HEAD}{DOG.replace('/>', '>')}{DOG}{other}</synset>{TAIL}")
+    assert read_subtree(file, "n02084071").wnids == ("n02084071", "n02084072")
+
+
 def test_missing(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="No such file"):
         read_subtree(tmp_path / "none.xml", "n02084071")

@@ -12,9 +12,11 @@ from imagenet_nk.sources.demo_shapes import GROUNDS, LAYOUTS, MOTIFS, oklch
 
 # The first 20 classes of ImageNet-1k: those that the demo draws.
 WNIDS = [
-    *("n01440764 n01443537 n01484850 n01491361 n01494475 n01496331 n01498041 n01514668 n01514859 n01518878").split(),
-    *("n01530575 n01531178 n01532829 n01534433 n01537544 n01558993 n01560419 n01580077 n01582220 n01592084").split(),
-]
+    "n01440764", "n01443537", "n01484850", "n01491361", "n01494475",
+    "n01496331", "n01498041", "n01514668", "n01514859", "n01518878",
+    "n01530575", "n01531178", "n01532829", "n01534433", "n01537544",
+    "n01558993", "n01560419", "n01580077", "n01582220", "n01592084",
+]  # fmt: skip
 
 
 def test_a_picture_depends_on_class_and_serial_alone() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from imagenet_nk.sources.full import Full
 from sources.contract import SourceContract
-from sources.tars import tar_bytes, train_tar
+from sources.small_tars import tar_bytes, train_tar
 from sources.test_full import GOLDFISH, TENCH
 
 CLASSES = {wnid: {f"{wnid}_{n}.JPEG": f"{wnid} {n}".encode() for n in range(12)} for wnid in (TENCH, GOLDFISH)}

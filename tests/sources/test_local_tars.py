@@ -14,7 +14,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.local_tars import members, read_place
 from imagenet_nk.wire import Found, Rejected
 from sources.contract import drive
-from sources.tars import tar_bytes, train_tar
+from sources.small_tars import tar_bytes, train_tar
 from sources.test_full import GOLDFISH, TENCH, ids, opened
 
 CLASSES = {wnid: {f"{wnid}_{n}.JPEG": f"{wnid} {n} ".encode() * n for n in range(1, 30)} for wnid in (TENCH, GOLDFISH)}

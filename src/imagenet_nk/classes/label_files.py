@@ -18,7 +18,7 @@ from imagenet_nk.classes.numbered import Numbered, checked, fault, unique
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.errors import LabelError
 
-MAX_BYTES = 32 * 2**20  # a map of all 21,841 synsets with names takes 1 MB
+MAX_BYTES = 8 * 2**20  # a map of all 21,841 synsets with names takes 1 MB
 _LINE = re.compile(r"(n[0-9]{8})(?:\s+([0-9]{1,9})(?!\S))?(?!\S)")
 
 

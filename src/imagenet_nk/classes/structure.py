@@ -21,7 +21,7 @@ from imagenet_nk.config import WNID
 from imagenet_nk.errors import LabelError
 
 MAX_BYTES = 64 * 2**20  # the released file has 8.9 MB
-MAX_DEPTH = 200  # the released file is less than 30 deep
+MAX_DEPTH = 200  # elements; the noun hierarchy of WordNet is far less deep
 MAX_SYNSETS = 2_000_000  # occurrences, repetitions included
 _CHUNK = 2**20  # the parser looks at an unfinished tag again with each chunk: few chunks keep a hostile one cheap
 
@@ -76,16 +76,14 @@ class _Below:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise LabelError(
-                f"classes.structure: elements stand {self._depth} deep; a structure file has fewer than 30"
-            )
+            raise LabelError(f"classes.structure: elements stand {self._depth} deep; no structure file is so deep")
         if tag == "synset":
             self._synset(attributes.get("wnid", ""), attributes)
 
     def _synset(self, wnid: str, attributes: dict[str, str]) -> None:
         self._occurrences += 1
         if self._occurrences > MAX_SYNSETS:
-            raise LabelError(f"classes.structure: more than {MAX_SYNSETS} synsets; the released file has 60,000")
+            raise LabelError(f"classes.structure: more than {MAX_SYNSETS} synsets; this is no structure file")
         if wnid == self._under and not self._inside:
             self._inside = self._depth
         if not WNID.match(wnid):

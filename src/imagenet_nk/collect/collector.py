@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +29,10 @@ class Progress:
     """Numbers for whoever watches."""
 
     classes: int
+    hosts: Hosts
+    wanted: int | None = None  # images in all; None = as many as there are
     done: int = 0  # classes full or exhausted
+    kept: int = 0  # images so far, those of earlier runs included
     images: int = 0  # valid ones, in all
     bytes: int = 0
     requests: int = 0
@@ -59,31 +63,52 @@ class Collector:
         self._hungry: list[tuple[float, int, Fill]] = []  # heap by progress
         self._queued: set[str] = set()
         self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
+        self._waiting: set[str] = set()  # classes in _blocked
         self._order = itertools.count()
         self._undone = set(self._fills)
-        self.progress = Progress(len(self._fills))
+        quotas = [fill.quota for fill in fills]
+        self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
 
     def run(self, watch: Callable[[Progress], None]) -> None:
         """Fill all classes; calls `watch` ten times a second."""
-        for fill in self._fills.values():
-            self._advance(fill)
+        self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
         while self._undone:
             now = time.monotonic()
             if now - ticked >= _TICK_S:
                 ticked = now
-                self._blocked.clear()
+                self._unblock(now)
                 self._queue((self._fills[wnid] for wnid in self._undone), now)
-                watch(self.progress)
+                self._tell(watch)
             self._start(now)
             for outcome in self._reader.poll(_TICK_S):
                 self._take(outcome)
+        self._tell(watch)
+
+    def _tell(self, watch: Callable[[Progress], None]) -> None:
+        self.progress.kept = int(sum(min(fill.certain, fill.quota) for fill in self._fills.values()))
+        watch(self.progress)
 
     # --- what to ask next
 
+    def _unblock(self, now: float) -> None:
+        """Let classes go on whose host has room again without one of its requests having ended: its pause is over."""
+        for host, waiting in self._blocked.items():
+            if waiting and self._hosts.ready(host, now):
+                self._release(waiting, now)
+
+    def _release(self, waiting: deque[Fill], now: float) -> None:
+        """Queue the first of the classes that wait for a host and still wish for more."""
+        while waiting:
+            fill = waiting.popleft()
+            self._waiting.discard(fill.wnid)
+            if fill.wishes(now):
+                self._queue([fill], now)
+                return
+
     def _queue(self, fills: Iterable[Fill], now: float) -> None:
         for fill in fills:
-            if fill.wnid not in self._queued and fill.wishes(now):
+            if fill.wnid not in self._queued and fill.wnid not in self._waiting and fill.wishes(now):
                 self._queued.add(fill.wnid)
                 heapq.heappush(self._hungry, (fill.progress(now), next(self._order), fill))
 
@@ -103,7 +128,9 @@ class Collector:
             if host != _LOCAL:
                 if fault := self._hosts.given_up(host):
                     self._settle_unasked(fill, index, drawn, fault)
-                    continue
+                    if fill.wishes(now):
+                        continue
+                    return False
                 if not self._hosts.ready(host, now):
                     if not self._hosts.get(host).aside:  # a host that is set aside does not use up the look-ahead
                         busy, looked_at = busy or host, looked_at + 1
@@ -116,7 +143,8 @@ class Collector:
             return True
         if busy:
             self._blocked[busy].append(fill)
-        self._advance(fill)
+            self._waiting.add(fill.wnid)
+        self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
         return False
 
     # --- what the answers come to
@@ -126,7 +154,7 @@ class Collector:
         fill, index, drawn = outcome.reading.ticket
         self._ledger.record(attempts.attempt(drawn, outcome))
         if waiting := self._blocked.get(outcome.reading.host):
-            self._queue([waiting.popleft()], now)
+            self._release(waiting, now)
         if not outcome.final:
             return
         valid = isinstance(outcome.judged.verdict, Picture)
@@ -144,6 +172,7 @@ class Collector:
         self._ledger.record(attempts.unasked(drawn, fault))
         self.progress.reasons[fault] += 1
         fill.settle(index, Fact(drawn.candidate.key, reason=fault, url=drawn.candidate.url))
+        self._advance(fill)
 
     def _advance(self, fill: Fill) -> None:
         """Walk on in a class, and again in every class that an image is lost to by what this one reaches."""

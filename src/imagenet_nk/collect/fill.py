@@ -93,6 +93,7 @@ class Fill:
         self.in_flight: dict[int, tuple[float, float]] = {}  # when it was started, with which hope of an image
         self.exhausted = False
         self.walk = Walk()
+        self.ranks = 1  # sources that it draws from
         self._candidates = candidates
         self._valid_ahead = 0  # settled and valid, behind an unsettled one
         self._images = 0  # valid ones among
@@ -112,6 +113,12 @@ class Fill:
         """Valid images so far; at most this many are still thrown out for other images' sake."""
         return len(self.walk.kept) + self._valid_ahead
 
+    def extend(self, candidates: Iterator[tuple[Drawn, Fact | None]]) -> None:
+        """Draw on from another source behind the candidates so far."""
+        self.ranks += 1
+        self.exhausted = False
+        self._candidates = candidates
+
     def success(self, overall: float) -> float:
         """Share of candidates that gave an image, drawn towards the overall rate while few of the class are known."""
         return (self._images + _PRIOR * overall) / (self._ended + _PRIOR)
@@ -121,8 +128,13 @@ class Fill:
         return sum(hope * (_LATE if now - started > _LATE_S else 1) for started, hope in self.in_flight.values())
 
     def wishes(self, now: float) -> bool:
-        """Whether more should be started: what is certain and in flight will probably not do."""
-        return not self.done and self.certain + self.expected(now) < self.quota
+        """Whether more should be started: what is certain and in flight will probably not do.
+
+        Or the walk waits for a candidate that was put off, whatever was found behind it.
+        """
+        if self.done:
+            return False
+        return len(self.walk.verdicts) in self.waiting or self.certain + self.expected(now) < self.quota
 
     def progress(self, now: float) -> float:
         """0 (nothing yet) to 1: classes that are furthest behind go first, so that all finish together."""

@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Attempt:
 
 
 _COLUMNS = [column.name for column in fields(Attempt)]
+_VALUES = attrgetter(*_COLUMNS)  # dataclasses.astuple would copy every value, at a hundred times the price
 _TYPES = {"int": "INTEGER", "float": "REAL", "str": "TEXT"}
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -114,7 +116,7 @@ class Ledger:
     def record(self, attempt: Attempt) -> None:
         """Queue a row. Raises DatasetError if an earlier one could not be written."""
         self._check()
-        self._queue.put(astuple(attempt))
+        self._queue.put(_VALUES(attempt))
 
     def flush(self) -> None:
         """Return when everything recorded so far is on disk."""
@@ -136,11 +138,24 @@ class Ledger:
         for wnid in wnids:
             yield from self._db.execute("SELECT * FROM attempts WHERE wnid = ? ORDER BY id", (wnid,))
 
+    def totals(self) -> tuple[int, int, int, float]:
+        """Attempts that made a request, valid images among them, their bytes, and seconds of all attempts."""
+        query = (
+            "SELECT count(*), sum(reason = ''), sum(bytes * (reason = '')), sum(seconds) FROM attempts WHERE tries > 0"
+        )
+        attempts, images, size, seconds = self._db.execute(query).fetchone()
+        return attempts, images or 0, size or 0, seconds or 0.0
+
     def judge(self, verdicts: Iterable[tuple[str, int]]) -> None:
         """Write (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
         with self._db:
             self._db.execute("BEGIN")
             self._db.executemany("UPDATE attempts SET verdict = ? WHERE id = ?", verdicts)
+
+    def forget_unanswered(self) -> None:
+        """Settle nothing by attempts that met a dead network: they stay on record, and the candidates stay open."""
+        with self._db:
+            self._db.execute("UPDATE attempts SET final = 0 WHERE reason != '' AND transient = 1 AND status = 0")
 
     # --- facts about the data set as a whole
 

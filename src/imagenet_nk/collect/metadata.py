@@ -131,10 +131,10 @@ class _Download:
             ) as error:
                 failures = failures + 1 if self._have() <= before else 1
                 if failures >= TRIES or "RefusedAddressError" in repr(error):
-                    raise OutOfReachError(f"{self.url}: {_why(error)}") from error
+                    raise OutOfReachError(f"{self.url}: {reason(error)}") from error
                 time.sleep(self.http.backoff * 2 ** (failures - 1))
             except requests.RequestException as error:
-                raise OutOfReachError(f"{self.url}: {_why(error)}") from error
+                raise OutOfReachError(f"{self.url}: {reason(error)}") from error
         self.part.replace(self.to)
         _notes(self.part).replace(_notes(self.to))
         return self.to
@@ -190,12 +190,12 @@ class _Download:
             raise requests.ConnectionError(f"broke off after {done:,} of {size:,} bytes")
 
 
-def _why(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The innermost reason of a chain of network errors, on one line."""
-    reason: BaseException = error
-    while True:
-        inner = getattr(reason, "reason", None) or reason.__cause__ or reason.__context__
-        if not isinstance(inner, BaseException) or inner is reason:
+    innermost: BaseException = error
+    for _ in range(10):
+        inner = getattr(innermost, "reason", None) or innermost.__cause__ or innermost.__context__
+        if not isinstance(inner, BaseException):
             break
-        reason = inner
-    return " ".join(str(reason).split()) or type(error).__name__
+        innermost = inner
+    return " ".join(str(innermost).split()) or type(error).__name__

@@ -205,8 +205,12 @@ class Reader:
         self._hosts.started(reading.host, now)
         reading.request_started = now
         reading.tries += 1
-        self._transport.submit(request, reading)
+        self._transport.submit(replace(request, patience=self._patience(reading)), reading)
         return True
+
+    def _patience(self, reading: Reading) -> float:
+        """Less for a try that is not the last: most of what is late at all will never come."""
+        return self._http.stall / (2 if reading.retried < self._http.retries else 1)
 
     def _answered(self, reading: Reading, response: Response) -> None:
         now = time.monotonic()
@@ -223,7 +227,7 @@ class Reader:
             heapq.heappush(self._later, (now + wait, reading))
             return
         if not response.fault and response.body:
-            self._pace.note(response.body_seconds)
+            self._pace.note(response.seconds - response.body_seconds, response.body_seconds)
         if opted_out(response.headers, self._http.respect_opt_out):
             response = replace(response, fault="opt_out", body=b"")
         reading.response = replace(response, body=b"")

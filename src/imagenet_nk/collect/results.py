@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+MANIFEST = "manifest.parquet"
 MANIFEST_COLUMNS = {
     "image_id": "string",
     "wnid": "string",
@@ -64,4 +65,4 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 def read_manifest(folder: Path) -> pd.DataFrame:
     """The manifest of a data set folder."""
-    return pd.read_parquet(folder / "manifest.parquet")
+    return pd.read_parquet(folder / MANIFEST)

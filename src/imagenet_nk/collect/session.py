@@ -9,13 +9,12 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
 
 from imagenet_nk.collect.guard import refusal
 from imagenet_nk.config import HttpConfig
 
 
-class RefusedAddressError(HTTPError):
+class RefusedAddressError(OSError):
     """A host name that leads to an address behind the guard; requests wraps it in its own ConnectionError."""
 
 
@@ -34,8 +33,8 @@ class _Guarded:
 
     def _judge(self, address: str) -> None:
         if reason := refusal(address, allow_private=self.allow_private):
-            hint = "" if "metadata" in reason else "; http.allow_private=true lets private addresses through"
-            raise RefusedAddressError(f"{address} is a {reason}{hint}")
+            hint = "" if self.allow_private else "; http.allow_private=true lets private addresses through"
+            raise RefusedAddressError(reason + hint)
 
 
 class _Http(_Guarded, HTTPConnection):

@@ -42,6 +42,7 @@ _FAULTS = {
 }
 _OTHER_FAULT = "bad_answer"  # nonsense in chunks or headers, and what else a broken server comes up with
 _DNS_CACHE_S = 600
+_LOOK_EVERY_S = 0.1
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"  # what quote() leaves alone, so that an escaped URL stays as it is
 
 
@@ -80,6 +81,7 @@ class CurlTransport:
         self._wake_write.setblocking(False)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._timer: float | None = None
+        self._looked = 0.0  # for stalled transfers
         self._active: set[_Transfer] = set()
         self._idle: list[_Transfer] = []
         self._done: list[tuple[Hashable, Response]] = []
@@ -94,8 +96,7 @@ class CurlTransport:
         self._multi.add_handle(transfer.curl)
 
     def poll(self, timeout: float) -> list[tuple[Hashable, Response]]:
-        if self._done:
-            timeout = 0
+        timeout = 0 if self._done else min(timeout, _LOOK_EVERY_S)
         if self._timer is not None:
             timeout = min(timeout, max(0.0, self._timer - time.monotonic()))
         for key, events in self._selector.select(timeout):
@@ -111,6 +112,7 @@ class CurlTransport:
             self._timer = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
+        self._drop_stalled(time.monotonic())
         done, self._done = self._done, []
         return done
 
@@ -135,11 +137,21 @@ class CurlTransport:
         while queued:
             queued, succeeded, failed = self._multi.info_read()
             for curl, code in [(curl, 0) for curl in succeeded] + [(curl, code) for curl, code, _ in failed]:
-                transfer: _Transfer = curl.transfer
-                self._multi.remove_handle(curl)
-                self._active.discard(transfer)
-                self._done.append((transfer.ticket, transfer.finish(code)))
-                self._idle.append(transfer)
+                self._end(curl.transfer, code)
+
+    def _end(self, transfer: _Transfer, code: int) -> None:
+        self._multi.remove_handle(transfer.curl)
+        self._active.discard(transfer)
+        self._done.append((transfer.ticket, transfer.finish(code)))
+        self._idle.append(transfer)
+
+    def _drop_stalled(self, now: float) -> None:
+        """End what has come to a stop. libcurl's own low-speed limit takes up to twice its time to notice."""
+        if now - self._looked < _LOOK_EVERY_S:
+            return
+        self._looked = now
+        for transfer in [transfer for transfer in self._active if transfer.stalled(now)]:
+            self._end(transfer, pycurl.E_OPERATION_TIMEDOUT)
 
     def _on_timer(self, timeout_ms: int) -> None:
         self._timer = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
@@ -156,6 +168,13 @@ class CurlTransport:
                 self._selector.modify(fd, events)
             else:
                 self._selector.register(fd, events)
+
+
+class _Lent(socket.socket):
+    """A socket for libcurl: pycurl duplicates its descriptor, and this original is closed when it is dropped."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class _Transfer:
@@ -177,6 +196,8 @@ class _Transfer:
         self._size = 0
         self._headers: list[bytes] = []
         self._stopped = ""
+        self._patience = request.patience or self._http.stall
+        self._window = (time.monotonic(), 0)  # when it began, with how many bytes
         self._port = guard.port(request.url)
         self._own = guard.host_key(request.url) in self._hosts_allowed
         self.curl.setopt(pycurl.URL, quote(request.url, safe=_URL_SAFE))
@@ -186,6 +207,16 @@ class _Transfer:
             self.curl.unsetopt(pycurl.RANGE)
         else:
             self.curl.setopt(pycurl.RANGE, f"{request.first}-{'' if request.last is None else request.last}")
+
+    def stalled(self, now: float) -> bool:
+        """Whether no byte has come for too long, or the last http.stall seconds fell short of http.min_speed."""
+        began, size = self._window
+        if not self._headers:
+            return now - began >= self._patience
+        if now - began < self._http.stall:
+            return False
+        self._window = (now, self._size)
+        return self._size - size < self._http.min_speed * self._http.stall
 
     def finish(self, code: int) -> Response:
         fault = self._stopped or (_FAULTS.get(code, _OTHER_FAULT) if code else "")
@@ -224,7 +255,7 @@ class _Transfer:
         if not allowed:
             self._stopped = "forbidden"
             return int(pycurl.SOCKET_BAD)
-        return socket.socket(family, kind, protocol)
+        return _Lent(family, kind, protocol)
 
 
 def _options(
@@ -243,8 +274,6 @@ def _options(
         pycurl.BUFFERSIZE: 256 * 1024,
         pycurl.TIMEOUT_MS: int(http.deadline * 1000),
         pycurl.CONNECTTIMEOUT_MS: int(http.connect_timeout * 1000),
-        pycurl.LOW_SPEED_LIMIT: http.min_speed,
-        pycurl.LOW_SPEED_TIME: max(1, round(http.stall)),
         pycurl.DNS_CACHE_TIMEOUT: _DNS_CACHE_S,
         pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
         pycurl.HTTP09_ALLOWED: 0,

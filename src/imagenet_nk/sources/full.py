@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config import Materialize, Part
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources import layouts
+from imagenet_nk.sources import layouts, official
 from imagenet_nk.sources.base import Site, distinct_ids, in_order
+from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ Images of a local copy of ImageNet. They stay under ImageNet's terms of access (
 non-commercial research and education, and no right to pass the images on.
 """
 
+OFFICIAL = {Part.train: (TRAIN,), Part.val: (DEVKIT, VAL)}
+
 
 class Full:
     """Candidates are the files of a class; nothing is listed before its class is asked for."""
@@ -26,17 +29,33 @@ class Full:
     name = "full"
     terms = TERMS
 
-    def __init__(self, root: str, materialize: Materialize = Materialize.link) -> None:
+    def __init__(
+        self,
+        root: str,
+        part: Part = Part.train,
+        materialize: Materialize = Materialize.link,
+        download: bool = False,
+        official: Mapping[Part, Sequence[OfficialFile]] = OFFICIAL,
+    ) -> None:
+        """`root`: a folder, or a tar. `download`: fetch the official files of the part if root has nothing of it."""
         self.root = Path(root).expanduser()
-        self.materialize = Materialize(materialize)
+        self.part, self.materialize = Part(part), Materialize(materialize)
+        self._official = official[self.part] if download else ()
 
     @property
     def identity(self) -> str:
-        return f"full:{self.root.resolve()}"
+        return f"full:{self.root.resolve()}:{self.part}"
+
+    @property
+    def to_fetch(self) -> Sequence[OfficialFile]:
+        """What open() would fetch first."""
+        return self._official if self._official and layouts.find(self.root, self.part) is None else ()
 
     def open(self, wnids: Sequence[str], site: Site) -> None:
         """Find out what source.root holds. Raises SourceError if that is nothing of the wanted classes."""
-        self._layout = layouts.recognise(self.root)
+        for file in self.to_fetch:
+            official.fetch(file, self.root, site.http)
+        self._layout = layouts.recognise(self.root, self.part)
         self._sampling = site.sampling
         here = sum(wnid in self._layout.wnids for wnid in wnids)
         if not here:

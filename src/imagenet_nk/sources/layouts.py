@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
-from imagenet_nk.config import WNID
+from imagenet_nk.config import WNID, Part
 from imagenet_nk.errors import SourceError
+from imagenet_nk.sources import devkit
 from imagenet_nk.sources.folders import Folders, class_folders
 from imagenet_nk.sources.local_tars import ClassTars, TarOfTars
+from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL
+from imagenet_nk.sources.validation import SOLUTION, FlatFolder, FlatTar, Truth, solution
 
-TRAIN_TAR = "ILSVRC2012_img_train.tar"
-PLACES = (".", "train", "ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train")  # torchvision's, Kaggle's
+KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
+PLACES = {
+    Part.train: (".", "train", "images", *(f"{place}/train" for place in KAGGLE)),
+    Part.val: ("val", "validation", *(f"{place}/val" for place in KAGGLE), "."),
+}
 
 
 class Layout(Protocol):
@@ -27,22 +36,62 @@ class Layout(Protocol):
         """The bytes at a place of `files`, and the file that holds exactly these. Raises OSError."""
 
 
-def recognise(root: Path) -> Layout:
+def recognise(root: Path, part: Part = Part.train) -> Layout:
     """The layout of what lies at `root`. Raises SourceError if it is none that we know."""
-    if root.is_file():
-        return ClassTars([root]) if WNID.match(root.stem) else TarOfTars(root)
+    if layout := find(root, part):
+        return layout
     if not root.is_dir():
         raise SourceError(f"source.root={root} is not there; name the folder, or the tar, of the images")
-    folders = [folder for place in PLACES if (folder := root / place).is_dir()]
+    if part is Part.val:
+        raise SourceError(
+            f"source.root={root} holds no validation images that we know: neither val/<wnid>/ folders nor val/ or "
+            f"{VAL.name}, with {SOLUTION} or {DEVKIT.name} beside it to say what class each image is"
+        )
+    raise SourceError(
+        f"source.root={root} holds no ImageNet that we know: neither <wnid>/ folders nor <wnid>.tar files there, in "
+        f"train/ or in ILSVRC/Data/CLS-LOC/train/, nor {TRAIN.name}"
+    )
+
+
+def find(root: Path, part: Part) -> Layout | None:
+    """The layout of what lies at `root`; None if there is none that we know."""
+    if root.is_file() and part is Part.train:
+        return ClassTars([root]) if WNID.match(root.stem) else TarOfTars(root)
+    folders = [folder for place in PLACES[part] if (folder := root / place).is_dir()]
     for folder in folders:
         if wnids := class_folders(folder):
             return Folders(folder, wnids)
+    return _validation(root, folders) if part is Part.val else _train_tars(root, folders)
+
+
+def _train_tars(root: Path, folders: Sequence[Path]) -> Layout | None:
     for folder in folders:
         if tars := sorted(file for file in folder.glob("n*.tar") if WNID.match(file.stem)):
             return ClassTars(tars)
-    if (tar := root / TRAIN_TAR).is_file():
-        return TarOfTars(tar)
-    raise SourceError(
-        f"source.root={root} holds no ImageNet that we know: neither <wnid>/ folders nor <wnid>.tar files there, in "
-        f"train/ or in ILSVRC/Data/CLS-LOC/train/, nor {TRAIN_TAR}"
-    )
+    return TarOfTars(tar) if (tar := root / TRAIN.name).is_file() else None
+
+
+def _validation(root: Path, folders: Sequence[Path]) -> Layout | None:
+    """Images without class folders need a table; where there is none, they are none that we know."""
+    if not (truth := _truth(root)):
+        return None
+    if flat := next((folder for folder in folders if _holds_validation(folder)), None):
+        return FlatFolder(flat, truth)
+    tar = root if root.is_file() else root / VAL.name
+    return FlatTar(tar, truth) if tar.is_file() else None
+
+
+def _holds_validation(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.startswith("ILSVRC2012_val_") and not entry.name.endswith(".tar") for entry in entries)
+
+
+def _truth(root: Path) -> Truth | None:
+    """What class each validation image is, by the table that lies beside them, or up to Kaggle's top folder."""
+    for folder in (root, *root.absolute().parents[:4]):
+        if (table := folder / SOLUTION).is_file():
+            return solution(table)
+        if (kit := folder / DEVKIT.name).is_file():
+            clsloc = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
+            return devkit.val_images(kit, clsloc)
+    return None

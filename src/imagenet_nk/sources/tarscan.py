@@ -37,7 +37,8 @@ class Header:
         """The file name without folder and extension; None if the path is absolute, climbs, or is no name at all."""
         if self.name.startswith("/") or "\\" in self.name or ".." in self.name.split("/"):
             return None
-        return self.name.rpartition("/")[2].rpartition(".")[0] or None
+        name = self.name.rpartition("/")[2]
+        return name.rpartition(".")[0] or name or None
 
     @property
     def span(self) -> int:

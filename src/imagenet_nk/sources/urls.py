@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MAX_LIST_BYTES = 4 << 30
 FORMAT = 1  # of the kept index
 _IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF....WEBP|II\*\0|MM\0\*", re.DOTALL)
-_MENDED_BY_HTTPS = frozenset({"http_400", "http_403", "http_426", "refused", "reset", "timeout", "cut_short"})
+_MENDED_BY_HTTPS = frozenset({"http_400", "http_403", "http_426", "refused", "reset", "timeout", "truncated"})
 _COPIES = (
     "the official list has not been served since 2019; copies named imagenet_fall11_urls.tgz live on Academic Torrents "
     "and in a Kaggle thread: fetch one and type source.list=FILE"
@@ -71,7 +71,6 @@ class Urls:
                 return _at_hand(location, site)
             except OutOfReachError as error:
                 missing.append(str(error))
-                log.info("%s", error)
         official = any("image-net.org" in location for location in self._locations)
         raise OutOfReachError(f"{'; '.join(missing)}" + (f"; {_COPIES}" if official else ""))
 

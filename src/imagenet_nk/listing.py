@@ -1,0 +1,67 @@
+"""Stage `lists`: eval.txt and train.txt out of the manifest, and the lists as the later stages read them."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from imagenet_nk import lists
+from imagenet_nk.classes import LabelMap
+from imagenet_nk.collect import results
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.lists import Entry
+
+log = logging.getLogger(__name__)
+
+EVAL, TRAIN, DENSE = "eval.txt", "train.txt", "labels.csv"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What the stages after `lists` work on."""
+
+    entries: list[tuple[Path, int]]  # the images that make centers: train.txt where there is one, else eval.txt
+    held_out: list[tuple[Path, int]]  # the images that judge them: eval.txt beside a train.txt, else none
+    sha256: str  # of the list files
+
+
+def write(folder: Path, label_map: LabelMap, separator: str) -> None:
+    """Write eval.txt, and train.txt where the split has images for it; with renumbered labels also labels.csv."""
+    if not (folder / results.MANIFEST).is_file():
+        raise DatasetError(f"{folder} holds no {results.MANIFEST}: run the stage collect first, stages=[collect,lists]")
+    manifest = results.read_manifest(folder)
+    counts = {}
+    for name, split in ((EVAL, "eval"), (TRAIN, "train")):
+        rows = manifest[manifest["split"] == split]
+        counts[name] = len(rows)
+        if len(rows) or name == EVAL:
+            lists.write_list(folder / name, map(Entry, rows["path"], rows["label"]), separator)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    if label_map.labels != label_map.table_labels:
+        _write_dense(folder / DENSE, label_map)
+    log.info("%s: %s", folder, ", ".join(f"{count} entries in {name}" for name, count in counts.items() if count))
+
+
+def read(folder: Path) -> Listed:
+    """The lists of a data set folder. Raises ListError if there are none."""
+    parts = [folder / name for name in (TRAIN, EVAL) if (folder / name).is_file()] or [folder / EVAL]
+    entries, *held_out = [
+        [(lists.resolve(path, entry), entry.label) for entry in lists.read_list(path)] for path in parts
+    ]
+    digests = [lists.sha256(path) for path in parts]
+    digest = digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
+    return Listed(entries, held_out[0] if held_out else [], digest)
+
+
+def _write_dense(path: Path, label_map: LabelMap) -> None:
+    """What a renumbered label was before: a row a class."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("label", "wnid", "words", "table_label"))
+        writer.writerows(label_map.rows())
+    part.replace(path)

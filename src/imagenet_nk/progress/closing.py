@@ -1,0 +1,77 @@
+"""The table that ends a run: kept, short, reasons, time by stage, files written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from imagenet_nk.collect.dataset import Summary
+from imagenet_nk.progress.course import Stage
+from imagenet_nk.progress.standing import duration
+
+_FILES = (
+    "eval.txt",
+    "train.txt",
+    "labels.csv",
+    "classes.csv",
+    "manifest.parquet",
+    "manifest.csv",
+    "centers.safetensors",
+    "metrics.json",
+    "report/index.html",
+)
+_WIDTH = 110
+
+
+def written(folders: Iterable[Path], since: float) -> list[tuple[Path, int]]:
+    """Result files in the folders that were written at `since` (seconds of the epoch) or later, with their bytes."""
+    found = [path for folder in folders for name in _FILES if (path := folder / name).is_file()]
+    return [(path, stat.st_size) for path in found if (stat := path.stat()).st_mtime >= since]
+
+
+def table(summary: Summary | None, stages: Sequence[Stage], files: Iterable[tuple[Path, int]]) -> str:
+    """The table as text. Without a summary the run has not collected."""
+    rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    rows.add_column(no_wrap=True)
+    rows.add_column(overflow="fold")
+    for name, value in [*_collected(summary), *_timed(stages)]:
+        rows.add_row(Text(name), Text(value))
+    for index, (path, size) in enumerate(files):
+        rows.add_row("" if index else "files", Text(f"{path}  {_size(size)}"))
+    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
+    with console.capture() as captured:
+        console.print(rows)
+    return "\n".join(text.rstrip() for text in captured.get().splitlines())
+
+
+def _collected(summary: Summary | None) -> list[tuple[str, str]]:
+    if summary is None:
+        return []
+    short = f"{len(summary.short)} classes: {_first(summary.short)}" if summary.short else "no class"
+    reasons = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())
+    return [
+        ("kept", f"{summary.kept} images of {summary.classes} classes, out of {summary.tried} candidates"),
+        ("short", short),
+        ("rejected", reasons or "none"),
+    ]
+
+
+def _timed(stages: Sequence[Stage]) -> list[tuple[str, str]]:
+    times = ", ".join(f"{stage.name} {duration(stage.seconds)}" for stage in stages if stage.seconds is not None)
+    return [("time", times)] if times else []
+
+
+def _first(names: Sequence[str], count: int = 5) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def _size(count: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"

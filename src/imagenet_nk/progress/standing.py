@@ -1,0 +1,73 @@
+"""Where a stage stands, as plain numbers and as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One look at a stage that is running."""
+
+    stage: str
+    unit: str  # what `done` and `total` count
+    done: int
+    total: int
+    images: int  # that came through in this run
+    seconds: float
+    left: float | None = None  # seconds; None while nobody can tell
+    bytes: int | None = None  # None for a stage that has no wire
+    reasons: Mapping[str, int] = field(default_factory=dict)  # rejected candidates
+    slowest: Sequence[tuple[str, float]] = ()  # hosts, with their mean seconds a request
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return self.done / self.total if self.total else 1.0
+
+
+def left(done: float, before: float, total: float, seconds: float) -> float | None:
+    """Seconds until `total` if things go on as since `before`; None before the first step."""
+    return seconds * (total - done) / (done - before) if done > before else None
+
+
+def duration(seconds: float) -> str:
+    """As 42 s, 3 min 05 s or 2 h 07 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def rate(standing: Standing) -> str:
+    """Images and bytes a second so far."""
+    seconds = max(standing.seconds, 1e-3)
+    images = standing.images / seconds
+    shown = f"{images:.0f} images/s" if images >= 10 else f"{images:.1f} images/s"
+    return shown if standing.bytes is None else f"{shown}, {standing.bytes / seconds / 1e6:.1f} MB/s"
+
+
+def rejected(standing: Standing, count: int = 4) -> str:
+    """The commonest reasons, with their numbers."""
+    commonest = sorted(standing.reasons.items(), key=lambda item: (-item[1], item[0]))[:count]
+    return ", ".join(f"{reason} {number}" for reason, number in commonest)
+
+
+def slowest(standing: Standing) -> str:
+    """The slowest hosts, with their mean seconds a request."""
+    return ", ".join(f"{host} {seconds:.1f} s" for host, seconds in standing.slowest)
+
+
+def line(standing: Standing) -> str:
+    """All of it in one line, for a job's log."""
+    counted = "" if standing.unit == "images" else f", {standing.images} images"
+    parts = [f"{standing.stage}: {standing.done} of {standing.total} {standing.unit}{counted}, {rate(standing)}"]
+    if standing.left is not None:
+        parts.append(f"{duration(standing.left)} left")
+    if standing.reasons:
+        parts.append(f"rejected: {rejected(standing)}")
+    if standing.slowest:
+        parts.append(f"slowest: {slowest(standing)}")
+    return "; ".join(parts)

@@ -1,0 +1,101 @@
+"""Which class each validation image is of, out of the devkit of ILSVRC2012.
+
+`data/ILSVRC2012_validation_ground_truth.txt` holds on line i the devkit id (1..1000) of ILSVRC2012_val_0000000i.JPEG;
+`data/meta.mat` lists the classes in the order of their ids, and must agree with the order that we go by.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from imagenet_nk.errors import SourceError
+
+OFFICIAL = 50_000  # validation images, 50 of each class
+_MOST = 64 << 20  # bytes of a file of the devkit, unpacked
+_WNID = re.compile(rb"(?<![0-9A-Za-z])n(?:\x00?[0-9]){8}(?!\x00?[0-9])")
+_COMPRESSED = 15  # miCOMPRESSED, MAT-file level 5
+
+
+def val_images(devkit: Path, clsloc: Sequence[str]) -> dict[str, list[str]]:
+    """File stems of the validation images by WNID. `clsloc`: the WNIDs of devkit ids 1, 2, ...
+
+    Raises SourceError if the file is no devkit, or contradicts the order of classes or itself.
+    """
+    truth, meta = _files(devkit)
+    order = wnids_of(meta)
+    if len(order) >= len(clsloc) and order[: len(clsloc)] != list(clsloc):
+        raise SourceError(
+            f"{devkit}: its meta.mat numbers the classes in another order; use ILSVRC2012_devkit_t12.tar.gz"
+        )
+    ids = ground_truth(truth, len(clsloc), str(devkit))
+    images: dict[str, list[str]] = {}
+    for number, devkit_id in enumerate(ids, start=1):
+        images.setdefault(clsloc[devkit_id - 1], []).append(f"ILSVRC2012_val_{number:08d}")
+    return images
+
+
+def ground_truth(text: bytes, classes: int, where: str) -> list[int]:
+    """Devkit ids by line. Raises SourceError with the number of the first bad line."""
+    lines = text.split(b"\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    ids = []
+    for number, line in enumerate(lines, start=1):
+        value = int(line) if re.fullmatch(rb"\s*[0-9]{1,4}\s*", line) else 0
+        if not 1 <= value <= classes:
+            raise SourceError(
+                f"{where}: line {number} of the ground truth is no devkit id 1..{classes}; fetch it again"
+            )
+        ids.append(value)
+    if not ids:
+        raise SourceError(f"{where}: the ground truth is empty; fetch it again")
+    if len(ids) == OFFICIAL and set(Counter(ids).values()) != {OFFICIAL // classes}:
+        raise SourceError(
+            f"{where}: the ground truth has not {OFFICIAL // classes} images of each class; fetch it again"
+        )
+    return ids
+
+
+def _files(devkit: Path) -> tuple[bytes, bytes]:
+    """The ground truth and meta.mat (empty if there is none)."""
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(devkit) as tar:
+            for member in tar:
+                name = member.name.rpartition("/")[2]
+                if (
+                    name in ("ILSVRC2012_validation_ground_truth.txt", "meta.mat")
+                    and member.isreg()
+                    and member.size <= _MOST
+                ):
+                    file = tar.extractfile(member)
+                    found[name] = file.read() if file else b""
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"cannot read the devkit {devkit}: {error}; fetch it again") from error
+    if "ILSVRC2012_validation_ground_truth.txt" not in found:
+        raise SourceError(f"{devkit} holds no ILSVRC2012_validation_ground_truth.txt; use ILSVRC2012_devkit_t12.tar.gz")
+    return found["ILSVRC2012_validation_ground_truth.txt"], found.get("meta.mat", b"")
+
+
+def wnids_of(mat: bytes) -> list[str]:
+    """The WNIDs in a level 5 MAT-file, each at its first occurrence; text may stand in one or two bytes a letter.
+
+    Form: MathWorks, MAT-File Format, 1: a header of 128 bytes, then elements of (type, size, data), perhaps deflated.
+    """
+    at, text = 128, b""
+    while at + 8 <= len(mat):
+        kind, size = (int.from_bytes(mat[at + i : at + i + 4], "little") for i in (0, 4))
+        element = mat[at + 8 : at + 8 + size]
+        if kind == _COMPRESSED:
+            try:
+                element = zlib.decompressobj().decompress(element, _MOST)
+            except zlib.error:
+                element = b""
+        text += element + b"\n"
+        at += 8 + size
+    return list(dict.fromkeys(match[0].replace(b"\0", b"").decode() for match in _WNID.finditer(text)))

@@ -1,0 +1,186 @@
+"""Where the shards of a data set lie: files here, or on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import yaml
+from huggingface_hub import HfApi, HfFileSystem
+from huggingface_hub.errors import (  # type: ignore[attr-defined]
+    GatedRepoError,
+    HFValidationError,
+    HTTPError,  # of the client that the hub's library is built on: requests, httpx
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from imagenet_nk.errors import SourceError
+
+BLOCK = 1 << 24  # bytes of a tar that are asked for at once
+SUFFIXES = (".parquet", ".tar")  # the first that a data set has is read
+SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+
+
+class Files(Protocol):
+    """The files of a data set."""
+
+    where: str  # prefix of every shard's address
+
+    def names(self) -> list[str]:
+        """All files, relative to the data set."""
+
+    def card(self) -> dict[str, Any]:
+        """The yaml head of its README.md, or at least `dataset_info` of it; empty without one."""
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        """A file that reads only what is asked for. Raises OSError."""
+
+    def local(self, name: str, spool: Path) -> Path:
+        """A whole copy on this machine: the file itself where it is one. Raises OSError."""
+
+    def close(self) -> None:
+        """End what is being fetched on other threads."""
+
+
+class LocalFiles:
+    """A folder, or one file, on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root if root.is_dir() else root.parent
+        self._only = None if root.is_dir() else root.name
+        self.where = str(self._folder.absolute())
+
+    def names(self) -> list[str]:
+        if self._only:
+            return [self._only]
+        return [file.relative_to(self._folder).as_posix() for file in self._folder.rglob("*") if file.is_file()]
+
+    def card(self) -> dict[str, Any]:
+        readme = self._folder / "README.md"
+        if not readme.is_file():
+            return {}
+        head = re.match(r"---\s*\n(.*?)\n---", readme.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+        try:
+            card = yaml.safe_load(head[1]) if head else None
+            return card if isinstance(card, dict) else {}
+        except yaml.YAMLError as error:
+            raise SourceError(f"{readme} has a head that is no yaml: {one_line(error)}") from error
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        with (self._folder / name).open("rb") as file:
+            yield file
+
+    def local(self, name: str, spool: Path) -> Path:  # noqa: ARG002
+        return self._folder / name
+
+    def close(self) -> None:
+        """Nothing is fetched."""
+
+
+class HubFiles:
+    """A data set repository, at the commit that `revision` meant when it was opened.
+
+    The token is that of the environment (HF_TOKEN, or `hf auth login`); HF_ENDPOINT names another hub.
+    """
+
+    def __init__(self, repo: str, revision: str) -> None:
+        endpoint = os.environ.get("HF_ENDPOINT") or None
+        self._stopped = threading.Event()
+        self._api = HfApi(endpoint=endpoint)
+        self._repo = repo
+        page = f"{self._api.endpoint}/datasets/{repo}"
+        try:
+            self._info = self._api.dataset_info(repo, revision=revision, timeout=30)
+            if self._info.gated:
+                self._api.auth_check(repo, repo_type="dataset")
+        except GatedRepoError as error:
+            raise SourceError(
+                f"{repo} is gated: ask for access at {page}, make a token at {self._api.endpoint}/settings/tokens and "
+                "set HF_TOKEN to it"
+            ) from error
+        except RevisionNotFoundError as error:
+            raise SourceError(
+                f"{page} has no revision {revision!r}; leave source.revision out for the newest"
+            ) from error
+        except RepositoryNotFoundError as error:
+            raise SourceError(
+                f"there is no data set {page}, or it is private and HF_TOKEN gives no access; check source.dataset"
+            ) from error
+        except HFValidationError as error:
+            raise SourceError(
+                f"source.dataset={repo} is neither a path here nor a name on the hub such as ILSVRC/imagenet-1k"
+            ) from error
+        except (HTTPError, OSError) as error:
+            raise SourceError(f"{page} cannot be reached: {one_line(error)}") from error
+        self._commit = self._info.sha or revision
+        self._files = HfFileSystem(endpoint=endpoint, skip_instance_cache=True)
+        self.where = f"{page}/resolve/{self._commit}"
+
+    def names(self) -> list[str]:
+        return [sibling.rfilename for sibling in self._info.siblings or ()]
+
+    def card(self) -> dict[str, Any]:
+        data = self._info.card_data
+        return {"dataset_info": data.get("dataset_info")} if data else {}
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        path = f"datasets/{self._repo}@{self._commit}/{name}"
+        with _as_os_error(), self._files.open(path, "rb", cache_type="none") as file:  # pyarrow asks for whole chunks
+            yield file
+
+    def local(self, name: str, spool: Path) -> Path:
+        there = spool / name
+        if there.is_file():
+            return there
+        there.parent.mkdir(parents=True, exist_ok=True)
+        part = there.with_name(f"{there.name}.part")
+        with self.opened(name) as source, part.open("ab") as sink:
+            source.seek(sink.tell())
+            while chunk := source.read(BLOCK):
+                if self._stopped.is_set() or len(chunk) > BLOCK:
+                    raise OSError("stopped" if self._stopped.is_set() else "the hub sends more than was asked for")
+                sink.write(chunk)
+        return part.replace(there)
+
+    def close(self) -> None:
+        self._stopped.set()
+
+
+def shards(names: Iterable[str], split: str) -> list[str]:
+    """The parquet files, or else the tars, of a split, by name. A set without any split in its names has but `train`.
+
+    The split is a word of the path: data/train-00000-of-00294.parquet, imagenet1k-train-0000.tar, train/0.parquet.
+    """
+    for suffix in SUFFIXES:
+        files = sorted(name for name in names if name.endswith(suffix))
+        by_split = {split: [f for f in files if _says(f, words)] for split, words in SPLITS.items()}
+        if files and not any(by_split.values()):
+            return files if split == "train" else []
+        if files:
+            return by_split[split] if split in by_split else [file for file in files if _says(file, (split,))]
+    return []
+
+
+def _says(name: str, words: tuple[str, ...]) -> bool:
+    return any(re.search(rf"(?<![a-z]){re.escape(word)}(?![a-z])", name, re.IGNORECASE) for word in words)
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except HTTPError as error:
+        raise OSError(one_line(error)) from error

@@ -1,0 +1,138 @@
+"""`source=manifest`: the very images of someone's manifest, fetched again and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from imagenet_nk.collect.metadata import download, is_remote
+from imagenet_nk.config import Materialize
+from imagenet_nk.errors import SourceError
+from imagenet_nk.sources import manifest_table
+from imagenet_nk.sources.base import Site, in_order, rejection
+from imagenet_nk.sources.folders import read_file, to_path
+from imagenet_nk.sources.local_tars import read_place
+from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response, Steps
+
+log = logging.getLogger(__name__)
+
+TERMS = """\
+Images named by a manifest, each fetched from where its address pointed. Each stays under the terms of its owner, and
+under ImageNet's terms of access (https://image-net.org/download): non-commercial research and education.
+"""
+
+_RANGE = re.compile(r"(.*)#bytes=(\d+)-(\d+)\Z", re.DOTALL)  # a member of a tar: both ends included
+
+
+class Manifest:
+    """Candidates are the rows of a class in the order of the manifest, whatever the seed: its maker drew them."""
+
+    name = "manifest"
+    terms = TERMS
+    materialize = Materialize.copy
+
+    def __init__(self, path: str, replace: bool = False) -> None:
+        """`path`: parquet or csv, here or at an http(s) address. `replace`: take what an address gives today where it
+        is another picture than then; otherwise that is rejected as `drifted`.
+        """
+        self.path, self.replace = path, replace
+        self._images: dict[str, manifest_table.Image] = {}
+
+    @property
+    def identity(self) -> str:
+        """By content: where the manifest lies, and in which of its forms, does not show."""
+        digest = hashlib.blake2b(digest_size=8)
+        for image in self._images.values():
+            digest.update("\t".join(image).encode(errors="surrogateescape") + b"\n")
+        return f"manifest:{digest.hexdigest()}{':replace' if self.replace else ''}"
+
+    def open(self, wnids: Sequence[str], site: Site) -> None:
+        """Read the manifest. Raises SourceError if it is none, or has none of the classes."""
+        images = manifest_table.read(self._at_hand(site))
+        self._sampling = site.sampling
+        self._images = {image.image_id: image for image in images}
+        self._places: dict[str, dict[str, str]] = defaultdict(dict)
+        for image in images:
+            self._places[image.wnid][image.image_id] = image.url
+        here = sum(wnid in self._places for wnid in wnids)
+        if not here:
+            raise SourceError(f"source.path={self.path} has no image of the {len(wnids)} wanted classes")
+        log.info("%s: %d images, %d of the %d wanted classes", self.path, len(images), here, len(wnids))
+
+    def candidates(self, wnid: str) -> Iterator[Candidate]:
+        places = self._places.get(wnid, {})
+        if self._sampling.listed(wnid) is not None:
+            return in_order(self._sampling, wnid, places)
+        return (Candidate(image_id, wnid, url) for image_id, url in places.items())
+
+    def read(self, candidate: Candidate) -> Steps:
+        if not candidate.url:
+            return Rejected("missing", detail="listed, but not in the manifest, or there without an address")
+        result = yield from _fetch(candidate)
+        wanted = self._images[candidate.key].sha256
+        if isinstance(result, Found) and not self.replace:
+            digest = hashlib.sha256(result.data).hexdigest()
+            if digest != wanted:
+                return Rejected("drifted", detail=f"sha256 is {digest[:16]} now, was {wanted[:16]}")
+        return result
+
+    def close(self) -> None:
+        """Nothing stays open between reads."""
+
+    def _at_hand(self, site: Site) -> Path:
+        if not is_remote(self.path):
+            return Path(self.path).expanduser()
+        name = f"manifest-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}"
+        return download(self.path, site.index / name, site.http, max_bytes=1 << 30)
+
+
+def _fetch(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+    """The bytes at an address: http(s), a path of this machine, or a range of either (a member of a tar)."""
+    url = candidate.url
+    scheme = urlsplit(url).scheme.lower() if is_remote(url) else ""
+    if "#row=" in url:
+        return Rejected("no_address", detail="a row of a parquet file; take its image id with sampling=list source=hub")
+    if url.partition("#")[0].endswith(".tar") and not _RANGE.match(url):
+        return Rejected("no_address", detail="in a tar; take its image id with sampling=list source=archive")
+    if scheme in ("http", "https"):
+        return (yield from _over_http(candidate))
+    if scheme in ("", "file"):
+        return (yield from _from_disk(candidate))
+    return Rejected("no_address", detail=f"{scheme}: is no address that can be fetched")
+
+
+def _over_http(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+    if not (part := _RANGE.match(candidate.url)):
+        response: Response = yield Request(candidate.url)
+        return rejection(response) or Found(candidate.key, response.body, response.final_url)
+    first, last = int(part[2]), int(part[3])
+    response = yield Request(part[1], first, last, max_bytes=last - first + 1)
+    if wrong := rejection(response):
+        return wrong
+    if response.status != 206 or len(response.body) != last - first + 1:
+        return Rejected("no_range", detail="the server does not send parts of a file")
+    return Found(candidate.key, response.body, response.final_url)
+
+
+def _from_disk(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+    within = bool(_RANGE.match(candidate.url))
+    path = None if within else to_path(candidate.url)
+    if path and not path.is_absolute():
+        return Rejected("no_address", detail="a relative path says nothing on another machine")
+    try:
+        data = yield Call(lambda: read_file(path) if path else read_place(candidate.url))
+    except FileNotFoundError:
+        return Rejected(
+            "elsewhere",
+            detail="a file of the machine that made the manifest; take its image ids with sampling=list from "
+            "source=full or source=archive",
+        )
+    except (OSError, ValueError) as error:
+        return Rejected("unreadable", detail=" ".join(str(error).split()))
+    return Found(candidate.key, data, path=path)

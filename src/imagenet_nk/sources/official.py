@@ -1,0 +1,93 @@
+"""The official files of ILSVRC2012, fetched whole and checked by their MD5."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagenet_nk.collect.metadata import download
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.errors import SourceError
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 1 << 22
+_LINE_EVERY_S = 30
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """A file that never changes."""
+
+    url: str
+    size: int  # bytes
+    md5: str
+
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
+
+_BASE = "https://image-net.org/data/ILSVRC/2012"
+TRAIN = OfficialFile(f"{_BASE}/ILSVRC2012_img_train.tar", 147_897_477_120, "1d675b47d978889d74fa0da5fadfb00e")
+VAL = OfficialFile(f"{_BASE}/ILSVRC2012_img_val.tar", 6_744_924_160, "29b22e2961454d5413ddabcf34fc5622")
+DEVKIT = OfficialFile(f"{_BASE}/ILSVRC2012_devkit_t12.tar.gz", 2_568_634, "fa75699e90414af021442c21a62c3abf")
+
+
+def fetch(file: OfficialFile, folder: Path, http: HttpConfig) -> Path:
+    """The file under its own name in `folder`: there already, or fetched, from where an earlier run broke off.
+
+    It gets its name only after its MD5 was right. Raises SourceError: no room, out of reach, another MD5.
+    """
+    to = folder / file.name
+    if to.exists():
+        return to
+    unchecked = to.with_name(f"{file.name}.unchecked")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _require_room(file, unchecked)
+    except OSError as error:
+        raise SourceError(f"{folder} cannot be written ({error.strerror}); choose another source.root") from error
+    log.info("fetching %s (%.1f GB) to %s", file.url, file.size / 1e9, folder)
+    download(file.url, unchecked, http, _Progress(file.name), max_bytes=file.size)
+    if (found := _md5(unchecked)) != file.md5:
+        unchecked.unlink()
+        raise SourceError(
+            f"{file.url} is not what it should be (MD5 {found}, wanted {file.md5}); it was removed: run again"
+        )
+    return unchecked.rename(to)
+
+
+def _require_room(file: OfficialFile, unchecked: Path) -> None:
+    part = unchecked.with_name(f"{unchecked.name}.part")
+    have = sum(there.stat().st_size for there in (unchecked, part) if there.exists())
+    free = shutil.disk_usage(unchecked.parent).free
+    if free < file.size - have:
+        raise SourceError(
+            f"{file.name} needs {(file.size - have) / 1e9:.1f} GB more in {unchecked.parent}, which has "
+            f"{free / 1e9:.1f} GB; choose another source.root, or take a few images of each class with source=archive"
+        )
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class _Progress:
+    """A line of log now and then."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._said = name, time.monotonic()
+
+    def __call__(self, done: int, size: int | None) -> None:
+        if time.monotonic() - self._said > _LINE_EVERY_S:
+            self._said = time.monotonic()
+            log.info("%s: %.1f of %.1f GB", self._name, done / 1e9, (size or 0) / 1e9)

@@ -1,0 +1,131 @@
+"""Members of one tar that lies somewhere inside a file, by position or by name, with few and small reads.
+
+Steps of all candidates of a span run on one thread (the collector's); what one of them learns serves the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from imagenet_nk.sources.members import Gap, Known, Member
+from imagenet_nk.sources.ranges import Place
+from imagenet_nk.sources.tar_names import Names
+from imagenet_nk.sources.tarscan import BLOCK, padded, parse
+from imagenet_nk.wire import Call, Rejected, Request
+
+_MOST_READS = 64  # for one candidate; a doubling window gets through any tar with fewer
+_MOST_HOPS = 4000  # headers walked for one name
+_TYPICAL = 112 * 1024  # bytes of a member, until some are known: the mean of ILSVRC2012
+
+MemberReading = Generator[Request | Call, Any, "tuple[Member, bytes] | Rejected"]
+
+
+@dataclass
+class Sizes:
+    """Mean size of the members seen in all spans of an archive: how much to read in the hope of a whole one."""
+
+    total: int = 0
+    count: int = 0
+
+    def note(self, size: int) -> None:
+        self.total += padded(size) + BLOCK
+        self.count += 1
+
+    def window(self, share: float) -> int:
+        """Whole blocks, about `share` times the mean member with its header."""
+        mean = self.total / self.count if self.count else _TYPICAL
+        return max(BLOCK, round(share * mean / BLOCK) * BLOCK)
+
+
+class Span:
+    """One tar: `known.length` bytes from `offset` on in `place`."""
+
+    def __init__(
+        self, place: Place, offset: int, known: Known, sizes: Sizes, key_of: Callable[[Member], str], most_bytes: int
+    ) -> None:
+        """`key_of`: what a member is looked up by; `most_bytes`: of a member, a larger one is rejected."""
+        self.place, self.offset, self.known, self.sizes = place, offset, known, sizes
+        self.barren = 0  # readings in vain since the last that was not
+        self._most_bytes = most_bytes
+        self._looking: set[int] = set()  # where readings in flight begin: no use to read on into them
+        self._names = Names(key_of)
+        self._note(known.members)
+
+    def learn(self, gap: Gap, data: bytes) -> None:
+        """Note what a piece that was read from the gap on says."""
+        self._note(self.known.learn(gap, data))
+
+    def _note(self, members: Iterable[Member]) -> None:
+        for member in members:
+            self._names.note(member)
+            if member.header.size <= self._most_bytes:
+                self.sizes.note(member.header.size)
+
+    def at(self, position: int, redrawn: Callable[[Member], bool] = lambda _: False) -> MemberReading:
+        """The member that starts at or after a position, and its data unless it is drawn for the second time."""
+        window = (-1, b"")
+        for count in range(_MOST_READS):
+            found = self.known.seek(position)
+            if found is None:
+                return Rejected("no_member")
+            if isinstance(found, Member):
+                return Rejected("redrawn") if redrawn(found) else (yield from self._data(found, *window))
+            share = 1.25 if found.exact else 1.5 if not count else 2.0 ** (count - 1)
+            looked = yield from self._look(found, share)
+            if isinstance(looked, Rejected):
+                return looked
+            window = looked
+        return Rejected("no_member")
+
+    def _look(self, gap: Gap, share: float) -> Generator[Request | Call, Any, tuple[int, bytes] | Rejected]:
+        limit = min([gap.limit, *(first for first in self._looking if first > gap.first)])
+        size = min(self.sizes.window(share), limit - gap.first, padded(self._most_bytes))
+        self._looking.add(gap.first)
+        try:
+            data = yield from self._read(gap.first, gap.first + size)
+        finally:
+            self._looking.discard(gap.first)
+        if isinstance(data, Rejected):
+            return data
+        self.learn(gap, data)
+        return gap.first, data
+
+    def _read(self, first: int, end: int) -> Generator[Request | Call, Any, bytes | Rejected]:
+        """[first, end) of the span, or why not."""
+        data: bytes | Rejected = yield from self.place.steps(self.offset + first, self.offset + end - 1)
+        self.barren = self.barren + 1 if isinstance(data, Rejected) else 0
+        return data
+
+    def _data(self, member: Member, first: int, window: bytes) -> MemberReading:
+        """The data of a member, as far as possible out of the window that was read last, which began at `first`."""
+        if not member.header.is_file or not member.header.size or member.header.stem is None:
+            return Rejected("bad_member")
+        if member.header.size > self._most_bytes:
+            return Rejected("too_many_bytes")
+        have = window[member.start - first :] if 0 <= first <= member.start < first + len(window) else b""
+        needed = member.end - member.start
+        if len(have) < needed:
+            more = yield from self._read(member.start + len(have), member.end)
+            if isinstance(more, Rejected):
+                return more
+            have += more
+        if parse(have[:BLOCK]) != member.header:
+            return Rejected("bad_header")
+        return member, have[BLOCK:needed]
+
+    def named(self, key: str) -> MemberReading:
+        """The member with a key, found by bisecting where names are in order, by walking where they are not."""
+        for hop in range(_MOST_HOPS):
+            found = self._names.get(key)
+            if found is not None:
+                return (yield from self._data(found, -1, b""))
+            gap = self._names.where(key, self.known, self.sizes.window(1.0)) if hop < _MOST_READS else None
+            if gap := gap or self.known.gap_at(0):
+                window = yield from self._look(gap, 0.0 if gap.exact else 0.75)
+                if isinstance(window, Rejected):
+                    return window
+            else:
+                break
+        return Rejected("missing")

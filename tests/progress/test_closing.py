@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from imagenet_nk.collect.dataset import Summary
+from imagenet_nk.progress import closing, course
+from imagenet_nk.progress.course import Course, Stage
+
+SUMMARY = Summary(
+    classes=12,
+    kept=118,
+    tried=239,
+    short=("n01440764", "n01443537"),
+    reasons={"placeholder": 24, "http_404": 9},
+    sources={"demo": 118},
+    shared=0,
+)
+
+
+def test_the_table_says_what_was_kept_what_is_short_and_what_took_how_long() -> None:
+    stages = [Stage("collect", "", 192.4), Stage("lists", "", 0.2), Stage("centers", "", None)]
+    text = closing.table(SUMMARY, stages, [(Path("dataset/demo/eval.txt"), 4096), (Path("x/report.html"), 999)])
+    assert text.splitlines() == [
+        "kept      118 images of 12 classes, out of 239 candidates",
+        "short     2 classes: n01440764, n01443537",
+        "rejected  placeholder 24, http_404 9",
+        "time      collect 3 min 12 s, lists 0 s",
+        "files     dataset/demo/eval.txt  4.1 kB",
+        "          x/report.html  999 bytes",
+    ]
+
+
+def test_brackets_in_a_path_are_no_markup() -> None:
+    assert "[red]x[/red].txt" in closing.table(None, [], [(Path("[red]x[/red].txt"), 1)])
+
+
+def test_only_files_of_this_run_are_written(tmp_path: Path) -> None:
+    for name, time in (("eval.txt", 100.0), ("classes.csv", 300.0), ("other.txt", 300.0)):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (time, time))
+    assert closing.written([tmp_path], 200.0) == [(tmp_path / "classes.csv", 1)]
+
+
+def test_a_stage_that_fails_stays_open_and_one_that_runs_again_moves_to_the_end(tmp_path: Path) -> None:
+    run = Course(tmp_path)
+    with run.stage("collect"):
+        assert course.read(tmp_path)[0].seconds is None
+    with run.stage("lists"):
+        pass
+    with pytest.raises(KeyError), run.stage("collect"):
+        raise KeyError
+    assert [(stage.name, stage.seconds is None) for stage in course.read(tmp_path)] == [
+        ("lists", False),
+        ("collect", True),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"stage": "x"}]'])
+def test_a_file_of_another_form_has_no_stages(tmp_path: Path, text: str) -> None:
+    (tmp_path / course.NAME).write_text(text)
+    assert course.read(tmp_path) == []

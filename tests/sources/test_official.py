@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from imagenet_nk.config import HttpConfig, Part
+from imagenet_nk.errors import SourceError
+from imagenet_nk.sampling import RandomOrder
+from imagenet_nk.sources import official
+from imagenet_nk.sources.base import Site
+from imagenet_nk.sources.full import Full
+from imagenet_nk.sources.official import OfficialFile, fetch
+from sources.contract import images
+from sources.small_tars import tar_bytes
+from sources.web import Answer, Asked, Web, ranged, web
+
+TENCH, GOLDFISH = "n01440764", "n01443537"
+TAR = tar_bytes({f"{wnid}.tar": tar_bytes({f"{wnid}_1.JPEG": wnid.encode()}) for wnid in (TENCH, GOLDFISH)})
+HTTP = HttpConfig(allow_private=True, backoff=0.0)
+
+
+@pytest.fixture
+def site() -> Iterator[Web]:
+    with web() as server:
+        yield server
+
+
+def at(site: Web, data: bytes = TAR, name: str = "ILSVRC2012_img_train.tar") -> OfficialFile:
+    """An official file on the loopback web."""
+    return OfficialFile(site.put(f"/{name}", data), len(data), hashlib.md5(data).hexdigest())  # noqa: S324
+
+
+def opened(root: Path, files: Sequence[OfficialFile], *, download: bool = True) -> Full:
+    source = Full(str(root), download=download, official={Part.train: files, Part.val: files})
+    source.open([TENCH, GOLDFISH], Site(root / "index", HTTP, RandomOrder(0)))
+    return source
+
+
+def test_it_is_fetched_checked_and_read_in_place(tmp_path: Path, site: Web) -> None:
+    source = opened(tmp_path / "new", [at(site)])
+    assert [found.data for found in images(source, TENCH)] == [TENCH.encode()]
+    assert [file.name for file in (tmp_path / "new").glob("*") if file.suffix == ".tar"] == ["ILSVRC2012_img_train.tar"]
+    asked = len(site.asked)
+    opened(tmp_path / "new", [at(site)])
+    assert len(site.asked) == asked, "what is there is not asked for again"
+
+
+def test_nothing_is_fetched_where_images_are(tmp_path: Path, site: Web) -> None:
+    (tmp_path / "train" / TENCH).mkdir(parents=True)
+    opened(tmp_path, [at(site)])
+    assert site.asked == []
+
+
+def test_it_says_beforehand_what_it_would_fetch(tmp_path: Path, site: Web) -> None:
+    file = at(site)
+    wanted = {Part.train: [file], Part.val: [file]}
+    source = Full(str(tmp_path / "new"), download=True, official=wanted)
+    assert list(source.to_fetch) == [file]
+    assert not Full(str(tmp_path / "new"), official=wanted).to_fetch
+    fetch(file, tmp_path / "new", HTTP)
+    assert not source.to_fetch
+
+
+def test_without_download_nothing_is_fetched(tmp_path: Path, site: Web) -> None:
+    with pytest.raises(SourceError, match="holds no ImageNet that we know"):
+        opened(tmp_path, [at(site)], download=False)
+    assert site.asked == []
+
+
+def test_what_broke_off_goes_on_from_there(tmp_path: Path, site: Web) -> None:
+    large = os.urandom(5_000_000)
+    file = at(site, large)
+
+    def breaks_off(asked: Asked, _: dict[str, str]) -> Answer:
+        answer = ranged(large, asked)
+        answer.length, answer.body = len(answer.body), answer.body[:2_000_000]
+        return answer
+
+    site.pages["/ILSVRC2012_img_train.tar"] = breaks_off
+    assert fetch(file, tmp_path, HTTP).read_bytes() == large
+    firsts = [asked.first or 0 for asked in site.asked if asked.method == "GET"]
+    assert len(firsts) > 2
+    assert firsts == sorted(set(firsts)), "each time further on"
+
+
+def test_another_md5_leaves_nothing_behind(tmp_path: Path, site: Web) -> None:
+    file = at(site)
+    site.put("/ILSVRC2012_img_train.tar", TAR[:-1] + b"x")
+    with pytest.raises(SourceError, match=r"is not what it should be \(MD5 .*, wanted .*\); it was removed: run again"):
+        fetch(file, tmp_path, HTTP)
+    assert list(tmp_path.glob("*.tar")) == list(tmp_path.glob("*.unchecked")) == []
+    at(site)
+    assert fetch(file, tmp_path, HTTP).read_bytes() == TAR
+
+
+def test_a_run_that_died_before_the_check_checks(tmp_path: Path, site: Web) -> None:
+    (tmp_path / "ILSVRC2012_img_train.tar.unchecked").write_bytes(b"half a tar")
+    with pytest.raises(SourceError, match="is not what it should be"):
+        fetch(at(site), tmp_path, HTTP)
+
+
+def test_a_sign_in_page_instead_is_one_line(tmp_path: Path, site: Web) -> None:
+    file = at(site)
+    site.put("/ILSVRC2012_img_train.tar", b"<html>sign in</html>")
+    with pytest.raises(SourceError, match="is not what it should be"):
+        fetch(file, tmp_path, HTTP)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, site: Web) -> None:
+    file = at(site)
+    site.pages.clear()
+    with pytest.raises(SourceError, match=r"ILSVRC2012_img_train\.tar: answers 404"):
+        fetch(file, tmp_path, HTTP)
+
+
+def test_too_little_room_is_said_before_anything_is_fetched(tmp_path: Path, site: Web) -> None:
+    file = at(site)
+    huge = OfficialFile(file.url, 10**18, file.md5)
+    with pytest.raises(SourceError, match=r"needs 1000000000\.0 GB more in .*, which has .* GB; choose another"):
+        fetch(huge, tmp_path, HTTP)
+    assert site.asked == []
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, site: Web) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"file/imagenet cannot be written \(Not a directory\)"):
+        fetch(at(site), tmp_path / "file" / "imagenet", HTTP)
+
+
+def test_the_official_files_are_those_of_ilsvrc2012() -> None:
+    assert official.TRAIN.url == "https://image-net.org/data/ILSVRC/2012/ILSVRC2012_img_train.tar"
+    assert (official.TRAIN.size, official.TRAIN.md5) == (147_897_477_120, "1d675b47d978889d74fa0da5fadfb00e")
+    assert (official.VAL.size, official.VAL.md5) == (6_744_924_160, "29b22e2961454d5413ddabcf34fc5622")
+    assert (official.DEVKIT.size, official.DEVKIT.md5) == (2_568_634, "fa75699e90414af021442c21a62c3abf")

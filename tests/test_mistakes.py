@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from imagenet_nk import config
+from imagenet_nk.errors import ConfigError
+from imagenet_nk.mistakes import one_line
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+@pytest.fixture(autouse=True)
+def _hydra() -> Iterator[None]:
+    config.register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def said(*overrides: str) -> str:
+    try:
+        cfg = compose("imagenet", list(overrides))
+        OmegaConf.to_object(cfg)
+        instantiate(cfg.split)
+    except Exception as error:
+        line = one_line(error)
+        if line is None:
+            raise
+        return line
+    return "nothing"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        ("nkk=5", "there is no key 'nkk'; did you mean nk?"),
+        ("source.lst=x", "there is no key 'source.lst'; did you mean source.list?"),
+        ("sourc=urls", "there is no key 'sourc'; did you mean source?"),
+        ("concurrency=5", "there is no key 'concurrency'; did you mean http.concurrency?"),
+        ("http.max_byte=5", "there is no key 'http.max_byte'; did you mean http.max_bytes?"),
+        ("hydra.run.dirr=x", "there is no key 'hydra.run.dirr'; did you mean hydra.run.dir?"),
+        ("zzz=1", "there is no key 'zzz'; --cfg job shows all keys, --help the groups"),
+        ("source@fallbck=none", "there is no group 'source@fallbck'; did you mean source or source@fallback?"),
+        ("labels=sort", "there is no labels=sort; did you mean sorted?"),
+        ("classes=zzz source=none", "there is no classes=zzz; did you mean imagenet12k or imagenet1k or"),
+        (
+            "backbone=resnet51",
+            "resnet51; did you mean resnet50 or resnet18 or resnet101?; any other timm model: backbone=timm ba",
+        ),
+        ("nk=ten", "nk: Value 'ten' of type 'str' could not be converted to Integer"),
+        ("plan=maybe", "plan: Value 'maybe' is not a valid bool"),
+        ("retry=foo", "retry: Invalid value 'foo', expected one of [none, transient, failed]"),
+        ("seed=null", "seed cannot be null"),
+        ("stages=lists", "stages takes a list: stages=[lists]"),
+        ("http=fast", "http holds several settings; name one, http.NAME=..., or see --cfg job"),
+        ("nk=[", "cannot read nk=[: a bracket is not closed"),
+        ("lists.separator=,", """two pairs of quotes: 'lists.separator=","'"""),
+        ("nk", "cannot read the argument 'nk'; settings are typed as key=value, such as nk=5"),
+        ("backbone=a,b", "backbone=a,b is several values: -m runs them one after the other, [a,b] is a list"),
+        ("backbone=timm", "backbone.name must be given: backbone.name=..."),
+        ("seed=${nope}", "seed: Interpolation key 'nope' not found"),
+        ("split.eval_per_class=2", "split.eval_per_class goes with split=holdout; type split=holdout as well"),
+        ("split=holdout split.eval_per_class=0", "split.eval_per_class must be at least 1, got 0"),
+        ("split=holdout split.eval_per_class=null", "split.eval_per_class must be at least 1, got None"),
+        ("~nkk", "Could not delete from config. 'nkk' does not exist."),
+        ("split=holdout split.eval_per_class=3", "nothing"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_type(overrides: str, line: str) -> None:
+    assert line in said(*overrides.split())
+    assert "\n" not in said(*overrides.split())
+
+
+def test_what_a_quoted_separator_is_told_to_be_works() -> None:
+    assert said('lists.separator=","') == "nothing"
+
+
+def test_other_errors_are_no_mistakes_of_the_user() -> None:
+    assert one_line(ValueError("a fault")) is None
+    assert one_line(KeyError("x")) is None
+
+
+def test_an_error_of_ours_is_found_behind_others() -> None:
+    error = RuntimeError("outer")
+    error.__cause__ = ConfigError("what is\n wrong")
+    assert one_line(error) == "what is; wrong"
