@@ -126,12 +126,23 @@ def measured(name: str, paths: list[Path], args: argparse.Namespace, cores: int)
         whole = time.perf_counter() - started
     runtime = embedder.ready(paths)
     decode = decode_alone(embedder.crops, paths[:: max(1, len(paths) // 500)], cores)
-    alone = model_alone(runtime.forward, embedder.built.input_size, config.batch_size, cores, args.seconds)
+    alone = model_alone(runtime.forward, embedder.built.input_size, embedder.width["batch"], cores, args.seconds)
     limit = 1 / (1 / decode + 1 / alone)
     rate = embedder.embedded / embedder.seconds
     plain = plain_loop(name, paths[: args.plain_images or None], cores)
     return Row(
-        *(name, args.pixels, runtime.name, config.batch_size, decode, alone, limit, rate, len(paths) / whole, plain),
+        *(
+            name,
+            args.pixels,
+            runtime.name,
+            embedder.width["batch"],
+            decode,
+            alone,
+            limit,
+            rate,
+            len(paths) / whole,
+            plain,
+        ),
         *(rate / limit, rate / plain),
     )
 
@@ -142,7 +153,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["resnet50", "vit_small_patch16_224", "mobilenetv3_small_100"])
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--plain-images", type=int, default=0, help="fewer for the plain loop; 0 = the same")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, help="images a forward pass; found out if not given")
     parser.add_argument("--pixels", default="exact", choices=["exact", "fast"])
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--dtype", default="float32")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from imagenet_nk.centers import allocator, backbone, runtimes
+from imagenet_nk.centers import allocator, backbone, batches, runtimes
 from imagenet_nk.errors import BackboneError, CentersError
 
 CPU = torch.device("cpu")
@@ -65,6 +65,28 @@ def test_a_runtime_that_is_not_installed_is_one_line(built, tiny, monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda _: None)
     with pytest.raises(BackboneError, match="pip install"):
         runtimes.choose(built, [CPU], dataclasses.replace(tiny, runtime="openvino"), calibrate=True, lanes=2)
+
+
+def test_the_batch_is_what_a_core_does_in_about_a_second(built, monkeypatch):
+    taken = {"each": 0.0}
+    clock = {"now": 0.0}
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: clock["now"])
+
+    def forward(crops):
+        clock["now"] += taken["each"] * len(crops)
+
+    for taken["each"], wanted in ((0.001, 16), (0.1, 8), (0.3, 2), (5.0, 1)):
+        assert batches.on_cpu(built, forward) == wanted
+
+
+def test_on_a_gpu_the_batch_grows_as_long_as_that_pays(built, monkeypatch):
+    clock = {"now": 0.0}
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: clock["now"])
+
+    def forward(crops):
+        clock["now"] += 1 + len(crops) / 128 if len(crops) < 256 else 10
+
+    assert batches.on_gpu(built, forward) == 128
 
 
 def short_of_memory(limit):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imagenet_nk.centers import agreement, crops, devices, lanes, runtimes, store
+from imagenet_nk.centers import agreement, batches, crops, devices, lanes, runtimes, store
 from imagenet_nk.centers.backbone import Backbone
 from imagenet_nk.centers.lanes import Fault, Slice
 from imagenet_nk.centers.pixels import Exact
@@ -84,10 +84,16 @@ class Embedder:
     def ready(self, images: Sequence[Path]) -> Chosen:
         """What runs the model, found out and checked when the first image needs it; `images` are those to embed."""
         if self._chosen is None:
+            if self.config.batch_size is None:
+                self.config = dataclasses.replace(self.config, batch_size=self._batch())
             calibrate = len(images) >= WORTH_CALIBRATING
             self._chosen = runtimes.choose(self.built, self.devices, self.config, calibrate=calibrate, lanes=self.lanes)
             self._agree(self._chosen, images)
         return self._chosen
+
+    def _batch(self) -> int:
+        forward = runtimes.eager(self.built, self.devices[0], self.config.dtype)
+        return (batches.on_cpu if self.devices[0].type == "cpu" else batches.on_gpu)(self.built, forward)
 
     def _agree(self, chosen: Chosen, images: Sequence[Path]) -> None:
         """Measure how near its embeddings come to those of the reference; go back to it where that is not enough."""
@@ -139,7 +145,7 @@ class Embedder:
     def width(self) -> dict[str, int]:
         """How many images go together, and through how many threads; a GPU gets two, so that it never waits for one."""
         runners = 0 if self.devices[0].type == "cpu" else 2 * len(self.devices)
-        return {"batch": self.config.batch_size, "lanes": self.lanes, "devices": runners}
+        return {"batch": self.config.batch_size or 1, "lanes": self.lanes, "devices": runners}
 
     def checked(self, part: Slice, paths: Sequence[Path]) -> Slice:
         """The slice without embeddings that are not finite; its faults are named."""

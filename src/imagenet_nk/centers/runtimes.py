@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from imagenet_nk.centers import allocator
 from imagenet_nk.centers.backbone import Backbone
+from imagenet_nk.centers.batches import ON_CPU
 from imagenet_nk.centers.lanes import Floats, Forward, one_thread_each
 from imagenet_nk.centers.pixels import Pixels, normaliser
 from imagenet_nk.config import BackboneConfig, Dtype, Runtime
@@ -46,14 +47,14 @@ def choose(
 
     `lanes` threads will call it. Raises BackboneError for one that is not installed.
     """
-    device = devices[0]
+    device, batch = devices[0], config.batch_size or ON_CPU
     if device.type == "cpu":
         allocator.keep_big_buffers()
     builders: dict[str, Callable[[], Forward]] = {
         "eager": lambda: everywhere(backbone, devices, config.dtype, torch.contiguous_format),
         "channels_last": lambda: everywhere(backbone, devices, config.dtype, torch.channels_last),
-        "compile": lambda: compiled(backbone, device, config.dtype, config.batch_size),
-        "openvino": lambda: openvino(backbone, config, lanes),
+        "compile": lambda: compiled(backbone, device, config.dtype, batch),
+        "openvino": lambda: openvino(backbone, config.dtype, batch, lanes),
     }
     if config.runtime != Runtime.auto:
         if config.runtime == Runtime.openvino and find_spec("openvino") is None:
@@ -63,7 +64,7 @@ def choose(
         name = "eager" if device.type == "cpu" else "channels_last"
         return Chosen(name, builders[name]())
     names = ["eager", "channels_last"] + ["openvino"] * (find_spec("openvino") is not None)
-    return _quickest(backbone, {name: builders[name] for name in names}, config.batch_size, lanes)
+    return _quickest(backbone, {name: builders[name] for name in names}, batch, lanes)
 
 
 def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]], batch: int, lanes: int) -> Chosen:
@@ -139,12 +140,12 @@ def compiled(backbone: Backbone, device: torch.device, dtype: Dtype, batch: int)
     return _filled(_forward(model, backbone, device, dtype, torch.channels_last), batch)
 
 
-def openvino(backbone: Backbone, config: BackboneConfig, lanes: int) -> Forward:
+def openvino(backbone: Backbone, dtype: Dtype, batch: int, lanes: int) -> Forward:
     """OpenVINO on the CPU, one stream a lane. Raises BackboneError for a model that it cannot convert."""
     from imagenet_nk.centers import openvino_runtime  # an extra
 
     model = nn.Sequential(_Normalised(backbone), backbone.model)
-    return _filled(openvino_runtime.forward(model, backbone, config, lanes), config.batch_size)
+    return _filled(openvino_runtime.forward(model, backbone, dtype, batch, lanes), batch)
 
 
 class _Normalised(nn.Module):

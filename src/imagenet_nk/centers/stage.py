@@ -21,7 +21,7 @@ from imagenet_nk.centers.embedder import Embedder, Progress
 from imagenet_nk.centers.file import NAME, Centers
 from imagenet_nk.centers.judging import evaluate as evaluate
 from imagenet_nk.centers.listed import Classes, Entries, Listed, Setting, check, first_reading
-from imagenet_nk.centers.several import embed_together
+from imagenet_nk.centers.several import embed_together as embed_together
 from imagenet_nk.centers.statistics import Nearest, NormalizedMean, SharedCovariance
 from imagenet_nk.config import BackboneConfig, CentersConfig
 from imagenet_nk.errors import ConfigError
