@@ -203,7 +203,7 @@ def _candidates(job: Job, dataset: DataSet, rank: int, wnid: str) -> Iterator[tu
     source, facts = job.chain[rank], dataset.facts(wnid, job.retry)
     for draw, candidate in enumerate(source.candidates(wnid)):
         number = draw if candidate.draw is None else candidate.draw
-        yield Drawn(candidate, source, rank, number), facts.get((source.name, candidate.key))
+        yield Drawn(candidate, source, rank, number), facts.get((source.name, rank, candidate.key))
 
 
 class _Watch:
