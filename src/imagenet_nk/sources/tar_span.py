@@ -38,7 +38,7 @@ class Sizes:
     def hopeful(self) -> float:
         """Mean members to read from a drawn position, where about 1.7 stand between it and the end of the next member.
 
-        More saves requests, less saves bytes; small members have bytes to save, since headers and padding weigh on them.
+        More saves requests, less saves bytes; of small members, headers and padding make more bytes already.
         """
         return 1.5 if self._mean < _SMALL else 1.8
 
