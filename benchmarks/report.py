@@ -59,7 +59,8 @@ def make(folder: Path, run: Path, count: int, each: int, dim: int) -> None:
         for serial in range(each):
             path = f"images/{wnid}/{wnid}_{serial}.jpg"
             (folder / path).write_bytes(photograph(rng))
-            url = f"http://farm{serial}.static.flickr.com/{1000 + label}/{rng.integers(10**9)}_{rng.integers(10**9):x}.jpg"
+            photo = f"{rng.integers(10**9)}_{rng.integers(10**9):x}.jpg"
+            url = f"http://farm{serial}.static.flickr.com/{1000 + label}/{photo}"
             row = dict.fromkeys(results.MANIFEST_COLUMNS, "") | {"image_id": f"{wnid}_{serial}", "wnid": wnid}
             sizes = {"bytes": 1, "width": 500, "height": 375}
             rows.append({**row, **sizes, "label": label, "path": path, "split": "eval", "source": "urls", "url": url})
