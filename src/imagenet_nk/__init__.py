@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from imagenet_nk.centers.api import evaluate as evaluate
     from imagenet_nk.centers.file import Centers as Centers
     from imagenet_nk.centers.file import load_centers as load_centers
     from imagenet_nk.image_list import ImageList as ImageList
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 # What a user's own code takes from here, and the module that has it: imported when asked for, for torch loads slowly.
 _HOME = {
     "Centers": "centers.file",
+    "evaluate": "centers.api",
     "load_centers": "centers.file",
     "ImageList": "image_list",
 }

@@ -250,7 +250,7 @@ class BackboneConfig:
     pretrained: bool = True  # weights from the hub
     checkpoint: str | None = None  # a local weights file instead, with or without its head
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    batch_size: int = 16  # images a forward pass
+    batch_size: int | None = None  # images a forward pass; null = found out, and halved where memory runs out
     workers: int | None = None  # threads that decode; on a CPU each also runs the model; null = one a core
     pool: str | None = None  # timm's global_pool, as avg, max, token; null = the model's own
     img_size: int | None = None  # height and width of the model's input; null = the model's own
@@ -261,10 +261,9 @@ class BackboneConfig:
     names: list[str] = field(default_factory=list)  # several models in one pass, one folder each; [] = name alone
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 1, f"backbone.batch_size must be at least 1, got {self.batch_size}")
-        for name in ("workers", "img_size"):
+        for name, least in (("batch_size", 1), ("workers", 0), ("img_size", 1)):
             value = getattr(self, name)
-            require(value is None or value >= (name != "workers"), f"backbone.{name} is out of range: {value}")
+            require(value is None or value >= least, f"backbone.{name} must be at least {least}, got {value}")
         if self.names:
             require(
                 self.checkpoint is None, "backbone.names goes with published or random weights, not backbone.checkpoint"
@@ -343,13 +342,13 @@ class DatasetConfig:
 class HttpConfig:
     """Limits of everything that is asked of the web."""
 
-    concurrency: int = 256  # requests in flight in all
+    concurrency: int = 512  # requests in flight in all
     per_host: int = 32  # requests in flight to one host
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
     host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
     connect_timeout: float = 4.0  # seconds until a connection stands
-    stall: float = 4.0  # seconds below min_speed until a request is given up
-    min_speed: int = 5_000  # bytes a second
+    stall: float = 4.0  # seconds without a first byte, or below min_speed, until a request is given up
+    min_speed: int = 10_000  # bytes a second
     deadline: float = 10.0  # seconds for one request in all, redirects included
     max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
     max_redirects: int = 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from imagenet_nk import classes, listing
+from imagenet_nk import classes, listing, plan
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.metadata import download
@@ -32,10 +33,14 @@ def run(cfg: DictConfig) -> int:
     config = _checked(cfg)
     folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
     label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
+    job = _job(cfg, config, label_map, folder)
+    if config.plan:
+        sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
+        return COMPLETE
     course, began, summary = Course(output), time.time(), None
     if "collect" in config.stages:
         with course.stage("collect"), Display("collect") as display:
-            summary = collect(_job(cfg, config, label_map, folder), display.collecting)
+            summary = collect(job, display.collecting)
     if "lists" in config.stages:
         with course.stage("lists"):
             listing.write(folder, label_map, config.lists.separator)
@@ -56,24 +61,31 @@ def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, co
     from imagenet_nk.centers.listed import Setting
 
     listed = listing.read(folder)
-    setting = Setting(config.backbone, config.centers, folder, config.cache, config.seed)
-    embedder = setting.embedder(output)
+    settings = [
+        Setting(each, config.centers, folder, config.cache, config.seed) for each in stage.each(config.backbone)
+    ]
+    outputs = [output / each.backbone.name if config.backbone.names else output for each in settings]
+    jobs = [(setting, to, setting.embedder(to)) for setting, to in zip(settings, outputs, strict=True)]
     if "centers" in config.stages:
         with course.stage("centers"), Display("centers") as display:
             entries, digest, show = listed.entries, listed.sha256, display.embedding
-            stage.compute(entries, label_map, setting, output, digest, embedder=embedder, progress=show)
+            if len(jobs) > 1:
+                stage.embed_together([embedder for _, _, embedder in jobs], [path for path, _ in entries], show)
+            for setting, to, embedder in jobs:
+                stage.compute(entries, label_map, setting, to, digest, embedder=embedder, progress=show)
     if "evaluate" in config.stages:
         with course.stage("evaluate"), Display("evaluate") as display:
-            stage.evaluate(
-                listed.entries,
-                label_map,
-                setting,
-                output,
-                held_out=listed.held_out,
-                settings=config.evaluate,
-                embedder=embedder,
-                progress=display.embedding,
-            )
+            for setting, to, embedder in jobs:
+                stage.evaluate(
+                    listed.entries,
+                    label_map,
+                    setting,
+                    to,
+                    held_out=listed.held_out,
+                    settings=config.evaluate,
+                    embedder=embedder,
+                    progress=display.embedding,
+                )
 
 
 def _report(named: str | None, folder: Path, output: Path) -> None:

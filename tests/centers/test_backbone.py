@@ -113,5 +113,33 @@ def test_a_device_that_is_not_there_is_one_line():
     assert "no device" in says(devices.choose, "gpu7")
 
 
-def test_a_pool_that_the_model_lacks_is_one_line():
-    assert "global_pool" in says(backbone.build, config(pool="bogus")).replace("backbone.pool", "global_pool")
+def test_settings_that_the_model_does_not_take_are_one_line():
+    assert "global_pool=bogus" in says(backbone.build, config(pool="bogus"))
+    assert "layer 99" in says(backbone.build, config(layer=99))
+    assert "no flat embedding" in says(backbone.build, config(pool=""))
+
+
+def test_pool_layer_and_size_are_the_models_own_or_those_asked_for():
+    plain = backbone.build(config())
+    assert plain.input_size == (160, 160)
+    assert backbone.build(config(img_size=96)).input_size == (96, 96)
+    assert backbone.build(config(name="test_vit", img_size=96)).model(torch.rand(1, 3, 96, 96)).shape == (1, 64)
+    double = backbone.build(config(pool="catavgmax"))
+    assert double.dim == 2 * plain.dim
+    early = backbone.build(config(layer=1))
+    x = torch.rand(2, 3, 160, 160)
+    with torch.inference_mode():
+        wanted = plain.model.forward_intermediates(x, indices=[1], intermediates_only=True)[0].mean((2, 3))
+        torch.testing.assert_close(early.model(x), wanted)
+    assert len({built.identity for built in (plain, double, early)}) == 3
+
+
+@pytest.mark.parametrize("name", [TINY, "test_vit", "test_convnext", "test_efficientnet"])
+def test_the_embedding_is_what_the_head_was_given(name, tmp_path):
+    torch.manual_seed(3)
+    whole = timm.create_model(name).eval()
+    safetensors.torch.save_file(whole.state_dict(), tmp_path / "w.safetensors")
+    built = backbone.build(config(name=name, checkpoint=str(tmp_path / "w.safetensors")))
+    x = torch.rand(2, 3, *built.input_size)
+    with torch.inference_mode():
+        torch.testing.assert_close(built.head(built.model(x)), whole(x))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from urllib.parse import unquote
 
@@ -63,18 +64,23 @@ class Hub:
 
     def entry(self, name: str) -> dict[str, object]:
         data = self.files[name]
-        return {"type": "file", "path": name, "size": len(data), "oid": sha256(data).hexdigest()[:40]}
+        return {"type": "file", "path": name, "size": len(data), "oid": digest(data)[:40]}
 
     def resolve(self, path: str, asked: Asked) -> Answer:
         name = path.partition(f"/resolve/{COMMIT}/")[2]
         if name not in self.files:
             return fault(404, "EntryNotFound", "Entry not found")
         data = self.files[name]
-        answer = ranged(data, asked, etag=f'"{sha256(data).hexdigest()}"')
+        answer = ranged(data, asked, etag=f'"{digest(data)}"')
         answer.headers["X-Repo-Commit"] = COMMIT
         if self.cut is not None and asked.method == "GET":
             answer.length, answer.body = len(answer.body), answer.body[: self.cut]
         return answer
+
+
+@cache
+def digest(data: bytes) -> str:
+    return sha256(data).hexdigest()
 
 
 def reply(content: object) -> Answer:

@@ -9,6 +9,7 @@ import pytest
 from imagenet_nk.config import HttpConfig, Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import RandomOrder
+from imagenet_nk.sampling_list import parse_line
 from imagenet_nk.sources.base import Site
 from imagenet_nk.sources.full import Full
 from imagenet_nk.wire import Found, Rejected
@@ -35,7 +36,9 @@ def ids(source: Full, wnid: str = TENCH) -> list[str]:
     return [candidate.key for candidate in source.candidates(wnid)]
 
 
-@pytest.mark.parametrize("place", ["", "train/", "ILSVRC/Data/CLS-LOC/train/", "Data/CLS-LOC/train/", "CLS-LOC/train/"])
+@pytest.mark.parametrize(
+    "place", ["", "train/", "images/", "ILSVRC/Data/CLS-LOC/train/", "Data/CLS-LOC/train/", "CLS-LOC/train/"]
+)
 def test_class_folders_are_found_where_people_keep_them(tmp_path: Path, place: str) -> None:
     source = opened(folders(tmp_path, f"{place}{TENCH}/{TENCH}_1.JPEG", f"{place}{GOLDFISH}/{GOLDFISH}_7.JPEG"))
     [candidate] = source.candidates(GOLDFISH)
@@ -86,6 +89,14 @@ def test_odd_names_become_safe_ids_and_utf8_urls(tmp_path: Path) -> None:
     found = drive(source, candidates[f"{TENCH}_=FF=2520"])
     assert isinstance(found, Found)
     assert found.data == b"latin"
+
+
+def test_ids_of_long_names_fit_a_file_name_and_stay_apart(tmp_path: Path) -> None:
+    source = opened(
+        folders(tmp_path, f"{TENCH}/{'é' * 110}a.jpg", f"{TENCH}/{'é' * 110}b.jpg", f"{TENCH}/{'x' * 200}.jpg")
+    )
+    assert len(set(ids(source))) == 3
+    assert all(len(image_id) <= 200 and parse_line(image_id.encode()) == (TENCH, image_id) for image_id in ids(source))
 
 
 def test_order_depends_on_the_seed_and_not_on_the_folder(tmp_path: Path) -> None:

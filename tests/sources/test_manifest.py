@@ -148,6 +148,8 @@ def test_files_and_members_of_tars_here_are_addresses_too(tmp_path: Path, site: 
         ("ftp://host/x.jpg", "no_address"),
         ("javascript://x", "no_address"),
         ("https://hub/datasets/a/resolve/c/x.parquet#row=3", "no_address"),
+        ("https://host/ILSVRC2012_img_train.tar", "no_address"),
+        ("https://host/ILSVRC2012_img_train.tar#n01440764_1.JPEG", "no_address"),
         ("/dev/zero", "unreadable"),
         ("/", "unreadable"),
         ("/a\0b", "unreadable"),

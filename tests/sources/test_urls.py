@@ -215,7 +215,7 @@ def test_the_kept_index_serves_the_next_run_and_a_broken_one_is_made_again(tmp_p
         with opened(Urls(path), [A], here(tmp_path)) as source:
             assert len(list(source.candidates(A))) == 1
         assert caplog.text.count("read ") == expected
-    (index,) = tmp_path.glob("index/urls-*.arrow")
+    (index,) = tmp_path.glob("index/urls-*.index")
     index.write_bytes(index.read_bytes()[:100])
     with opened(Urls(path), [A], here(tmp_path)) as source:
         assert len(list(source.candidates(A))) == 1

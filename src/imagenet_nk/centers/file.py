@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.numpy
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from imagenet_nk.errors import CentersError
+
+if TYPE_CHECKING:
+    from imagenet_nk.centers.classifier import NearestCenter
 
 NAME = "centers.safetensors"
 VERSION = "1"
@@ -32,6 +36,38 @@ class Centers:
     names: tuple[str, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)  # backbone, weights_sha256, transform, list_sha256, ...
     extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # covariance, prototypes, ...: see docs/centers.md
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self.labels)
+
+    def as_classifier(self, distance: str = "euclidean", scale: float = 1.0) -> NearestCenter:
+        """A torch module that plugs behind the backbone: (B, D) embeddings to (B, K) logits, in the order of `labels`.
+
+        distance: euclidean or cosine; the largest logit is that of the nearest center.
+        """
+        from imagenet_nk.centers.classifier import NearestCenter  # torch only where it is asked for
+
+        return NearestCenter(self.centers, distance, scale)
+
+    def to_npz(self, path: str | Path) -> None:
+        """Everything as a compressed NumPy archive; metadata is a JSON text in the entry `metadata`."""
+        entries: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS} | dict(self.extras)
+        entries |= {"wnids": np.array(self.wnids), "names": np.array(self.names)}
+        entries["metadata"] = np.array(json.dumps(dict(self.metadata)))
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, **entries)
+
+    def to_csv(self, path: str | Path) -> None:
+        """A row a class: label, wnid, name, count, spread, then the D values; float32 in full."""
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(
+                ["label", "wnid", "name", "count", "spread", *(f"c{d}" for d in range(self.centers.shape[1]))]
+            )
+            columns = (self.labels.tolist(), self.wnids, self.names, self.counts.tolist(), map(str, self.spread))
+            for row, *first in zip(self.centers, *columns, strict=True):
+                rows.writerow([*first, *map(str, row)])
 
     def save(self, path: Path) -> None:
         """Write the file under a temporary name and rename it when it is whole."""

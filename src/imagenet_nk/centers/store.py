@@ -1,9 +1,9 @@
-"""Embeddings on disk, so that no image goes through the same model twice.
+"""Rows of numbers on disk, one an image: embeddings, so that no image meets the same model twice, and crops.
 
-A folder a model holds two files that only grow: `embeddings.f32`, rows of D little-endian float32, and `images.tsv`,
-one line a row: CRC-32 of the row, bytes and modification time of the image, its path. A row counts once its line is
-whole, so a run that is killed at any instant leaves a store that the next one goes on with. An image that was changed
-has another size or time and is embedded again; another list, or a larger nk, embeds only what is new.
+A folder holds two files that only grow: `rows.f32` or `rows.u8`, little-endian, and `images.tsv`, one line a row:
+CRC-32 of the row (0 where it is not checked), bytes and modification time of the image, its path. A row counts once
+its line is whole, so a run that is killed at any instant leaves a store that the next one goes on with. An image that
+was changed has another size or time and is embedded again; another list, or a larger nk, embeds only what is new.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from imagenet_nk.centers.lanes import Floats
+from imagenet_nk.errors import CentersError
 
 log = logging.getLogger(__name__)
 
@@ -47,45 +47,60 @@ class Image(NamedTuple):
 
 
 class Store:
-    """The embeddings that one model gave so far."""
+    """One row of `dim` numbers for each image so far: float32 with a checksum each, or uint8 without."""
 
-    def __init__(self, folder: Path, dim: int) -> None:
-        self.dim = dim
-        self._rows_file, self._images_file = folder / "embeddings.f32", folder / "images.tsv"
+    def __init__(self, folder: Path, dim: int, kind: type[np.float32] | type[np.uint8] = np.float32) -> None:
+        self.dim, self.dtype = dim, np.dtype(kind).newbyteorder("<")
+        self._checked = kind is np.float32
+        self._rows_file = folder / ("rows.f32" if self._checked else "rows.u8")
+        self._images_file = folder / "images.tsv"
         folder.mkdir(parents=True, exist_ok=True)
         self._rows: dict[Image, int] = {}
         self._count = 0
+        self._map: NDArray[Any] | None = None
         self._recover()
 
     def find(self, paths: Sequence[Path]) -> NDArray[np.int64]:
         """(N,) the row of each image; -1 for one that is not there."""
         return np.array([self._rows.get(image, -1) if (image := Image.of(path)) else -1 for path in paths], np.int64)
 
-    def append(self, paths: Sequence[Path], embeddings: Floats) -> None:
-        """Keep (n, D) embeddings of n images; what is not whole on disk is as if it had not been."""
-        rows = np.ascontiguousarray(embeddings, dtype="<f4")
+    def append(self, paths: Sequence[Path], values: NDArray[Any]) -> None:
+        """Keep (n, D) rows of n images; what is not whole on disk is as if it had not been."""
+        rows = np.ascontiguousarray(values, dtype=self.dtype)
         with self._rows_file.open("ab") as file:
             file.write(rows.tobytes())
         lines = []
         for offset, (path, row) in enumerate(zip(paths, rows, strict=True)):
             image = Image.of(path) or Image("", 0, 0)
             self._rows[image] = self._count + offset
-            lines.append(f"{zlib.crc32(row.tobytes()):08x}\t{image.size}\t{image.mtime_ns}\t{image.path}\n")
+            lines.append(f"{self._checksum(row):08x}\t{image.size}\t{image.mtime_ns}\t{image.path}\n")
         with self._images_file.open("a", encoding="utf-8", newline="") as file:
             file.writelines(lines)
         self._count += len(rows)
 
-    def read(self, rows: NDArray[np.int64]) -> Floats:
-        """(n, D) float32 of those rows."""
+    def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """(n, D) of those rows."""
         if not len(rows):
-            return np.empty((0, self.dim), np.float32)
-        kept = np.memmap(self._rows_file, "<f4", "r", shape=(self._count, self.dim))
-        return np.asarray(kept[rows], dtype=np.float32)
+            return np.empty((0, self.dim), self.dtype)
+        return np.asarray(self._kept()[rows])
+
+    def row(self, row: int) -> NDArray[Any]:
+        """(D,) one row, not yet read from disk; rows that are appended later cannot be asked of it."""
+        values: NDArray[Any] = self._kept()[row]
+        return values
+
+    def _kept(self) -> NDArray[Any]:
+        if self._map is None or len(self._map) < self._count:
+            self._map = np.memmap(self._rows_file, self.dtype, "r", shape=(self._count, self.dim))
+        return self._map
+
+    def _checksum(self, row: NDArray[Any]) -> int:
+        return zlib.crc32(row.tobytes()) if self._checked else 0
 
     def _recover(self) -> None:
         """Read the index, drop what a killed run left half-written, and what does not match its checksum."""
         lines = self._images_file.read_bytes().split(b"\n")[:-1] if self._images_file.exists() else []
-        bytes_each = 4 * self.dim
+        bytes_each = self.dtype.itemsize * self.dim
         whole = self._rows_file.stat().st_size // bytes_each if self._rows_file.exists() else 0
         self._count = min(len(lines), whole)
         lines = lines[: self._count]
@@ -97,27 +112,36 @@ class Store:
                 os.truncate(file, size)
         if not self._count:
             return
-        kept = np.memmap(self._rows_file, "<f4", "r", shape=(self._count, self.dim))
+        kept = self._kept()
         for row, line in enumerate(lines):
             checksum, length, mtime, path = line.decode(errors="replace").split("\t", 3)
-            if int(checksum, 16) == zlib.crc32(kept[row].tobytes()):
+            if not self._checked or int(checksum, 16) == self._checksum(kept[row]):
                 self._rows[Image(path, int(length), int(mtime))] = row
 
 
 @contextmanager
-def opened(cache: Path, name: str, key: Mapping[str, str | int], dim: int) -> Iterator[Store]:
-    """The store of the model that `key` identifies, for this process alone; another run waits until it is free."""
+def opened(
+    cache: Path, name: str, key: Mapping[str, str | int], dim: int, kind: type[np.float32] | type[np.uint8] = np.float32
+) -> Iterator[Store]:
+    """The store that `key` identifies, for this process alone; another run waits until it is free."""
     text = json.dumps(dict(sorted(key.items())))
-    folder = cache / "embeddings" / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = (
+        cache / ("embeddings" if kind is np.float32 else "crops") / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "key.json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CentersError(
+            f"cannot write {folder}: {error.strerror}; mend it, or type dataset.dir=ELSEWHERE"
+        ) from error
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("another run is embedding with %s; waiting for it", name)
+        log.info("another run is using %s; waiting for it", folder)
         lock.acquire()
     try:
-        (folder / "model.json").write_text(text + "\n", encoding="utf-8")
-        yield Store(folder, dim)
+        yield Store(folder, dim, kind)
     finally:
         lock.release()

@@ -63,6 +63,7 @@ class Collector:
         self._hungry: list[tuple[float, int, Fill]] = []  # heap by progress
         self._queued: set[str] = set()
         self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
+        self._waiting: set[str] = set()  # classes in _blocked
         self._order = itertools.count()
         self._undone = set(self._fills)
         quotas = [fill.quota for fill in fills]
@@ -76,7 +77,7 @@ class Collector:
             now = time.monotonic()
             if now - ticked >= _TICK_S:
                 ticked = now
-                self._blocked.clear()
+                self._unblock(now)
                 self._queue((self._fills[wnid] for wnid in self._undone), now)
                 self._tell(watch)
             self._start(now)
@@ -90,9 +91,24 @@ class Collector:
 
     # --- what to ask next
 
+    def _unblock(self, now: float) -> None:
+        """Let classes go on whose host has room again without one of its requests having ended: its pause is over."""
+        for host, waiting in self._blocked.items():
+            if waiting and self._hosts.ready(host, now):
+                self._release(waiting, now)
+
+    def _release(self, waiting: deque[Fill], now: float) -> None:
+        """Queue the first of the classes that wait for a host and still wish for more."""
+        while waiting:
+            fill = waiting.popleft()
+            self._waiting.discard(fill.wnid)
+            if fill.wishes(now):
+                self._queue([fill], now)
+                return
+
     def _queue(self, fills: Iterable[Fill], now: float) -> None:
         for fill in fills:
-            if fill.wnid not in self._queued and fill.wishes(now):
+            if fill.wnid not in self._queued and fill.wnid not in self._waiting and fill.wishes(now):
                 self._queued.add(fill.wnid)
                 heapq.heappush(self._hungry, (fill.progress(now), next(self._order), fill))
 
@@ -104,7 +120,7 @@ class Collector:
                 self._queue([fill], now)
 
     def _start_one(self, fill: Fill, now: float) -> bool:
-        """Start the first candidate of a class whose host has room; False if there is none."""
+        """Start the first candidate of a class whose host has room, or walk on; False if neither can be done."""
         busy = ""
         looked_at = 0
         for index, drawn in fill.candidates():
@@ -122,13 +138,15 @@ class Collector:
                             break
                     continue
             hope = self._hosts.success_at(host) * fill.success(self._hosts.success) / self._hosts.success
-            fill.start(index, now, min(hope, 0.98))
-            self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn))
+            fill.start(index, now + self._reader.late_after, min(hope, 0.98))
+            self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn), fill.taken)
             return True
         if busy:
             self._blocked[busy].append(fill)
+            self._waiting.add(fill.wnid)
+        walked = len(fill.walk.verdicts)
         self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
-        return False
+        return len(fill.walk.verdicts) > walked
 
     # --- what the answers come to
 
@@ -137,7 +155,7 @@ class Collector:
         fill, index, drawn = outcome.reading.ticket
         self._ledger.record(attempts.attempt(drawn, outcome))
         if waiting := self._blocked.get(outcome.reading.host):
-            self._queue([waiting.popleft()], now)
+            self._release(waiting, now)
         if not outcome.final:
             return
         valid = isinstance(outcome.judged.verdict, Picture)
@@ -154,7 +172,7 @@ class Collector:
     def _settle_unasked(self, fill: Fill, index: int, drawn: Drawn, fault: str) -> None:
         self._ledger.record(attempts.unasked(drawn, fault))
         self.progress.reasons[fault] += 1
-        fill.settle(index, Fact(drawn.candidate.key, reason=fault, url=drawn.candidate.url))
+        fill.settle(index, attempts.fact_unasked(drawn, fault))
         self._advance(fill)
 
     def _advance(self, fill: Fill) -> None:
@@ -186,8 +204,10 @@ class Collector:
         affected = [other for other in self._fills.values() if other.reaches(reached.content, reached.pixels)]
         for other in affected:
             other.walk_again()
+        self._queue(affected, time.monotonic())
         return affected
 
 
 def _host(candidate: Candidate) -> str:
-    return guard.host_key(candidate.url) if candidate.url.startswith(("http://", "https://")) else _LOCAL
+    """Its unit of per-host limits. An address that is none has no host: its reading will say so."""
+    return _LOCAL if guard.url_refusal(candidate.url) else guard.host_key(candidate.url)

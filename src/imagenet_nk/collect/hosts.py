@@ -12,6 +12,8 @@ from imagenet_nk.wire import Response
 _HOST_FAULTS = frozenset({"no_dns", "refused", "timeout"})
 _FIRST_PROBE_S, _PROBE_GROWTH = 2.0, 2.0
 _PROBES_NEVER_ANSWERED, _PROBES_ANSWERED = 1, 3
+_FIRST_IN_FLIGHT, _LEAST_IN_FLIGHT = 128, 4
+_NEWEST, _BUSY = 0.05, 0.25  # weight of the newest time; share of stall or deadline from which on it is too much
 _PRIOR = 5.0  # answers that the overall success rate counts for when a host's own is estimated
 
 
@@ -26,6 +28,7 @@ class Host:
     last_answer: float = float("-inf")
     probes: int = 0  # failed ones since it was set aside
     aside: bool = False
+    since: float = 0.0  # when it was set aside; what was in flight by then is no probe
     fault: str = ""  # of the last failure
     seconds: float = 0.0  # spent waiting for it, over all requests that ended
     images: float = 0  # candidates that gave a valid image
@@ -77,11 +80,11 @@ class Hosts:
         elif started > host.last_answer:  # else it answers others: this one is only a slow straggler from before
             host.failures += 1
             host.fault = response.fault
-            if host.aside:
+            if host.aside and started >= host.since:
                 host.probes += 1
                 host.next_start = now + _FIRST_PROBE_S * _PROBE_GROWTH**host.probes
-            elif host.failures >= self.http.dead_host_after:
-                host.aside, host.next_start = True, now + _FIRST_PROBE_S
+            elif not host.aside and host.failures >= self.http.dead_host_after:
+                host.aside, host.since, host.next_start = True, now, now + _FIRST_PROBE_S
 
     def slowest(self, count: int, least: int = 3) -> list[tuple[str, float]]:
         """The hosts with the longest mean seconds a request, of those with `least` requests ended."""
@@ -123,21 +126,28 @@ class Hosts:
 
 
 class Pace:
-    """How many requests may be in flight: as many as still get their bodies through well before the deadline.
+    """How many requests may be in flight: as many as are still answered, and get their bodies through, in good time.
 
-    On a thin wire many at once would all be too slow, and good images would be lost to the deadline. The observed time
-    that bodies take, once they began, drives additive increase and multiplicative decrease.
+    On a thin wire or a busy machine many at once would all be late, and good images would be lost to the deadline. The
+    observed times drive additive increase and multiplicative decrease (as TCP does it, RFC 5681).
     """
 
-    def __init__(self, ceiling: int, deadline: float) -> None:
-        self.limit = float(min(ceiling, 64))
-        self._ceiling, self._slow, self._floor = ceiling, deadline / 4, min(ceiling, 4)
-        self._mean = 0.0
+    def __init__(self, http: HttpConfig) -> None:
+        self.limit = float(min(http.concurrency, _FIRST_IN_FLIGHT))
+        self._http = http
+        self._first_byte = self._body = 0.0  # seconds, moving averages
 
-    def note(self, body_seconds: float) -> None:
-        """Learn from a body that came whole."""
-        self._mean += 0.1 * (body_seconds - self._mean)
-        if self._mean > self._slow:
-            self.limit = max(self._floor, self.limit * 0.97)
-        elif self._mean < self._slow / 2:
-            self.limit = min(self._ceiling, self.limit + 1)
+    @property
+    def usual(self) -> float:
+        """Seconds that an answer takes at present, whole."""
+        return self._first_byte + self._body
+
+    def note(self, first_byte: float, body: float) -> None:
+        """Learn from an answer that came whole: seconds until its first byte, and from there to the last."""
+        self._first_byte += _NEWEST * (first_byte - self._first_byte)
+        self._body += _NEWEST * (body - self._body)
+        load = max(self._first_byte / self._http.stall, self._body / self._http.deadline)
+        if load > _BUSY:
+            self.limit = max(min(self._http.concurrency, _LEAST_IN_FLIGHT), self.limit * 0.97)
+        elif load < _BUSY / 2:
+            self.limit = min(self._http.concurrency, self.limit + 1)

@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Attempt:
 
 
 _COLUMNS = [column.name for column in fields(Attempt)]
+_VALUES = attrgetter(*_COLUMNS)  # dataclasses.astuple would copy every value, at a hundred times the price
 _TYPES = {"int": "INTEGER", "float": "REAL", "str": "TEXT"}
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -65,7 +67,8 @@ CREATE INDEX IF NOT EXISTS attempts_by_candidate ON attempts (wnid, source, key)
 """
 _INSERT = f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _SETTLED = """
-SELECT * FROM attempts WHERE id IN (SELECT max(id) FROM attempts WHERE final = 1 AND wnid = ? GROUP BY source, key)
+SELECT * FROM attempts
+WHERE id IN (SELECT max(id) FROM attempts WHERE final = 1 AND wnid = ? GROUP BY source, rank, key)
 ORDER BY rank, draw, id
 """
 
@@ -114,7 +117,7 @@ class Ledger:
     def record(self, attempt: Attempt) -> None:
         """Queue a row. Raises DatasetError if an earlier one could not be written."""
         self._check()
-        self._queue.put(astuple(attempt))
+        self._queue.put(_VALUES(attempt))
 
     def flush(self) -> None:
         """Return when everything recorded so far is on disk."""
@@ -135,6 +138,14 @@ class Ledger:
             return
         for wnid in wnids:
             yield from self._db.execute("SELECT * FROM attempts WHERE wnid = ? ORDER BY id", (wnid,))
+
+    def totals(self) -> tuple[int, int, int, float]:
+        """Attempts that made a request, valid images among them, their bytes, and seconds of all attempts."""
+        query = (
+            "SELECT count(*), sum(reason = ''), sum(bytes * (reason = '')), sum(seconds) FROM attempts WHERE tries > 0"
+        )
+        attempts, images, size, seconds = self._db.execute(query).fetchone()
+        return attempts, images or 0, size or 0, seconds or 0.0
 
     def judge(self, verdicts: Iterable[tuple[str, int]]) -> None:
         """Write (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""

@@ -7,7 +7,7 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,6 +26,9 @@ from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response
 log = logging.getLogger(__name__)
 
 
+_LATE_S, _LATE_TIMES = 1.0, 4.0  # how long is late: at least, and as a multiple of what is usual
+
+
 @dataclass(slots=True)
 class Reading:
     """One candidate on its way."""
@@ -38,6 +41,7 @@ class Reading:
     request: Request | None = None
     request_started: float = 0.0
     host: str = ""
+    taken: Collection[str] = ()  # image ids that other sources have given already
     tries: int = 0  # requests made for this candidate
     retried: int = 0  # of them, for the request at hand
     response: Response = field(default_factory=lambda: Response(0))
@@ -87,10 +91,15 @@ class Reader:
         """Whether another candidate may be started."""
         return self.in_flight < self._pace.limit
 
-    def start(self, candidate: Candidate, source: Source, ticket: Any) -> None:
-        """Start to read a candidate; its outcome comes out of poll()."""
+    @property
+    def late_after(self) -> float:
+        """Seconds after which a candidate takes longer than is usual at present."""
+        return max(_LATE_S, _LATE_TIMES * self._pace.usual)
+
+    def start(self, candidate: Candidate, source: Source, ticket: Any, taken: Collection[str] = ()) -> None:
+        """Start to read a candidate; its outcome comes out of poll(). An image id out of `taken` is `redrawn`."""
         self.in_flight += 1
-        reading = Reading(candidate, source, ticket, source.read(candidate), time.monotonic())
+        reading = Reading(candidate, source, ticket, source.read(candidate), time.monotonic(), taken=taken)
         self._step(reading, None)
 
     def poll(self, timeout: float) -> list[Outcome]:
@@ -134,6 +143,8 @@ class Reader:
     def _came_to(self, reading: Reading, result: Found | Rejected) -> None:
         if isinstance(result, Found):
             verdict = self._inspector.url_verdict(result.final_url or reading.response.final_url)
+            if result.image_id in reading.taken:  # it would overwrite the file of the source that came first
+                verdict = Rejected("redrawn")
             if verdict is None:
                 reading.found = result
                 self._work(reading, partial(self._judge, reading.candidate.wnid, result))
@@ -205,8 +216,12 @@ class Reader:
         self._hosts.started(reading.host, now)
         reading.request_started = now
         reading.tries += 1
-        self._transport.submit(request, reading)
+        self._transport.submit(replace(request, patience=self._patience(reading)), reading)
         return True
+
+    def _patience(self, reading: Reading) -> float:
+        """Less for a try that is not the last: most of what is late at all will never come."""
+        return self._http.stall / (2 if reading.retried < self._http.retries else 1)
 
     def _answered(self, reading: Reading, response: Response) -> None:
         now = time.monotonic()
@@ -223,7 +238,7 @@ class Reader:
             heapq.heappush(self._later, (now + wait, reading))
             return
         if not response.fault and response.body:
-            self._pace.note(response.body_seconds)
+            self._pace.note(response.seconds - response.body_seconds, response.body_seconds)
         if opted_out(response.headers, self._http.respect_opt_out):
             response = replace(response, fault="opt_out", body=b"")
         reading.response = replace(response, body=b"")

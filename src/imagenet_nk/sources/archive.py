@@ -125,12 +125,12 @@ class Archive:
             if found is None:
                 return
             if not (isinstance(found, Member) and draws.again(k, found)):
-                yield Candidate(f"{wnid}#{k}", wnid, url)
+                yield Candidate(f"{wnid}#{k}", wnid, url, k)
             if span.known.complete and len(met) == len(span.known):
                 return
-        for member in span.known.members:  # behind a neighbour so small that no draw has met them
-            if member.start not in met:
-                yield Candidate(f"{wnid}@{member.start}", wnid, url)
+        for k, member in enumerate(span.known.members, start=_MOST_DRAWS):
+            if member.start not in met:  # behind a neighbour so small that no draw has met it
+                yield Candidate(f"{wnid}@{member.start}", wnid, url, k)
 
     def _position(self, wnid: str, k: int, span: Span) -> int:
         return draw(self._site.sampling.seed, wnid, k) * span.known.length >> 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from imagenet_nk.sampling import Sampling
 from imagenet_nk.wire import Candidate, Rejected, Response, Steps
 
 EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # of image files, in lower case
+_LONGEST = 180  # characters of an id, before the WNID
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -57,11 +59,15 @@ class Source(Protocol):
 def image_id(wnid: str, name: str) -> str:
     """A file's stem as an image id: safe as a file name, and starting with the WNID so that it is unique in its source.
 
-    Characters outside [A-Za-z0-9._-] become their UTF-8 bytes as =XX, so two names never meet in one id.
+    Characters outside [A-Za-z0-9._-] become their UTF-8 bytes as =XX, so two names never meet in one id; the end of a
+    long one becomes its digest.
     """
     safe = _UNSAFE.sub(
         lambda match: "".join(f"={byte:02X}" for byte in match[0].encode(errors="surrogateescape")), name
     )
+    if len(safe) > _LONGEST:  # file systems end at 255 bytes
+        cut = re.sub(r"=.?\Z", "", safe[: _LONGEST - 33])
+        safe = f"{cut}.{blake2b(safe.encode(), digest_size=16).hexdigest()}"
     return safe if safe.startswith(wnid) else f"{wnid}_{safe}"
 
 

@@ -18,7 +18,7 @@ from imagenet_nk.sources.validation import SOLUTION, FlatFolder, FlatTar, Truth,
 
 KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
 PLACES = {
-    Part.train: (".", "train", *(f"{place}/train" for place in KAGGLE)),
+    Part.train: (".", "train", "images", *(f"{place}/train" for place in KAGGLE)),
     Part.val: ("val", "validation", *(f"{place}/val" for place in KAGGLE), "."),
 }
 

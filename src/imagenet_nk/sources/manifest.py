@@ -97,7 +97,9 @@ def _fetch(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejec
     url = candidate.url
     scheme = urlsplit(url).scheme.lower() if is_remote(url) else ""
     if "#row=" in url:
-        return Rejected("no_address", detail="a row of a parquet file has no address; take it with source=hub")
+        return Rejected("no_address", detail="a row of a parquet file; take its image id with sampling=list source=hub")
+    if url.partition("#")[0].endswith(".tar") and not _RANGE.match(url):
+        return Rejected("no_address", detail="in a tar; take its image id with sampling=list source=archive")
     if scheme in ("http", "https"):
         return (yield from _over_http(candidate))
     if scheme in ("", "file"):

@@ -144,17 +144,15 @@ class _Progress:
 
 def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
     """The kept index of this list and these classes, made if it is not there."""
-    import pyarrow
-
     from imagenet_nk.sources.list_file import chunks
     from imagenet_nk.sources.list_index import ListIndex, build
 
     stat = list_file.stat()
     key = f"{FORMAT}\n{list_file.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}\n{','.join(wnids)}"
-    file = folder / f"urls-{hashlib.sha256(key.encode()).hexdigest()[:16]}.arrow"
+    file = folder / f"urls-{hashlib.sha256(key.encode()).hexdigest()[:16]}.index"
     try:
         return ListIndex(file)
-    except (OSError, pyarrow.ArrowException, KeyError, ValueError, TypeError):
+    except (OSError, KeyError, ValueError, TypeError):
         started = time.monotonic()
     build(chunks(list_file), wnids, file)
     index = ListIndex(file)

@@ -1,0 +1,104 @@
+"""The saved file, its exports, and centers as a classifier."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import imagenet_nk
+from centers.conftest import label_map
+from imagenet_nk.centers import stage
+from imagenet_nk.centers.file import Centers
+from imagenet_nk.centers.stage import Setting
+from imagenet_nk.errors import CentersError
+
+
+@pytest.fixture
+def made():
+    rng = np.random.default_rng(0)
+    return Centers(
+        rng.normal(size=(3, 4)).astype(np.float32),
+        np.array([2, 1, 5]),
+        np.array([4, 7, 9]),
+        rng.random(3).astype(np.float32),
+        ("n00000004", "n00000007", "n00000009"),
+        ("crane", "crane, bird", 'says "quack"'),
+        {"backbone": "x"},
+        {"covariance": np.eye(4, dtype=np.float32)},
+    )
+
+
+def test_what_is_saved_is_loaded(made, tmp_path):
+    made.save(tmp_path / "a" / "centers.safetensors")
+    for path in (tmp_path / "a", str(tmp_path / "a" / "centers.safetensors")):
+        again = imagenet_nk.load_centers(path)
+        np.testing.assert_array_equal(again.centers, made.centers)
+        assert (again.centers.dtype, again.counts.dtype, again.labels.dtype) == (np.float32, np.int64, np.int64)
+        np.testing.assert_array_equal(again.labels, made.labels)
+        np.testing.assert_array_equal(again.extras["covariance"], np.eye(4))
+        assert (again.wnids, again.names, again.metadata["backbone"]) == (made.wnids, made.names, "x")
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["centers.safetensors"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no such file", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_what_is_no_centers_file_is_one_line(content, tmp_path):
+    path = tmp_path / "c.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CentersError) as raised:
+        imagenet_nk.load_centers(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_exports_hold_the_same_numbers(made, tmp_path):
+    made.to_npz(tmp_path / "c.npz")
+    with np.load(tmp_path / "c.npz") as loaded:
+        np.testing.assert_array_equal(loaded["centers"], made.centers)
+        assert tuple(loaded["wnids"]) == made.wnids
+        assert json.loads(str(loaded["metadata"])) == {"backbone": "x"}
+    made.to_csv(tmp_path / "c.csv")
+    with (tmp_path / "c.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == list(made.names)
+    values = np.array([[row[f"c{d}"] for d in range(4)] for row in rows]).astype(np.float32)
+    np.testing.assert_array_equal(values, made.centers)
+
+
+def test_the_classifier_chooses_the_nearest_center(made):
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    centers = torch.from_numpy(made.centers)
+    nearest = torch.cdist(x, centers).argmin(1)
+    assert torch.equal(made.as_classifier()(x).argmax(1), nearest)
+    torch.testing.assert_close(made.as_classifier(scale=3).as_linear()(x), made.as_classifier(scale=3)(x))
+    cosine = torch.nn.functional.cosine_similarity(x[:, None], centers[None], dim=2)
+    torch.testing.assert_close(made.as_classifier("cosine")(x), cosine)
+    with pytest.raises(ValueError, match="euclidean or cosine"):
+        made.as_classifier("hamming")
+
+
+def test_importing_the_package_and_reading_centers_imports_no_torch(made, tmp_path):
+    made.save(tmp_path / "centers.safetensors")
+    code = (
+        "import sys, imagenet_nk; c = imagenet_nk.load_centers(sys.argv[1]); "
+        "assert len(c) == 3; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+def test_saved_centers_are_judged_from_python(entries, tiny, tmp_path):
+    made = stage.compute(entries[::2], label_map(5), Setting(tiny, seed=3), tmp_path, "sha")
+    wanted = stage.evaluate(entries[::2], label_map(5), Setting(tiny, seed=3), tmp_path, held_out=entries[1::2])
+    judged = imagenet_nk.evaluate(tmp_path, entries[1::2], cache=tmp_path)
+    assert judged["images"] == len(entries[1::2])
+    for name in ("euclidean", "cosine"):
+        assert judged["ncm"][name]["top1"]["value"] == wanted["ncm"][name]["top1"]["value"]
+    other = dataclasses.replace(made, metadata={**made.metadata, "weights_sha256": "0" * 64})
+    with pytest.raises(CentersError, match="not those that made the centers"):
+        imagenet_nk.evaluate(other, entries)

@@ -1,0 +1,113 @@
+"""Pixels: exact is timm's transform bit for bit; fast is near enough, or is not used."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from timm.data import create_transform
+
+from centers.conftest import label_map, picture
+from imagenet_nk.centers import agreement, pixels, stage
+from imagenet_nk.centers.stage import Setting
+from imagenet_nk.errors import BackboneError
+
+DATA = {
+    "input_size": (3, 96, 96),
+    "interpolation": "bicubic",
+    "crop_pct": 0.9,
+    "crop_mode": "center",
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+}
+
+
+def encoded(image, kind="JPEG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+FILES = {
+    "rgb 4:2:0": encoded(picture(1), quality=85),
+    "rgb 4:4:4": encoded(picture(2, 333, 128), quality=95, subsampling=0),
+    "progressive": encoded(picture(3, 130, 401), progressive=True),
+    "grey": encoded(picture(4, mode="L")),
+    "cmyk": encoded(picture(5, mode="CMYK")),
+    "smaller than the crop": encoded(picture(6, 31, 40)),
+    "one pixel high": encoded(picture(7, 120, 1)),
+    "png": encoded(picture(8), "PNG"),
+    "palette": encoded(picture(9).quantize(16), "GIF"),
+    "bytes after the end": encoded(picture(10)) + b"and more",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("changes", [{}, {"interpolation": "bilinear", "crop_pct": 1.0}, {"crop_mode": "squash"}])
+def test_exact_is_timms_transform_bit_for_bit(name, changes):
+    data = DATA | changes
+    crop = pixels.Exact(data)(FILES[name])
+    batch = torch.from_numpy(np.ascontiguousarray(crop[None].transpose(0, 3, 1, 2)))
+    wanted = create_transform(**data)(Image.open(io.BytesIO(FILES[name])).convert("RGB"))
+    assert torch.equal(pixels.normaliser(data)(batch)[0], wanted)
+
+
+@pytest.mark.real
+def test_exact_is_timms_transform_on_real_photographs(shared):
+    transform = create_transform(**DATA)
+    exact, normalise = pixels.Exact(DATA), pixels.normaliser(DATA)
+    for path in sorted((shared / "data" / "imagenet-samples").glob("*.JPEG"))[::40]:
+        batch = torch.from_numpy(np.ascontiguousarray(exact(path.read_bytes())[None].transpose(0, 3, 1, 2)))
+        assert torch.equal(normalise(batch)[0], transform(Image.open(path).convert("RGB"))), path
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_fast_is_within_a_few_grey_levels(name):
+    exact, fast = (kind(DATA)(FILES[name]).astype(int) for kind in (pixels.Exact, pixels.Fast))
+    assert exact.shape == fast.shape
+    assert np.abs(exact - fast).max() <= 3
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", FILES["rgb 4:2:0"][:600], FILES["png"][:200], b"\xff\xd8\xff\xe0"])
+def test_what_is_no_whole_image_is_unreadable(data):
+    with pytest.raises(pixels.UNREADABLE):
+        pixels.Exact(DATA)(data)
+
+
+def test_fast_refuses_a_transform_that_it_does_not_know():
+    with pytest.raises(BackboneError, match="pixels=exact"):
+        pixels.Fast(DATA | {"crop_mode": "squash"})
+
+
+def cosines(a, b):
+    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def test_centers_of_the_quick_paths_agree_with_the_reference(entries, tiny, tmp_path):
+    reference = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "exact", "sha")
+    for changes in ({"pixels": "fast"}, {"dtype": "bfloat16"}):
+        setting = Setting(dataclasses.replace(tiny, **changes))
+        made = stage.compute(entries, label_map(5), setting, tmp_path / str(changes), "sha")
+        assert cosines(made.centers, reference.centers).min() >= agreement.TOLERANCE
+        metrics = stage.evaluate(entries, label_map(5), setting, tmp_path / str(changes))
+        assert metrics["agreement"] is None  # nothing was embedded in this stage: it read what the other kept
+        embedder = setting.embedder(tmp_path / "again")
+        metrics = stage.evaluate(entries, label_map(5), setting, tmp_path / "again", embedder=embedder)
+        assert metrics["agreement"]["cosine_min"] >= agreement.TOLERANCE
+
+
+def test_a_quick_path_that_does_not_agree_is_not_used(entries, tiny, tmp_path, monkeypatch, caplog):
+    reference = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "exact", "sha")
+    monkeypatch.setattr(pixels.Fast, "__call__", lambda _, data: pixels.Exact(DATA_160)(data)[::-1].copy())
+    setting = Setting(dataclasses.replace(tiny, pixels="fast"))
+    made = stage.compute(entries, label_map(5), setting, tmp_path / "fast", "sha")
+    np.testing.assert_allclose(made.centers, reference.centers, rtol=1e-5, atol=1e-7)
+    assert not made.metadata["transform"].startswith("fast")
+    assert "back to the reference" in caplog.text
+
+
+DATA_160 = DATA | {"input_size": (3, 160, 160), "crop_pct": 0.95}
