@@ -56,6 +56,14 @@ def test_a_row_that_does_not_match_its_checksum_is_not_there(images, tmp_path):
     assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [0, -1]
 
 
+def test_a_line_that_no_run_wrote_is_passed_over(images, tmp_path):
+    Store(tmp_path / "s", 3).append(images[:2], rows(2))
+    file = tmp_path / "s" / "images.tsv"
+    first, second = file.read_text().splitlines(keepends=True)
+    file.write_text("\0" * (len(first) - 1) + "\n" + second)
+    assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [-1, 1]
+
+
 def test_a_changed_image_is_another_image(images, tmp_path):
     store = Store(tmp_path / "s", 3)
     store.append(images[:2], rows(2))

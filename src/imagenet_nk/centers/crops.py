@@ -60,7 +60,7 @@ class _Kept:
 
     def __call__(self, path: Path) -> Pixels:
         if (row := self.there.get(path)) is not None:
-            found: Pixels = self.kept.row(row).reshape(*self.crops.size, 3)
+            found: Pixels = self.kept.read(np.array([row])).reshape(*self.crops.size, 3)
             return found
         pixels = self.crops(path.read_bytes())
         if self.writes:

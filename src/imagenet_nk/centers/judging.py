@@ -69,9 +69,8 @@ def evaluate(
     }
     _write(output / METRICS, metrics)
     top1 = {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items() if figure["top1"]}
-    log.info(
-        "%s nearest class mean, top-1: %s", metrics["protocol"], ", ".join(f"{n} {v:.4f}" for n, v in top1.items())
-    )
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in top1.items())
+    log.info("%s: %s nearest class mean, top-1: %s", embedder.built.name, metrics["protocol"], shown)
     return metrics
 
 

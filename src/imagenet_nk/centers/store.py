@@ -26,6 +26,8 @@ from imagenet_nk.errors import CentersError
 
 log = logging.getLogger(__name__)
 
+BATCH = 1024  # rows that are checked at once
+
 
 class Image(NamedTuple):
     """An image file as it stands now."""
@@ -57,7 +59,6 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._rows: dict[Image, int] = {}
         self._count = 0
-        self._map: NDArray[Any] | None = None
         self._recover()
 
     def find(self, paths: Sequence[Path]) -> NDArray[np.int64]:
@@ -79,20 +80,15 @@ class Store:
         self._count += len(rows)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """(n, D) of those rows."""
-        if not len(rows):
-            return np.empty((0, self.dim), self.dtype)
-        return np.asarray(self._kept()[rows])
-
-    def row(self, row: int) -> NDArray[Any]:
-        """(D,) one row, not yet read from disk; rows that are appended later cannot be asked of it."""
-        values: NDArray[Any] = self._kept()[row]
-        return values
-
-    def _kept(self) -> NDArray[Any]:
-        if self._map is None or len(self._map) < self._count:
-            self._map = np.memmap(self._rows_file, self.dtype, "r", shape=(self._count, self.dim))
-        return self._map
+        """(n, D) of those rows. Read rather than mapped: what a pass has seen does not stay in its memory."""
+        result = np.empty((len(rows), self.dim), self.dtype)
+        size = self.dtype.itemsize * self.dim
+        if len(rows):
+            with self._rows_file.open("rb", buffering=0) as file:
+                for place, row in enumerate(rows.tolist()):
+                    file.seek(row * size)
+                    file.readinto(result[place].data)
+        return result
 
     def _checksum(self, row: NDArray[Any]) -> int:
         return zlib.crc32(row.tobytes()) if self._checked else 0
@@ -110,13 +106,20 @@ class Store:
         ):
             if file.exists():
                 os.truncate(file, size)
-        if not self._count:
-            return
-        kept = self._kept()
-        for row, line in enumerate(lines):
-            checksum, length, mtime, path = line.decode(errors="replace").split("\t", 3)
-            if not self._checked or int(checksum, 16) == self._checksum(kept[row]):
-                self._rows[Image(path, int(length), int(mtime))] = row
+        for first in range(0, self._count, BATCH):
+            part = lines[first : first + BATCH]
+            values = self.read(np.arange(first, first + len(part))) if self._checked else [None] * len(part)
+            for row, (line, value) in enumerate(zip(part, values, strict=True), start=first):
+                self._recall(row, line, value)
+
+    def _recall(self, row: int, line: bytes, value: NDArray[Any] | None) -> None:
+        fields = line.decode(errors="replace").split("\t", 3)
+        try:
+            checksum, image = int(fields[0], 16), Image(fields[3], int(fields[1]), int(fields[2]))
+        except (ValueError, IndexError):
+            return  # a line that no run wrote
+        if value is None or checksum == self._checksum(value):
+            self._rows[image] = row
 
 
 @contextmanager
