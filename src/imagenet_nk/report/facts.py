@@ -35,6 +35,7 @@ class Facts:
     metrics: Mapping[str, Any]
     config: Mapping[str, Any]  # as .hydra/config.yaml has it
     overrides: Sequence[str]  # what was typed
+    choices: Mapping[str, str]  # group to member
     stages: Sequence[Stage]
     outcome: Mapping[str, Any]
 
@@ -65,6 +66,7 @@ def gather(folder: Path, run: Path) -> Facts:
         metrics=_json(run / "metrics.json"),
         config=_yaml(hydra / "config.yaml", {}),
         overrides=_yaml(hydra / "overrides.yaml", []),
+        choices=_choices(_yaml(hydra / "hydra.yaml", {})),
         stages=[stage for stage in course.read(run) if stage.name != "report"],
         outcome=_json(run / "outcome.json"),
     )
@@ -76,6 +78,14 @@ def _numbered(manifest: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
     images = images.assign(row=[rows.get(wnid, -1) for wnid in images["wnid"]])
     images = images[images["row"] >= 0].sort_values("row", kind="stable", ignore_index=True)
     return images.assign(position=images.groupby("row").cumcount())
+
+
+def _choices(settings: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        chosen = settings["hydra"]["runtime"]["choices"]
+        return {str(group): str(member) for group, member in chosen.items()}
+    except (KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _json(path: Path) -> dict[str, Any]:

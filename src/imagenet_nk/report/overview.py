@@ -34,15 +34,15 @@ def tiles(facts: Facts) -> list[dict[str, str]]:
 
 def asked(facts: Facts) -> list[tuple[str, str]]:
     """What the command said."""
-    source, fallback = (_name(facts.setting(key)) for key in ("source", "fallback"))
+    source, fallback = facts.choices.get("source", ""), facts.choices.get("source@fallback", "none")
     rows = [
         ("command", " ".join(facts.overrides) or "no override"),
         ("images a class", "all that there are" if facts.setting("nk") is None else str(facts.setting("nk"))),
         ("seed", str(facts.setting("seed"))),
-        ("source", source + (f", then {fallback}" if fallback not in ("", "nothing") else "")),
+        ("source", source + (f", then {fallback}" if fallback != "none" and source != "demo" else "")),
         ("classes", _classes(facts)),
         ("labels", str(facts.setting("labels.order"))),
-        ("split", _name(facts.setting("split"))),
+        ("split", facts.choices.get("split", "")),
         ("backbone", str(facts.setting("backbone.name"))),
     ]
     return [(name, text) for name, text in rows if text not in ("", "None")] if facts.config else []
@@ -51,9 +51,11 @@ def asked(facts: Facts) -> list[tuple[str, str]]:
 def came_out(facts: Facts) -> list[tuple[str, str]]:
     """Where the results are and what made them."""
     metadata = facts.centers.metadata if facts.centers else {}
+    given = facts.images["source"].value_counts()
     rows = [
         ("data set", str(facts.folder)),
         ("run", str(facts.run)),
+        ("images from", ", ".join(f"{name} {count:,}" for name, count in given.items())),
         ("weights", metadata.get("weights", "")),
         ("weights, SHA-256", metadata.get("weights_sha256", "")[:16]),
         ("pixels", metadata.get("transform", "")),
@@ -86,12 +88,6 @@ def reasons(facts: Facts) -> list[dict[str, Any]]:
     counts = sorted(((int(facts.reasons[name].sum()), name) for name in facts.reasons), reverse=True)
     most = max((count for count, _ in counts), default=0)
     return [{"name": name, "count": count, "share": count / most} for count, name in counts if count]
-
-
-def _name(part: Any) -> str:
-    """A part of the configuration by the class that builds it, as `source.urls`."""
-    target = part.get("_target_", "") if isinstance(part, dict) else ""
-    return str(target).rpartition(".")[2].lower()
 
 
 def _classes(facts: Facts) -> str:

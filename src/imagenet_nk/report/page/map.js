@@ -79,17 +79,19 @@ function placed(rows, xs, ys) {
 
 // As many names as have room; the rest is said when a point is pointed at.
 function names(points, radius) {
-  const taken = [];
-  const free = (box) => box.right < WIDTH - 4 && taken.every((other) =>
+  const taken = points.map(({ x, y }) => ({ left: x - radius, right: x + radius, top: y - radius, bottom: y + radius }));
+  const free = (box) => box.left > 4 && box.right < WIDTH - 4 && taken.every((other) =>
     box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
   const texts = [];
   for (const point of points) {
     const name = CLASSES.name[point.row];
-    const left = point.x + radius + 3;
-    const box = { left, right: left + name.length * 6 + 6, top: point.y - 8, bottom: point.y + 8 };
-    if (!free(box)) continue;
-    taken.push(box);
-    texts.push(element("text", { x: left, y: point.y + 4 }, name));
+    const long = name.length * 6 + 6;
+    const sides = [point.x + radius + 3, point.x - radius - 3 - long];
+    const boxes = sides.map((left) => ({ left, right: left + long, top: point.y - 8, bottom: point.y + 8 }));
+    const side = boxes.findIndex(free);
+    if (side < 0) continue;
+    taken.push(boxes[side]);
+    texts.push(element("text", { x: side ? boxes[1].right : boxes[0].left, y: point.y + 4, "text-anchor": side ? "end" : "start" }, name));
   }
   return texts;
 }

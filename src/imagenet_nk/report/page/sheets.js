@@ -28,14 +28,14 @@ function drawSheets() {
   find("");
 }
 
-// Classes whose name, other names, WNID or label match every word of the query.
+// Classes whose name, other names, WNID or label match every word of the query; a short number is a label.
 function find(query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   let found = 0;
   sheets.forEach((each, row) => {
     const text = `${CLASSES.name[row]} ${CLASSES.words[row]} ${CLASSES.wnid[row]}`.toLowerCase();
     const label = String(CLASSES.label[row]);
-    each.hidden = !words.every((word) => text.includes(word) || label === word);
+    each.hidden = !words.every((word) => (/^\d{1,5}$/.test(word) ? label === word : text.includes(word)));
     found += !each.hidden;
   });
   byId("found").textContent = words.length ? `${found} of ${COUNT} classes match “${query.trim()}”.`
