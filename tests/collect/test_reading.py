@@ -192,7 +192,7 @@ def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, c
     for host in ("a.test:80", "b.test:80", "c.test:80"):
         one._hosts.get(host).next_start = float("inf")
     for number in range(6):
-        hosts = ("a", "b", "c")[number % 3 :] + ("d",)
+        hosts = (*("a", "b", "c")[number % 3 :], "d")
         urls = " ".join(f"http://{host}.test/{number}" for host in hosts)
         one.start(Candidate(str(number), WNID, urls), InTurn(), number)
     assert one.poll(0.0) == []

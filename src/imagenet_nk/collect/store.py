@@ -62,6 +62,7 @@ class Store:
             if how == Materialize.copy or not _link(original, part):
                 shutil.copyfile(original, part)
             part.replace(folder / name)
+            part.unlink(missing_ok=True)  # rename() does nothing where both are links to one file already
         except OSError as error:
             with suppress(OSError):
                 part.unlink()
