@@ -346,7 +346,7 @@ class HttpConfig:
     per_host: int = 32  # requests in flight to one host
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
     host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
-    connect_timeout: float = 4.0  # seconds until a connection stands
+    connect_timeout: float = 4.0  # seconds until a connection for a list or an archive stands; for an image: stall
     stall: float = 4.0  # seconds without a first byte, or below min_speed, until a request is given up
     min_speed: int = 10_000  # bytes a second
     deadline: float = 10.0  # seconds for one request in all, redirects included

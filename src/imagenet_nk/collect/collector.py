@@ -20,7 +20,7 @@ from imagenet_nk.collect.repeats import Repeats
 from imagenet_nk.wire import Candidate, Rejected
 
 _AHEAD = 8  # candidates looked at for one whose host has room
-_TICK_S = 0.1
+_TICK_S = 0.2
 _LOCAL = "local"  # the "host" of what needs no network
 
 
@@ -70,7 +70,7 @@ class Collector:
         self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
 
     def run(self, watch: Callable[[Progress], None]) -> None:
-        """Fill all classes; calls `watch` ten times a second."""
+        """Fill all classes; calls `watch` five times a second."""
         self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
         while self._undone:

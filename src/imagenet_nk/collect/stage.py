@@ -28,7 +28,7 @@ from imagenet_nk.sources.base import Site, Source
 
 log = logging.getLogger(__name__)
 
-Watch = Callable[[Progress], None]  # called ten times a second while candidates are asked
+Watch = Callable[[Progress], None]  # called five times a second while candidates are asked
 
 
 def _nobody(progress: Progress) -> None:
