@@ -414,6 +414,11 @@ class InspectConfig:
 
 
 @dataclass
+class ReportConfig:
+    run: str | None = None  # output folder to report on; null = this run's, or the newest one over this data set
+
+
+@dataclass
 class ListsConfig:
     separator: str = " "  # between path and label; "," writes comma rows with a header
 
@@ -449,6 +454,7 @@ class Config:
     lists: ListsConfig = field(default_factory=ListsConfig)
     centers: CentersConfig = field(default_factory=CentersConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
     cache: Cache = Cache.none  # crops: the second backbone of a sweep with the same input does not decode again
     stages: list[str] = field(default_factory=lambda: list(STAGES))
     retry: Retry = Retry.none

@@ -46,6 +46,9 @@ def run(cfg: DictConfig) -> int:
             listing.write(folder, label_map, config.lists.separator)
     if {"centers", "evaluate"} & set(config.stages):
         _centers(config, label_map, folder, output, course)
+    if "report" in config.stages:
+        with course.stage("report"):
+            _report(config.report.run, folder, output)
     files = closing.written((folder, output), began)
     log.info("what came of it\n%s", closing.table(summary, course.stages, files))
     complete = summary is None or not summary.short
@@ -83,6 +86,12 @@ def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, co
                     embedder=embedder,
                     progress=display.embedding,
                 )
+
+
+def _report(named: str | None, folder: Path, output: Path) -> None:
+    from imagenet_nk.report import stage
+
+    stage.write(folder, stage.run_to_show(named, output, folder, runs=Path("outputs")))
 
 
 def _checked(cfg: DictConfig) -> Config:

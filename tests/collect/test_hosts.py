@@ -148,12 +148,13 @@ def test_success_of_a_host_moves_from_the_overall_rate_to_its_own() -> None:
 
 
 def test_fewer_requests_on_a_thin_wire_and_more_again_on_a_quick_one() -> None:
-    pace = Pace(ceiling=256, deadline=10)
-    begin = pace.limit
-    for _ in range(300):
-        pace.note(9.0)
-    assert pace.limit == 4
-    for _ in range(600):
-        pace.note(0.1)
-    assert pace.limit == 256 > begin
-    assert Pace(ceiling=1, deadline=10).limit == 1
+    for late in ((3.0, 0.1), (0.1, 9.0)):
+        pace = Pace(HttpConfig(concurrency=256, stall=4, deadline=10))
+        begin = pace.limit
+        for _ in range(300):
+            pace.note(*late)
+        assert pace.limit == 4
+        for _ in range(600):
+            pace.note(0.1, 0.1)
+        assert pace.limit == 256 > begin
+    assert Pace(HttpConfig(concurrency=1)).limit == 1

@@ -48,17 +48,26 @@ def fact(drawn: Drawn, outcome: Outcome) -> Fact:
     verdict, found = outcome.judged.verdict, outcome.reading.found
     key, url = drawn.candidate.key, drawn.candidate.url
     image_id = found.image_id if found else ""
+    source, rank = drawn.source.name, drawn.rank
     if isinstance(verdict, Rejected):
-        return Fact(key, image_id, verdict.reason, url)
-    return Fact(key, image_id, "", url, outcome.judged.file, _content(verdict.sha256), verdict.pixels, verdict.look)
+        return Fact(key, image_id, verdict.reason, url, source=source, rank=rank)
+    hashes = _content(verdict.sha256), verdict.pixels, verdict.look
+    return Fact(key, image_id, "", url, outcome.judged.file, *hashes, source, rank)
+
+
+def fact_unasked(drawn: Drawn, fault: str) -> Fact:
+    """A candidate that is rejected with its host."""
+    candidate = drawn.candidate
+    return Fact(candidate.key, reason=fault, url=candidate.url, source=drawn.source.name, rank=drawn.rank)
 
 
 def fact_of(row: sqlite3.Row) -> Fact:
     """The same from a row of an earlier run."""
+    source, rank = row["source"], row["rank"]
     if row["reason"]:
-        return Fact(row["key"], row["image_id"], row["reason"], row["url"])
+        return Fact(row["key"], row["image_id"], row["reason"], row["url"], source=source, rank=rank)
     hashes = _content(row["sha256"]), unsigned(row["pixels"]), unsigned(row["look"])
-    return Fact(row["key"], row["image_id"], "", row["url"], file_of(row), *hashes)
+    return Fact(row["key"], row["image_id"], "", row["url"], file_of(row), *hashes, source, rank)
 
 
 def file_of(row: sqlite3.Row) -> str:

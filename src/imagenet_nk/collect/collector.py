@@ -120,7 +120,7 @@ class Collector:
                 self._queue([fill], now)
 
     def _start_one(self, fill: Fill, now: float) -> bool:
-        """Start the first candidate of a class whose host has room; False if there is none."""
+        """Start the first candidate of a class whose host has room, or walk on; False if neither can be done."""
         busy = ""
         looked_at = 0
         for index, drawn in fill.candidates():
@@ -138,14 +138,15 @@ class Collector:
                             break
                     continue
             hope = self._hosts.success_at(host) * fill.success(self._hosts.success) / self._hosts.success
-            fill.start(index, now, min(hope, 0.98))
-            self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn))
+            fill.start(index, now + self._reader.late_after, min(hope, 0.98))
+            self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn), fill.taken)
             return True
         if busy:
             self._blocked[busy].append(fill)
             self._waiting.add(fill.wnid)
+        walked = len(fill.walk.verdicts)
         self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
-        return False
+        return len(fill.walk.verdicts) > walked
 
     # --- what the answers come to
 
@@ -171,7 +172,7 @@ class Collector:
     def _settle_unasked(self, fill: Fill, index: int, drawn: Drawn, fault: str) -> None:
         self._ledger.record(attempts.unasked(drawn, fault))
         self.progress.reasons[fault] += 1
-        fill.settle(index, Fact(drawn.candidate.key, reason=fault, url=drawn.candidate.url))
+        fill.settle(index, attempts.fact_unasked(drawn, fault))
         self._advance(fill)
 
     def _advance(self, fill: Fill) -> None:
@@ -203,8 +204,10 @@ class Collector:
         affected = [other for other in self._fills.values() if other.reaches(reached.content, reached.pixels)]
         for other in affected:
             other.walk_again()
+        self._queue(affected, time.monotonic())
         return affected
 
 
 def _host(candidate: Candidate) -> str:
-    return guard.host_key(candidate.url) if candidate.url.startswith(("http://", "https://")) else _LOCAL
+    """Its unit of per-host limits. An address that is none has no host: its reading will say so."""
+    return _LOCAL if guard.url_refusal(candidate.url) else guard.host_key(candidate.url)

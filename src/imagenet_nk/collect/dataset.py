@@ -73,8 +73,8 @@ class DataSet:
 
     # --- what is known of it
 
-    def facts(self, wnid: str, retry: Retry) -> dict[tuple[str, str], Fact]:
-        """What earlier runs settled of a class, by (source, key), without what is to be asked again.
+    def facts(self, wnid: str, retry: Retry) -> dict[tuple[str, int, str], Fact]:
+        """What earlier runs settled of a class, by (source, rank, key), without what is to be asked again.
 
         An image counts only if its file is still there and whole.
         """
@@ -86,7 +86,7 @@ class DataSet:
             else:
                 known = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
             if known:
-                facts[row["source"], row["key"]] = fact_of(row)
+                facts[row["source"], row["rank"], row["key"]] = fact_of(row)
         return facts
 
     def is_done(self, fingerprint: str, wnids: Sequence[str]) -> bool:
@@ -113,11 +113,13 @@ class DataSet:
 
     def _settle_class(self, fill: Fill, materialize: Mapping[str, Materialize]) -> None:
         walked = {
-            fact.key: verdict or KEPT for fact, verdict in zip(fill.facts, fill.walk.verdicts, strict=False) if fact
+            (fact.source, fact.rank, fact.key): verdict or KEPT
+            for fact, verdict in zip(fill.facts, fill.walk.verdicts, strict=False)
+            if fact
         }
         verdicts, keep, unwanted = [], set[str](), set[str]()
         for row in self.ledger.settled(fill.wnid):
-            verdict = walked.get(row["key"], UNREACHED)
+            verdict = walked.get((row["source"], row["rank"], row["key"]), UNREACHED)
             if verdict != row["verdict"]:
                 verdicts.append((verdict, row["id"]))
             if row["reason"]:

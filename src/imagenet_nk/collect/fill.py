@@ -11,7 +11,7 @@ from imagenet_nk.sources.base import Source
 from imagenet_nk.wire import Candidate
 
 _PRIOR = 4.0  # candidates that the overall success rate counts for
-_LATE_S, _LATE = 1.0, 0.3  # seconds in flight after which hope shrinks, and to what
+_LATE = 0.3  # what hope shrinks to when a candidate is late
 _FAR = 10**6  # quota of a class that wants all there is, for comparing progress
 
 
@@ -27,6 +27,8 @@ class Fact:
     content: int = 0  # first 64 bits of the bytes' sha256
     pixels: int = 0
     look: int = 0
+    source: str = ""  # with rank: two sources may well have an image under one key
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,11 @@ class Fill:
         self.quota = math.inf if quota is None else quota
         self.facts: list[Fact | None] = []
         self.waiting: dict[int, Drawn] = {}  # drawn, not started
-        self.in_flight: dict[int, tuple[float, float]] = {}  # when it was started, with which hope of an image
+        self.in_flight: dict[int, tuple[float, float]] = {}  # when it is late, with which hope of an image
         self.exhausted = False
         self.walk = Walk()
         self.ranks = 1  # sources that it draws from
+        self.taken: frozenset[str] = frozenset()  # image ids that earlier sources gave, whose files are not to be lost
         self._candidates = candidates
         self._valid_ahead = 0  # settled and valid, behind an unsettled one
         self._images = 0  # valid ones among
@@ -116,6 +119,7 @@ class Fill:
     def extend(self, candidates: Iterator[tuple[Drawn, Fact | None]]) -> None:
         """Draw on from another source behind the candidates so far."""
         self.ranks += 1
+        self.taken = frozenset(fact.image_id for fact in self.facts if fact and not fact.reason)
         self.exhausted = False
         self._candidates = candidates
 
@@ -125,7 +129,7 @@ class Fill:
 
     def expected(self, now: float) -> float:
         """Images to be hoped for from what is in flight. What takes long is rarely an image any more."""
-        return sum(hope * (_LATE if now - started > _LATE_S else 1) for started, hope in self.in_flight.values())
+        return sum(hope * (_LATE if now > late_at else 1) for late_at, hope in self.in_flight.values())
 
     def wishes(self, now: float) -> bool:
         """Whether more should be started: what is certain and in flight will probably not do.
@@ -155,10 +159,10 @@ class Fill:
                 return  # what an earlier run left may do: walk before drawing on
         self.exhausted = True
 
-    def start(self, index: int, now: float, hope: float) -> None:
+    def start(self, index: int, late_at: float, hope: float) -> None:
         """Move a waiting candidate into flight."""
         del self.waiting[index]
-        self.in_flight[index] = (now, hope)
+        self.in_flight[index] = (late_at, hope)
 
     def settle(self, index: int, fact: Fact) -> None:
         """Note what a candidate came to."""
@@ -170,7 +174,10 @@ class Fill:
         self._images += not fact.reason
 
     def advance(self, rules: Rules) -> Iterator[Fact]:
-        """Walk on as far as candidates are settled and the class is not full; yields the valid ones reached."""
+        """Walk on as far as candidates are settled and the class is not full; yields the valid ones reached.
+
+        An image that is met again, as the fallback gives it, is not reached twice.
+        """
         walk = self.walk
         while not self.full and len(walk.verdicts) < len(self.facts):
             fact = self.facts[len(walk.verdicts)]
@@ -187,7 +194,8 @@ class Fill:
                 walk.pixels.add(fact.pixels)
                 if rules.near_bits is not None:
                     walk.looks.append(fact.look)
-                yield fact
+                if verdict != "redrawn":
+                    yield fact
 
     def walk_again(self) -> None:
         """Start over: a rule has changed under images that were reached."""

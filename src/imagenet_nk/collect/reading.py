@@ -7,7 +7,7 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,6 +26,9 @@ from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response
 log = logging.getLogger(__name__)
 
 
+_LATE_S, _LATE_TIMES = 1.0, 4.0  # how long is late: at least, and as a multiple of what is usual
+
+
 @dataclass(slots=True)
 class Reading:
     """One candidate on its way."""
@@ -38,6 +41,7 @@ class Reading:
     request: Request | None = None
     request_started: float = 0.0
     host: str = ""
+    taken: Collection[str] = ()  # image ids that other sources have given already
     tries: int = 0  # requests made for this candidate
     retried: int = 0  # of them, for the request at hand
     response: Response = field(default_factory=lambda: Response(0))
@@ -87,10 +91,15 @@ class Reader:
         """Whether another candidate may be started."""
         return self.in_flight < self._pace.limit
 
-    def start(self, candidate: Candidate, source: Source, ticket: Any) -> None:
-        """Start to read a candidate; its outcome comes out of poll()."""
+    @property
+    def late_after(self) -> float:
+        """Seconds after which a candidate takes longer than is usual at present."""
+        return max(_LATE_S, _LATE_TIMES * self._pace.usual)
+
+    def start(self, candidate: Candidate, source: Source, ticket: Any, taken: Collection[str] = ()) -> None:
+        """Start to read a candidate; its outcome comes out of poll(). An image id out of `taken` is `redrawn`."""
         self.in_flight += 1
-        reading = Reading(candidate, source, ticket, source.read(candidate), time.monotonic())
+        reading = Reading(candidate, source, ticket, source.read(candidate), time.monotonic(), taken=taken)
         self._step(reading, None)
 
     def poll(self, timeout: float) -> list[Outcome]:
@@ -134,6 +143,8 @@ class Reader:
     def _came_to(self, reading: Reading, result: Found | Rejected) -> None:
         if isinstance(result, Found):
             verdict = self._inspector.url_verdict(result.final_url or reading.response.final_url)
+            if result.image_id in reading.taken:  # it would overwrite the file of the source that came first
+                verdict = Rejected("redrawn")
             if verdict is None:
                 reading.found = result
                 self._work(reading, partial(self._judge, reading.candidate.wnid, result))
@@ -178,8 +189,8 @@ class Reader:
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             self._at_door.append(heapq.heappop(self._later)[1])
-        for _ in range(len(self._at_door)):
-            reading = self._at_door.popleft()
+        waiting, self._at_door = self._at_door, deque()  # sending one may open the doors again, from within
+        for reading in waiting:
             if not self._send(reading, now):
                 self._at_door.append(reading)
 
@@ -220,7 +231,7 @@ class Reader:
             self._hosts.pause(reading.host, now + min(pause, self._http.max_pause))
         if self._try_again(reading, response, pause):
             reading.retried += 1
-            reading.response = response
+            reading.response = replace(response, body=b"")  # many may wait, and a server's excuse can be long
             reason = response.fault or f"http_{response.status}"
             self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
             wait = max(pause, retries.backoff(self._http.backoff, reading.retried))

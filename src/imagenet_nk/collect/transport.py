@@ -18,29 +18,11 @@ from urllib.parse import quote
 import certifi
 import pycurl
 
-from imagenet_nk.collect import guard
+from imagenet_nk.collect import answers, guard
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.wire import Request, Response
 
-# libcurl's error codes as rejection reasons (https://curl.se/libcurl/c/libcurl-errors.html).
-_FAULTS = {
-    pycurl.E_UNSUPPORTED_PROTOCOL: "forbidden",  # a redirect to file://, ftp://, ...
-    pycurl.E_URL_MALFORMAT: "bad_url",
-    pycurl.E_COULDNT_RESOLVE_HOST: "no_dns",
-    pycurl.E_COULDNT_CONNECT: "refused",
-    pycurl.E_PARTIAL_FILE: "truncated",
-    pycurl.E_OPERATION_TIMEDOUT: "timeout",
-    pycurl.E_TOO_MANY_REDIRECTS: "redirects",
-    pycurl.E_GOT_NOTHING: "reset",
-    pycurl.E_SEND_ERROR: "reset",
-    pycurl.E_RECV_ERROR: "reset",
-    pycurl.E_FILESIZE_EXCEEDED: "too_many_bytes",
-    pycurl.E_SSL_CONNECT_ERROR: "tls",
-    pycurl.E_PEER_FAILED_VERIFICATION: "tls",
-    pycurl.E_SSL_CERTPROBLEM: "tls",
-    pycurl.E_SSL_CIPHER: "tls",
-}
-_OTHER_FAULT = "bad_answer"  # nonsense in chunks or headers, and what else a broken server comes up with
+_DISALLOW_USERNAME_IN_URL = 278  # CURLOPT_..., for which pycurl has no name; a redirect could bring one
 _DNS_CACHE_S = 600
 _LOOK_EVERY_S = 0.1
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"  # what quote() leaves alone, so that an escaped URL stays as it is
@@ -200,7 +182,7 @@ class _Transfer:
         self._window = (time.monotonic(), 0)  # when it began, with how many bytes
         self._port = guard.port(request.url)
         self._own = guard.host_key(request.url) in self._hosts_allowed
-        self.curl.setopt(pycurl.URL, quote(request.url, safe=_URL_SAFE))
+        self.curl.setopt(pycurl.URL, quote(request.url, safe=_URL_SAFE, errors="surrogatepass"))
         self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
         self.curl.setopt(pycurl.MAXFILESIZE_LARGE, self._limit)
         if request.first is None:
@@ -219,18 +201,19 @@ class _Transfer:
         return self._size - size < self._http.min_speed * self._http.stall
 
     def finish(self, code: int) -> Response:
-        fault = self._stopped or (_FAULTS.get(code, _OTHER_FAULT) if code else "")
-        if fault == "timeout" and self._size:
-            fault = "too_slow"  # it answers, but will not be done in time: asking again is no use
-        final_url = _text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
-        if not fault and (refused := guard.url_refusal(final_url)):
-            fault = "forbidden" if refused else ""
+        status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
+        with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
+            final_url = answers.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
+        chunks, self._chunks = self._chunks, []  # an idle handle holds no body
+        fault = answers.fault(code, status, self._size, self._stopped)
+        if not fault and guard.url_refusal(final_url):
+            fault = "forbidden"
         return Response(
-            status=self.curl.getinfo(pycurl.RESPONSE_CODE),
-            body=b"" if fault else b"".join(self._chunks),
+            status=status,
+            body=b"" if fault else b"".join(chunks),
             final_url=final_url,
             address=self.curl.getinfo(pycurl.PRIMARY_IP) or "",
-            headers=_last_headers(self._headers),
+            headers=answers.last_headers(self._headers),
             fault=fault,
             seconds=(total := self.curl.getinfo(pycurl.TOTAL_TIME)),
             body_seconds=total - self.curl.getinfo(pycurl.STARTTRANSFER_TIME),
@@ -263,6 +246,7 @@ def _options(
 ) -> dict[int, Any]:
     web = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
     return {
+        _DISALLOW_USERNAME_IN_URL: 1,
         pycurl.PROTOCOLS: web,
         pycurl.REDIR_PROTOCOLS: web,
         pycurl.FOLLOWLOCATION: 1,
@@ -284,20 +268,3 @@ def _options(
         pycurl.SSL_VERIFYHOST: 2 if http.verify_tls else 0,
         pycurl.CAINFO: os.environ.get("SSL_CERT_FILE") or certifi.where(),
     }
-
-
-def _text(raw: bytes | str) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-
-
-def _last_headers(lines: list[bytes]) -> dict[str, str]:
-    """Headers of the last answer: redirects and interim answers come before it. A repeated one is joined by commas."""
-    headers: dict[str, str] = {}
-    for line in lines:
-        if line.startswith(b"HTTP/"):
-            headers = {}
-        name, colon, value = line.decode("latin-1").partition(":")
-        if colon:
-            name, value = name.strip().lower(), value.strip()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers

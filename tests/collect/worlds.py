@@ -1,0 +1,163 @@
+"""Collecting without a web: what each candidate comes to is given, and a test decides in which order it is known."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from imagenet_nk.collect.attempts import Attempt
+from imagenet_nk.collect.collector import Collector
+from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
+from imagenet_nk.collect.hosts import Hosts
+from imagenet_nk.collect.inspection import Picture, near
+from imagenet_nk.collect.reading import Judged, Outcome, Reading
+from imagenet_nk.collect.repeats import Repeats
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.sources.none import Nothing
+from imagenet_nk.wire import Candidate, Found, Rejected
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a candidate would come to. content, pixels and look as in Fact; reason "" = a valid image."""
+
+    image_id: str
+    reason: str = ""
+    content: int = 0
+    pixels: int = 0
+    look: int = 0
+    url: str = ""
+
+
+@dataclass
+class World:
+    """Candidates of each class in draw order."""
+
+    classes: dict[str, list[Truth]]
+    quota: int | None = 2
+    repeats: int = 2
+    near_bits: int | None = None
+    drop_shared: bool = False
+
+
+class Settler:
+    """A Reader that knows everything already; `pick` says which of those in flight ends next."""
+
+    late_after = 1.0
+
+    def __init__(self, world: World, limit: int, pick: Callable[[int], int]) -> None:
+        self._world, self._limit, self._pick = world, limit, pick
+        self._reading: list[Reading] = []
+        self.started: list[Candidate] = []
+
+    @property
+    def free(self) -> bool:
+        return len(self._reading) < self._limit
+
+    def start(self, candidate: Candidate, source: Any, ticket: Any, taken: Collection[str]) -> None:
+        self.started.append(candidate)
+        self._reading.append(Reading(candidate, source, ticket, iter(()), 0.0))  # type: ignore[arg-type]
+
+    def poll(self, timeout: float) -> list[Outcome]:
+        if not self._reading:
+            return []
+        reading = self._reading.pop(self._pick(len(self._reading)) % len(self._reading))
+        truth = self._world.classes[reading.candidate.wnid][int(reading.candidate.key)]
+        if truth.reason:
+            return [Outcome(reading, Judged(Rejected(truth.reason)))]
+        reading.found = Found(truth.image_id, b"")
+        picture = Picture("JPEG", 64, 64, "RGB", f"{truth.content:016x}" + "0" * 48, truth.pixels, truth.look)
+        return [Outcome(reading, Judged(picture, 1, f"{truth.image_id}.jpg"))]
+
+
+@dataclass
+class Noted:
+    """Where a Ledger would be."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def record(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+
+
+def candidates(world: World, wnid: str, known: Callable[[str, int], bool]) -> Iterator[tuple[Drawn, Fact | None]]:
+    for index, truth in enumerate(world.classes[wnid]):
+        drawn = Drawn(Candidate(str(index), wnid, truth.url or f"x://{wnid}/{index}"), Nothing(), 0, index)
+        fact = Fact(str(index), truth.image_id, truth.reason, drawn.candidate.url)
+        if not truth.reason:
+            file = f"{truth.image_id}.jpg"
+            fact = Fact(
+                str(index), truth.image_id, "", drawn.candidate.url, file, truth.content, truth.pixels, truth.look
+            )
+        yield drawn, fact if known(wnid, index) else None
+
+
+def collect(
+    world: World, limit: int, pick: Callable[[int], int], known: Callable[[str, int], bool] = lambda *_: False
+) -> tuple[dict[str, list[str]], Settler]:
+    """Verdicts of each class as far as its draw order was walked, and the reader with what was started."""
+    fills = [Fill(wnid, world.quota, candidates(world, wnid, known)) for wnid in world.classes]
+    settler = Settler(world, limit, pick)
+    Collector(
+        fills,
+        reader=settler,  # type: ignore[arg-type]
+        hosts=Hosts(HttpConfig()),
+        ledger=Noted(),  # type: ignore[arg-type]
+        rules=Rules(world.near_bits),
+        repeats=Repeats(world.repeats),
+        drop_shared=world.drop_shared,
+    ).run(lambda progress: None)
+    return {fill.wnid: fill.walk.verdicts for fill in fills}, settler
+
+
+def by_definition(world: World) -> dict[str, list[str]]:
+    """The same verdicts by brute force: everything is known, and all is walked until no rule changes any more."""
+    placeholders: set[int] = set()
+    shared: set[int] = set()
+    while True:
+        walks = {wnid: walk(world, truths, placeholders, shared) for wnid, truths in world.classes.items()}
+        addresses: dict[int, set[str]] = {}
+        owners: dict[int, set[str]] = {}
+        for wnid, verdicts in walks.items():
+            for index, truth in enumerate(world.classes[wnid][: len(verdicts)]):
+                if not truth.reason and verdicts[index] != "redrawn":
+                    addresses.setdefault(truth.content, set()).add(truth.url or f"x://{wnid}/{index}")
+                    owners.setdefault(truth.pixels, set()).add(wnid)
+        now = {content for content, urls in addresses.items() if len(urls) >= world.repeats}
+        both = {pixels for pixels, wnids in owners.items() if len(wnids) > 1} if world.drop_shared else set()
+        if now <= placeholders and both <= shared:
+            return walks
+        placeholders |= now
+        shared |= both
+
+
+def walk(world: World, truths: list[Truth], placeholders: set[int], shared: set[int]) -> list[str]:
+    verdicts: list[str] = []
+    before: list[Truth] = []
+    for truth in truths:
+        if world.quota is not None and verdicts.count("") >= world.quota:
+            break
+        if truth.reason:
+            verdicts.append(truth.reason)
+            continue
+        if any(truth.image_id == other.image_id for other in before):
+            verdicts.append("redrawn")
+        elif truth.content in placeholders:
+            verdicts.append("placeholder")
+        elif any(truth.content == other.content or truth.pixels == other.pixels for other in before):
+            verdicts.append("duplicate")
+        elif truth.pixels in shared:
+            verdicts.append("shared")
+        elif world.near_bits is not None and near(truth.look, [other.look for other in before], world.near_bits):
+            verdicts.append("near_duplicate")
+        else:
+            verdicts.append("")
+        before.append(truth)
+    return verdicts
+
+
+def seeded(seed: int) -> Callable[[int], int]:
+    generator = random.Random(seed)
+    return lambda count: generator.randrange(count)
