@@ -1,6 +1,6 @@
 """Rows of numbers on disk, one an image: embeddings, so that no image meets the same model twice, and crops.
 
-A folder holds two files that only grow: `embeddings.f32` or `crops.u8`, little-endian, and `images.tsv`, one line a row:
+A folder has two files that only grow: `embeddings.f32` or `crops.u8`, little-endian, and `images.tsv`, one line a row:
 CRC-32 of the row (0 where it is not checked), bytes and modification time of the image, its path. A row counts once
 its line is whole, so a run that is killed at any instant leaves a store that the next one goes on with. An image that
 was changed has another size or time and is embedded again; another list, or a larger nk, embeds only what is new.
