@@ -48,7 +48,7 @@ def run(cfg: DictConfig) -> int:
         _centers(config, label_map, folder, output, course)
     if "report" in config.stages:
         with course.stage("report"):
-            _report(config.report.run, folder, output)
+            _report(config, folder, output)
     files = closing.written((folder, output), began)
     log.info("what came of it\n%s", closing.table(summary, course.stages, files))
     complete = summary is None or not summary.short
@@ -88,10 +88,12 @@ def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, co
                 )
 
 
-def _report(named: str | None, folder: Path, output: Path) -> None:
+def _report(config: Config, folder: Path, output: Path) -> None:
     from imagenet_nk.report import stage
 
-    stage.write(folder, stage.run_to_show(named, output, folder, runs=Path("outputs")))
+    several = [output / name for name in config.backbone.names if (output / name).is_dir()]
+    for run in several or [output]:
+        stage.write(folder, stage.run_to_show(config.report.run, run, folder, runs=Path("outputs")))
 
 
 def _checked(cfg: DictConfig) -> Config:
