@@ -24,6 +24,7 @@ from imagenet_nk.progress import closing
 from imagenet_nk.progress.course import Course
 from imagenet_nk.progress.display import Display
 from imagenet_nk.sources.none import Nothing
+from imagenet_nk.trackers.base import Tracked, Tracker
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def run(cfg: DictConfig) -> int:
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
+    tracker = instantiate(cfg.tracker)
     course, began, summary = Course(output), time.time(), None
     if "collect" in config.stages:
         with course.stage("collect"), Display("collect") as display:
@@ -49,6 +51,7 @@ def run(cfg: DictConfig) -> int:
     if "report" in config.stages:
         with course.stage("report"):
             _report(config, folder, output)
+    _track(tracker, cfg, config, output)
     files = closing.written((folder, output), began)
     log.info("what came of it\n%s", closing.table(summary, course.stages, files))
     complete = summary is None or not summary.short
@@ -86,6 +89,12 @@ def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, co
                     embedder=embedder,
                     progress=display.embedding,
                 )
+
+
+def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> None:
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
+    for run in [output / name for name in config.backbone.names] or [output]:
+        tracker.log(Tracked(run, settings))
 
 
 def _report(config: Config, folder: Path, output: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_row_a_backbone_in_the_order_of_the_jobs(sweep: Path) -> None:
     first = found[0]
     assert int(first["parameters"]) > 300_000
     assert 0.05 < float(first["gmacs"]) < 0.2
-    assert (first["dim"], float(first["images_per_s"])) == ("384", 40.0)
+    assert (first["dim"], float(first["images_per_s"])) == ("96", 40.0)
     assert 0 < float(first["euclidean_top1"]) <= float(first["euclidean_top5"] or 1) <= 1
     assert found[1]["reason"] == f"no model {EVIL}"
     assert found[1]["euclidean_top1"] == ""
