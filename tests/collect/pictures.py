@@ -21,9 +21,11 @@ def image(token: object, width: int = 64, height: int = 48, mode: str = "RGB") -
     return Image.fromarray(array(token, width, height)).convert(mode)
 
 
-def encoded(token: object, format_: str = "JPEG", mode: str = "RGB", **options: object) -> bytes:
+def encoded(
+    token: object, format_: str = "JPEG", mode: str = "RGB", size: tuple[int, int] = (64, 48), **options: object
+) -> bytes:
     buffer = io.BytesIO()
-    image(token, mode=mode).save(buffer, format_, **options)
+    image(token, *size, mode=mode).save(buffer, format_, **options)
     return buffer.getvalue()
 
 

@@ -19,7 +19,7 @@ from imagenet_nk.wire import Rejected
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif"}
 _MAX_SCANS = 200  # progressive JPEGs have about ten; each one more costs a pass over all coefficients
-_BLANK_SPREAD = 2  # grey levels: what JPEG makes of one colour
+_BLANK_SPREAD = 4  # grey levels: what JPEG and WebP make of one colour
 _HASH_SIDE = 8
 
 Pixels = npt.NDArray[np.uint8]
@@ -47,6 +47,8 @@ class Inspector:
 
     def __init__(self, config: InspectConfig) -> None:
         self._config = config
+        # Sizes are judged here, and broken metadata is nobody's concern. catch_warnings() is not for threads.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         self._placeholder_url = re.compile(
             "|".join(f"(?:{p})" for p in config.placeholder_urls) or r"(?!)", re.IGNORECASE
         )
@@ -89,8 +91,7 @@ class Inspector:
 
     def _other(self, data: bytes, format_: str) -> Picture | Rejected:
         try:
-            with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=[format_]) as image:
-                warnings.simplefilter("ignore")  # sizes are judged here, and broken metadata is nobody's concern
+            with Image.open(io.BytesIO(data), formats=[format_]) as image:
                 if verdict := self._size_verdict(*image.size):
                     return verdict
                 mode = image.mode

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
@@ -90,17 +90,14 @@ class Ledger:
         """Raises DatasetError if the file cannot be opened, is no ledger, or is one of a later version."""
         self.path = folder / FILE
         self._failure: Exception | None = None
-        try:
+        with self._translated():
             self._db = self._connect()
             self._db.executescript(_SCHEMA)
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version > _VERSION:
+                self._db.close()
                 raise DatasetError(f"{self.path} was written by a later version of imagenet-nk: upgrade it")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        except sqlite3.Error as error:
-            raise DatasetError(
-                f"{self.path} cannot be used ({error}); move it away or choose another dataset.dir"
-            ) from error
         self._queue: queue.SimpleQueue[tuple[Any, ...] | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_on, name="ledger", daemon=True)
         self._thread.start()
@@ -108,9 +105,25 @@ class Ledger:
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
         db.row_factory = sqlite3.Row
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error:
+            db.close()
+            raise
         return db
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DatasetError(self._said(error)) from error
+
+    def _said(self, error: Exception) -> str:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return f"no space left for {self.path}: free some, or choose another dataset.dir; then run it again"
+        return f"{self.path} cannot be used ({error}); move it away or choose another dataset.dir"
 
     # --- attempts
 
@@ -129,43 +142,47 @@ class Ledger:
 
     def settled(self, wnid: str) -> Iterator[sqlite3.Row]:
         """The attempt that settled each candidate of a class so far, in draw order."""
-        return iter(self._db.execute(_SETTLED, (wnid,)))
+        with self._translated():
+            yield from self._db.execute(_SETTLED, (wnid,))
 
     def rows(self, wnids: Iterable[str] | None = None) -> Iterator[sqlite3.Row]:
         """All attempts, in the order in which they ended."""
-        if wnids is None:
-            yield from self._db.execute("SELECT * FROM attempts ORDER BY id")
-            return
-        for wnid in wnids:
-            yield from self._db.execute("SELECT * FROM attempts WHERE wnid = ? ORDER BY id", (wnid,))
+        with self._translated():
+            if wnids is None:
+                yield from self._db.execute("SELECT * FROM attempts ORDER BY id")
+                return
+            for wnid in wnids:
+                yield from self._db.execute("SELECT * FROM attempts WHERE wnid = ? ORDER BY id", (wnid,))
 
     def totals(self) -> tuple[int, int, int, float]:
         """Attempts that made a request, valid images among them, their bytes, and seconds of all attempts."""
         query = (
             "SELECT count(*), sum(reason = ''), sum(bytes * (reason = '')), sum(seconds) FROM attempts WHERE tries > 0"
         )
-        attempts, images, size, seconds = self._db.execute(query).fetchone()
+        with self._translated():
+            attempts, images, size, seconds = self._db.execute(query).fetchone()
         return attempts, images or 0, size or 0, seconds or 0.0
 
     def judge(self, verdicts: Iterable[tuple[str, int]]) -> None:
         """Write (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
-        with self._db:
+        with self._translated(), self._db:
             self._db.execute("BEGIN")
             self._db.executemany("UPDATE attempts SET verdict = ? WHERE id = ?", verdicts)
 
     def forget_unanswered(self) -> None:
         """Settle nothing by attempts that met a dead network: they stay on record, and the candidates stay open."""
-        with self._db:
+        with self._translated(), self._db:
             self._db.execute("UPDATE attempts SET final = 0 WHERE reason != '' AND transient = 1 AND status = 0")
 
     # --- facts about the data set as a whole
 
     def meta(self) -> dict[str, Any]:
-        return {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM meta")}
+        with self._translated():
+            return {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM meta")}
 
     def note(self, facts: Mapping[str, Any]) -> None:
         """Keep facts by name, overwriting older ones."""
-        with self._db:
+        with self._translated(), self._db:
             self._db.execute("BEGIN")
             self._db.executemany(
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)",
@@ -183,18 +200,16 @@ class Ledger:
 
     def _check(self) -> None:
         if self._failure:
-            raise DatasetError(f"{self.path} cannot be written: {self._failure}") from self._failure
+            raise DatasetError(self._said(self._failure)) from self._failure
 
     def _write_on(self) -> None:
-        db = self._connect()
         try:
-            going = True
-            while going:
-                going = self._write_batch(db)
+            with closing(self._connect()) as db:
+                going = True
+                while going:
+                    going = self._write_batch(db)
         except sqlite3.Error as error:
             self._failure = error
-        finally:
-            db.close()
 
     def _write_batch(self, db: sqlite3.Connection) -> bool:
         """Write what comes within one commit interval; False at the end."""

@@ -189,8 +189,8 @@ class Reader:
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             self._at_door.append(heapq.heappop(self._later)[1])
-        for _ in range(len(self._at_door)):
-            reading = self._at_door.popleft()
+        waiting, self._at_door = self._at_door, deque()  # sending one may open the doors again, from within
+        for reading in waiting:
             if not self._send(reading, now):
                 self._at_door.append(reading)
 
@@ -231,7 +231,7 @@ class Reader:
             self._hosts.pause(reading.host, now + min(pause, self._http.max_pause))
         if self._try_again(reading, response, pause):
             reading.retried += 1
-            reading.response = response
+            reading.response = replace(response, body=b"")  # many may wait, and a server's excuse can be long
             reason = response.fault or f"http_{response.status}"
             self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
             wait = max(pause, retries.backoff(self._http.backoff, reading.retried))

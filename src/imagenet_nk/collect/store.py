@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from imagenet_nk.config import Materialize
@@ -47,7 +48,8 @@ class Store:
                 os.close(descriptor)
             part.replace(folder / name)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             raise _translated(error, self.folder) from error
 
     def adopt(self, wnid: str, name: str, original: Path, how: Materialize) -> None:
@@ -60,8 +62,10 @@ class Store:
             if how == Materialize.copy or not _link(original, part):
                 shutil.copyfile(original, part)
             part.replace(folder / name)
+            part.unlink(missing_ok=True)  # rename() does nothing where both are links to one file already
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             raise _translated(error, self.folder) from error
 
     def sizes(self, wnid: str) -> dict[str, int]:
