@@ -45,7 +45,7 @@ def checked(*overrides: str) -> Config:
 def test_there_are_choices_to_test() -> None:
     assert len(CHOICES) > 30
     assert {group for group, _ in CHOICES} == {
-        "backbone", "classes", "engine", "labels", "sampling", "source", "split",
+        "backbone", "classes", "engine", "labels", "sampling", "source", "split", "tracker",
     }  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def test_every_choice_composes_and_is_typed(group: str, name: str) -> None:
     assert OmegaConf.get_type(part) is not dict, "the yaml names no schema"
     config.refuse_unknown(chosen)
     OmegaConf.to_object(chosen)
-    if group in ("source", "sampling", "split"):
+    if group in ("source", "sampling", "split", "tracker"):
         get_class(part._target_)
 
 

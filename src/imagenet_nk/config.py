@@ -330,6 +330,30 @@ class EngineConfig:
     _target_: str = MISSING
 
 
+@dataclass
+class TrackerConfig:
+    """`tracker=none`: figures stay in the output folder."""
+
+    _target_: str = "imagenet_nk.trackers.none.Nowhere"
+
+
+@dataclass
+class TensorboardConfig(TrackerConfig):
+    """`tracker=tensorboard`: event files, with the centers in the embedding projector."""
+
+    _target_: str = "imagenet_nk.trackers.tensorboard.Tensorboard"
+    dir: str | None = None  # where runs are gathered, a folder each; null = in each output folder
+
+
+@dataclass
+class MlflowConfig(TrackerConfig):
+    """`tracker=mlflow`: a run of an experiment, with parameters, metrics and artifacts."""
+
+    _target_: str = "imagenet_nk.trackers.mlflow.Mlflow"
+    uri: str = "outputs/mlruns"  # a folder, or the address of a tracking server
+    experiment: str = "imagenet-nk"
+
+
 # --- plain values ------------------------------------------------------------------------------------------------
 
 
@@ -448,6 +472,7 @@ class Config:
     split: Any = MISSING
     backbone: Any = MISSING
     engine: Any = MISSING
+    tracker: Any = MISSING
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     inspect: InspectConfig = field(default_factory=InspectConfig)
@@ -499,5 +524,8 @@ def register() -> None:
         ("split", "split", SplitConfig),
         ("backbone", "timm", BackboneConfig),
         ("engine", "local", EngineConfig),
+        ("tracker", "none", TrackerConfig),
+        ("tracker", "tensorboard", TensorboardConfig),
+        ("tracker", "mlflow", MlflowConfig),
     ):
         store.store(group=f"schema/{group}", name=name, node=node)

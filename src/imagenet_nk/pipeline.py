@@ -24,6 +24,7 @@ from imagenet_nk.progress import closing
 from imagenet_nk.progress.course import Course
 from imagenet_nk.progress.display import Display
 from imagenet_nk.sources.none import Nothing
+from imagenet_nk.trackers.base import Tracked, Tracker
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def run(cfg: DictConfig) -> int:
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
+    tracker = instantiate(cfg.tracker)
     course, began, summary = Course(output), time.time(), None
     if "collect" in config.stages:
         with course.stage("collect"), Display("collect") as display:
@@ -48,7 +50,8 @@ def run(cfg: DictConfig) -> int:
         _centers(config, label_map, folder, output, course)
     if "report" in config.stages:
         with course.stage("report"):
-            _report(config.report.run, folder, output)
+            _report(config, folder, output)
+    _track(tracker, cfg, config, output)
     files = closing.written((folder, output), began)
     log.info("what came of it\n%s", closing.table(summary, course.stages, files))
     complete = summary is None or not summary.short
@@ -88,10 +91,18 @@ def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, co
                 )
 
 
-def _report(named: str | None, folder: Path, output: Path) -> None:
+def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> None:
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
+    for run in [output / name for name in config.backbone.names] or [output]:
+        tracker.log(Tracked(run, settings))
+
+
+def _report(config: Config, folder: Path, output: Path) -> None:
     from imagenet_nk.report import stage
 
-    stage.write(folder, stage.run_to_show(named, output, folder, runs=Path("outputs")))
+    several = [output / name for name in config.backbone.names if (output / name).is_dir()]
+    for run in several or [output]:
+        stage.write(folder, stage.run_to_show(config.report.run, run, folder, runs=Path("outputs")))
 
 
 def _checked(cfg: DictConfig) -> Config:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imagenet_nk import __version__
-from imagenet_nk.centers import iterated
+from imagenet_nk.centers import cost, iterated
 from imagenet_nk.centers.embedder import Embedder, Progress
 from imagenet_nk.centers.file import NAME, Centers
 from imagenet_nk.centers.judging import evaluate as evaluate
@@ -62,6 +62,7 @@ def compute(
         extras,
     )
     centers.save(output / NAME)
+    cost.write(output, embedder)
     log.info(
         "%d centers of %d images, %d skipped: %s",
         len(listed.rows),

@@ -63,12 +63,12 @@ def gather(folder: Path, run: Path) -> Facts:
         reasons=table.drop(columns=classes.columns),
         images=_numbered(results.read_manifest(folder), classes),
         centers=load_centers(run) if (run / CENTERS).is_file() else None,
-        metrics=_json(run / "metrics.json"),
-        config=_yaml(hydra / "config.yaml", {}),
-        overrides=_yaml(hydra / "overrides.yaml", []),
-        choices=_choices(_yaml(hydra / "hydra.yaml", {})),
+        metrics=read_json(run / "metrics.json"),
+        config=read_yaml(hydra / "config.yaml", {}),
+        overrides=read_yaml(hydra / "overrides.yaml", []),
+        choices=_choices(read_yaml(hydra / "hydra.yaml", {})),
         stages=[stage for stage in course.read(run) if stage.name != "report"],
-        outcome=_json(run / "outcome.json"),
+        outcome=read_json(run / "outcome.json"),
     )
 
 
@@ -88,7 +88,8 @@ def _choices(settings: Mapping[str, Any]) -> dict[str, str]:
         return {}
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none that can be read."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -96,7 +97,8 @@ def _json(path: Path) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _yaml(path: Path, default: Any) -> Any:
+def read_yaml(path: Path, default: Any) -> Any:
+    """A YAML value of the default's type; the default where there is none that can be read."""
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
