@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 from collect import pictures
-from collect.hostile import Asked, Hostile, answer, hostile, redirect
+from collect.hostile import Hostile, answer, hostile, redirect
 from imagenet_nk import listing
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
@@ -477,7 +477,7 @@ def test_a_kill_while_a_larger_set_is_settled_leaves_no_mixture(town: Town, monk
         settled.append("one")
         settle(self, fill, materialize)  # type: ignore[arg-type]
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):  # noqa: PT012
         patched.setattr(stage.DataSet, "_settle_class", dies)
         run(town, 5)
     run(town, 3)
