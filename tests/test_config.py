@@ -110,7 +110,7 @@ def test_null_means_all() -> None:
         ("classes.limit=0", "classes.limit must be at least 1 or null"),
         ("classes.wnids=[crane]", "'crane' is no WNID"),
         ("backbone.batch_size=0", "backbone.batch_size must be at least 1"),
-        ("backbone.workers=-1", "backbone.workers is out of range: -1"),
+        ("backbone.workers=-1", "backbone.workers must be at least 0, got -1"),
         ("http.concurrency=0", "http.concurrency must be at least 1"),
         ("http.deadline=0", "http.deadline must be more than 0 seconds"),
         ("http.retries=-1", "http.retries must be at least 0"),

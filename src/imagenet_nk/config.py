@@ -250,7 +250,7 @@ class BackboneConfig:
     pretrained: bool = True  # weights from the hub
     checkpoint: str | None = None  # a local weights file instead, with or without its head
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    batch_size: int = 16  # images a forward pass
+    batch_size: int | None = None  # images a forward pass; null = found out, and halved where memory runs out
     workers: int | None = None  # threads that decode; on a CPU each also runs the model; null = one a core
     pool: str | None = None  # timm's global_pool, as avg, max, token; null = the model's own
     img_size: int | None = None  # height and width of the model's input; null = the model's own
@@ -261,10 +261,9 @@ class BackboneConfig:
     names: list[str] = field(default_factory=list)  # several models in one pass, one folder each; [] = name alone
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 1, f"backbone.batch_size must be at least 1, got {self.batch_size}")
-        for name in ("workers", "img_size"):
+        for name, least in (("batch_size", 1), ("workers", 0), ("img_size", 1)):
             value = getattr(self, name)
-            require(value is None or value >= (name != "workers"), f"backbone.{name} is out of range: {value}")
+            require(value is None or value >= least, f"backbone.{name} must be at least {least}, got {value}")
         if self.names:
             require(
                 self.checkpoint is None, "backbone.names goes with published or random weights, not backbone.checkpoint"
@@ -415,6 +414,11 @@ class InspectConfig:
 
 
 @dataclass
+class ReportConfig:
+    run: str | None = None  # output folder to report on; null = this run's, or the newest one over this data set
+
+
+@dataclass
 class ListsConfig:
     separator: str = " "  # between path and label; "," writes comma rows with a header
 
@@ -450,6 +454,7 @@ class Config:
     lists: ListsConfig = field(default_factory=ListsConfig)
     centers: CentersConfig = field(default_factory=CentersConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
     cache: Cache = Cache.none  # crops: the second backbone of a sweep with the same input does not decode again
     stages: list[str] = field(default_factory=lambda: list(STAGES))
     retry: Retry = Retry.none

@@ -46,6 +46,9 @@ def run(cfg: DictConfig) -> int:
             listing.write(folder, label_map, config.lists.separator)
     if {"centers", "evaluate"} & set(config.stages):
         _centers(config, label_map, folder, output, course)
+    if "report" in config.stages:
+        with course.stage("report"):
+            _report(config.report.run, folder, output)
     files = closing.written((folder, output), began)
     log.info("what came of it\n%s", closing.table(summary, course.stages, files))
     complete = summary is None or not summary.short
@@ -58,24 +61,37 @@ def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, co
     from imagenet_nk.centers.listed import Setting
 
     listed = listing.read(folder)
-    setting = Setting(config.backbone, config.centers, folder, config.cache, config.seed)
-    embedder = setting.embedder(output)
+    settings = [
+        Setting(each, config.centers, folder, config.cache, config.seed) for each in stage.each(config.backbone)
+    ]
+    outputs = [output / each.backbone.name if config.backbone.names else output for each in settings]
+    jobs = [(setting, to, setting.embedder(to)) for setting, to in zip(settings, outputs, strict=True)]
     if "centers" in config.stages:
         with course.stage("centers"), Display("centers") as display:
             entries, digest, show = listed.entries, listed.sha256, display.embedding
-            stage.compute(entries, label_map, setting, output, digest, embedder=embedder, progress=show)
+            if len(jobs) > 1:
+                stage.embed_together([embedder for _, _, embedder in jobs], [path for path, _ in entries], show)
+            for setting, to, embedder in jobs:
+                stage.compute(entries, label_map, setting, to, digest, embedder=embedder, progress=show)
     if "evaluate" in config.stages:
         with course.stage("evaluate"), Display("evaluate") as display:
-            stage.evaluate(
-                listed.entries,
-                label_map,
-                setting,
-                output,
-                held_out=listed.held_out,
-                settings=config.evaluate,
-                embedder=embedder,
-                progress=display.embedding,
-            )
+            for setting, to, embedder in jobs:
+                stage.evaluate(
+                    listed.entries,
+                    label_map,
+                    setting,
+                    to,
+                    held_out=listed.held_out,
+                    settings=config.evaluate,
+                    embedder=embedder,
+                    progress=display.embedding,
+                )
+
+
+def _report(named: str | None, folder: Path, output: Path) -> None:
+    from imagenet_nk.report import stage
+
+    stage.write(folder, stage.run_to_show(named, output, folder, runs=Path("outputs")))
 
 
 def _checked(cfg: DictConfig) -> Config:

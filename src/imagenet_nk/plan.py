@@ -79,6 +79,9 @@ def _known(job: Job) -> tuple[int, Experience]:
 
 def _candidates(job: Job) -> tuple[int, str]:
     """How many candidates the source has, and which classes have none."""
+    if files := getattr(job.source, "to_fetch", ()):  # of source=full
+        fetched = ", ".join(f"{file.name} ({file.size / 1e9:.1f} GB)" for file in files)
+        return 0, f" (it would fetch {fetched} first)"
     try:
         job.source.open(job.label_map.wnids, job.site)
         most = job.nk if job.nk and job.source.name in _ENDLESS else _COUNTED

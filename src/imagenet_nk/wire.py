@@ -15,6 +15,7 @@ class Candidate:
     key: str  # unique in its source; the image id where that is known beforehand
     wnid: str
     url: str  # where it is: an address, or a path; for hosts' limits, ledger and manifest
+    draw: int | None = None  # number in the draw order, where draws may be left out; None = place among the candidates
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from imagenet_nk.centers import allocator, backbone, runtimes
+from imagenet_nk.centers import allocator, backbone, batches, runtimes
 from imagenet_nk.errors import BackboneError, CentersError
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def test_a_runtime_gives_the_embeddings_of_plain_pytorch(name, built, crops, tin
     if name == "openvino":
         pytest.importorskip("openvino", reason="the extra openvino is not installed")
     config = dataclasses.replace(tiny, runtime=name)  # batches of 4: the 6 crops are one full batch and one filled up
-    forward = runtimes.choose(built, CPU, config, calibrate=False, lanes=2).forward
+    forward = runtimes.choose(built, [CPU], config, calibrate=False, lanes=2).forward
     with torch.inference_mode():
         plain = built.model(
             runtimes.normaliser(built.data)(torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()))
@@ -43,7 +43,7 @@ def test_a_runtime_gives_the_embeddings_of_plain_pytorch(name, built, crops, tin
 
 def test_auto_takes_the_quickest_and_says_so(built, crops, tiny, caplog):
     with caplog.at_level(logging.INFO):
-        chosen = runtimes.choose(built, CPU, tiny, calibrate=True, lanes=2)
+        chosen = runtimes.choose(built, [CPU], tiny, calibrate=True, lanes=2)
     assert chosen.rates[chosen.name] == max(chosen.rates.values())
     assert {"eager", "channels_last"} <= set(chosen.rates)
     assert f"runs on {chosen.name}" in caplog.text
@@ -56,7 +56,7 @@ def test_a_runtime_that_fails_on_the_model_is_left_out(built, caplog):
         raise BackboneError("no such operation")
 
     with caplog.at_level(logging.INFO):
-        chosen = runtimes._quickest(built, {"eager": lambda: runtimes.eager(built, CPU), "openvino": broken})
+        chosen = runtimes._quickest(built, {"eager": lambda: runtimes.eager(built, CPU), "openvino": broken}, 4, 1)
     assert chosen.name == "eager"
     assert "no such operation" in caplog.text
 
@@ -64,7 +64,29 @@ def test_a_runtime_that_fails_on_the_model_is_left_out(built, caplog):
 def test_a_runtime_that_is_not_installed_is_one_line(built, tiny, monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda _: None)
     with pytest.raises(BackboneError, match="pip install"):
-        runtimes.choose(built, CPU, dataclasses.replace(tiny, runtime="openvino"), calibrate=True, lanes=2)
+        runtimes.choose(built, [CPU], dataclasses.replace(tiny, runtime="openvino"), calibrate=True, lanes=2)
+
+
+def test_the_batch_is_what_a_core_does_in_about_a_second(built, monkeypatch):
+    taken = {"each": 0.0}
+    clock = {"now": 0.0}
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: clock["now"])
+
+    def forward(crops):
+        clock["now"] += taken["each"] * len(crops)
+
+    for taken["each"], wanted in ((0.001, 16), (0.1, 8), (0.3, 2), (5.0, 1)):
+        assert batches.on_cpu(built, forward) == wanted
+
+
+def test_on_a_gpu_the_batch_grows_as_long_as_that_pays(built, monkeypatch):
+    clock = {"now": 0.0}
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: clock["now"])
+
+    def forward(crops):
+        clock["now"] += 1 + len(crops) / 128 if len(crops) < 256 else 10
+
+    assert batches.on_gpu(built, forward) == 128
 
 
 def short_of_memory(limit):

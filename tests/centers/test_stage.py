@@ -16,6 +16,7 @@ from timm.data import create_transform, resolve_model_data_config
 
 import imagenet_nk
 from centers.conftest import TINY, label_map
+from imagenet_nk import lists
 from imagenet_nk.centers import runtimes, stage
 from imagenet_nk.centers.stage import Setting
 from imagenet_nk.classes.loading import load
@@ -120,6 +121,15 @@ def test_with_a_held_out_list_its_images_are_judged_and_make_no_center(entries, 
     assert metrics["protocol"] == "held-out"
     assert metrics["images"] == len(held_out)
     assert metrics["ncm"]["euclidean"]["top1"]["value"] == pytest.approx(np.mean(np.equal(nearest, labels)))
+
+
+def test_another_list_is_judged_when_it_is_named(entries, tiny, tmp_path):
+    lists.write_list(tmp_path / "other.txt", [lists.Entry(str(path), label) for path, label in entries[1::2]])
+    setting, named = Setting(tiny), EvaluateConfig(list=str(tmp_path / "other.txt"))
+    by_name = stage.evaluate(entries[::2], label_map(5), setting, tmp_path, settings=named)
+    given = stage.evaluate(entries[::2], label_map(5), setting, tmp_path, held_out=entries[1::2])
+    assert by_name == given
+    assert by_name["images"] == len(entries[1::2])
 
 
 def test_all_statistics_are_those_of_numpy(entries, tiny, tmp_path):

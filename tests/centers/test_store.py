@@ -32,7 +32,7 @@ def test_what_was_appended_is_found_by_the_next_run(images, tmp_path):
     np.testing.assert_array_equal(again.read(found[:3]), np.concatenate([rows(2), rows(1, seed=1)]))
 
 
-@pytest.mark.parametrize("name", ["embeddings.f32", "images.tsv"])
+@pytest.mark.parametrize("name", ["rows.f32", "images.tsv"])
 @pytest.mark.parametrize("cut", [1, 5, 13, 30])
 def test_a_run_killed_while_writing_leaves_whole_rows_alone(images, tmp_path, name, cut):
     Store(tmp_path / "s", 3).append(images[:3], rows(3))
@@ -50,10 +50,18 @@ def test_a_run_killed_while_writing_leaves_whole_rows_alone(images, tmp_path, na
 
 def test_a_row_that_does_not_match_its_checksum_is_not_there(images, tmp_path):
     Store(tmp_path / "s", 3).append(images[:2], rows(2))
-    data = bytearray((tmp_path / "s" / "embeddings.f32").read_bytes())
+    data = bytearray((tmp_path / "s" / "rows.f32").read_bytes())
     data[13] ^= 1
-    (tmp_path / "s" / "embeddings.f32").write_bytes(data)
+    (tmp_path / "s" / "rows.f32").write_bytes(data)
     assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [0, -1]
+
+
+def test_a_line_that_no_run_wrote_is_passed_over(images, tmp_path):
+    Store(tmp_path / "s", 3).append(images[:2], rows(2))
+    file = tmp_path / "s" / "images.tsv"
+    first, second = file.read_text().splitlines(keepends=True)
+    file.write_text("\0" * (len(first) - 1) + "\n" + second)
+    assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [-1, 1]
 
 
 def test_a_changed_image_is_another_image(images, tmp_path):

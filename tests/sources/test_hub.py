@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import RandomOrder, Sampling
 from imagenet_nk.sources.base import Site
 from imagenet_nk.sources.hub import Hub
+from imagenet_nk.sources.hub_files import HubFiles
 from imagenet_nk.wire import Found, Rejected
 from sources.contract import Listed as ListedIds
 from sources.contract import SourceContract, drive, images
@@ -311,6 +313,31 @@ def test_any_shard_gives_images_or_one_line(
         assert "\n" not in str(error)  # noqa: PT017
     finally:
         source.close()
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "train.tar"])
+def test_a_transfer_that_breaks_off_is_one_line_and_leaves_no_whole_file(
+    tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    make = parquet if name.endswith("parquet") else webdataset
+    server = served({name: make(pictures(4))})
+    server.cut = 700
+    source = Hub("some/set")
+    fails(source, tmp_path, f"{name} cannot be read: ")
+    assert [file for file in tmp_path.rglob("*") if file.suffix in (".tar", ".parquet", ".arrow")] == []
+    source.close()
+
+
+def test_a_tar_goes_on_from_where_it_broke_off(tmp_path: Path, served: Callable[..., Server]) -> None:
+    tar = webdataset(pictures(4))
+    server = served({"train.tar": tar})
+    part = tmp_path / "spool" / "train.tar.part"
+    part.parent.mkdir()
+    part.write_bytes(tar[:5000])
+    files = HubFiles("some/set", "main")
+    assert files.local("train.tar", tmp_path / "spool").read_bytes() == tar
+    assert server.fetched() == {"train.tar": len(tar) - 5000}
 
 
 def test_an_image_that_cannot_be_fetched_is_rejected(tmp_path: Path, served: Callable[..., Server]) -> None:

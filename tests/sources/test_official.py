@@ -55,6 +55,16 @@ def test_nothing_is_fetched_where_images_are(tmp_path: Path, site: Web) -> None:
     assert site.asked == []
 
 
+def test_it_says_beforehand_what_it_would_fetch(tmp_path: Path, site: Web) -> None:
+    file = at(site)
+    wanted = {Part.train: [file], Part.val: [file]}
+    source = Full(str(tmp_path / "new"), download=True, official=wanted)
+    assert list(source.to_fetch) == [file]
+    assert not Full(str(tmp_path / "new"), official=wanted).to_fetch
+    fetch(file, tmp_path / "new", HTTP)
+    assert not source.to_fetch
+
+
 def test_without_download_nothing_is_fetched(tmp_path: Path, site: Web) -> None:
     with pytest.raises(SourceError, match="holds no ImageNet that we know"):
         opened(tmp_path, [at(site)], download=False)

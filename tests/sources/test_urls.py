@@ -15,7 +15,7 @@ from imagenet_nk.sampling import RandomOrder
 from imagenet_nk.sources.base import Site
 from imagenet_nk.sources.urls import Urls
 from imagenet_nk.wire import Found, Rejected
-from sources.contract import SourceContract, drive, images, opened
+from sources.contract import Listed, SourceContract, drive, images, opened
 from sources.web import Answer, Web, web
 
 A, B = "n01440764", "n01443537"
@@ -215,7 +215,7 @@ def test_the_kept_index_serves_the_next_run_and_a_broken_one_is_made_again(tmp_p
         with opened(Urls(path), [A], here(tmp_path)) as source:
             assert len(list(source.candidates(A))) == 1
         assert caplog.text.count("read ") == expected
-    (index,) = tmp_path.glob("index/urls-*.arrow")
+    (index,) = tmp_path.glob("index/urls-*.index")
     index.write_bytes(index.read_bytes()[:100])
     with opened(Urls(path), [A], here(tmp_path)) as source:
         assert len(list(source.candidates(A))) == 1
@@ -234,6 +234,15 @@ def test_identity_does_not_depend_on_the_classes_asked_for(tmp_path: Path) -> No
     with opened(Urls(other), [A], here(tmp_path)) as source:
         identities.add(source.identity)
     assert len(identities) == 2
+
+
+def test_a_listed_image_that_the_list_of_addresses_lacks_is_missing(tmp_path: Path) -> None:
+    site = here(tmp_path)
+    sampling = Listed({A: [f"{A}_9", f"{A}_1"]})
+    with opened(Urls(write(tmp_path, ONE)), [A], Site(site.index, site.http, sampling)) as source:
+        gone, there = source.candidates(A)
+        assert drive(source, gone) == Rejected("missing")
+        assert there.url == "http://a.example/1.jpg"
 
 
 class TestAttempts:

@@ -1,14 +1,69 @@
-"""Which pixels a pass uses, and crops that stay on disk for the next backbone."""
+"""Where the pixels of a pass come from: decoded, or out of the crops that an earlier backbone left on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from imagenet_nk.centers.pixels import Crops, Exact, Fast
-from imagenet_nk.config import Pixels
+import numpy as np
+
+from imagenet_nk.centers import store
+from imagenet_nk.centers.lanes import Load
+from imagenet_nk.centers.pixels import Crops, Exact, Fast, Pixels
+from imagenet_nk.config import Cache
+from imagenet_nk.config import Pixels as Wanted
+
+log = logging.getLogger(__name__)
+
+SPARE = 2**30  # bytes that stay free on the disk
 
 
-def choose(data: Mapping[str, Any], wanted: Pixels) -> Crops:
+def choose(data: Mapping[str, Any], wanted: Wanted) -> Crops:
     """The crops that a configuration asks for."""
-    return Fast(data) if wanted == Pixels.fast else Exact(data)
+    return Fast(data) if wanted == Wanted.fast else Exact(data)
+
+
+@contextmanager
+def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> Iterator[Load]:
+    """How a pass over `images` gets its pixels. With cache=crops, what is decoded stays in `folder` as uint8."""
+    if cache != Cache.crops:
+        yield lambda path: crops(path.read_bytes())
+        return
+    height, width = crops.size
+    with store.opened(folder, f"{height}x{width}", {"crops": crops.spatial}, height * width * 3, np.uint8) as kept:
+        rows = kept.find(images)
+        needed = int((rows < 0).sum()) * height * width * 3
+        free = shutil.disk_usage(folder).free
+        if needed + SPARE > free:
+            log.warning(
+                "cache=crops needs %.1f GB in %s, where %.1f GB are free: crops are not kept",
+                needed / 1e9,
+                folder,
+                free / 1e9,
+            )
+        there = {path: int(row) for path, row in zip(images, rows, strict=True) if row >= 0}
+        log.info("%d of %d crops are there from before", len(there), len(images))
+        yield _Kept(crops, kept, there, writes=needed + SPARE <= free)
+
+
+class _Kept:
+    """Crops out of a store, and into it."""
+
+    def __init__(self, crops: Crops, kept: store.Store, there: Mapping[Path, int], writes: bool) -> None:
+        self.crops, self.kept, self.there, self.writes = crops, kept, there, writes
+        self.writing = Lock()
+
+    def __call__(self, path: Path) -> Pixels:
+        if (row := self.there.get(path)) is not None:
+            found: Pixels = self.kept.read(np.array([row])).reshape(*self.crops.size, 3)
+            return found
+        pixels = self.crops(path.read_bytes())
+        if self.writes:
+            with self.writing:
+                self.kept.append([path], pixels.reshape(1, -1))
+        return pixels

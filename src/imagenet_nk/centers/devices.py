@@ -1,4 +1,4 @@
-"""Which device a pass runs on."""
+"""Which devices a pass runs on."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import torch
 from imagenet_nk.errors import BackboneError
 
 
-def choose(wanted: str) -> torch.device:
-    """The device of that name; `auto` is cuda, else mps, else cpu. Raises BackboneError if it is not there."""
+def choose(wanted: str) -> tuple[torch.device, ...]:
+    """The devices of that name: `auto` is cuda, else mps, else cpu; `cuda` is every GPU, `cuda:1` that one.
+
+    Raises BackboneError for one that is not there.
+    """
     if wanted == "auto":
-        return torch.device(
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
@@ -20,6 +21,12 @@ def choose(wanted: str) -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(device.type, False):
         raise BackboneError(f"backbone.device={wanted}: no such device here; type backbone.device=auto or =cpu")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type != "cuda":
+        return (device,)
+    if (device.index or 0) >= torch.cuda.device_count():
         raise BackboneError(f"backbone.device={wanted}: there are {torch.cuda.device_count()} GPUs, from cuda:0 on")
-    return device
+    return (
+        (device,)
+        if device.index is not None
+        else tuple(torch.device("cuda", n) for n in range(torch.cuda.device_count()))
+    )

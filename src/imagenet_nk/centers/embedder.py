@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from imagenet_nk.centers import agreement, crops, devices, lanes, runtimes, store
+from imagenet_nk.centers import agreement, batches, crops, devices, lanes, runtimes, store
 from imagenet_nk.centers.backbone import Backbone
 from imagenet_nk.centers.lanes import Fault, Slice
 from imagenet_nk.centers.pixels import Exact
 from imagenet_nk.centers.runtimes import Chosen
-from imagenet_nk.config import BackboneConfig, CentersConfig, Dtype, Keep, NonFinite
+from imagenet_nk.config import BackboneConfig, Cache, CentersConfig, Dtype, Keep, NonFinite
 from imagenet_nk.errors import CentersError
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,11 @@ Progress = Callable[[int, int], None]  # images done, images in all
 class Embedder:
     """One backbone, and the embeddings that it gave so far. `faults` names the images that have none."""
 
-    def __init__(self, built: Backbone, config: BackboneConfig, settings: CentersConfig, folder: Path) -> None:
-        self.built, self.config, self.settings, self.folder = built, config, settings, folder
-        self.device = devices.choose(config.device)
+    def __init__(
+        self, built: Backbone, config: BackboneConfig, settings: CentersConfig, folder: Path, cache: Cache = Cache.none
+    ) -> None:
+        self.built, self.config, self.settings, self.folder, self.cache = built, config, settings, folder, cache
+        self.devices = devices.choose(config.device)
         self.crops = crops.choose(built.data, config.pixels)
         self.lanes = lanes.cores() if config.workers is None else config.workers
         self.agreement: dict[str, float] | None = None  # with the reference; None where it is the reference
@@ -82,10 +84,16 @@ class Embedder:
     def ready(self, images: Sequence[Path]) -> Chosen:
         """What runs the model, found out and checked when the first image needs it; `images` are those to embed."""
         if self._chosen is None:
+            if self.config.batch_size is None:
+                self.config = dataclasses.replace(self.config, batch_size=self._batch())
             calibrate = len(images) >= WORTH_CALIBRATING
-            self._chosen = runtimes.choose(self.built, self.device, self.config, calibrate=calibrate, lanes=self.lanes)
+            self._chosen = runtimes.choose(self.built, self.devices, self.config, calibrate=calibrate, lanes=self.lanes)
             self._agree(self._chosen, images)
         return self._chosen
+
+    def _batch(self) -> int:
+        forward = runtimes.eager(self.built, self.devices[0], self.config.dtype)
+        return (batches.on_cpu if self.devices[0].type == "cpu" else batches.on_gpu)(self.built, forward)
 
     def _agree(self, chosen: Chosen, images: Sequence[Path]) -> None:
         """Measure how near its embeddings come to those of the reference; go back to it where that is not enough."""
@@ -93,7 +101,7 @@ class Embedder:
         if plain and self.config.dtype == Dtype.float32:
             return
         aside = dataclasses.replace(self.built, model=copy.deepcopy(self.built.model))  # its layout is not ours
-        reference = runtimes.eager(aside, self.device), Exact(self.built.data)
+        reference = runtimes.eager(aside, self.devices[0]), Exact(self.built.data)
         self.agreement = agreement.measure(images, (chosen.forward, self.crops), reference)
         if self.agreement and not self.agreement["cosine_min"] >= agreement.TOLERANCE:
             log.warning(
@@ -114,31 +122,36 @@ class Embedder:
             kept.append([paths[row] for row in part.rows], part.embeddings)
 
     def _through_model(self, paths: Sequence[Path], rows: Sequence[int], progress: Progress | None) -> Iterator[Slice]:
-        runtime, before = self.ready([paths[row] for row in rows]), len(self.faults)
-        started, done = time.perf_counter(), 0
-        for part in lanes.run(
-            paths,
-            rows,
-            self.crops,
-            runtime.forward,
-            batch=self.config.batch_size,
-            lanes=self.lanes,
-            devices=int(self.device.type != "cpu"),
-        ):
-            whole = self._finite(part, paths)
-            self._name(whole.faults)
-            done += len(whole.rows) + len(whole.faults)
-            if progress:
-                progress(done, len(rows))
-            if len(whole.rows):
-                yield whole
+        images = [paths[row] for row in rows]
+        runtime, before, done = self.ready(images), len(self.faults), 0
+        started = time.perf_counter()
+        with crops.loader(self.crops, self.cache, self.folder, images) as load:
+            for part in lanes.run(paths, rows, load, runtime.forward, **self.width):
+                whole = self.checked(part, paths)
+                done += len(whole.rows) + len(whole.faults)
+                if progress:
+                    progress(done, len(rows))
+                if len(whole.rows):
+                    yield whole
         seconds = time.perf_counter() - started
         self.seconds, self.embedded = self.seconds + seconds, self.embedded + done
         log.info(
             "%s: %d images in %.1f s, %.1f a second (%s, %d lanes, %s); %d skipped",
-            *(self.built.name, done, seconds, done / seconds, runtime.name, self.lanes, self.device),
-            len(self.faults) - before,
+            *(self.built.name, done, seconds, done / seconds, runtime.name, self.lanes),
+            *(", ".join(map(str, self.devices)), len(self.faults) - before),
         )
+
+    @property
+    def width(self) -> dict[str, int]:
+        """How many images go together, and through how many threads; a GPU gets two, so that it never waits for one."""
+        runners = 0 if self.devices[0].type == "cpu" else 2 * len(self.devices)
+        return {"batch": self.config.batch_size or 1, "lanes": self.lanes, "devices": runners}
+
+    def checked(self, part: Slice, paths: Sequence[Path]) -> Slice:
+        """The slice without embeddings that are not finite; its faults are named."""
+        whole = self._finite(part, paths)
+        self._name(whole.faults)
+        return whole
 
     def _finite(self, part: Slice, paths: Sequence[Path]) -> Slice:
         """The slice without embeddings that are NaN or infinite, which are faults or the end."""

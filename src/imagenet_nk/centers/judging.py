@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imagenet_nk import lists
 from imagenet_nk.centers import label_check, verdict
 from imagenet_nk.centers.accuracy import by_class, confused
 from imagenet_nk.centers.embedder import Embedder, Progress
@@ -35,9 +36,12 @@ def evaluate(
 ) -> dict[str, Any]:
     """Stage `evaluate`: how well the centers of `entries` tell their classes apart; writes output/metrics.json.
 
-    On the images of `held_out` if there are any, else leave-one-out. Embeddings that are on disk need no second pass.
+    On the images of settings.list or `held_out` if there are any, else leave-one-out. Embeddings that are on disk
+    need no second pass.
     """
     settings = settings or EvaluateConfig()
+    if settings.list is not None:
+        held_out = [(lists.resolve(settings.list, entry), entry.label) for entry in lists.read_list(settings.list)]
     check(entries, label_map)
     if held_out:
         check(held_out, label_map)
@@ -65,9 +69,8 @@ def evaluate(
     }
     _write(output / METRICS, metrics)
     top1 = {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items() if figure["top1"]}
-    log.info(
-        "%s nearest class mean, top-1: %s", metrics["protocol"], ", ".join(f"{n} {v:.4f}" for n, v in top1.items())
-    )
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in top1.items())
+    log.info("%s: %s nearest class mean, top-1: %s", embedder.built.name, metrics["protocol"], shown)
     return metrics
 
 

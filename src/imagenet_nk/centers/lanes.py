@@ -21,11 +21,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imagenet_nk.centers.pixels import UNREADABLE, Crops, Pixels
+from imagenet_nk.centers.pixels import UNREADABLE, Pixels
 
 log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
+Load = Callable[[Path], Pixels]  # (H, W, 3) of one image, or UNREADABLE; GIL-free where the time goes
 Forward = Callable[[Pixels], Floats]  # (B, H, W, 3) to (B, D); safe to call from several threads
 
 
@@ -53,23 +54,23 @@ def cores() -> int:
 
 
 def run(
-    paths: Sequence[Path], rows: Sequence[int], crops: Crops, forward: Forward, *, batch: int, lanes: int, devices: int
+    paths: Sequence[Path], rows: Sequence[int], load: Load, forward: Forward, *, batch: int, lanes: int, devices: int
 ) -> Iterator[Slice]:
     """Embed the given rows of `paths`, slice by slice in the order of `rows`.
 
-    devices: 0 for a CPU, where each lane runs the model itself; else threads that run it.
+    devices: 0 for a CPU, where each lane runs the model itself; else the number of threads that run it.
     """
     cuts = [rows[first : first + batch] for first in range(0, len(rows), batch)]
     if lanes == 0:
         for cut in cuts:
-            yield _embedded(_decoded(paths, cut, crops), forward)
+            yield _embedded(_decoded(paths, cut, load), forward)
         return
-    with _one_thread_each(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
+    with one_thread_each(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
 
         def start(cut: Sequence[int]) -> Future[Slice]:
             if not devices:
-                return decoders.submit(lambda: _embedded(_decoded(paths, cut, crops), forward))
-            decoded = decoders.submit(_decoded, paths, cut, crops)
+                return decoders.submit(lambda: _embedded(_decoded(paths, cut, load), forward))
+            decoded = decoders.submit(_decoded, paths, cut, load)
             return runners.submit(lambda: _embedded(decoded.result(), forward))
 
         waiting: deque[Future[Slice]] = deque()
@@ -88,11 +89,11 @@ class _Decoded:
     faults: list[Fault]
 
 
-def _decoded(paths: Sequence[Path], rows: Sequence[int], crops: Crops) -> _Decoded:
+def _decoded(paths: Sequence[Path], rows: Sequence[int], load: Load) -> _Decoded:
     result = _Decoded([], [], [])
     for row in rows:
         try:
-            result.pixels.append(crops(paths[row].read_bytes()))
+            result.pixels.append(load(paths[row]))
             result.rows.append(row)
         except UNREADABLE as error:
             result.faults.append(
@@ -118,7 +119,7 @@ def _pool(size: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def _one_thread_each(wanted: bool) -> Iterator[None]:
+def one_thread_each(wanted: bool) -> Iterator[None]:
     """torch runs single-threaded in threads that start inside the block."""
     before = torch.get_num_threads()
     if wanted:

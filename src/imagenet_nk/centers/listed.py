@@ -70,7 +70,7 @@ class Setting:
 
     def embedder(self, output: Path) -> Embedder:
         """The backbone, built, with the embeddings that it gave in earlier runs."""
-        return Embedder(build(self.backbone, self.seed), self.backbone, self.centers, self.cache or output)
+        return Embedder(build(self.backbone, self.seed), self.backbone, self.centers, self.cache or output, self.crops)
 
 
 def check(entries: Entries, label_map: Classes) -> None:

@@ -16,22 +16,22 @@ from torch import nn
 from imagenet_nk.centers.backbone import Backbone
 from imagenet_nk.centers.lanes import Floats, Forward
 from imagenet_nk.centers.pixels import Pixels
-from imagenet_nk.config import BackboneConfig, Dtype
+from imagenet_nk.config import Dtype
 from imagenet_nk.errors import BackboneError
 
 _PRECISION = {Dtype.float32: "f32", Dtype.bfloat16: "bf16", Dtype.float16: "f16"}
 
 
-def forward(model: nn.Module, backbone: Backbone, config: BackboneConfig, lanes: int) -> Forward:
-    """Forward for batches of exactly config.batch_size; `lanes` threads may call it, each has its own request."""
+def forward(model: nn.Module, backbone: Backbone, dtype: Dtype, batch: int, lanes: int) -> Forward:
+    """Forward for batches of exactly `batch` images; `lanes` threads may call it, each has its own request."""
     streams = max(lanes, 1)
     options = {
-        "INFERENCE_PRECISION_HINT": _PRECISION[config.dtype],  # not left to the plugin: it would take bf16 where it can
+        "INFERENCE_PRECISION_HINT": _PRECISION[dtype],  # not left to the plugin: it would take bf16 where it can
         "NUM_STREAMS": str(streams),
         "INFERENCE_NUM_THREADS": str(streams if lanes else torch.get_num_threads()),
         "ENABLE_CPU_PINNING": "NO",
     }
-    compiled = ov.Core().compile_model(_converted(model, backbone, config.batch_size), "CPU", options)
+    compiled = ov.Core().compile_model(_converted(model, backbone, batch), "CPU", options)
     local = threading.local()
 
     def run(crops_BHW3: Pixels) -> Floats:

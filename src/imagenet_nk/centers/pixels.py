@@ -32,7 +32,9 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.De
 class Crops(Protocol):
     """How bytes become the pixels of a crop; GIL-free where the time goes, so that threads share the cores."""
 
-    identity: str  # everything that its pixels depend on
+    identity: str  # the whole transform, normalisation included
+    spatial: str  # what the pixels of a crop depend on
+    size: tuple[int, int]  # height and width of a crop
 
     def __call__(self, data: bytes) -> Pixels:
         """(H, W, 3) RGB. Raises one of UNREADABLE for bytes that are no whole image."""
@@ -43,6 +45,7 @@ class Exact:
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.resize, _ = halves(data)
+        self.spatial, self.size = spatial(data), tuple(data["input_size"][-2:])
         self.identity = description(data)
 
     def __call__(self, data: bytes) -> Pixels:
@@ -68,6 +71,7 @@ class Fast:
         ):
             raise BackboneError("backbone.pixels=fast knows resize and centre crop alone; type backbone.pixels=exact")
         self.side, self.crop, self.mode = steps[0].size, steps[1].size, modes[str(data["interpolation"])]
+        self.spatial, self.size = "fast " + spatial(data), tuple(data["input_size"][-2:])
         self.identity = "fast " + description(data)
 
     def __call__(self, data: bytes) -> Pixels:
@@ -119,6 +123,9 @@ def normaliser(data: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
 
 def description(data: Mapping[str, Any]) -> str:
     """timm's transform in one line, for metadata and for telling runs apart."""
-    steps = halves(data)[0].transforms
-    spatial = " ".join(" ".join(str(step).split()) for step in steps)
-    return f"{spatial} mean={tuple(data['mean'])} std={tuple(data['std'])}"
+    return f"{spatial(data)} mean={tuple(data['mean'])} std={tuple(data['std'])}"
+
+
+def spatial(data: Mapping[str, Any]) -> str:
+    """The part of timm's transform that makes the pixels of a crop."""
+    return " ".join(" ".join(str(step).split()) for step in halves(data)[0].transforms)

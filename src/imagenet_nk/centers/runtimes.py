@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from queue import Queue
 from threading import Lock
 
 import numpy as np
@@ -15,14 +18,17 @@ from torch import Tensor, nn
 
 from imagenet_nk.centers import allocator
 from imagenet_nk.centers.backbone import Backbone
-from imagenet_nk.centers.lanes import Floats, Forward
+from imagenet_nk.centers.batches import ON_CPU
+from imagenet_nk.centers.lanes import Floats, Forward, one_thread_each
 from imagenet_nk.centers.pixels import Pixels, normaliser
 from imagenet_nk.config import BackboneConfig, Dtype, Runtime
 from imagenet_nk.errors import BackboneError, CentersError
 
 log = logging.getLogger(__name__)
 
-TRIAL = 4  # images of one forward pass in the calibration
+TRIAL = 8  # images of one forward pass in the calibration
+ENOUGH = 0.5  # seconds of timing one runtime
+FILLED = ("compile", "openvino")  # built for one batch size, short batches are filled up
 
 
 @dataclass(frozen=True)
@@ -31,21 +37,24 @@ class Chosen:
 
     name: str
     forward: Forward
-    rates: Mapping[str, float] = field(default_factory=dict)  # images/s on one core, where it was measured
+    rates: Mapping[str, float] = field(default_factory=dict)  # images/s, where it was measured
 
 
-def choose(backbone: Backbone, device: torch.device, config: BackboneConfig, *, calibrate: bool, lanes: int) -> Chosen:
+def choose(
+    backbone: Backbone, devices: Sequence[torch.device], config: BackboneConfig, *, calibrate: bool, lanes: int
+) -> Chosen:
     """The runtime that the configuration names, or with `auto` the quickest here that gives the same embeddings.
 
     `lanes` threads will call it. Raises BackboneError for one that is not installed.
     """
+    device, batch = devices[0], config.batch_size or ON_CPU
     if device.type == "cpu":
         allocator.keep_big_buffers()
     builders: dict[str, Callable[[], Forward]] = {
-        "eager": lambda: eager(backbone, device, config.dtype),
-        "channels_last": lambda: eager(backbone, device, config.dtype, torch.channels_last),
-        "compile": lambda: compiled(backbone, device, config.dtype, config.batch_size),
-        "openvino": lambda: openvino(backbone, config, lanes),
+        "eager": lambda: everywhere(backbone, devices, config.dtype, torch.contiguous_format),
+        "channels_last": lambda: everywhere(backbone, devices, config.dtype, torch.channels_last),
+        "compile": lambda: compiled(backbone, device, config.dtype, batch),
+        "openvino": lambda: openvino(backbone, config.dtype, batch, lanes),
     }
     if config.runtime != Runtime.auto:
         if config.runtime == Runtime.openvino and find_spec("openvino") is None:
@@ -55,27 +64,41 @@ def choose(backbone: Backbone, device: torch.device, config: BackboneConfig, *, 
         name = "eager" if device.type == "cpu" else "channels_last"
         return Chosen(name, builders[name]())
     names = ["eager", "channels_last"] + ["openvino"] * (find_spec("openvino") is not None)
-    return _quickest(backbone, {name: builders[name] for name in names})
+    return _quickest(backbone, {name: builders[name] for name in names}, batch, lanes)
 
 
-def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]]) -> Chosen:
-    """Time each on one core; one that fails on this model is left out, for eager always works."""
-    trial = np.random.default_rng(0).integers(0, 256, (TRIAL, *backbone.input_size, 3), dtype=np.uint8)
+def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]], batch: int, lanes: int) -> Chosen:
+    """Time each as the pass will call it; one that fails on this model is left out, for eager always works."""
     rates: dict[str, float] = {}
     forwards: dict[str, Forward] = {}
     for name, build in builders.items():
+        images = batch if name in FILLED else min(batch, TRIAL)
+        trial = np.random.default_rng(0).integers(0, 256, (images, *backbone.input_size, 3), dtype=np.uint8)
         try:
             forward = build()
-            forward(trial)
-            started = time.perf_counter()
-            forward(trial)
+            rates[name] = _rate(forward, trial, lanes)
         except (RuntimeError, BackboneError) as error:
             log.info("%s does not run on %s: %s", backbone.name, name, " ".join(str(error).split())[:160])
             continue
-        forwards[name], rates[name] = forward, TRIAL / (time.perf_counter() - started)
+        forwards[name] = forward
     best = max(rates, key=rates.__getitem__)
     log.info("%s runs on %s (%s images/s)", backbone.name, best, ", ".join(f"{n} {r:.1f}" for n, r in rates.items()))
-    return Chosen(best, forwards[best] if best == "openvino" else builders[best](), rates)  # the layout was changed
+    return Chosen(best, forwards[best] if best in FILLED else builders[best](), rates)  # the layout was changed since
+
+
+def _rate(forward: Forward, trial: Pixels, lanes: int) -> float:
+    """Images/s over all lanes, the best of up to three rounds after one to warm up; a slow model gets one."""
+    best, spent = 0.0, 0.0
+    with one_thread_each(lanes > 0), ThreadPoolExecutor(max(lanes, 1)) as pool:
+        for warm in (False, True, True, True):
+            started = time.perf_counter()
+            list(pool.map(forward, [trial] * max(lanes, 1)))
+            seconds = time.perf_counter() - started
+            best = max(best, max(lanes, 1) * len(trial) / seconds) if warm else best
+            spent += seconds * warm
+            if spent > ENOUGH:
+                break
+    return best
 
 
 def eager(
@@ -89,18 +112,40 @@ def eager(
     return _forward(model, backbone, device, dtype, layout)
 
 
+def everywhere(
+    backbone: Backbone, devices: Sequence[torch.device], dtype: Dtype, layout: torch.memory_format
+) -> Forward:
+    """One replica of the model a device; a call takes one that is free."""
+    if len(devices) == 1:
+        return eager(backbone, devices[0], dtype, layout)
+    free: Queue[Forward] = Queue()
+    for device in devices:
+        replica = replace(backbone, model=copy.deepcopy(backbone.model))
+        for _ in range(2):  # as many as threads call it, see Embedder.width
+            free.put(eager(replica, device, dtype, layout))
+
+    def forward(crops_BHW3: Pixels) -> Floats:
+        chosen = free.get()
+        try:
+            return chosen(crops_BHW3)
+        finally:
+            free.put(chosen)
+
+    return forward
+
+
 def compiled(backbone: Backbone, device: torch.device, dtype: Dtype, batch: int) -> Forward:
     """torch.compile over channels-last weights; every batch is filled up to one size, so that it compiles once."""
     model = torch.compile(backbone.model.to(device).to(memory_format=torch.channels_last), dynamic=False)
     return _filled(_forward(model, backbone, device, dtype, torch.channels_last), batch)
 
 
-def openvino(backbone: Backbone, config: BackboneConfig, lanes: int) -> Forward:
+def openvino(backbone: Backbone, dtype: Dtype, batch: int, lanes: int) -> Forward:
     """OpenVINO on the CPU, one stream a lane. Raises BackboneError for a model that it cannot convert."""
     from imagenet_nk.centers import openvino_runtime  # an extra
 
     model = nn.Sequential(_Normalised(backbone), backbone.model)
-    return _filled(openvino_runtime.forward(model, backbone, config, lanes), config.batch_size)
+    return _filled(openvino_runtime.forward(model, backbone, dtype, batch, lanes), batch)
 
 
 class _Normalised(nn.Module):

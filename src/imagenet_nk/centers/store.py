@@ -1,9 +1,9 @@
-"""Embeddings on disk, so that no image goes through the same model twice.
+"""Rows of numbers on disk, one an image: embeddings, so that no image meets the same model twice, and crops.
 
-A folder a model holds two files that only grow: `embeddings.f32`, rows of D little-endian float32, and `images.tsv`,
-one line a row: CRC-32 of the row, bytes and modification time of the image, its path. A row counts once its line is
-whole, so a run that is killed at any instant leaves a store that the next one goes on with. An image that was changed
-has another size or time and is embedded again; another list, or a larger nk, embeds only what is new.
+A folder holds two files that only grow: `rows.f32` or `rows.u8`, little-endian, and `images.tsv`, one line a row:
+CRC-32 of the row (0 where it is not checked), bytes and modification time of the image, its path. A row counts once
+its line is whole, so a run that is killed at any instant leaves a store that the next one goes on with. An image that
+was changed has another size or time and is embedded again; another list, or a larger nk, embeds only what is new.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from imagenet_nk.centers.lanes import Floats
+from imagenet_nk.errors import CentersError
 
 log = logging.getLogger(__name__)
+
+BATCH = 1024  # rows that are checked at once
 
 
 class Image(NamedTuple):
@@ -47,11 +49,13 @@ class Image(NamedTuple):
 
 
 class Store:
-    """The embeddings that one model gave so far."""
+    """One row of `dim` numbers for each image so far: float32 with a checksum each, or uint8 without."""
 
-    def __init__(self, folder: Path, dim: int) -> None:
-        self.dim = dim
-        self._rows_file, self._images_file = folder / "embeddings.f32", folder / "images.tsv"
+    def __init__(self, folder: Path, dim: int, kind: type[np.float32] | type[np.uint8] = np.float32) -> None:
+        self.dim, self.dtype = dim, np.dtype(kind).newbyteorder("<")
+        self._checked = kind is np.float32
+        self._rows_file = folder / ("rows.f32" if self._checked else "rows.u8")
+        self._images_file = folder / "images.tsv"
         folder.mkdir(parents=True, exist_ok=True)
         self._rows: dict[Image, int] = {}
         self._count = 0
@@ -61,31 +65,38 @@ class Store:
         """(N,) the row of each image; -1 for one that is not there."""
         return np.array([self._rows.get(image, -1) if (image := Image.of(path)) else -1 for path in paths], np.int64)
 
-    def append(self, paths: Sequence[Path], embeddings: Floats) -> None:
-        """Keep (n, D) embeddings of n images; what is not whole on disk is as if it had not been."""
-        rows = np.ascontiguousarray(embeddings, dtype="<f4")
+    def append(self, paths: Sequence[Path], values: NDArray[Any]) -> None:
+        """Keep (n, D) rows of n images; what is not whole on disk is as if it had not been."""
+        rows = np.ascontiguousarray(values, dtype=self.dtype)
         with self._rows_file.open("ab") as file:
             file.write(rows.tobytes())
         lines = []
         for offset, (path, row) in enumerate(zip(paths, rows, strict=True)):
             image = Image.of(path) or Image("", 0, 0)
             self._rows[image] = self._count + offset
-            lines.append(f"{zlib.crc32(row.tobytes()):08x}\t{image.size}\t{image.mtime_ns}\t{image.path}\n")
+            lines.append(f"{self._checksum(row):08x}\t{image.size}\t{image.mtime_ns}\t{image.path}\n")
         with self._images_file.open("a", encoding="utf-8", newline="") as file:
             file.writelines(lines)
         self._count += len(rows)
 
-    def read(self, rows: NDArray[np.int64]) -> Floats:
-        """(n, D) float32 of those rows."""
-        if not len(rows):
-            return np.empty((0, self.dim), np.float32)
-        kept = np.memmap(self._rows_file, "<f4", "r", shape=(self._count, self.dim))
-        return np.asarray(kept[rows], dtype=np.float32)
+    def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """(n, D) of those rows. Read rather than mapped: what a pass has seen does not stay in its memory."""
+        result = np.empty((len(rows), self.dim), self.dtype)
+        size = self.dtype.itemsize * self.dim
+        if len(rows):
+            with self._rows_file.open("rb", buffering=0) as file:
+                for place, row in enumerate(rows.tolist()):
+                    file.seek(row * size)
+                    file.readinto(result[place].data)
+        return result
+
+    def _checksum(self, row: NDArray[Any]) -> int:
+        return zlib.crc32(row.tobytes()) if self._checked else 0
 
     def _recover(self) -> None:
         """Read the index, drop what a killed run left half-written, and what does not match its checksum."""
         lines = self._images_file.read_bytes().split(b"\n")[:-1] if self._images_file.exists() else []
-        bytes_each = 4 * self.dim
+        bytes_each = self.dtype.itemsize * self.dim
         whole = self._rows_file.stat().st_size // bytes_each if self._rows_file.exists() else 0
         self._count = min(len(lines), whole)
         lines = lines[: self._count]
@@ -95,29 +106,45 @@ class Store:
         ):
             if file.exists():
                 os.truncate(file, size)
-        if not self._count:
-            return
-        kept = np.memmap(self._rows_file, "<f4", "r", shape=(self._count, self.dim))
-        for row, line in enumerate(lines):
-            checksum, length, mtime, path = line.decode(errors="replace").split("\t", 3)
-            if int(checksum, 16) == zlib.crc32(kept[row].tobytes()):
-                self._rows[Image(path, int(length), int(mtime))] = row
+        for first in range(0, self._count, BATCH):
+            part = lines[first : first + BATCH]
+            values = self.read(np.arange(first, first + len(part))) if self._checked else [None] * len(part)
+            for row, (line, value) in enumerate(zip(part, values, strict=True), start=first):
+                self._recall(row, line, value)
+
+    def _recall(self, row: int, line: bytes, value: NDArray[Any] | None) -> None:
+        fields = line.decode(errors="replace").split("\t", 3)
+        try:
+            checksum, image = int(fields[0], 16), Image(fields[3], int(fields[1]), int(fields[2]))
+        except (ValueError, IndexError):
+            return  # a line that no run wrote
+        if value is None or checksum == self._checksum(value):
+            self._rows[image] = row
 
 
 @contextmanager
-def opened(cache: Path, name: str, key: Mapping[str, str | int], dim: int) -> Iterator[Store]:
-    """The store of the model that `key` identifies, for this process alone; another run waits until it is free."""
+def opened(
+    cache: Path, name: str, key: Mapping[str, str | int], dim: int, kind: type[np.float32] | type[np.uint8] = np.float32
+) -> Iterator[Store]:
+    """The store that `key` identifies, for this process alone; another run waits until it is free."""
     text = json.dumps(dict(sorted(key.items())))
-    folder = cache / "embeddings" / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = (
+        cache / ("embeddings" if kind is np.float32 else "crops") / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "key.json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CentersError(
+            f"cannot write {folder}: {error.strerror}; mend it, or type dataset.dir=ELSEWHERE"
+        ) from error
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("another run is embedding with %s; waiting for it", name)
+        log.info("another run is using %s; waiting for it", folder)
         lock.acquire()
     try:
-        (folder / "model.json").write_text(text + "\n", encoding="utf-8")
-        yield Store(folder, dim)
+        yield Store(folder, dim, kind)
     finally:
         lock.release()

@@ -63,6 +63,7 @@ class Collector:
         self._hungry: list[tuple[float, int, Fill]] = []  # heap by progress
         self._queued: set[str] = set()
         self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
+        self._waiting: set[str] = set()  # classes in _blocked
         self._order = itertools.count()
         self._undone = set(self._fills)
         quotas = [fill.quota for fill in fills]
@@ -78,7 +79,7 @@ class Collector:
                 if now - ticked >= _TICK_S:
                     ticked = now
                     raise_if_interrupted()
-                    self._blocked.clear()
+                    self._unblock(now)
                     self._queue((self._fills[wnid] for wnid in self._undone), now)
                     self._tell(watch)
                 self._start(now)
@@ -92,9 +93,24 @@ class Collector:
 
     # --- what to ask next
 
+    def _unblock(self, now: float) -> None:
+        """Let classes go on whose host has room again without one of its requests having ended: its pause is over."""
+        for host, waiting in self._blocked.items():
+            if waiting and self._hosts.ready(host, now):
+                self._release(waiting, now)
+
+    def _release(self, waiting: deque[Fill], now: float) -> None:
+        """Queue the first of the classes that wait for a host and still wish for more."""
+        while waiting:
+            fill = waiting.popleft()
+            self._waiting.discard(fill.wnid)
+            if fill.wishes(now):
+                self._queue([fill], now)
+                return
+
     def _queue(self, fills: Iterable[Fill], now: float) -> None:
         for fill in fills:
-            if fill.wnid not in self._queued and fill.wishes(now):
+            if fill.wnid not in self._queued and fill.wnid not in self._waiting and fill.wishes(now):
                 self._queued.add(fill.wnid)
                 heapq.heappush(self._hungry, (fill.progress(now), next(self._order), fill))
 
@@ -124,11 +140,12 @@ class Collector:
                             break
                     continue
             hope = self._hosts.success_at(host) * fill.success(self._hosts.success) / self._hosts.success
-            fill.start(index, now, min(hope, 0.98))
+            fill.start(index, now + self._reader.late_after, min(hope, 0.98))
             self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn), fill.taken)
             return True
         if busy:
             self._blocked[busy].append(fill)
+            self._waiting.add(fill.wnid)
         walked = len(fill.walk.verdicts)
         self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
         return len(fill.walk.verdicts) > walked
@@ -140,7 +157,7 @@ class Collector:
         fill, index, drawn = outcome.reading.ticket
         self._ledger.record(attempts.attempt(drawn, outcome))
         if waiting := self._blocked.get(outcome.reading.host):
-            self._queue([waiting.popleft()], now)
+            self._release(waiting, now)
         if not outcome.final:
             return
         valid = isinstance(outcome.judged.verdict, Picture)

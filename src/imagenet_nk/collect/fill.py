@@ -11,7 +11,7 @@ from imagenet_nk.sources.base import Source
 from imagenet_nk.wire import Candidate
 
 _PRIOR = 4.0  # candidates that the overall success rate counts for
-_LATE_S, _LATE = 1.0, 0.3  # seconds in flight after which hope shrinks, and to what
+_LATE = 0.3  # what hope shrinks to when a candidate is late
 _FAR = 10**6  # quota of a class that wants all there is, for comparing progress
 
 
@@ -92,7 +92,7 @@ class Fill:
         self.quota = math.inf if quota is None else quota
         self.facts: list[Fact | None] = []
         self.waiting: dict[int, Drawn] = {}  # drawn, not started
-        self.in_flight: dict[int, tuple[float, float]] = {}  # when it was started, with which hope of an image
+        self.in_flight: dict[int, tuple[float, float]] = {}  # when it is late, with which hope of an image
         self.exhausted = False
         self.walk = Walk()
         self.ranks = 1  # sources that it draws from
@@ -129,7 +129,7 @@ class Fill:
 
     def expected(self, now: float) -> float:
         """Images to be hoped for from what is in flight. What takes long is rarely an image any more."""
-        return sum(hope * (_LATE if now - started > _LATE_S else 1) for started, hope in self.in_flight.values())
+        return sum(hope * (_LATE if now > late_at else 1) for late_at, hope in self.in_flight.values())
 
     def wishes(self, now: float) -> bool:
         """Whether more should be started: what is certain and in flight will probably not do.
@@ -159,10 +159,10 @@ class Fill:
                 return  # what an earlier run left may do: walk before drawing on
         self.exhausted = True
 
-    def start(self, index: int, now: float, hope: float) -> None:
+    def start(self, index: int, late_at: float, hope: float) -> None:
         """Move a waiting candidate into flight."""
         del self.waiting[index]
-        self.in_flight[index] = (now, hope)
+        self.in_flight[index] = (late_at, hope)
 
     def settle(self, index: int, fact: Fact) -> None:
         """Note what a candidate came to."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 WEB_PORTS = frozenset({80, 443})
+_KNOWN = 8192  # addresses whose parts are remembered: each one is asked about several times, and parsing is slow
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _COMPATIBLE = ipaddress.IPv6Network("::/96")  # IPv4-compatible, RFC 4291 2.5.5.1: deprecated, still routed by some
@@ -62,6 +64,7 @@ def _kind(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     return "" if ip.is_global else "private"
 
 
+@lru_cache(_KNOWN)
 def url_refusal(url: str) -> str | None:
     """Why this URL may not be asked for, whatever its host resolves to; None if it may."""
     try:
@@ -80,12 +83,14 @@ def url_refusal(url: str) -> str | None:
     return None
 
 
+@lru_cache(_KNOWN)
 def host_key(url: str) -> str:
     """host:port of a URL that has passed url_refusal: the unit of per-host limits."""
     parts = urlsplit(url)
     return f"{(parts.hostname or '').lower()}:{port(url)}"
 
 
+@lru_cache(_KNOWN)
 def port(url: str) -> int:
     """The port that a URL means."""
     parts = urlsplit(url)

@@ -137,6 +137,11 @@ class Pace:
         self._http = http
         self._first_byte = self._body = 0.0  # seconds, moving averages
 
+    @property
+    def usual(self) -> float:
+        """Seconds that an answer takes at present, whole."""
+        return self._first_byte + self._body
+
     def note(self, first_byte: float, body: float) -> None:
         """Learn from an answer that came whole: seconds until its first byte, and from there to the last."""
         self._first_byte += _NEWEST * (first_byte - self._first_byte)

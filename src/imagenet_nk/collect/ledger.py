@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Attempt:
 
 
 _COLUMNS = [column.name for column in fields(Attempt)]
+_VALUES = attrgetter(*_COLUMNS)  # dataclasses.astuple would copy every value, at a hundred times the price
 _TYPES = {"int": "INTEGER", "float": "REAL", "str": "TEXT"}
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -128,7 +130,7 @@ class Ledger:
     def record(self, attempt: Attempt) -> None:
         """Queue a row. Raises DatasetError if an earlier one could not be written."""
         self._check()
-        self._queue.put(astuple(attempt))
+        self._queue.put(_VALUES(attempt))
 
     def flush(self) -> None:
         """Return when everything recorded so far is on disk."""

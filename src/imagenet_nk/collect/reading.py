@@ -26,6 +26,9 @@ from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response
 log = logging.getLogger(__name__)
 
 
+_LATE_S, _LATE_TIMES = 1.0, 4.0  # how long is late: at least, and as a multiple of what is usual
+
+
 @dataclass(slots=True)
 class Reading:
     """One candidate on its way."""
@@ -87,6 +90,11 @@ class Reader:
     def free(self) -> bool:
         """Whether another candidate may be started."""
         return self.in_flight < self._pace.limit
+
+    @property
+    def late_after(self) -> float:
+        """Seconds after which a candidate takes longer than is usual at present."""
+        return max(_LATE_S, _LATE_TIMES * self._pace.usual)
 
     def start(self, candidate: Candidate, source: Source, ticket: Any, taken: Collection[str] = ()) -> None:
         """Start to read a candidate; its outcome comes out of poll(). An image id out of `taken` is `redrawn`."""

@@ -202,7 +202,8 @@ def _short(fills: Sequence[Fill], nk: int | None, first_is_open: bool) -> list[F
 def _candidates(job: Job, dataset: DataSet, rank: int, wnid: str) -> Iterator[tuple[Drawn, Fact | None]]:
     source, facts = job.chain[rank], dataset.facts(wnid, job.retry)
     for draw, candidate in enumerate(source.candidates(wnid)):
-        yield Drawn(candidate, source, rank, draw), facts.get((source.name, rank, candidate.key))
+        number = draw if candidate.draw is None else candidate.draw
+        yield Drawn(candidate, source, rank, number), facts.get((source.name, rank, candidate.key))
 
 
 class _Watch:

@@ -12,6 +12,7 @@ from imagenet_nk.errors import ConfigError
 LONGEST = 4096
 _KEEP = frozenset(b"!#$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~")
 _ENCODED = [chr(byte) if byte in _KEEP else f"%{byte:02X}" for byte in range(256)]
+_HOST = re.compile(r"[^/?]*")
 _FORM = re.compile(r"https?://[^/?#\s]+", re.IGNORECASE)
 _FLICKR = re.compile(r"https?://farm\d+\.(?:static\.flickr|staticflickr)\.com/", re.IGNORECASE)
 _FIELDS = {"url", "https", "flickr", "timestamp"}
@@ -30,12 +31,10 @@ def usable(raw: bytes) -> str | None:
 
 def normal(url: str) -> str:
     """What two spellings of one address share: scheme, case of the host, default port and fragment left out."""
-    host, slash, path = url.partition("://")[2].partition("/")
-    if not slash and (cut := re.search(r"[?#]", host)):
-        host, path = host[: cut.start()], host[cut.start() :]
-    host = host.lower()
-    default = ":443" if url[:5].lower() == "https" else ":80"
-    return f"{host.removesuffix(default)}/{path.partition('#')[0]}"
+    scheme, _, rest = url.partition("#")[0].partition("://")
+    host = _HOST.match(rest)[0]  # type: ignore[index]  # it matches anything
+    default = ":443" if scheme.lower() == "https" else ":80"
+    return host.lower().removesuffix(default) + rest[len(host) :]
 
 
 def check(templates: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import draw
 from imagenet_nk.sources.archive_open import THREADS, Opened, open_synsets, open_train, open_val
-from imagenet_nk.sources.base import Site, image_id
+from imagenet_nk.sources.base import Site, image_id, in_order
 from imagenet_nk.sources.members import Member
 from imagenet_nk.sources.tar_span import MemberReading, Span
 from imagenet_nk.sources.tar_stream import BATCH
@@ -95,8 +95,7 @@ class Archive:
         url = there.url(wnid)
         listed = sampling.listed(wnid)
         if wnid in there.images:  # ids are known beforehand
-            ids = [image_id(wnid, stem) for stem in there.images[wnid]]
-            yield from (Candidate(key, wnid, url) for key in sampling.arrange(wnid, ids))
+            yield from in_order(sampling, wnid, {image_id(wnid, stem): url for stem in there.images[wnid]})
         elif wnid in there.streamed or wnid in there.spans:
             if listed is not None:
                 yield from (Candidate(key, wnid, url) for key in listed)
@@ -125,12 +124,12 @@ class Archive:
             if found is None:
                 return
             if not (isinstance(found, Member) and draws.again(k, found)):
-                yield Candidate(f"{wnid}#{k}", wnid, url)
+                yield Candidate(f"{wnid}#{k}", wnid, url, k)
             if span.known.complete and len(met) == len(span.known):
                 return
-        for member in span.known.members:  # behind a neighbour so small that no draw has met them
-            if member.start not in met:
-                yield Candidate(f"{wnid}@{member.start}", wnid, url)
+        for k, member in enumerate(span.known.members, start=_MOST_DRAWS):
+            if member.start not in met:  # behind a neighbour so small that no draw has met it
+                yield Candidate(f"{wnid}@{member.start}", wnid, url, k)
 
     def _position(self, wnid: str, k: int, span: Span) -> int:
         return draw(self._site.sampling.seed, wnid, k) * span.known.length >> 64
@@ -144,6 +143,8 @@ class Archive:
 
     def read(self, candidate: Candidate) -> Steps:
         there, wnid = self._there, candidate.wnid
+        if not candidate.url:
+            return Rejected("missing")
         if wnid in there.streamed:
             try:
                 found = yield Call(lambda: self._from_stream(candidate))

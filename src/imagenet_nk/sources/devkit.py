@@ -76,7 +76,7 @@ def _files(devkit: Path) -> tuple[bytes, bytes]:
                     file = tar.extractfile(member)
                     found[name] = file.read() if file else b""
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"cannot read the devkit {devkit}: {error}; fetch it again") from error
+        raise SourceError(f"cannot read the devkit {devkit}: no tar, or cut short; fetch it again") from error
     if "ILSVRC2012_validation_ground_truth.txt" not in found:
         raise SourceError(f"{devkit} holds no ILSVRC2012_validation_ground_truth.txt; use ILSVRC2012_devkit_t12.tar.gz")
     return found["ILSVRC2012_validation_ground_truth.txt"], found.get("meta.mat", b"")

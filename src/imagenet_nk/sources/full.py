@@ -46,11 +46,15 @@ class Full:
     def identity(self) -> str:
         return f"full:{self.root.resolve()}:{self.part}"
 
+    @property
+    def to_fetch(self) -> Sequence[OfficialFile]:
+        """What open() would fetch first."""
+        return self._official if self._official and layouts.find(self.root, self.part) is None else ()
+
     def open(self, wnids: Sequence[str], site: Site) -> None:
         """Find out what source.root holds. Raises SourceError if that is nothing of the wanted classes."""
-        if self._official and layouts.find(self.root, self.part) is None:
-            for file in self._official:
-                official.fetch(file, self.root, site.http)
+        for file in self.to_fetch:
+            official.fetch(file, self.root, site.http)
         self._layout = layouts.recognise(self.root, self.part)
         self._sampling = site.sampling
         here = sum(wnid in self._layout.wnids for wnid in wnids)

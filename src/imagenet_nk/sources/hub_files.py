@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import yaml
-from huggingface_hub import HfApi, HfFileSystem, hf_hub_download
+from huggingface_hub import HfApi, HfFileSystem
 from huggingface_hub.errors import (  # type: ignore[attr-defined]
     GatedRepoError,
     HFValidationError,
@@ -19,10 +19,10 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from imagenet_nk.errors import SourceError
 
+BLOCK = 1 << 24  # bytes of a tar that are asked for at once
 SUFFIXES = (".parquet", ".tar")  # the first that a data set has is read
 SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
@@ -44,6 +44,9 @@ class Files(Protocol):
 
     def local(self, name: str, spool: Path) -> Path:
         """A whole copy on this machine: the file itself where it is one. Raises OSError."""
+
+    def close(self) -> None:
+        """End what is being fetched on other threads."""
 
 
 class LocalFiles:
@@ -78,6 +81,9 @@ class LocalFiles:
     def local(self, name: str, spool: Path) -> Path:  # noqa: ARG002
         return self._folder / name
 
+    def close(self) -> None:
+        """Nothing is fetched."""
+
 
 class HubFiles:
     """A data set repository, at the commit that `revision` meant when it was opened.
@@ -87,7 +93,7 @@ class HubFiles:
 
     def __init__(self, repo: str, revision: str) -> None:
         endpoint = os.environ.get("HF_ENDPOINT") or None
-        disable_progress_bars()
+        self._stopped = threading.Event()
         self._api = HfApi(endpoint=endpoint)
         self._repo = repo
         page = f"{self._api.endpoint}/datasets/{repo}"
@@ -132,21 +138,21 @@ class HubFiles:
             yield file
 
     def local(self, name: str, spool: Path) -> Path:
-        if (there := spool / name).is_file():
+        there = spool / name
+        if there.is_file():
             return there
-        spool.mkdir(parents=True, exist_ok=True)
-        with _as_os_error():
-            part = hf_hub_download(
-                self._repo,
-                name,
-                repo_type="dataset",
-                revision=self._commit,
-                local_dir=spool / "part",
-                endpoint=self._api.endpoint,
-            )
         there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(part, there)
-        return there
+        part = there.with_name(f"{there.name}.part")
+        with self.opened(name) as source, part.open("ab") as sink:
+            source.seek(sink.tell())
+            while chunk := source.read(BLOCK):
+                if self._stopped.is_set() or len(chunk) > BLOCK:
+                    raise OSError("stopped" if self._stopped.is_set() else "the hub sends more than was asked for")
+                sink.write(chunk)
+        return part.replace(there)
+
+    def close(self) -> None:
+        self._stopped.set()
 
 
 def shards(names: Iterable[str], split: str) -> list[str]:

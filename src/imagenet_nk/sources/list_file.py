@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
-
-from isal import igzip_threaded, isal_zlib
 
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import tarscan
+from imagenet_nk.sources.inflate import DamagedError, inflated
 
 CHUNK = 1 << 18  # fits a second-level cache together with what is computed from it
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _ID_COLUMNS, _URL_COLUMNS = ("id", "image_id", "key"), ("url", "URL")
 
 
-def chunks(path: Path) -> Iterator[bytes]:
+def chunks(path: Path) -> Iterator[bytes | memoryview]:
     """The bytes of a list, piece by piece, never whole in memory or unpacked on disk.
 
     Raises SourceError: unreadable, empty, UTF-16, cut short, an archive without a file, parquet without the columns.
@@ -30,23 +29,44 @@ def chunks(path: Path) -> Iterator[bytes]:
             if magic == _PARQUET:
                 yield from _rows(path)
             elif magic[:2] == _GZIP:
-                with igzip_threaded.open(path, "rb", threads=1) as unpacked:  # type: ignore[no-untyped-call]
-                    yield from _text(path, unpacked)
+                with closing(inflated(path)) as pieces:
+                    yield from _text(path, _Stream(pieces))
             else:
-                yield from _text(path, file)
+                yield from _text(path, _Stream(iter(partial(file.read, CHUNK), b"")))
     except FileNotFoundError as error:
         raise SourceError(f"there is no list {path}; give the path or address of one with source.list=") from error
-    except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]  # isal types it as a value
+    except DamagedError as error:
         raise SourceError(f"{path} is cut short or damaged ({error}); fetch it again") from error
     except OSError as error:
         raise SourceError(f"cannot read the list {path}: {error.strerror or error}") from error
 
 
-def _text(path: Path, stream: BinaryIO | io.BufferedIOBase) -> Iterator[bytes]:
-    first = _exactly(stream, tarscan.BLOCK)
+class _Stream:
+    """Pieces of any size, read in others."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._held = pieces, memoryview(b"")
+
+    def some(self, most: int = CHUNK) -> memoryview:
+        """The next bytes, at most so many; empty only at the end."""
+        if not self._held:
+            self._held = memoryview(next(self._pieces, b""))
+        taken, self._held = self._held[:most], self._held[most:]
+        return taken
+
+    def exactly(self, size: int) -> bytes:
+        """So many bytes; fewer only at the end."""
+        got = bytearray()
+        while len(got) < size and (piece := self.some(size - len(got))):
+            got += piece
+        return bytes(got)
+
+
+def _text(path: Path, stream: _Stream) -> Iterator[bytes | memoryview]:
+    first = stream.exactly(tarscan.BLOCK)
     header = tarscan.parse(first)
-    pieces = _members(path, stream, header) if header else _rest(first, stream)
-    start = next((piece for piece in pieces if piece), b"")
+    pieces = _members(path, stream, header) if header else chain([first], iter(stream.some, b""))
+    start = bytes(next((piece for piece in pieces if piece), b""))
     if not start.strip():
         raise SourceError(f"the list {path} is empty; give another with source.list=")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") or start[:64].count(0) * 3 > len(start[:64]):
@@ -55,13 +75,7 @@ def _text(path: Path, stream: BinaryIO | io.BufferedIOBase) -> Iterator[bytes]:
     yield from pieces
 
 
-def _rest(first: bytes, stream: BinaryIO | io.BufferedIOBase) -> Iterator[bytes]:
-    yield first
-    while piece := stream.read(CHUNK):
-        yield piece
-
-
-def _members(path: Path, stream: BinaryIO | io.BufferedIOBase, header: tarscan.Header | None) -> Iterator[bytes]:
+def _members(path: Path, stream: _Stream, header: tarscan.Header | None) -> Iterator[bytes | memoryview]:
     """The data of all plain files of a tar, one after the other, but for hidden ones (macOS leaves `._name`)."""
     found = False
     while header:
@@ -69,7 +83,7 @@ def _members(path: Path, stream: BinaryIO | io.BufferedIOBase, header: tarscan.H
         found |= wanted
         left = header.size
         while left:
-            piece = stream.read(min(left, CHUNK))
+            piece = stream.some(min(left, CHUNK))
             if not piece:
                 raise SourceError(f"{path} is cut short inside {header.name!r}; fetch it again")
             left -= len(piece)
@@ -77,18 +91,10 @@ def _members(path: Path, stream: BinaryIO | io.BufferedIOBase, header: tarscan.H
                 yield piece
         if wanted:
             yield b"\n"  # a file need not end its last line
-        _exactly(stream, tarscan.padded(header.size) - header.size)
-        header = tarscan.parse(_exactly(stream, tarscan.BLOCK))
+        stream.exactly(tarscan.padded(header.size) - header.size)
+        header = tarscan.parse(stream.exactly(tarscan.BLOCK))
     if not found:
         raise SourceError(f"{path} is a tar without a list in it; give another with source.list=")
-
-
-def _exactly(stream: BinaryIO | io.BufferedIOBase, size: int) -> bytes:
-    """`size` bytes, fewer only at the end: a read of a stream may give less."""
-    got = b""
-    while len(got) < size and (piece := stream.read(size - len(got))):
-        got += piece
-    return got
 
 
 def _rows(path: Path) -> Iterator[bytes]:

@@ -1,72 +1,82 @@
-"""The wanted lines of a list, kept beside the data set: one record batch a class, opened without reading."""
+"""The wanted lines of a list, kept beside the data set as one file that is opened without being read.
+
+Form: the sound lines of each class, then a JSON text that says where each class begins, then that text's length in
+eight bytes and a mark: a file without the mark at its end is no whole index.
+"""
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow
+import numpy.typing as npt
 
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources.list_lines import Lines, parse
-from imagenet_nk.sources.list_scan import Scan
+from imagenet_nk.sources.addresses import normal
+from imagenet_nk.sources.base import image_id
+from imagenet_nk.sources.list_lines import Lines, merged, parse
+from imagenet_nk.sources.list_scan import Scan, among
 
-_SCHEMA = pyarrow.schema([("id", pyarrow.string()), ("url", pyarrow.string())])
+_MARK = b"nk-urls1"
 _ENOUGH = 1 << 14  # bytes of a class worth parsing together
 
 
 class ListIndex:
-    """An open index: (image id, address) pairs by class, sorted by image id."""
+    """An open index: (image id, address) pairs by class."""
 
     def __init__(self, file: Path) -> None:
-        """Raises OSError, pyarrow.ArrowException, KeyError or ValueError if the file is no whole index."""
-        self._map = pyarrow.memory_map(str(file))
-        self._reader = pyarrow.ipc.open_file(self._map)
-        notes = json.loads(self._reader.schema.metadata[b"notes"])
-        self._batch: dict[str, int] = {wnid: number for number, wnid in enumerate(notes["wnids"])}
+        """Raises OSError, KeyError or ValueError if the file is no whole index."""
+        with file.open("rb") as opened:
+            self._map = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        if self._map[-8:] != _MARK:
+            self._map.close()
+            raise ValueError(f"{file} is no whole index")
+        length = int.from_bytes(self._map[-16:-8], "little")
+        notes = json.loads(self._map[-16 - length : -16])
+        self._spans: dict[str, tuple[int, int]] = notes["spans"]
         self.fingerprint: str = notes["fingerprint"]
         self.counts: dict[str, int] = notes["counts"]
 
     def pairs(self, wnid: str) -> dict[str, str]:
         """Address by image id; empty for a class that the list does not have."""
-        number = self._batch.get(wnid)
-        if number is None:
-            return {}
-        batch = self._reader.get_batch(number)
-        return dict(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
+        first, stop = self._spans.get(wnid, (0, 0))
+        fields = self._map[first:stop].decode("ascii").replace("\t", "\n").split("\n")
+        ids, urls = fields[::2], fields[1::2]
+        if not "".join(ids).replace("_", "").isalnum():  # never on an official list
+            ids = [image_id(wnid, serial) for serial in ids]
+        return dict(zip(ids, urls, strict=False))  # one more id than addresses: the empty text behind the last line
 
     def close(self) -> None:
         self._map.close()
 
 
-def build(chunks: Iterable[bytes], wnids: Sequence[str], to: Path) -> None:
-    """Read a list in one pass and write the index of these classes, whole or not at all.
+def build(chunks: Iterable[bytes | memoryview], wnids: Sequence[str], to: Path) -> None:
+    """Read a list in one pass and write the index of these classes, whole or not at all. Raises SourceError.
 
     The same address twice in a class counts once, under the smallest image id; in two classes it is left out of both.
     """
+    gathered = _Gathered()
     scan = Scan(chunks, wnids)
-    columns = _Columns(scan.broken)
     for wnid, lines in scan:
-        columns.add(wnid, lines)
-    columns.finish()
-    doubtful = columns.in_two_classes()
+        gathered.add(wnid, lines)
+    gathered.compare()
     part = to.with_name(f"{to.name}.{os.getpid()}.part")
+    spans: dict[str, tuple[int, int]] = {}
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        batches = {wnid: columns.batch(wnid, doubtful) for wnid in sorted(columns.classes)}
-        notes = {
-            "wnids": list(batches),
-            "fingerprint": scan.fingerprint,
-            "counts": {"lines": scan.lines, **scan.broken, **columns.counts},
-        }
-        schema = _SCHEMA.with_metadata({"notes": json.dumps(notes)})
-        with pyarrow.OSFile(str(part), "wb") as file, pyarrow.ipc.new_file(file, schema) as writer:
-            for batch in batches.values():
-                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+        with part.open("wb") as file:
+            for wnid in gathered.classes:
+                first = file.tell()
+                file.write(gathered.text(wnid))
+                spans[wnid] = (first, file.tell())
+            counts = {"lines": scan.lines, **(scan.broken + gathered.counts)}
+            notes = json.dumps({"spans": spans, "fingerprint": scan.fingerprint, "counts": counts}).encode()
+            file.write(notes + len(notes).to_bytes(8, "little") + _MARK)
         part.replace(to)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -75,68 +85,82 @@ def build(chunks: Iterable[bytes], wnids: Sequence[str], to: Path) -> None:
         ) from error
 
 
-class _Columns:
-    """What the pass has gathered, by class, as compact arrays."""
+class _Gathered:
+    """The wanted lines of a pass, by class."""
 
-    def __init__(self, broken: Counter[str]) -> None:
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.classes: dict[str, list[tuple[pyarrow.Array, pyarrow.Array, np.ndarray]]] = {}
-        self._broken = broken
         self._raw: dict[str, list[bytes]] = {}
         self._size: Counter[str] = Counter()
+        self._lines: dict[str, list[Lines]] = {}
+        self._doubtful: dict[str, list[tuple[str, str, int]]] = {}
+        self._shared: set[str] = set()
+        self._twice = (np.empty(0, np.uint64), np.empty(0, np.uint64))
 
-    def add(self, wnid: str, lines: bytes) -> None:
-        self._raw.setdefault(wnid, []).append(lines)
-        self._size[wnid] += len(lines)
+    @property
+    def classes(self) -> list[str]:
+        return sorted(self._lines)
+
+    def add(self, wnid: str, block: bytes) -> None:
+        """Take some whole lines of a class."""
+        self._raw.setdefault(wnid, []).append(block)
+        self._size[wnid] += len(block)
         if self._size[wnid] >= _ENOUGH:
             self._parse(wnid)
 
-    def finish(self) -> None:
+    def _parse(self, wnid: str) -> None:
+        lines = parse(b"".join(self._raw.pop(wnid)), self.counts)
+        del self._size[wnid]
+        if lines.text:
+            self._lines.setdefault(wnid, []).append(lines)
+
+    def compare(self) -> None:
+        """Find what may stand twice, and which addresses stand in two classes. Nothing is added after that."""
         for wnid in list(self._raw):
             self._parse(wnid)
+        pieces = [piece for parts in self._lines.values() for piece in parts]
+        self._twice = _repeated([piece.likes for piece in pieces]), _repeated([piece.names for piece in pieces])
+        classes: dict[str, str] = {}
+        for wnid, parts in self._lines.items():
+            lines = merged(parts)
+            self._lines[wnid] = [lines]
+            self._doubtful[wnid] = self._not_alone(lines)
+            for _, url, _ in self._doubtful[wnid]:
+                if classes.setdefault(normal(url), wnid) != wnid:
+                    self._shared.add(normal(url))
 
-    def _parse(self, wnid: str) -> None:
-        lines: Lines = parse(b"".join(self._raw.pop(wnid)), wnid, self._broken)
-        del self._size[wnid]
-        if lines.ids:
-            arrays = (
-                pyarrow.array(lines.ids, pyarrow.binary()).cast(pyarrow.string()),
-                pyarrow.array(lines.urls, pyarrow.binary()).cast(pyarrow.string()),
-                np.array(lines.hashes, np.int64),
-            )
-            self.classes.setdefault(wnid, []).append(arrays)
+    def _not_alone(self, lines: Lines) -> list[tuple[str, str, int]]:
+        """Id, address and number of the lines of which there may be another."""
+        rows = np.flatnonzero(among(lines.likes, self._twice[0]) | among(lines.names, self._twice[1])).tolist()
+        if not rows:
+            return []
+        split = lines.text.split(b"\n")
+        fields = ((row, split[row].decode("ascii").partition("\t")) for row in rows)
+        return [(serial, url, row) for row, (serial, _, url) in fields]
 
-    def in_two_classes(self) -> np.ndarray:
-        """Hashes of addresses that more than one class has."""
-        each = [np.unique(np.concatenate([h for *_, h in parts])) for parts in self.classes.values()]
-        hashes = np.sort(np.concatenate(each)) if each else np.empty(0, np.int64)
-        return np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
-
-    def batch(self, wnid: str, doubtful: np.ndarray) -> pyarrow.RecordBatch:
-        """The class's rows, sorted by image id, each id and each address once; lets go of what they came from."""
-        parts = self.classes[wnid]
-        ids, urls = (pyarrow.concat_arrays([part[column] for part in parts]) for column in (0, 1))
-        hashes = np.concatenate([part[2] for part in parts])
-        self.classes[wnid] = []
-        keep = ~np.isin(hashes, doubtful, kind="sort")
-        self.counts["in_two_classes"] += int((~keep).sum())
-        if not keep.all():
-            ids, urls, hashes = ids.filter(pyarrow.array(keep)), urls.filter(pyarrow.array(keep)), hashes[keep]
-        order = np.argsort(np.array(ids.to_pylist(), dtype=np.str_), kind="stable")
-        ids, urls, hashes = ids.take(pyarrow.array(order)), urls.take(pyarrow.array(order)), hashes[order]
-        if len(np.unique(hashes)) < len(hashes) or len(ids.unique()) < len(ids):
-            return self._once(ids, urls, hashes)
-        return pyarrow.record_batch([ids, urls], schema=_SCHEMA)
-
-    def _once(self, ids: pyarrow.Array, urls: pyarrow.Array, hashes: np.ndarray) -> pyarrow.RecordBatch:
-        kept: dict[str, str] = {}
-        seen: set[int] = set()
-        for image_id, url, digest in sorted(zip(ids.to_pylist(), urls.to_pylist(), hashes.tolist(), strict=True)):
-            if digest in seen:
+    def text(self, wnid: str) -> bytes:
+        """The class's lines, each id and each address once; lets go of them."""
+        (lines,) = self._lines.pop(wnid)
+        ids, addresses, dropped = set[str](), set[str](), set[int]()
+        for serial, url, row in sorted(self._doubtful.pop(wnid)):
+            address = normal(url)
+            if address in self._shared:
+                self.counts["in_two_classes"] += 1
+            elif address in addresses:
                 self.counts["same_address"] += 1
-            elif image_id in kept:
+            elif serial in ids:
                 self.counts["same_id"] += 1
             else:
-                kept[image_id] = url
-                seen.add(digest)
-        return pyarrow.record_batch([list(kept), list(kept.values())], schema=_SCHEMA)
+                ids.add(serial)
+                addresses.add(address)
+                continue
+            dropped.add(row)
+        if not dropped:
+            return lines.text
+        return b"\n".join([line for row, line in enumerate(lines.text.split(b"\n")) if row not in dropped])
+
+
+def _repeated(arrays: list[npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
+    """Values that occur more than once, sorted."""
+    values = np.sort(np.concatenate([*arrays, np.empty(0, np.uint64)]))
+    return np.unique(values[1:][values[1:] == values[:-1]])

@@ -1,55 +1,120 @@
-"""The lines of one class as image ids and addresses. Pure."""
+"""The lines of one class made sound: `id<TAB>address<LF>`, ASCII, addresses usable. Pure.
+
+Most lines of a list are sound already; all lines of a block are looked at together, and only the odd ones one by one.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from imagenet_nk.sources.addresses import normal, usable
-from imagenet_nk.sources.base import image_id
 
-_UNUSUAL = re.compile(rb"[^\x21-\x7e\t\n]|[\"#<>\\^`{|}]")  # needs a look at each line, and bytes beyond ASCII do
-_SERIAL = re.compile(rb"n\d{8}_[\x21-\x7e]{1,64}\Z")
+_TAB_HTTP = np.uint64(int.from_bytes(b"\thttp://", "little"))
+_LONGEST_ID, _LONGEST_URL = 64, 2048  # of a line that is not odd
+_PAD = bytes(16)
+_SERIAL = re.compile(rb"n\d{8}_[\x21-\x7e]{1,54}\Z")
+_FOLD = np.uint64(0x2020202020202020)  # makes ASCII letters of both cases one
+_MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
+_ODD = np.ones(256, bool)  # bytes that no URL may hold as they are
+_ODD[[*range(0x21, 0x7F), *b"\t\n"]] = False
+_ODD[[*b'"#<>\\^`{|}']] = True
+
+_U64 = npt.NDArray[np.uint64]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Lines:
-    """Three columns of one length."""
+    """Sound lines, and two numbers a line."""
 
-    ids: list[bytes]
-    urls: list[bytes]
-    hashes: list[int]  # of the normal form of each address, within this process
+    text: bytes
+    likes: _U64  # the same for addresses with the same normal form, rarely for others
+    names: _U64  # the same for the same image id, rarely for others
 
 
-def parse(block: bytes, wnid: str, broken: Counter[str]) -> Lines:
+class _Layout:
+    """Where things are in a block of whole lines."""
+
+    def __init__(self, block: bytes) -> None:
+        padded = np.frombuffer(_PAD + block + _PAD, np.uint8)
+        self.letters = padded[len(_PAD) :]
+        self.ends, tabs = (np.flatnonzero(self.letters[: len(block)] == byte) for byte in b"\n\t")
+        self.starts = np.concatenate(([0], self.ends[:-1] + 1))
+        of_tab = np.searchsorted(self.ends, tabs)
+        self.tab = np.zeros_like(self.ends)  # one tab of each line; 0 where there is none
+        self.tab[of_tab] = tabs
+        self.one_tab = np.bincount(of_tab, minlength=len(self.ends)) == 1
+        self._words: _U64 = np.ndarray((len(padded) - 7,), "<u8", padded, 0, (1,))
+
+    def words(self, at: npt.NDArray[np.intp]) -> _U64:
+        """The eight bytes at each offset, which may be up to 16 before the block."""
+        return self._words[at + len(_PAD)]
+
+
+def parse(block: bytes, broken: Counter[str]) -> Lines:
     """The usable lines of a block of whole lines of one class; the others are counted by kind in `broken`."""
-    return _at_once(block) or _one_by_one(block, wnid, broken)
+    layout = _Layout(block)
+    odd = _odd(block, layout)
+    if not odd.any():
+        return Lines(block, *_numbers(layout))
+    lines = block.split(b"\n")
+    mended = list(_mended((lines[i] for i in np.flatnonzero(odd).tolist()), broken))
+    sound = b"\n".join([*(lines[i] for i in np.flatnonzero(~odd).tolist()), b""])
+    parts = [Lines(sound, *_numbers(_Layout(sound)))] if sound else []
+    if mended:
+        text = "".join(f"{image_id}\t{url}\n" for image_id, url in mended).encode()
+        plain = "".join(f"{image_id}\thttp://{normal(url)}\n" for image_id, url in mended).encode()
+        parts.append(Lines(text, *_numbers(_Layout(plain))))
+    return merged(parts)
 
 
-def _at_once(block: bytes) -> Lines | None:
-    """The same as `_one_by_one` where nothing in the whole block is out of the ordinary; else None."""
-    if _UNUSUAL.search(block):
-        return None
-    lines = block[:-1].split(b"\n")
-    fields = block[:-1].replace(b"\t", b"\n").split(b"\n")
-    ids, urls = fields[::2], fields[1::2]
-    if len(fields) != 2 * len(lines) or block.count(b"\t") != len(lines) or b"" in urls:
-        return None
-    serials = b"".join(ids).replace(b"_", b"")
-    if not serials.isalnum() or max(map(len, ids)) > 64 or max(map(len, urls)) > 2048 or min(map(len, ids)) < 11:
-        return None
-    parts = [url.split(b"/", 3) for url in urls]
-    if {len(part) for part in parts} != {4} or not {part[0] for part in parts} <= {b"http:", b"https:"}:
-        return None
-    if b"" in {part[2] for part in parts} or any(part[1] or b":" in part[2] or b"?" in part[2] for part in parts):
-        return None
-    return Lines(ids, urls, [hash((part[2].lower(), part[3])) for part in parts])
+def merged(parts: list[Lines]) -> Lines:
+    """All their lines."""
+    if len(parts) == 1:
+        return parts[0]
+    likes, names = (
+        np.concatenate([getattr(part, name) for part in parts] or [np.empty(0, np.uint64)])
+        for name in ("likes", "names")
+    )
+    return Lines(b"".join([part.text for part in parts]), likes, names)
 
 
-def _one_by_one(block: bytes, wnid: str, broken: Counter[str]) -> Lines:
-    kept = Lines([], [], [])
-    for line in block.split(b"\n"):
+def _odd(block: bytes, layout: _Layout) -> npt.NDArray[np.bool_]:
+    """Which lines are not `id<TAB>http://address` in ASCII that needs no encoding."""
+    id_length = layout.tab - layout.starts
+    odd: npt.NDArray[np.bool_] = ~layout.one_tab | (layout.words(layout.tab) != _TAB_HTTP)
+    odd |= layout.letters[layout.tab + 8] == ord("/")
+    odd |= (id_length < 11) | (id_length > _LONGEST_ID) | (layout.ends - layout.tab > _LONGEST_URL)
+    odd[np.searchsorted(layout.ends, np.flatnonzero(_ODD[layout.letters[: len(block)]]))] = True
+    at = block.find(b":80")
+    while at >= 0:
+        odd[np.searchsorted(layout.ends, at)] = True
+        at = block.find(b":80", at + 1)
+    return odd
+
+
+def _numbers(layout: _Layout) -> tuple[_U64, _U64]:
+    """`likes` and `names` of sound lines, out of the last 24 and the first 8 bytes of an address and its length."""
+    ends, tab = layout.ends, layout.tab
+    likes = (ends - tab).astype(np.uint64) * _MIX[0]
+    short = np.minimum(ends - tab - 8, 24)  # bytes of the address that may be looked at
+    for i, at in enumerate((tab + 8, ends - 8, ends - 16, ends - 24)):
+        inside = (at >= tab + 8) & (at + 8 <= ends)
+        word = np.where(inside, layout.words(np.where(inside, at, ends)) | _FOLD, short.astype(np.uint64))
+        likes = (likes ^ word) * _MIX[i % 3]
+        likes ^= likes >> np.uint64(29)
+    serial = layout.words(tab - 8)
+    names = (layout.words(layout.starts + 1) * _MIX[1] ^ serial) * _MIX[2]
+    return likes, names
+
+
+def _mended(lines: Iterable[bytes], broken: Counter[str]) -> Iterable[tuple[str, str]]:
+    for line in lines:
         line = line.removesuffix(b"\r")
         if not line:
             continue
@@ -64,8 +129,4 @@ def _one_by_one(block: bytes, wnid: str, broken: Counter[str]) -> Lines:
         elif url is None:
             broken["no_address"] += 1
         else:
-            host, _, path = normal(url).partition("/")
-            kept.ids.append(image_id(wnid, serial.decode()).encode())
-            kept.urls.append(url.encode())
-            kept.hashes.append(hash((host.encode(), path.encode())))
-    return kept
+            yield serial.decode(), url

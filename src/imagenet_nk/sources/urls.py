@@ -15,7 +15,7 @@ from imagenet_nk.collect.metadata import OutOfReachError, download, is_remote
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import addresses
-from imagenet_nk.sources.base import Site, rejection
+from imagenet_nk.sources.base import Site, in_order, rejection
 from imagenet_nk.wire import Candidate, Found, Rejected, Request, Response, Steps
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ class Urls:
         raise OutOfReachError(f"{'; '.join(missing)}" + (f"; {_COPIES}" if official else ""))
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
-        pairs = self._open_index.pairs(wnid)
-        for image_id in self._site.sampling.arrange(wnid, pairs):
-            yield Candidate(image_id, wnid, pairs[image_id])
+        return in_order(self._site.sampling, wnid, self._open_index.pairs(wnid))
 
     def read(self, candidate: Candidate) -> Steps:
         """Ask the address, then its other forms (http.attempts). The first answer says why there is no image."""
+        if not candidate.url:
+            return Rejected("missing")
         http = self._site.http
         first: Found | Rejected | None = None
         for url in addresses.attempts(candidate.url, http.attempts, http.timestamp):
@@ -144,17 +144,15 @@ class _Progress:
 
 def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
     """The kept index of this list and these classes, made if it is not there."""
-    import pyarrow
-
     from imagenet_nk.sources.list_file import chunks
     from imagenet_nk.sources.list_index import ListIndex, build
 
     stat = list_file.stat()
     key = f"{FORMAT}\n{list_file.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}\n{','.join(wnids)}"
-    file = folder / f"urls-{hashlib.sha256(key.encode()).hexdigest()[:16]}.arrow"
+    file = folder / f"urls-{hashlib.sha256(key.encode()).hexdigest()[:16]}.index"
     try:
         return ListIndex(file)
-    except (OSError, pyarrow.ArrowException, KeyError, ValueError, TypeError):
+    except (OSError, KeyError, ValueError, TypeError):
         started = time.monotonic()
     build(chunks(list_file), wnids, file)
     index = ListIndex(file)

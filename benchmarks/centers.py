@@ -1,0 +1,181 @@
+"""How near the stage `centers` comes to the limit of this machine, and how far from the usual loop.
+
+    python benchmarks/centers.py --photographs ../shared/data/imagenet-samples --models resnet50 vit_small_patch16_224
+
+Per model, in one process and on the same photographs (weights are random: they do not change the time):
+
+    decode    images/s of decoding, resizing and cropping alone, all cores
+    model     images/s of the model alone on crops in memory, all cores, with the runtime that the stage chose
+    limit     cores / (CPU seconds to decode an image + CPU seconds of its forward pass), which is what both take of
+              a core when all cores are at it: 1 / (1 / decode + 1 / model)
+    stage     images/s of stage.compute: the pass, and in brackets with building, calibration and statistics
+    plain     images/s of DataLoader(num_workers=2) over timm's transform and an fp32 forward pass of 32 images
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
+from torch.utils.data import DataLoader, Dataset
+
+from imagenet_nk.centers import lanes, stage
+from imagenet_nk.centers.stage import Setting
+from imagenet_nk.config import BackboneConfig, CentersConfig
+
+
+@dataclass
+class Map:
+    wnids: list[str]
+    labels: list[int]
+    names: list[str]
+
+
+@dataclass
+class Row:
+    model: str
+    pixels: str
+    runtime: str
+    batch: int
+    decode: float
+    model_alone: float
+    limit: float
+    stage: float
+    stage_whole: float
+    plain: float
+    stage_over_limit: float
+    stage_over_plain: float
+
+
+class Photographs(Dataset):
+    def __init__(self, paths, transform):
+        self.paths, self.transform = paths, transform
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        with Image.open(self.paths[index]) as image:
+            return self.transform(image.convert("RGB"))
+
+
+def plain_loop(name: str, paths: list[Path], cores: int) -> float:
+    torch.set_num_threads(cores)
+    model = timm.create_model(name, num_classes=0).eval()
+    loader = DataLoader(
+        Photographs(paths, create_transform(**resolve_model_data_config(model))), batch_size=32, num_workers=2
+    )
+    with torch.inference_mode():
+        started = time.perf_counter()
+        kept = [model(batch) for batch in loader]
+        seconds = time.perf_counter() - started
+    assert sum(map(len, kept)) == len(paths)
+    return len(paths) / seconds
+
+
+def decode_alone(crops, paths: list[Path], cores: int) -> float:
+    """Images/s with every core decoding, the best of two readings."""
+    data = [path.read_bytes() for path in paths]
+    with lanes.one_thread_each(True), ThreadPoolExecutor(cores) as pool:
+        return max(_rate(pool, crops, data) for _ in range(2))
+
+
+def _rate(pool, crops, data) -> float:
+    started = time.perf_counter()
+    list(pool.map(crops, data))
+    return len(data) / (time.perf_counter() - started)
+
+
+def model_alone(forward, shape, batch: int, cores: int, seconds: float) -> float:
+    """Images/s with every core in its own forward pass."""
+    crops = np.random.default_rng(0).integers(0, 256, (batch, *shape, 3), dtype=np.uint8)
+    with lanes.one_thread_each(True), ThreadPoolExecutor(cores) as pool:
+        list(pool.map(forward, [crops] * cores))
+        rate = 0.0
+        for _ in range(2):
+            started, count = time.perf_counter(), 0
+            while time.perf_counter() - started < seconds / 2:
+                list(pool.map(forward, [crops] * cores * 4))
+                count += 4 * cores * batch
+            rate = max(rate, count / (time.perf_counter() - started))
+    return rate
+
+
+def measured(name: str, paths: list[Path], args: argparse.Namespace, cores: int) -> Row:
+    config = BackboneConfig(name=name, pretrained=False, device="cpu", batch_size=args.batch, pixels=args.pixels)
+    config = replace(config, runtime=args.runtime, dtype=args.dtype)
+    wnids = [path.name.split("_")[0] for path in paths]
+    entries = [(path, label) for label, path in enumerate(paths)]
+    label_map = Map(wnids, list(range(len(paths))), wnids)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        setting = Setting(config, CentersConfig())
+        embedder = setting.embedder(Path(folder))
+        stage.compute(entries, label_map, setting, Path(folder), "", embedder=embedder)
+        whole = time.perf_counter() - started
+    runtime = embedder.ready(paths)
+    decode = decode_alone(embedder.crops, paths[:: max(1, len(paths) // 500)], cores)
+    alone = model_alone(runtime.forward, embedder.built.input_size, embedder.width["batch"], cores, args.seconds)
+    limit = 1 / (1 / decode + 1 / alone)
+    rate = embedder.embedded / embedder.seconds
+    plain = plain_loop(name, paths[: args.plain_images or None], cores)
+    return Row(
+        *(
+            name,
+            args.pixels,
+            runtime.name,
+            embedder.width["batch"],
+            decode,
+            alone,
+            limit,
+            rate,
+            len(paths) / whole,
+            plain,
+        ),
+        *(rate / limit, rate / plain),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photographs", type=Path, required=True, help="folder of <wnid>_*.JPEG")
+    parser.add_argument("--models", nargs="+", default=["resnet50", "vit_small_patch16_224", "mobilenetv3_small_100"])
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--plain-images", type=int, default=0, help="fewer for the plain loop; 0 = the same")
+    parser.add_argument("--batch", type=int, help="images a forward pass; found out if not given")
+    parser.add_argument("--pixels", default="exact", choices=["exact", "fast"])
+    parser.add_argument("--runtime", default="auto")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--seconds", type=float, default=8, help="of measuring the model alone")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    paths = sorted(args.photographs.glob("*.JPEG"))[: args.images]
+    cores = lanes.cores()
+    print(f"{len(paths)} photographs, {cores} cores, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
+    print(f"{'model':24}{'runtime':14}{'decode':>8}{'model':>8}{'limit':>8}{'stage':>8}{'(whole)':>9}{'plain':>8}"
+          f"{'/limit':>8}{'/plain':>8}")  # fmt: skip
+    rows = []
+    for name in args.models:
+        row = measured(name, paths, args, cores)
+        rows.append(asdict(row))
+        rates = f"{row.decode:8.1f}{row.model_alone:8.1f}{row.limit:8.1f}{row.stage:8.1f}{row.stage_whole:9.1f}"
+        print(
+            f"{row.model:24}{row.runtime:14}{rates}{row.plain:8.1f}{row.stage_over_limit:8.3f}{row.stage_over_plain:8.2f}"
+        )
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

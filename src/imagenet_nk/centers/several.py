@@ -1,0 +1,74 @@
+"""Several backbones in one pass: one decoding feeds all models that want the same crops."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from imagenet_nk.centers import crops, lanes, store
+from imagenet_nk.centers.embedder import Embedder, Progress
+from imagenet_nk.centers.lanes import Floats, Forward, Slice
+from imagenet_nk.centers.pixels import Pixels
+from imagenet_nk.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def embed_together(embedders: Sequence[Embedder], paths: Sequence[Path], progress: Progress | None = None) -> None:
+    """Fill the stores of all backbones with the embeddings of the images; afterwards each reads its own.
+
+    Backbones with the same crops share a pass. Raises ConfigError where embeddings are not kept.
+    """
+    if not all(embedder.keeps(len(paths)) for embedder in embedders):
+        raise ConfigError("backbone.names needs embeddings on disk: type centers.embeddings=always as well")
+    for embedder in embedders:
+        embedder.ready(paths)  # before the grouping: one that goes back to the reference wants other crops
+    groups: dict[tuple[str, str], list[Embedder]] = {}
+    for embedder in embedders:
+        groups.setdefault((embedder.crops.spatial, str(embedder.devices)), []).append(embedder)
+    for group in groups.values():
+        _pass(group, paths, progress)
+
+
+def _pass(group: Sequence[Embedder], paths: Sequence[Path], progress: Progress | None) -> None:
+    with ExitStack() as stack:
+        kept = [
+            stack.enter_context(store.opened(each.folder, each.built.name, each.key, each.built.dim)) for each in group
+        ]
+        rows = np.flatnonzero(np.any([each.find(paths) < 0 for each in kept], axis=0)).tolist()
+        if not rows:
+            return
+        first, images = group[0], [paths[row] for row in rows]
+        load = stack.enter_context(crops.loader(first.crops, first.cache, first.folder, images))
+        started, done = time.perf_counter(), 0
+        for part in lanes.run(paths, rows, load, _side_by_side(group, paths), **first.width):
+            for each, own, share in zip(group, kept, _shares(part, group), strict=True):
+                whole = each.checked(share, paths)
+                own.append([paths[row] for row in whole.rows], whole.embeddings)
+            done += len(part.rows) + len(part.faults)
+            if progress:
+                progress(done, len(rows))
+        names, seconds = ", ".join(each.built.name for each in group), time.perf_counter() - started
+        log.info("%s together: %d images in %.1f s, %.1f a second", names, done, seconds, done / seconds)
+
+
+def _side_by_side(group: Sequence[Embedder], paths: Sequence[Path]) -> Forward:
+    """(B, sum of D): the embeddings of all models, one beside the other."""
+    forwards = [each.ready(paths).forward for each in group]
+
+    def forward(crops_BHW3: Pixels) -> Floats:
+        return np.concatenate([one(crops_BHW3) for one in forwards], axis=1)
+
+    return forward
+
+
+def _shares(part: Slice, group: Sequence[Embedder]) -> list[Slice]:
+    if not len(part.rows):
+        return [part] * len(group)
+    edges = np.cumsum([each.built.dim for each in group])[:-1]
+    return [Slice(part.rows, share, part.faults) for share in np.split(part.embeddings, edges, axis=1)]

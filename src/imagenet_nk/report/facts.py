@@ -1,0 +1,104 @@
+"""What a data set folder and a run's output folder say about themselves, read once. Whatever is missing is empty."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from imagenet_nk.centers.file import NAME as CENTERS
+from imagenet_nk.centers.file import Centers, load_centers
+from imagenet_nk.collect import results
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.progress import course
+from imagenet_nk.progress.course import Stage
+
+CLASSES = "classes.csv"
+_FIXED = ("label", "wnid", "name", "wanted", "kept", "tried", "words", "gloss")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A data set and one run over it."""
+
+    folder: Path
+    run: Path
+    classes: pd.DataFrame  # row k = class k, by label: label, wnid, name, wanted, kept, tried, words
+    reasons: pd.DataFrame  # row k = class k; a column a rejection reason, most frequent first
+    images: pd.DataFrame  # the manifest in list order, with `row` (its class) and `position` (in the class)
+    centers: Centers | None
+    metrics: Mapping[str, Any]
+    config: Mapping[str, Any]  # as .hydra/config.yaml has it
+    overrides: Sequence[str]  # what was typed
+    choices: Mapping[str, str]  # group to member
+    stages: Sequence[Stage]
+    outcome: Mapping[str, Any]
+
+    def setting(self, dotted: str) -> Any:
+        """A value of the configuration by its key; None if the run left none."""
+        value: Any = self.config
+        for name in dotted.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value
+
+
+def gather(folder: Path, run: Path) -> Facts:
+    """Read it all. Raises DatasetError if the folder holds no data set, CentersError for a broken centers file."""
+    for name in (results.MANIFEST, CLASSES):
+        if not (folder / name).is_file():
+            raise DatasetError(f"{folder} holds no {name}: run the stage collect first, stages=[collect,lists,report]")
+    table = pd.read_csv(folder / CLASSES, keep_default_na=False).sort_values("label", ignore_index=True)
+    table = table.astype({"wnid": str, "name": str})
+    classes = table[[name for name in _FIXED if name in table]]
+    hydra = run / ".hydra"
+    return Facts(
+        folder=folder,
+        run=run,
+        classes=classes,
+        reasons=table.drop(columns=classes.columns),
+        images=_numbered(results.read_manifest(folder), classes),
+        centers=load_centers(run) if (run / CENTERS).is_file() else None,
+        metrics=_json(run / "metrics.json"),
+        config=_yaml(hydra / "config.yaml", {}),
+        overrides=_yaml(hydra / "overrides.yaml", []),
+        choices=_choices(_yaml(hydra / "hydra.yaml", {})),
+        stages=[stage for stage in course.read(run) if stage.name != "report"],
+        outcome=_json(run / "outcome.json"),
+    )
+
+
+def _numbered(manifest: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
+    rows = dict(zip(classes["wnid"], classes.index, strict=True))
+    images = manifest.fillna({name: "" for name in manifest.columns if manifest[name].dtype == "string"})
+    images = images.assign(row=[rows.get(wnid, -1) for wnid in images["wnid"]])
+    images = images[images["row"] >= 0].sort_values("row", kind="stable", ignore_index=True)
+    return images.assign(position=images.groupby("row").cumcount())
+
+
+def _choices(settings: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        chosen = settings["hydra"]["runtime"]["choices"]
+        return {str(group): str(member) for group, member in chosen.items()}
+    except (KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _yaml(path: Path, default: Any) -> Any:
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return default
+    return read if isinstance(read, type(default)) else default

@@ -1,0 +1,74 @@
+// Thumbnails: windows onto a class's strip of pictures, which is fetched when one of them is drawn.
+function thumbnail(row, position) {
+  const image = imageAt(row, position);
+  const strip = `url("thumbnails/${CLASSES.wnid[row]}.jpg")`;
+  const near = image.near !== null && image.own > image.other ? `, nearer to ${classTitle(image.near)}` : "";
+  const label = image.missing ? `${image.id}, missing` : `${image.id}, ${classTitle(row)}${near}`;
+  const button = element("button", {
+    type: "button", class: image.missing ? "thumb missing" : "thumb", "aria-label": label,
+    style: image.missing ? {} : {
+      backgroundImage: strip,
+      backgroundSize: `calc(var(--cell) * ${imagesOf(row)}) var(--cell)`,
+      backgroundPosition: `calc(var(--cell) * ${-position}) 0`,
+    },
+    onpointerenter: () => showTip(button, image), onpointerleave: hideTip,
+    onfocus: () => button.matches(":focus-visible") && showTip(button, image), onblur: hideTip,
+    onclick: () => { hideTip(); view(row, position); },
+  });
+  return button;
+}
+
+function strip(row, most = Infinity) {
+  const count = Math.min(imagesOf(row), most);
+  return Array.from({ length: count }, (_, position) => thumbnail(row, position));
+}
+
+function hostOf(image) {
+  if (!isWeb(image.url)) return image.source;
+  try { return `${image.source}, ${new URL(image.url).hostname}`; } catch { return image.source; }
+}
+
+function showTip(target, image) {
+  const tip = byId("tip");
+  const lines = [image.id, `${CLASSES.label[image.row]} · ${classTitle(image.row)}`, hostOf(image)];
+  tip.replaceChildren(...lines.map((line) => element("div", {}, line)));
+  tip.hidden = false;
+  const box = target.getBoundingClientRect();
+  const left = Math.min(Math.max(8, box.left), innerWidth - tip.offsetWidth - 8);
+  const above = box.top - tip.offsetHeight - 8;
+  Object.assign(tip.style, { left: `${left}px`, top: `${above > 60 ? above : box.bottom + 8}px` });
+}
+
+function hideTip() {
+  byId("tip").hidden = true;
+}
+
+// A gallery of doubtful pictures, a screenful at a time, and the same as a table.
+function gallery(id, caption, explain) {
+  const found = DATA.galleries[id];
+  const place = byId(id);
+  if (!place) return;
+  const figures = found.map(([row, position]) => () => element("figure", {}, thumbnail(row, position),
+    element("figcaption", {}, CLASSES.name[row], element("span", {}, explain(imageAt(row, position))))));
+  const more = element("button", { type: "button", class: "more", onclick: () => show(24) });
+  const show = (count) => {
+    place.append(...figures.splice(0, count).map((make) => make()));
+    more.textContent = `${figures.length} more`;
+    more.hidden = !figures.length;
+  };
+  show(12);
+  place.after(more);
+  filledWhenOpened(`${id}-table`, () => imageTable(caption, found));
+}
+
+function imageTable(caption, found) {
+  return sortableTable(caption, [
+    ["image", (image) => image.id],
+    ["class", (image) => CLASSES.name[image.row]],
+    ["label", (image) => CLASSES.label[image.row], null, true],
+    ["to its own", (image) => image.own, (image) => number(image.own), true],
+    ["to the nearest other", (image) => image.other, (image) => number(image.other), true],
+    ["that is", (image) => (image.near === null ? null : classTitle(image.near))],
+    ["address", (image) => image.url, (image) => link(image.url)],
+  ], found.map(([row, position]) => imageAt(row, position)));
+}

@@ -1,0 +1,63 @@
+// Contact sheets: a row a class. The pictures of a row are drawn when it comes near the window.
+const sheets = [];
+
+function sheet(row) {
+  const short = CLASSES.kept[row] < CLASSES.wanted[row];
+  const kept = `${CLASSES.kept[row]} of ${CLASSES.wanted[row]}`;
+  return element("article", { class: "sheet", id: CLASSES.wnid[row], "data-row": row },
+    element("header", {},
+      element("h3", { title: CLASSES.words[row] }, CLASSES.name[row]),
+      element("span", {}, CLASSES.wnid[row]), element("span", {}, `label ${CLASSES.label[row]}`),
+      element("span", { class: short ? "short" : null }, short ? `${kept}, short` : kept),
+      CLASSES.top1[row] === null ? null : element("span", {}, `accuracy ${percent(CLASSES.top1[row])}`)),
+    element("div", { class: "strip" }));
+}
+
+function drawSheets() {
+  const draw = new IntersectionObserver((entries) => {
+    for (const entry of entries.filter((each) => each.isIntersecting)) {
+      draw.unobserve(entry.target);
+      entry.target.querySelector(".strip").append(...strip(Number(entry.target.dataset.row)));
+    }
+  }, { rootMargin: "600px 0px" });
+  for (let row = 0; row < COUNT; row += 1) {
+    sheets.push(sheet(row));
+    draw.observe(sheets[row]);
+  }
+  byId("sheets").append(...sheets);
+  find("");
+}
+
+// Classes whose name, other names, WNID or label match every word of the query; a short number is a label.
+function find(query) {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  let found = 0;
+  sheets.forEach((each, row) => {
+    const text = `${CLASSES.name[row]} ${CLASSES.words[row]} ${CLASSES.wnid[row]}`.toLowerCase();
+    const label = String(CLASSES.label[row]);
+    each.hidden = !words.every((word) => (/^\d{1,5}$/.test(word) ? label === word : text.includes(word)));
+    found += !each.hidden;
+  });
+  byId("found").textContent = words.length ? `${found} of ${COUNT} classes match “${query.trim()}”.`
+    : `${COUNT} classes, by label. Point at a picture for its name; open it for its address.`;
+  return found;
+}
+
+function listenToSearch() {
+  const field = byId("search");
+  let sought = "";
+  const seek = () => {
+    sought = field.value;
+    find(sought);
+    if (sought) byId("pictures").scrollIntoView({ behavior: "instant" });
+  };
+  field.addEventListener("input", seek);
+  byId("search-form").addEventListener("submit", (event) => { event.preventDefault(); seek(); });
+  addEventListener("keydown", (event) => {
+    if (event.key === "/" && !/^(INPUT|TEXTAREA)$/.test(document.activeElement.tagName)) { event.preventDefault(); field.focus(); }
+  });
+  addEventListener("hashchange", () => { // a link to a class that the search hides
+    const target = byId(decodeURIComponent(location.hash.slice(1)));
+    if (target?.hidden) { field.value = ""; find(""); target.scrollIntoView(); }
+  });
+}

@@ -1,0 +1,117 @@
+"""Stage `report`: one folder with a page that shows what a run has made, and what in it is doubtful."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from imagenet_nk import listing
+from imagenet_nk.centers.file import NAME as CENTERS
+from imagenet_nk.centers.file import load_centers
+from imagenet_nk.errors import CentersError, DatasetError, ListError
+from imagenet_nk.report import alarms, asked, evaluation, html, overview, payload, suspects, thumbnails
+from imagenet_nk.report.alarms import Evidence
+from imagenet_nk.report.analysis import Analysis, analyse, image_paths
+from imagenet_nk.report.facts import Facts, gather
+from imagenet_nk.report.said import Alarm
+
+log = logging.getLogger(__name__)
+
+PAGE = "report/index.html"
+_SCRIPTS = ("data.js", "elements.js", "tables.js", "pictures.js", "viewer.js", "sheets.js", "map.js", "matrix.js",
+            "page.js")  # fmt: skip
+_PICTURES, _A_CLASS = 20_000, 24  # most thumbnails in all, and of one class
+_WRONG, _FAR = 60, 40  # pictures in the galleries
+
+
+def write(folder: Path, run: Path) -> Path:
+    """Write run/report/index.html about a data set folder and a run over it; returns the page.
+
+    Raises DatasetError if the folder holds no data set.
+    """
+    facts = gather(folder, run)
+    analysis = analyse(facts)
+    page = run / PAGE
+    galleries = _galleries(analysis)
+    per_class = min(_A_CLASS, max(1, _PICTURES // max(len(facts.classes), 1)))
+    shown = {image for images in galleries.values() for image in images}
+    chosen = payload.chosen_of(facts.images["row"], shown, per_class)
+    strips = _strips(facts, chosen, page.parent / "thumbnails")
+    evidence = Evidence(facts, asked.read(folder), analysis, strips)
+    data = payload.payload(facts, analysis, chosen, strips, galleries, page.parent)
+    found = alarms.alarms(evidence)
+    html.write(page, html.render("report.html", _SCRIPTS, _words(evidence, found, chosen), payload.as_script(data)))
+    log.info("report of %d images, %d warnings: %s", len(facts.images), sum(one.rank < 2 for one in found), page)
+    return page
+
+
+def _galleries(analysis: Analysis) -> dict[str, list[int]]:
+    if analysis.images is None:
+        return {"wrong": [], "far": []}
+    return {
+        "wrong": suspects.likely_wrong(analysis.images, _WRONG).tolist(),
+        "far": suspects.farthest(analysis.images, _FAR).tolist(),
+    }
+
+
+def _strips(facts: Facts, chosen: payload.Chosen, folder: Path) -> dict[str, thumbnails.Strip]:
+    paths = image_paths(facts)
+    wnids = facts.classes["wnid"]
+    return thumbnails.write(folder, {wnids[row]: [paths[image] for image in images] for row, images in chosen.items()})
+
+
+def _words(evidence: Evidence, found: list[Alarm], chosen: payload.Chosen) -> dict[str, object]:
+    facts, analysis = evidence.facts, evidence.analysis
+    return {
+        "title": f"{len(facts.images):,} images of {len(facts.classes):,} classes",
+        "alarms": found,
+        "wnids": facts.classes["wnid"].tolist(),
+        "tiles": overview.tiles(facts),
+        "asked": overview.asked(facts),
+        "came_out": overview.came_out(facts),
+        "funnel": overview.funnel(facts),
+        "reasons": overview.reasons(facts),
+        "hosts": evidence.asked.hosts,
+        "host_count": evidence.asked.host_count,
+        "backbone": (facts.centers.metadata.get("backbone", "") if facts.centers else ""),
+        "has_centers": analysis.atlas is not None,
+        "has_matrix": analysis.atlas is not None and analysis.atlas.similarity is not None,
+        "has_tsne": analysis.atlas is not None and analysis.atlas.tsne is not None,
+        "has_distances": analysis.images is not None,
+        "classes_with_center": len(analysis.atlas.rows) if analysis.atlas else 0,
+        "accuracy": evaluation.rows(facts.metrics),
+        "protocol": facts.metrics.get("protocol", ""),
+        "judged": facts.metrics.get("images", 0),
+        "best": evaluation.best_distance(facts.metrics),
+        "confused": evaluation.confused(facts.metrics),
+        "hidden": len(facts.images) - sum(len(images) for images in chosen.values()),
+    }
+
+
+def run_to_show(named: str | None, output: Path, folder: Path, runs: Path) -> Path:
+    """The output folder that a report is about: the one named, else this run's own if it made centers.
+
+    Else the newest one below `runs` whose centers were made of the data set's lists as they are now, else this run's.
+    Raises DatasetError for a named folder that is not there.
+    """
+    if named is not None:
+        if not Path(named).is_dir():
+            raise DatasetError(
+                f"report.run={named} is no folder; name the output folder of a run, as outputs/DATE/TIME"
+            )
+        return Path(named)
+    if (output / CENTERS).is_file() or not runs.is_dir():
+        return output
+    try:
+        digest = listing.read(folder).sha256
+    except ListError:
+        return output
+    made = sorted(runs.rglob(CENTERS), key=lambda path: path.stat().st_mtime, reverse=True)
+    return next((path.parent for path in made if _list_of(path) == digest), output)
+
+
+def _list_of(path: Path) -> str:
+    try:
+        return load_centers(path).metadata.get("list_sha256", "")
+    except CentersError:
+        return ""

@@ -1,0 +1,74 @@
+"""Small pictures: one strip a class, so that a page with ten thousand of them asks for a thousand files, lazily."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from imagenet_nk.collect.inspection import look
+
+SIDE = 112  # pixels of a thumbnail's side
+_QUALITY = 78
+_GROUND = (128, 128, 128)
+# All that Pillow's readers raise for files that are broken or gone.
+_FAULTS: tuple[type[Exception], ...] = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, ArithmeticError, RuntimeError,
+    AttributeError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One class's pictures as drawn."""
+
+    looks: tuple[int, ...]  # 64-bit difference hash of each; 0 for a missing one
+    missing: tuple[int, ...]  # positions in the strip whose file is gone or unreadable
+
+
+def write(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> dict[str, Strip]:
+    """Write folder/<wnid>.jpg, pictures side by side in the order given; a missing one is a grey square."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("n*.jpg"):
+        if old.stem not in pictures:
+            old.unlink()
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="thumbnails") as pool:
+        warnings.simplefilter("ignore")  # broken metadata is nobody's concern here
+        strips: Iterator[Strip] = pool.map(
+            lambda item: _strip(folder / f"{item[0]}.jpg", item[1]),
+            [item for item in pictures.items() if item[1]],
+        )
+        return dict(zip([wnid for wnid, paths in pictures.items() if paths], strips, strict=True))
+
+
+def _strip(target: Path, paths: Sequence[Path]) -> Strip:
+    strip = Image.new("RGB", (SIDE * len(paths), SIDE), _GROUND)
+    looks, missing = [], []
+    for position, path in enumerate(paths):
+        small = thumbnail(path)
+        if small is None:
+            missing.append(position)
+            looks.append(0)
+            continue
+        strip.paste(small, (SIDE * position, 0))
+        looks.append(look(np.asarray(small)))
+    part = target.with_name(target.name + ".part")
+    strip.save(part, "JPEG", quality=_QUALITY, subsampling=2)
+    part.replace(target)
+    return Strip(tuple(looks), tuple(missing))
+
+
+def thumbnail(path: Path) -> Image.Image | None:
+    """The middle of a picture, SIDE x SIDE, RGB; None if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (SIDE, SIDE))  # JPEG: decoded at the next larger eighth
+            return ImageOps.fit(image.convert("RGB"), (SIDE, SIDE), Image.Resampling.BILINEAR)
+    except _FAULTS:
+        return None

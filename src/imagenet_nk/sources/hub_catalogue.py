@@ -1,0 +1,105 @@
+"""The shards of a data set in drawn order, each indexed when it is asked for, and a few ahead."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from imagenet_nk.errors import SourceError
+from imagenet_nk.sampling import draw
+from imagenet_nk.sources.hub_files import Files, shards
+from imagenet_nk.sources.hub_labels import Labels, names_in_card
+from imagenet_nk.sources.hub_shards import Index, ParquetShard, Row, Shard, TarShard
+
+
+class Catalogue:
+    """Which images of the wanted classes a data set has, shard by shard."""
+
+    def __init__(
+        self, files: Files, split: str, seed: int, wnids: Collection[str], folder: Path, sorted_labels: bool = False
+    ) -> None:
+        """`folder`: for what is spooled. `sorted_labels`: labels without names count the sorted WNIDs.
+
+        Raises SourceError if the data set has no shard of the split.
+        """
+        names = files.names()
+        if not (found := shards(names, split)):
+            raise SourceError(
+                f"{files.where} has no .parquet and no .tar of split {split!r} among its {len(names)} files"
+                + (f", such as {min(names)}" if names else "")
+                + "; check source.dataset and source.split"
+            )
+        self.names = sorted(found, key=lambda name: (draw(seed, "shard", name), name))
+        self.wnids = frozenset(wnids)
+        self._files, self._seed, self._sorted_labels = files, seed, sorted_labels
+        self._spool = folder / f"hub-{blake2b(files.where.encode(), digest_size=6).hexdigest()}"
+        self._shards = {name: self._shard(name) for name in self.names}
+        self._indexed: dict[str, Future[Index]] = {}
+        self._lock = threading.Lock()
+
+    def blocks(self, wnid: str) -> Iterator[list[tuple[Row, str]]]:
+        """The images of a class, those of a drawn block together, each with its address. Waits; raises SourceError."""
+        for rank, name in enumerate(self.names):
+            by_block: dict[int, list[tuple[Row, str]]] = {}
+            for row in self._index(rank).get(wnid, ()):
+                by_block.setdefault(row.block, []).append((row, f"{self._files.where}/{name}#{row.place}"))
+            for block in sorted(by_block, key=lambda block: draw(self._seed, name, block)):
+                yield by_block[block]
+
+    def read(self, url: str) -> bytes:
+        """The image at an address of `blocks`. Blocks; raises OSError."""
+        name, _, place = url.removeprefix(f"{self._files.where}/").rpartition("#")
+        if name not in self._shards:
+            raise OSError(f"{url} is not in {self._files.where}")
+        return self._shards[name].read(place)
+
+    def close(self) -> None:
+        """End what is on its way, and forget what was spooled: it is fetched again where it is needed again."""
+        self._files.close()
+        shutil.rmtree(self._spool, ignore_errors=True)
+
+    def _shard(self, name: str) -> Shard:
+        kind = ParquetShard if name.endswith(".parquet") else TarShard
+        return kind(self._files, name, self.wnids, self._labels, self._spool)
+
+    def _labels(self, names: list[str] | None) -> Labels:
+        """The labels of a shard that carries these class names itself, or has them in the card, or nowhere."""
+        names = names or names_in_card(self._files.card())
+        return _labels(tuple(names) if names else None, self._sorted_labels)
+
+    def _index(self, rank: int) -> Index:
+        ahead = self._shards[self.names[0]].ahead
+        with self._lock:
+            for name in self.names[rank : rank + 1 + ahead]:
+                if name not in self._indexed:
+                    self._indexed[name] = _in_background(self._shards[name].index)
+            future = self._indexed[self.names[rank]]
+        return future.result()
+
+
+def _in_background(work: Callable[[], Index]) -> Future[Index]:
+    """On a thread of its own, which an interrupted process does not wait for, as it would for a pool's."""
+    future: Future[Index] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="hub", daemon=True).start()
+    return future
+
+
+@cache
+def _labels(names: tuple[str, ...] | None, sorted_labels: bool) -> Labels:
+    from timm.data.imagenet_info import ImageNetInfo  # brings torch, which --help need not wait for
+
+    info: Any = ImageNetInfo()
+    return Labels(names, {wnid: info.label_name_to_description(wnid) for wnid in info.label_names()}, sorted_labels)

@@ -1,0 +1,170 @@
+"""What a pass does not do twice: resume, crops that stay, one decoding for several backbones."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from centers.conftest import label_map
+from imagenet_nk.centers import backbone, crops, lanes, pixels, runtimes, stage
+from imagenet_nk.centers.stage import Setting
+from imagenet_nk.config import BackboneConfig, CentersConfig
+from imagenet_nk.errors import CentersError, ConfigError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """How many images were decoded."""
+    counted = collections.Counter()
+    real = pixels.Exact.__call__
+
+    def counting(self, data):
+        counted["decoded"] += 1
+        return real(self, data)
+
+    monkeypatch.setattr(pixels.Exact, "__call__", counting)
+    return counted
+
+
+def test_an_interrupted_pass_goes_on_where_it_stopped(entries, tiny, tmp_path):
+    setting = Setting(dataclasses.replace(tiny, batch_size=2, workers=0), cache=tmp_path / "cache")
+
+    def stop(done, _):
+        if done >= 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stage.compute(entries, label_map(5), setting, tmp_path / "a", "sha", progress=stop)
+    assert not (tmp_path / "a" / "centers.safetensors").exists()
+    embedder = setting.embedder(tmp_path)
+    made = stage.compute(entries, label_map(5), setting, tmp_path / "a", "sha", embedder=embedder)
+    assert embedder.embedded == len(entries) - 4  # the slice that was interrupted had not been kept
+    whole = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "b", "sha")
+    np.testing.assert_allclose(made.centers, whole.centers, rtol=1e-4, atol=1e-6)
+
+
+def test_the_second_backbone_decodes_nothing_when_crops_are_kept(entries, tiny, tmp_path, decoded):
+    cached = {"cache": tmp_path / "cache", "crops": "crops"}
+    first, other = (dataclasses.replace(tiny, name=name) for name in ("test_vit", "test_efficientnet"))
+    stage.compute(entries, label_map(5), Setting(first, **cached), tmp_path / "1", "sha")
+    assert decoded["decoded"] == len(entries)
+    made = stage.compute(entries, label_map(5), Setting(other, **cached), tmp_path / "2", "sha")
+    assert decoded["decoded"] == len(entries)
+    plain = stage.compute(entries, label_map(5), Setting(other), tmp_path / "3", "sha")
+    assert decoded["decoded"] == 2 * len(entries)
+    np.testing.assert_array_equal(made.centers, plain.centers)
+    stage.compute(
+        entries, label_map(5), Setting(dataclasses.replace(tiny, img_size=96), **cached), tmp_path / "4", "sha"
+    )
+    assert decoded["decoded"] == 3 * len(entries)  # crops of another size are other crops
+
+
+def test_crops_that_the_disk_does_not_hold_are_not_kept(entries, tiny, tmp_path, monkeypatch, caplog):
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(crops.shutil, "disk_usage", lambda _: usage(10**12, 10**12, 10**6))
+    stage.compute(entries, label_map(5), Setting(tiny, crops="crops"), tmp_path, "sha")
+    assert "crops are not kept" in caplog.text
+    assert sum(file.stat().st_size for file in tmp_path.rglob("rows.u8")) == 0
+
+
+def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):
+    several = stage.each(dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet", "test_vit"]))
+    settings = [Setting(config, cache=tmp_path / "cache") for config in several]
+    outputs = [tmp_path / config.name for config in several]
+    together = stage.compute_several(entries, label_map(5), settings, outputs, "sha")
+    sizes = {(setting.embedder(tmp_path).crops.spatial) for setting in settings}
+    assert decoded["decoded"] == len(entries) * len(sizes) < 3 * len(entries)
+    for config, made, output in zip(several, together, outputs, strict=True):
+        alone = stage.compute(entries, label_map(5), Setting(config), tmp_path / "alone" / config.name, "sha")
+        np.testing.assert_allclose(made.centers, alone.centers, rtol=1e-5, atol=1e-7)
+        assert made.metadata["backbone"] == config.name
+        assert (output / "centers.safetensors").is_file()
+
+
+def test_an_image_that_several_backbones_cannot_read_is_named_for_each(entries, tiny, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff nothing more")
+    several = stage.each(dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet"]))
+    settings = [Setting(config, cache=tmp_path / "cache") for config in several]
+    outputs = [tmp_path / "1", tmp_path / "2"]
+    for made in stage.compute_several([*entries, (broken, 1)], label_map(5), settings, outputs, "sha"):
+        assert made.counts.tolist() == [2, 3, 4, 3, 2]
+        assert made.metadata["skipped"] == "1"
+
+
+def test_several_backbones_need_their_embeddings_on_disk(entries, tiny, tmp_path):
+    setting = Setting(tiny, CentersConfig(embeddings="never"))
+    with pytest.raises(ConfigError, match="embeddings=always"):
+        stage.compute_several(entries, label_map(5), [setting] * 2, [tmp_path] * 2, "sha")
+
+
+def test_a_checkpoint_goes_with_one_backbone_only():
+    with pytest.raises(ConfigError, match="not backbone"):
+        BackboneConfig(name="a", names=["a", "b"], checkpoint="w.pt")
+
+
+@pytest.mark.parametrize(("count", "devices"), [(0, 0), (1, 0), (3, 0), (1, 1), (3, 1), (3, 3)])
+def test_slices_come_in_the_order_of_the_list_whoever_makes_them(count, devices, tmp_path):
+    paths = [tmp_path / str(index) for index in range(23)]
+
+    def load(path):
+        if path.name == "7":
+            raise OSError("bad sector")
+        return np.full((1, 1, 3), int(path.name), np.uint8)
+
+    got = list(
+        lanes.run(
+            paths,
+            range(1, 23),
+            load,
+            lambda x: x[:, 0, 0, :1].astype(np.float32),
+            batch=4,
+            lanes=count,
+            devices=devices,
+        )
+    )
+    rows = np.concatenate([part.rows for part in got])
+    assert rows.tolist() == [row for row in range(1, 23) if row != 7]
+    assert np.concatenate([part.embeddings for part in got])[:, 0].tolist() == rows.tolist()
+    assert [(fault.row, fault.reason) for part in got for fault in part.faults] == [(7, "OSError: bad sector")]
+
+
+def test_an_error_in_a_lane_ends_the_pass(tmp_path):
+    def forward(_):
+        raise CentersError("broken")
+
+    paths = [tmp_path / str(index) for index in range(50)]
+    with pytest.raises(CentersError, match="broken"):
+        list(lanes.run(paths, range(50), lambda _: np.zeros((1, 1, 3), np.uint8), forward, batch=2, lanes=2, devices=0))
+
+
+def test_replicas_on_several_devices_give_the_same(tiny):
+    built = backbone.build(tiny)
+    x = np.random.default_rng(0).integers(0, 256, (3, *built.input_size, 3), dtype=np.uint8)
+    both = runtimes.everywhere(built, [CPU, CPU], tiny.dtype, torch.contiguous_format)
+    alone = runtimes.eager(built, CPU)
+    for _ in range(5):
+        np.testing.assert_allclose(both(x), alone(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.real
+def test_all_statistics_on_real_photographs_over_batches_and_workers(shared, tiny, tmp_path):
+    folders = sorted((shared / "data" / "tiny-imagenet").iterdir())[:8]
+    entries = [(path, label) for label, folder in enumerate(folders) for path in sorted(folder.iterdir())[:6]]
+    settings = CentersConfig(normalized=True, prototypes=2, covariance=True, geometric_median=True)
+    made = []
+    for batch, workers in ((1, 0), (7, 1), (64, 3)):
+        config = dataclasses.replace(tiny, img_size=64, batch_size=batch, workers=workers)
+        made.append(stage.compute(entries, label_map(8), Setting(config, settings), tmp_path / str(batch), "sha"))
+    for other in made[1:]:
+        for name in ("centers", "spread"):
+            np.testing.assert_allclose(getattr(other, name), getattr(made[0], name), rtol=1e-4, atol=1e-6)
+        for name, values in made[0].extras.items():
+            np.testing.assert_allclose(other.extras[name], values, rtol=1e-3, atol=1e-5, err_msg=name)
+        assert other.metadata["medoids"] == made[0].metadata["medoids"]

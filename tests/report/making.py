@@ -1,0 +1,121 @@
+"""Small real runs for the tests of the report: drawn pictures in folders, collected, listed, embedded and judged."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from imagenet_nk import classes, listing
+from imagenet_nk.centers import stage as centers_stage
+from imagenet_nk.centers.listed import Setting
+from imagenet_nk.classes import LabelMap
+from imagenet_nk.collect.stage import Job, collect
+from imagenet_nk.config import (
+    BackboneConfig,
+    ClassesConfig,
+    HttpConfig,
+    InspectConfig,
+    LabelsConfig,
+    Materialize,
+    Part,
+    Retry,
+)
+from imagenet_nk.report import stage
+from imagenet_nk.sampling import EvalOnly, RandomOrder
+from imagenet_nk.sources import demo_pictures
+from imagenet_nk.sources.full import Full
+from imagenet_nk.sources.none import Nothing
+
+BACKBONE = BackboneConfig(name="test_resnet", pretrained=False, device="cpu", workers=2)
+
+
+def wnids(count: int) -> tuple[str, ...]:
+    return label_map(count).wnids
+
+
+def label_map(count: int, labels: LabelsConfig | None = None) -> LabelMap:
+    return classes.load(ClassesConfig(table="imagenet-1k", limit=count), labels or LabelsConfig(order="sorted"))
+
+
+@dataclass
+class Run:
+    """A data set in the making: pictures under `root`, then the stages one by one."""
+
+    place: Path
+    count: int  # classes
+    each: int  # pictures of a class
+
+    @property
+    def root(self) -> Path:
+        return self.place / "root"
+
+    @property
+    def folder(self) -> Path:
+        return self.place / "dataset"
+
+    @property
+    def output(self) -> Path:
+        return self.place / "output"
+
+    @property
+    def page(self) -> Path:
+        return self.output / stage.PAGE
+
+    def draw(self) -> None:
+        """Pictures under names that tell nothing of their class, so that only pixels can betray a swap."""
+        for wnid in wnids(self.count):
+            for serial in range(self.each):
+                self.put(wnid, f"{serial:03}", demo_pictures.picture(wnid, serial))
+
+    def put(self, wnid: str, name: str, picture: Image.Image, quality: int = 90) -> None:
+        data = io.BytesIO()
+        picture.save(data, "JPEG", quality=quality)
+        path = self.root / wnid / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.getvalue())
+
+    def swap_folders(self, one: str, other: str) -> None:
+        (self.root / one).rename(self.root / "aside")
+        (self.root / other).rename(self.root / one)
+        (self.root / "aside").rename(self.root / other)
+
+    def collect(self, nk: int | None = None, labels: LabelsConfig | None = None) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        map_ = label_map(self.count, labels)
+        collect(
+            Job(
+                source=Full(str(self.root), Part.train, Materialize.copy, False),
+                fallback=Nothing(),
+                sampling=RandomOrder(0),
+                split=EvalOnly(),
+                label_map=map_,
+                nk=nk,
+                folder=self.folder,
+                http=HttpConfig(),
+                inspect=InspectConfig(),
+                retry=Retry.none,
+                fingerprint="test",
+            )
+        )
+        listing.write(self.folder, map_, " ")
+
+    def judge(self, labels: LabelsConfig | None = None) -> None:
+        listed, map_ = listing.read(self.folder), label_map(self.count, labels)
+        setting = Setting(BACKBONE, cache=self.folder)
+        embedder = setting.embedder(self.output)
+        centers_stage.compute(listed.entries, map_, setting, self.output, listed.sha256, embedder=embedder)
+        centers_stage.evaluate(listed.entries, map_, setting, self.output, embedder=embedder)
+
+    def report(self) -> str:
+        """The page's text."""
+        stage.write(self.folder, self.output)
+        return self.page.read_text(encoding="utf-8")
+
+    def copy(self, place: Path) -> Run:
+        """The same run elsewhere, to be spoiled there."""
+        shutil.copytree(self.place, place, dirs_exist_ok=True)
+        return Run(place, self.count, self.each)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagenet_nk.sampling import RandomOrder
+from imagenet_nk.sources.base import distinct_ids, in_order
+
+TENCH = "n01440764"
+NAMES = st.text(min_size=1, max_size=250) | st.from_regex(r"(n01440764_)?[a=2.]{1,5}\.(jpg|png)", fullmatch=True)
+
+
+@given(st.lists(NAMES, max_size=12))
+def test_ids_are_safe_distinct_and_depend_on_the_names_before_alone(names: list[str]) -> None:
+    ids = distinct_ids(TENCH, names)
+    assert len(set(ids)) == len(ids) == len(names)
+    assert all(re.fullmatch(rf"{TENCH}[A-Za-z0-9._=-]*", image_id) and len(image_id) <= 200 for image_id in ids)
+    assert distinct_ids(TENCH, names[:5]) == ids[:5]
+
+
+@given(st.lists(st.text("abc=2", min_size=1, max_size=4).map(lambda name: f"{name}.jpg"), unique=True))
+def test_names_that_share_no_stem_keep_their_own_id(names: list[str]) -> None:
+    escaped = {f"{TENCH}_{name.removesuffix('.jpg').replace('=', '=3D')}" for name in names}
+    assert set(distinct_ids(TENCH, names)) == escaped
+
+
+def test_candidates_come_in_the_order_of_the_sampling_with_their_places() -> None:
+    places = {f"{TENCH}_{n}": f"/data/{n}" for n in range(20)}
+    candidates = list(in_order(RandomOrder(3), TENCH, places))
+    assert [candidate.key for candidate in candidates] == RandomOrder(3).arrange(TENCH, places)
+    assert all(candidate.url == places[candidate.key] for candidate in candidates)
