@@ -96,6 +96,8 @@ class Collector:
     def _unblock(self, now: float) -> None:
         """Let classes go on whose host has room again without one of its requests having ended: its pause is over."""
         for host, waiting in self._blocked.items():
+            while waiting and self._hosts.get(host).aside:  # all may look elsewhere
+                self._release(waiting, now)
             if waiting and self._hosts.ready(host, now):
                 self._release(waiting, now)
 
