@@ -66,6 +66,11 @@ class DataSet:
                 f"{self.folder} was made {what}: {back} to go on with it, or dataset.dir=ANOTHER for one of its own"
             )
 
+    @property
+    def begun(self) -> bool:
+        """Whether the first source has been open for this folder."""
+        return "identity" in self.ledger.meta().get("draw", {})
+
     def claim(self, draw: Mapping[str, object]) -> None:
         """Make the folder that of a draw, once it is known that there is something to draw from."""
         self.check(draw)
