@@ -1,7 +1,5 @@
 """The entry point: compose the configuration, build the parts, run the stages."""
 
-from pathlib import Path
-
 import hydra
 from omegaconf import DictConfig
 
@@ -10,7 +8,7 @@ from imagenet_nk import cli, config
 config.register()
 
 
-@hydra.main(version_base="1.3", config_path=cli.config_folder(Path(__file__)), config_name="imagenet")
+@hydra.main(version_base="1.3", config_path=cli.config_folder(), config_name="imagenet")
 def main(cfg: DictConfig) -> int:
     """One job; returns its exit code."""
     from imagenet_nk import pipeline  # after composition: --help and a config error import no stage

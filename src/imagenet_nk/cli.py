@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -10,13 +11,15 @@ from pathlib import Path
 from imagenet_nk import mistakes
 from imagenet_nk.outcome import FAILED, TRACEBACKS
 
+_FOLDER_FAULTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-def config_folder(script: Path) -> str:
-    """conf/ beside the script's folder in a clone; inside the package once installed from a wheel."""
-    clone = script.resolve().parent.parent / "conf"
-    return str(clone if (clone / "imagenet.yaml").is_file() else Path(__file__).parent / "conf")
+def config_folder() -> str:
+    """conf/ inside the package once that is installed from a wheel; in a clone, editable or not, beside src/."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return str(inside if inside.is_dir() else package.parent.parent / "conf")
 
 
 def run(main: Callable[[], object]) -> None:
@@ -29,11 +32,22 @@ def run(main: Callable[[], object]) -> None:
     try:
         main()
     except KeyboardInterrupt:
-        print("stopped; what was kept so far is whole, and the same command goes on from there", file=sys.stderr)  # noqa: T201
+        _say("stopped; what was kept so far is whole, and the same command goes on from there")
         sys.exit(INTERRUPTED)
     except Exception as error:
-        line = mistakes.one_line(error)
+        line = mistakes.one_line(error) or _folder_fault(error)
         if line is None or os.environ[TRACEBACKS] == "1":
             raise
-        print(line, file=sys.stderr)  # noqa: T201
+        _say(line)
         sys.exit(FAILED)
+
+
+def _folder_fault(error: Exception) -> str | None:
+    """The line for a run folder that cannot be written: Hydra makes it before any code of ours runs."""
+    if isinstance(error, OSError) and error.errno in _FOLDER_FAULTS:
+        return f"{error.filename}: {error.strerror}; choose another folder for the run: hydra.run.dir=DIR"
+    return None
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - the log is not set up yet, or taken down again

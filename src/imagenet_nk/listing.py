@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from imagenet_nk import lists
@@ -25,7 +24,7 @@ class Listed:
 
     entries: list[tuple[Path, int]]  # the images that make centers: train.txt where there is one, else eval.txt
     held_out: list[tuple[Path, int]]  # the images that judge them: eval.txt beside a train.txt, else none
-    sha256: str  # of the list files
+    sha256: str  # of the list that makes centers
 
 
 def write(folder: Path, label_map: LabelMap, separator: str) -> None:
@@ -52,9 +51,7 @@ def read(folder: Path) -> Listed:
     entries, *held_out = [
         [(lists.resolve(path, entry), entry.label) for entry in lists.read_list(path)] for path in parts
     ]
-    digests = [lists.sha256(path) for path in parts]
-    digest = digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
-    return Listed(entries, held_out[0] if held_out else [], digest)
+    return Listed(entries, held_out[0] if held_out else [], lists.sha256(parts[0]))
 
 
 def _write_dense(path: Path, label_map: LabelMap) -> None:

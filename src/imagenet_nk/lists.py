@@ -83,7 +83,9 @@ def read_list(path: Path | str) -> list[Entry]:
             f"{path} is not UTF-8 (byte {error.object[error.start]:#04x}); save the list as UTF-8"
         ) from error
     if not entries:
-        raise ListError(f"the list {path} has no entry; run the stages collect and lists first")
+        raise ListError(
+            f"the list {path} has no entry: collect first (stages=[collect,lists]), or see classes.csv for the reasons"
+        )
     return entries
 
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -19,12 +19,17 @@ from imagenet_nk.collect.metadata import download
 from imagenet_nk.collect.stage import Job, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.errors import ConfigError
+from imagenet_nk.listing import Listed
 from imagenet_nk.outcome import COMPLETE, SHORT
 from imagenet_nk.progress import closing
 from imagenet_nk.progress.course import Course
 from imagenet_nk.progress.display import Display
 from imagenet_nk.sources.none import Nothing
 from imagenet_nk.trackers.base import Tracked, Tracker
+
+if TYPE_CHECKING:
+    from imagenet_nk.centers.embedder import Embedder
+    from imagenet_nk.centers.listed import Setting
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +44,8 @@ def run(cfg: DictConfig) -> int:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
     tracker = instantiate(cfg.tracker)
+    # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
+    embedding = _embedding(config, folder, output) if {"centers", "evaluate"} & set(config.stages) else []
     course, began, summary = Course(output), time.time(), None
     if "collect" in config.stages:
         with course.stage("collect"), Display("collect") as display:
@@ -46,8 +53,8 @@ def run(cfg: DictConfig) -> int:
     if "lists" in config.stages:
         with course.stage("lists"):
             listing.write(folder, label_map, config.lists.separator)
-    if {"centers", "evaluate"} & set(config.stages):
-        _centers(config, label_map, folder, output, course)
+    if embedding:
+        _centers(config, label_map, listing.read(folder), embedding, course)
     if "report" in config.stages:
         with course.stage("report"):
             _report(config, folder, output)
@@ -58,17 +65,24 @@ def run(cfg: DictConfig) -> int:
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
-def _centers(config: Config, label_map: LabelMap, folder: Path, output: Path, course: Course) -> None:
-    """The stages centers and evaluate."""
+def _embedding(config: Config, folder: Path, output: Path) -> list[tuple[Setting, Path, Embedder]]:
+    """Each backbone of the run, built, with the folder for its results."""
     from imagenet_nk.centers import stage  # torch and timm: seconds that collecting alone does not pay
     from imagenet_nk.centers.listed import Setting
 
-    listed = listing.read(folder)
     settings = [
         Setting(each, config.centers, folder, config.cache, config.seed) for each in stage.each(config.backbone)
     ]
     outputs = [output / each.backbone.name if config.backbone.names else output for each in settings]
-    jobs = [(setting, to, setting.embedder(to)) for setting, to in zip(settings, outputs, strict=True)]
+    return [(setting, to, setting.embedder(to)) for setting, to in zip(settings, outputs, strict=True)]
+
+
+def _centers(
+    config: Config, label_map: LabelMap, listed: Listed, jobs: list[tuple[Setting, Path, Embedder]], course: Course
+) -> None:
+    """The stages centers and evaluate."""
+    from imagenet_nk.centers import stage
+
     if "centers" in config.stages:
         with course.stage("centers"), Display("centers") as display:
             entries, digest, show = listed.entries, listed.sha256, display.embedding
@@ -120,6 +134,7 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path) -> 
     settings: dict[str, Any] = {
         name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("source", "fallback", "sampling", "inspect")
     }
+    policy = {name: getattr(config.http, name) for name in ("allow_private", "respect_opt_out", "robots_txt")}
     return Job(
         source=instantiate(cfg.source),
         # Photographs have no place among drawn pictures, and the demo is to work without a network.
@@ -132,7 +147,7 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path) -> 
         http=config.http,
         inspect=config.inspect,
         retry=config.retry,
-        fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids}),
+        fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids, **policy}),
     )
 
 

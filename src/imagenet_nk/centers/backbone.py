@@ -78,8 +78,10 @@ def close_names(name: str) -> list[str]:
 def _check_name(name: str) -> None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        close = ", ".join(close_names(architecture)) or "timm.list_models() lists all"
-        raise BackboneError(f"timm has no model {name!r}; did you mean {close}?")
+        close = ", ".join(close_names(architecture))
+        raise BackboneError(
+            f"timm has no model {name!r}; " + (f"did you mean {close}?" if close else "timm.list_models() lists all")
+        )
     tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         raise BackboneError(

@@ -76,7 +76,9 @@ class Setting:
 def check(entries: Entries, label_map: Classes) -> None:
     """Raise ListError for a list without entries, with labels that the map lacks, or whose files have all gone."""
     if not entries:
-        raise ListError("the list has no entry; run the stages collect and lists first")
+        raise ListError(
+            "the list has no entry: collect first (stages=[collect,lists]), or see classes.csv for the reasons"
+        )
     known = set(label_map.labels)
     for path, label in entries:
         if label not in known:

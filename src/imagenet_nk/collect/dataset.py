@@ -23,6 +23,7 @@ from imagenet_nk.sampling import Split
 
 log = logging.getLogger(__name__)
 
+_BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
 
@@ -86,7 +87,9 @@ class DataSet:
         sizes = self.store.sizes(wnid)
         facts = {}
         for row in self.ledger.settled(wnid):
-            if row["reason"]:
+            if row["reason"] in _BY_SETTING:
+                known = False
+            elif row["reason"]:
                 known = retry == Retry.none or (retry == Retry.transient and not row["transient"])
             else:
                 known = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
@@ -146,15 +149,15 @@ class DataSet:
     ) -> Summary:
         """Write manifest.parquet, manifest.csv and classes.csv out of the ledger; returns what they add up to."""
         images: list[dict[str, object]] = []
-        classes: list[tuple[dict[str, object], Counter[str]]] = []
+        classes: list[results.Row] = []
         pixels: Counter[int] = Counter()
-        for wnid in label_map.wnids:
+        for position, wnid in enumerate(label_map.wnids):
             rows = list(self.ledger.settled(wnid))
             kept = [row for row in rows if row["verdict"] == KEPT]
             reasons = Counter(row["verdict"] for row in rows if row["verdict"] not in (KEPT, UNREACHED, ""))
             images.extend(self._images(label_map, wnid, kept, split, materialize))
             pixels.update({row["pixels"] for row in kept})
-            classes.append((_class_row(label_map, wnid, nk, len(kept), reasons), reasons))
+            classes.append(_class_row(label_map, position, nk, len(kept), reasons))
         frame = results.manifest(images)
         table = results.classes(classes)
         with translated(self.folder):
@@ -166,7 +169,7 @@ class DataSet:
             kept=len(frame),
             tried=int(table["tried"].sum()),
             short=tuple(table.loc[table["kept"] < table["wanted"], "wnid"]),
-            reasons=dict(sum((reasons for _, reasons in classes), Counter[str]()).most_common()),
+            reasons=dict(sum((row.reasons for row in classes), Counter[str]()).most_common()),
             sources=dict(Counter(frame["source"])),
             shared=sum(count for count in pixels.values() if count > 1),
         )
@@ -194,17 +197,16 @@ class DataSet:
         self.ledger.close()
 
 
-def _class_row(label_map: LabelMap, wnid: str, nk: int | None, kept: int, reasons: Counter[str]) -> dict[str, object]:
-    return {
-        "label": label_map.label(wnid),
-        "wnid": wnid,
-        "name": label_map.name(wnid),
+def _class_row(label_map: LabelMap, position: int, nk: int | None, kept: int, reasons: Counter[str]) -> results.Row:
+    fixed = {
+        "label": label_map.labels[position],
+        "wnid": label_map.wnids[position],
+        "name": label_map.names[position],
         "wanted": kept if nk is None else nk,
         "kept": kept,
         "tried": kept + reasons.total(),
-        "words": label_map.words[label_map.wnids.index(wnid)],
-        "gloss": label_map.glosses[label_map.wnids.index(wnid)],
     }
+    return results.Row(fixed, reasons, {"words": label_map.words[position], "gloss": label_map.glosses[position]})
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:

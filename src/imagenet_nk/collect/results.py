@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -36,17 +37,21 @@ def manifest(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
     return frame.astype(MANIFEST_COLUMNS)
 
 
-def classes(rows: Sequence[tuple[dict[str, object], Counter[str]]]) -> pd.DataFrame:
-    """One row a class: the fixed columns, then one a rejection reason, most frequent first."""
-    total: Counter[str] = Counter()
-    for _, reasons in rows:
-        total.update(reasons)
-    order = [reason for reason, _ in sorted(total.items(), key=lambda item: (-item[1], item[0]))]
-    records = [{**fixed, **{reason: counts.get(reason, 0) for reason in order}} for fixed, counts in rows]
-    extra = [
-        column for column in (records[0] if records else {}) if column not in _CLASS_COLUMNS and column not in order
-    ]
-    return pd.DataFrame(records, columns=[*_CLASS_COLUMNS, *extra, *order])
+@dataclass(frozen=True)
+class Row:
+    """A class in classes.csv."""
+
+    fixed: dict[str, object]  # _CLASS_COLUMNS
+    reasons: Counter[str]  # rejections
+    about: dict[str, object]  # what the class is: columns behind the reasons
+
+
+def classes(rows: Sequence[Row]) -> pd.DataFrame:
+    """One row a class: the fixed columns, one a rejection reason, most frequent first, and what the class is."""
+    total: Counter[str] = sum((row.reasons for row in rows), Counter())
+    order = sorted(total, key=lambda reason: (-total[reason], reason))
+    records = [{**row.fixed, **{reason: row.reasons[reason] for reason in order}, **row.about} for row in rows]
+    return pd.DataFrame(records, columns=None if records else _CLASS_COLUMNS)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -35,6 +35,13 @@ def _nobody(progress: Progress) -> None:
     """Nobody watches."""
 
 
+_JUDGED_BY = (
+    "min_side",
+    "max_pixels",
+    "placeholder_urls",
+)  # of inspect.*: what settles an image for good
+
+
 @dataclass(frozen=True)
 class Job:
     """What is to be collected, how, and where to."""
@@ -57,8 +64,14 @@ class Job:
 
     @property
     def draw(self) -> dict[str, object]:
-        """What the order of candidates depends on, as far as it is known before the source is open."""
-        return {"seed": self.sampling.seed, "sampling": self.sampling.identity, "source": self.source.name}
+        """What the candidates' order and verdicts depend on, as far as it is known before the source is open."""
+        judged = {f"inspect.{name}": getattr(self.inspect, name) for name in _JUDGED_BY}
+        return {
+            "seed": self.sampling.seed,
+            "sampling": self.sampling.identity,
+            "source": self.source.name,
+            **judged,
+        }
 
     @property
     def chain(self) -> tuple[Source, Source]:
@@ -180,14 +193,11 @@ def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list
     )
     looking = _Watch(dataset, watch)
     try:
-        collector.run(looking)
-        if _short(fills, job.nk, first_is_open) and _open_fallback(job, alone=not first_is_open):
-            dataset.claim(job.draw)
-            # A class that was full may lose an image to what the fallback shows, and want more in its turn.
-            while short := [fill for fill in _short(fills, job.nk, first_is_open) if fill.ranks == 1]:
-                for fill in short:
-                    fill.extend(_candidates(job, dataset, 1, fill.wnid))
-                collector.run(looking)
+        _run_to_the_end(job, dataset, collector, fills, first_is_open, looking)
+    except KeyboardInterrupt:
+        dataset.settle(fills, job.materialize, "")
+        dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+        raise
     finally:
         reader.close()
         dataset.ledger.flush()
@@ -199,6 +209,21 @@ def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list
             f"Nothing was held against the candidates; run it again"
         )
     return fills
+
+
+def _run_to_the_end(
+    job: Job, dataset: DataSet, collector: Collector, fills: Sequence[Fill], first_is_open: bool, watch: Watch
+) -> None:
+    """Fill from the source, then what is short from the fallback."""
+    collector.run(watch)
+    if not _short(fills, job.nk, first_is_open) or not _open_fallback(job, alone=not first_is_open):
+        return
+    dataset.claim(job.draw)
+    # A class that was full may lose an image to what the fallback shows, and want more in its turn.
+    while short := [fill for fill in _short(fills, job.nk, first_is_open) if fill.ranks == 1]:
+        for fill in short:
+            fill.extend(_candidates(job, dataset, 1, fill.wnid))
+        collector.run(watch)
 
 
 def _short(fills: Sequence[Fill], nk: int | None, first_is_open: bool) -> list[Fill]:
@@ -244,6 +269,8 @@ def _report(summary: Summary, seconds: float) -> None:
         log.info("by source: %s", ", ".join(f"{name} {count}" for name, count in summary.sources.items()))
     if summary.shared:
         log.info("%d kept images show the same pixels as one of another class", summary.shared)
+    if forbidden := summary.reasons.get("forbidden"):
+        log.warning("%d addresses lead to private networks; http.allow_private=true lets them through", forbidden)
     if summary.short:
         shown = ", ".join(summary.short[:5]) + (", ..." if len(summary.short) > 5 else "")
         log.warning("%d classes are short of images (see classes.csv): %s", len(summary.short), shown)

@@ -129,6 +129,11 @@ class Config:
 
     def __post_init__(self) -> None:
         require(self.nk is None or self.nk >= 1, f"nk must be at least 1, or null for all, got {self.nk}")
+        held_out = getattr(self.split, "eval_per_class", None)
+        require(
+            self.nk is None or held_out is None or held_out < self.nk,
+            f"split.eval_per_class={held_out} leaves nothing for train.txt with nk={self.nk}; make it less than nk",
+        )
         for stage in self.stages:
             require(stage in STAGES, f"stages: no stage {stage!r}; there are: {', '.join(STAGES)}")
         require(len(self.stages) > 0, f"stages is empty; choose from [{','.join(STAGES)}]")

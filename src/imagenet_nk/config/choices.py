@@ -119,6 +119,9 @@ class MlflowConfig(TrackerConfig):
 class DatasetConfig:
     dir: str = "dataset/imagenet"  # images, lists, ledger and manifest of this data set
 
+    def __post_init__(self) -> None:
+        require(bool(self.dir.strip()), "dataset.dir is empty; type dataset.dir=FOLDER")
+
 
 @dataclass
 class ReportConfig:
