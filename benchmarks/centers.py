@@ -9,6 +9,8 @@ Per model, in one process and on the same photographs (weights are random: they 
     limit     cores / (CPU seconds to decode an image + CPU seconds of its forward pass), which is what both take of
               a core when all cores are at it: 1 / (1 / decode + 1 / model)
     stage     images/s of stage.compute: the pass, and in brackets with building, calibration and statistics
+    cpu       CPU seconds an image: those of decoding and of the model, over those that the stage took; unlike the
+              other figures it says little of waiting, and is little disturbed by other programs
     plain     images/s of DataLoader(num_workers=2) over timm's transform and an fp32 forward pass of 32 images
 """
 
@@ -55,6 +57,7 @@ class Row:
     stage_whole: float
     plain: float
     stage_over_limit: float
+    cpu: float
     stage_over_plain: float
 
 
@@ -84,32 +87,33 @@ def plain_loop(name: str, paths: list[Path], cores: int) -> float:
     return len(paths) / seconds
 
 
-def decode_alone(crops, paths: list[Path], cores: int) -> float:
-    """Images/s with every core decoding, the best of two readings."""
+def decode_alone(crops, paths: list[Path], cores: int) -> tuple[float, float]:
+    """Images/s with every core decoding, and CPU seconds an image; the best of three readings."""
     data = [path.read_bytes() for path in paths]
-    with lanes.one_thread_each(True), ThreadPoolExecutor(cores) as pool:
-        return max(_rate(pool, crops, data) for _ in range(2))
+    with ThreadPoolExecutor(cores) as pool:
+        return best_of(3, lambda: len(list(pool.map(crops, data))))
 
 
-def _rate(pool, crops, data) -> float:
-    started = time.perf_counter()
-    list(pool.map(crops, data))
-    return len(data) / (time.perf_counter() - started)
-
-
-def model_alone(forward, shape, batch: int, cores: int, seconds: float) -> float:
-    """Images/s with every core in its own forward pass."""
+def model_alone(forward, shape, batch: int, cores: int, seconds: float) -> tuple[float, float]:
+    """Images/s with every core in its own forward pass, and CPU seconds an image."""
     crops = np.random.default_rng(0).integers(0, 256, (batch, *shape, 3), dtype=np.uint8)
     with lanes.one_thread_each(True), ThreadPoolExecutor(cores) as pool:
         list(pool.map(forward, [crops] * cores))
-        rate = 0.0
-        for _ in range(2):
-            started, count = time.perf_counter(), 0
-            while time.perf_counter() - started < seconds / 2:
-                list(pool.map(forward, [crops] * cores * 4))
-                count += 4 * cores * batch
-            rate = max(rate, count / (time.perf_counter() - started))
-    return rate
+        started = time.perf_counter()
+        list(pool.map(forward, [crops] * cores))
+        rounds = max(1, round(seconds / 3 / (time.perf_counter() - started)))
+        return best_of(3, lambda: batch * len(list(pool.map(forward, [crops] * cores * rounds))))
+
+
+def best_of(times: int, work) -> tuple[float, float]:
+    """Most images/s, and fewest CPU seconds an image, of some repetitions; `work` returns its number of images."""
+    rates, costs = [], []
+    for _ in range(times):
+        wall, cpu = time.perf_counter(), time.process_time()
+        count = work()
+        rates.append(count / (time.perf_counter() - wall))
+        costs.append((time.process_time() - cpu) / count)
+    return max(rates), min(costs)
 
 
 def measured(name: str, paths: list[Path], args: argparse.Namespace, cores: int) -> Row:
@@ -122,28 +126,21 @@ def measured(name: str, paths: list[Path], args: argparse.Namespace, cores: int)
         started = time.perf_counter()
         setting = Setting(config, CentersConfig())
         embedder = setting.embedder(Path(folder))
+        embedder.ready(paths)
+        cpu = time.process_time()
         stage.compute(entries, label_map, setting, Path(folder), "", embedder=embedder)
+        cpu = (time.process_time() - cpu) / len(paths)
         whole = time.perf_counter() - started
     runtime = embedder.ready(paths)
-    decode = decode_alone(embedder.crops, paths[:: max(1, len(paths) // 500)], cores)
-    alone = model_alone(runtime.forward, embedder.built.input_size, embedder.width["batch"], cores, args.seconds)
+    decode, decode_cpu = decode_alone(embedder.crops, paths[:: max(1, len(paths) // 500)], cores)
+    batch = embedder.width["batch"]
+    alone, alone_cpu = model_alone(runtime.forward, embedder.built.input_size, batch, cores, args.seconds)
     limit = 1 / (1 / decode + 1 / alone)
     rate = embedder.embedded / embedder.seconds
     plain = plain_loop(name, paths[: args.plain_images or None], cores)
     return Row(
-        *(
-            name,
-            args.pixels,
-            runtime.name,
-            embedder.width["batch"],
-            decode,
-            alone,
-            limit,
-            rate,
-            len(paths) / whole,
-            plain,
-        ),
-        *(rate / limit, rate / plain),
+        *(name, args.pixels, runtime.name, batch, decode, alone, limit, rate, len(paths) / whole, plain),
+        *(rate / limit, (decode_cpu + alone_cpu) / cpu, rate / plain),
     )
 
 
@@ -164,7 +161,7 @@ def main() -> None:
     cores = lanes.cores()
     print(f"{len(paths)} photographs, {cores} cores, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
     print(f"{'model':24}{'runtime':14}{'decode':>8}{'model':>8}{'limit':>8}{'stage':>8}{'(whole)':>9}{'plain':>8}"
-          f"{'/limit':>8}{'/plain':>8}")  # fmt: skip
+          f"{'/limit':>8}{'cpu':>8}{'/plain':>8}")  # fmt: skip
     rows = []
     for name in args.models:
         row = measured(name, paths, args, cores)

@@ -123,8 +123,14 @@ def clean(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     with serving(str(ROOT / "benchmarks/clean_web.py"), args.photographs, str(PORT)):
         bound = limit(Path(args.photographs), PORT, folder)
         own = ours(url_list, folder / "wnids.txt", folder)
-        rate = len(ids) / own["wall_s"]
-        result |= {"limit": bound, "ours": own, "images_per_s": rate, "of_limit": rate / bound["images_per_s"]}
+        stage = json.loads(next((folder / "outputs").rglob("stages.json")).read_text())[0]
+        rate = len(ids) / stage["seconds"]  # of the stage: start-up counts only where a peer's does
+        result |= {
+            "limit": bound,
+            "ours": {**own, "stage_s": stage["seconds"]},
+            "images_per_s": rate,
+            "of_limit": rate / bound["images_per_s"],
+        }
         result["cpu_s_per_1000"] = own["cpu_s"] / len(ids) * 1000
         for checked in (True, False) if args.peer else ():
             runs = {n: peer(args.peer, url_list, folder, n, checked=checked) for n in args.threads}

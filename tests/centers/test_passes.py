@@ -70,7 +70,7 @@ def test_crops_that_the_disk_does_not_hold_are_not_kept(entries, tiny, tmp_path,
     monkeypatch.setattr(crops.shutil, "disk_usage", lambda _: usage(10**12, 10**12, 10**6))
     stage.compute(entries, label_map(5), Setting(tiny, crops="crops"), tmp_path, "sha")
     assert "crops are not kept" in caplog.text
-    assert sum(file.stat().st_size for file in tmp_path.rglob("rows.u8")) == 0
+    assert sum(file.stat().st_size for file in tmp_path.rglob("crops.u8")) == 0
 
 
 def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):

@@ -32,7 +32,7 @@ def test_what_was_appended_is_found_by_the_next_run(images, tmp_path):
     np.testing.assert_array_equal(again.read(found[:3]), np.concatenate([rows(2), rows(1, seed=1)]))
 
 
-@pytest.mark.parametrize("name", ["rows.f32", "images.tsv"])
+@pytest.mark.parametrize("name", ["embeddings.f32", "images.tsv"])
 @pytest.mark.parametrize("cut", [1, 5, 13, 30])
 def test_a_run_killed_while_writing_leaves_whole_rows_alone(images, tmp_path, name, cut):
     Store(tmp_path / "s", 3).append(images[:3], rows(3))
@@ -50,9 +50,9 @@ def test_a_run_killed_while_writing_leaves_whole_rows_alone(images, tmp_path, na
 
 def test_a_row_that_does_not_match_its_checksum_is_not_there(images, tmp_path):
     Store(tmp_path / "s", 3).append(images[:2], rows(2))
-    data = bytearray((tmp_path / "s" / "rows.f32").read_bytes())
+    data = bytearray((tmp_path / "s" / "embeddings.f32").read_bytes())
     data[13] ^= 1
-    (tmp_path / "s" / "rows.f32").write_bytes(data)
+    (tmp_path / "s" / "embeddings.f32").write_bytes(data)
     assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [0, -1]
 
 

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collect.worlds import Truth, World, by_definition, collect, seeded
+from imagenet_nk.collect.hosts import Hosts
+from imagenet_nk.config import HttpConfig
 
 truths = st.builds(
     Truth,
@@ -115,3 +117,21 @@ def test_little_is_asked_in_vain() -> None:
 def test_an_address_that_is_none_does_not_stop_a_run(url: str) -> None:
     world = World({"n00000001": [Truth("1", "bad_url", url=url), picture(2)]}, quota=1)
     assert collect(world, 4, seeded(0))[0] == {"n00000001": ["bad_url", ""]}
+
+
+def test_a_class_that_waits_for_a_busy_host_goes_on_when_that_is_set_aside() -> None:
+    """Its look-ahead holds nothing but a host that asked for a long pause; then that host is given up."""
+    far = [Truth(str(n), "timeout", url=f"http://busy.test/{n}") for n in range(12)]
+    world = World({"n00000001": [*far, picture(77, url="http://other.test/77")]}, quota=1)
+    hosts, ticks = Hosts(HttpConfig()), []
+
+    def watch(progress: object) -> None:
+        ticks.append(progress)
+        if len(ticks) == 3:
+            busy.aside, busy.probes, busy.fault = True, 9, "timeout"
+
+    busy = hosts.get("busy.test:80")
+    busy.next_start = float("inf")
+    verdicts, settler = collect(world, 4, seeded(0), hosts=hosts, watch=watch)
+    assert verdicts == {"n00000001": ["timeout"] * 12 + [""]}
+    assert [candidate.url for candidate in settler.started] == ["http://other.test/77"]

@@ -95,7 +95,12 @@ def candidates(world: World, wnid: str, known: Callable[[str, int], bool]) -> It
 
 
 def collect(
-    world: World, limit: int, pick: Callable[[int], int], known: Callable[[str, int], bool] = lambda *_: False
+    world: World,
+    limit: int,
+    pick: Callable[[int], int],
+    known: Callable[[str, int], bool] = lambda *_: False,
+    hosts: Hosts | None = None,
+    watch: Callable[[object], None] = lambda progress: None,
 ) -> tuple[dict[str, list[str]], Settler]:
     """Verdicts of each class as far as its draw order was walked, and the reader with what was started."""
     fills = [Fill(wnid, world.quota, candidates(world, wnid, known)) for wnid in world.classes]
@@ -103,12 +108,12 @@ def collect(
     Collector(
         fills,
         reader=settler,  # type: ignore[arg-type]
-        hosts=Hosts(HttpConfig()),
+        hosts=hosts or Hosts(HttpConfig()),
         ledger=Noted(),  # type: ignore[arg-type]
         rules=Rules(world.near_bits),
         repeats=Repeats(world.repeats),
         drop_shared=world.drop_shared,
-    ).run(lambda progress: None)
+    ).run(watch)
     return {fill.wnid: fill.walk.verdicts for fill in fills}, settler
 
 

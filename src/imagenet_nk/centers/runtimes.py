@@ -87,13 +87,16 @@ def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]],
 
 
 def _rate(forward: Forward, trial: Pixels, lanes: int) -> float:
-    """Images/s over all lanes, the best of up to three rounds after one to warm up; a slow model gets one."""
+    """Images/s over all lanes, the best of up to three rounds after one to warm up; a slow model gets one.
+
+    Counted in CPU time, which other programs on the machine disturb less than the clock on the wall.
+    """
     best, spent = 0.0, 0.0
     with one_thread_each(lanes > 0), ThreadPoolExecutor(max(lanes, 1)) as pool:
         for warm in (False, True, True, True):
-            started = time.perf_counter()
+            started = time.process_time()
             list(pool.map(forward, [trial] * max(lanes, 1)))
-            seconds = time.perf_counter() - started
+            seconds = max(time.process_time() - started, 1e-9) / max(lanes, 1)
             best = max(best, max(lanes, 1) * len(trial) / seconds) if warm else best
             spent += seconds * warm
             if spent > ENOUGH:

@@ -1,6 +1,6 @@
 """Rows of numbers on disk, one an image: embeddings, so that no image meets the same model twice, and crops.
 
-A folder holds two files that only grow: `rows.f32` or `rows.u8`, little-endian, and `images.tsv`, one line a row:
+A folder has two files that only grow: `embeddings.f32` or `crops.u8`, little-endian, and `images.tsv`, one line a row:
 CRC-32 of the row (0 where it is not checked), bytes and modification time of the image, its path. A row counts once
 its line is whole, so a run that is killed at any instant leaves a store that the next one goes on with. An image that
 was changed has another size or time and is embedded again; another list, or a larger nk, embeds only what is new.
@@ -54,7 +54,7 @@ class Store:
     def __init__(self, folder: Path, dim: int, kind: type[np.float32] | type[np.uint8] = np.float32) -> None:
         self.dim, self.dtype = dim, np.dtype(kind).newbyteorder("<")
         self._checked = kind is np.float32
-        self._rows_file = folder / ("rows.f32" if self._checked else "rows.u8")
+        self._rows_file = folder / ("embeddings.f32" if self._checked else "crops.u8")
         self._images_file = folder / "images.tsv"
         folder.mkdir(parents=True, exist_ok=True)
         self._rows: dict[Image, int] = {}
@@ -133,7 +133,7 @@ def opened(
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "key.json").write_text(text + "\n", encoding="utf-8")
+        (folder / ("model.json" if kind is np.float32 else "crops.json")).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise CentersError(
             f"cannot write {folder}: {error.strerror}; mend it, or type dataset.dir=ELSEWHERE"

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from imagenet_nk.collect import attempts, guard
+from imagenet_nk.collect import attempts, guard, interrupts
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.inspection import Picture
@@ -20,7 +20,7 @@ from imagenet_nk.collect.repeats import Repeats
 from imagenet_nk.wire import Candidate, Rejected
 
 _AHEAD = 8  # candidates looked at for one whose host has room
-_TICK_S = 0.1
+_TICK_S = 0.2
 _LOCAL = "local"  # the "host" of what needs no network
 
 
@@ -70,19 +70,21 @@ class Collector:
         self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
 
     def run(self, watch: Callable[[Progress], None]) -> None:
-        """Fill all classes; calls `watch` ten times a second."""
+        """Fill all classes; calls `watch` five times a second."""
         self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
-        while self._undone:
-            now = time.monotonic()
-            if now - ticked >= _TICK_S:
-                ticked = now
-                self._unblock(now)
-                self._queue((self._fills[wnid] for wnid in self._undone), now)
-                self._tell(watch)
-            self._start(now)
-            for outcome in self._reader.poll(_TICK_S):
-                self._take(outcome)
+        with interrupts.deferred() as raise_if_interrupted:
+            while self._undone:
+                now = time.monotonic()
+                if now - ticked >= _TICK_S:
+                    ticked = now
+                    raise_if_interrupted()
+                    self._unblock(now)
+                    self._queue((self._fills[wnid] for wnid in self._undone), now)
+                    self._tell(watch)
+                self._start(now)
+                for outcome in self._reader.poll(_TICK_S):
+                    self._take(outcome)
         self._tell(watch)
 
     def _tell(self, watch: Callable[[Progress], None]) -> None:
@@ -94,6 +96,8 @@ class Collector:
     def _unblock(self, now: float) -> None:
         """Let classes go on whose host has room again without one of its requests having ended: its pause is over."""
         for host, waiting in self._blocked.items():
+            while waiting and self._hosts.get(host).aside:  # all may look elsewhere
+                self._release(waiting, now)
             if waiting and self._hosts.ready(host, now):
                 self._release(waiting, now)
 

@@ -16,7 +16,7 @@ from imagenet_nk.collect import results
 from imagenet_nk.collect.attempts import fact_of, file_of
 from imagenet_nk.collect.fill import Fact, Fill
 from imagenet_nk.collect.ledger import Ledger
-from imagenet_nk.collect.store import IMAGES, Store
+from imagenet_nk.collect.store import IMAGES, Store, translated
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.sampling import Split
@@ -66,6 +66,11 @@ class DataSet:
                 f"{self.folder} was made {what}: {back} to go on with it, or dataset.dir=ANOTHER for one of its own"
             )
 
+    @property
+    def begun(self) -> bool:
+        """Whether the first source has been open for this folder."""
+        return "identity" in self.ledger.meta().get("draw", {})
+
     def claim(self, draw: Mapping[str, object]) -> None:
         """Make the folder that of a draw, once it is known that there is something to draw from."""
         self.check(draw)
@@ -107,6 +112,7 @@ class DataSet:
     def settle(self, fills: Sequence[Fill], materialize: Mapping[str, Materialize], fingerprint: str) -> None:
         """Write the verdicts of the whole run, and make images/ hold exactly what is kept."""
         self.ledger.flush()
+        self.ledger.note({"done": ""})  # from here on it is no longer what an earlier run left
         for fill in fills:
             self._settle_class(fill, materialize)
         self.ledger.note({"done": fingerprint})
@@ -151,9 +157,10 @@ class DataSet:
             classes.append((_class_row(label_map, wnid, nk, len(kept), reasons), reasons))
         frame = results.manifest(images)
         table = results.classes(classes)
-        results.write_parquet(frame, self.folder / results.MANIFEST)
-        results.write_csv(frame, self.folder / "manifest.csv")
-        results.write_csv(table, self.folder / "classes.csv")
+        with translated(self.folder):
+            results.write_parquet(frame, self.folder / results.MANIFEST)
+            results.write_csv(frame, self.folder / "manifest.csv")
+            results.write_csv(table, self.folder / "classes.csv")
         return Summary(
             classes=len(table),
             kept=len(frame),
@@ -180,7 +187,8 @@ class DataSet:
     def write_terms(self, texts: Sequence[str]) -> None:
         """Write TERMS.txt."""
         text = "\n\n".join(dict.fromkeys(text.strip() for text in texts if text))
-        (self.folder / TERMS).write_text(text + "\n", encoding="utf-8")
+        with translated(self.folder):
+            (self.folder / TERMS).write_text(text + "\n", encoding="utf-8")
 
     def close(self) -> None:
         self.ledger.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 WEB_PORTS = frozenset({80, 443})
+_UNPRINTED = re.compile(r"[\x00-\x20\x7f]")
 _KNOWN = 8192  # addresses whose parts are remembered: each one is asked about several times, and parsing is slow
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
@@ -78,7 +80,7 @@ def url_refusal(url: str) -> str | None:
         return "it names no host"
     if parts.username is not None or parts.password is not None:
         return "it carries credentials"
-    if any(ord(char) <= 32 or ord(char) == 127 for char in url):
+    if _UNPRINTED.search(url):
         return "it contains blanks or control characters"
     return None
 

@@ -20,7 +20,7 @@ class Repeats:
     def reach(self, wnid: str, fact: Fact) -> tuple[bool, bool]:
         """Count a reached image. Returns (its bytes are a placeholder's now, its pixels stand in two classes now)."""
         addresses = self._addresses.setdefault(fact.content, set())
-        if len(addresses) < self._needed:
+        if len(addresses) < self._needed and "://" in fact.url:  # files that someone has by choice betray nothing
             addresses.add(hash(fact.url))
         classes = self._classes.setdefault(fact.pixels, wnid)
         if isinstance(classes, str):
@@ -29,8 +29,3 @@ class Repeats:
             classes = self._classes[fact.pixels] = {classes}
         classes.add(wnid)
         return len(addresses) >= self._needed, True
-
-    def in_other_classes(self, wnid: str, pixels: int) -> bool:
-        """Whether a reached image of another class has these pixels."""
-        classes = self._classes.get(pixels, wnid)
-        return classes != wnid

@@ -28,7 +28,7 @@ from imagenet_nk.sources.base import Site, Source
 
 log = logging.getLogger(__name__)
 
-Watch = Callable[[Progress], None]  # called ten times a second while candidates are asked
+Watch = Callable[[Progress], None]  # called five times a second while candidates are asked
 
 
 def _nobody(progress: Progress) -> None:
@@ -108,7 +108,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
     try:
-        fills = _fill(job, dataset, _open_first(job), watch)
+        fills = _fill(job, dataset, _open_first(job, dataset), watch)
     finally:
         for source in job.chain:
             source.close()
@@ -119,13 +119,20 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     return summary
 
 
-def _open_first(job: Job) -> bool:
-    """Open the source. False, and a line that says why, if it is out of reach but there is a fallback to go on with."""
+def _open_first(job: Job, dataset: DataSet) -> bool:
+    """Open the source. False, and a line that says why, if it is out of reach but there is a fallback to go on with.
+
+    Not in a folder that was begun with the source: its images would all be replaced.
+    """
     try:
         job.source.open(job.label_map.wnids, job.site)
     except OutOfReachError as error:
         if job.fallback.name == "none":
             raise
+        if dataset.begun:
+            raise SourceError(
+                f"{error}; {job.folder} was begun with it, so make it reachable again, or type dataset.dir=ANOTHER"
+            ) from error
         log.warning("%s; going on with fallback=%s", error, job.fallback.name)
         return False
     return True

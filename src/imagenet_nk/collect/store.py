@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imagenet_nk.config import Materialize
@@ -26,11 +26,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
+        with translated(folder):
             for sub in (IMAGES, SPARE):
                 (folder / sub).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _translated(error, folder) from error
         self._made: set[str] = set()
 
     def write(self, wnid: str, name: str, data: bytes) -> None:
@@ -70,12 +68,13 @@ class Store:
 
     def sizes(self, wnid: str) -> dict[str, int]:
         """Name and bytes of every complete file of a class, kept or spare; leftovers of a killed run are removed."""
-        return {path.name: size for path, size in [*self._files(SPARE, wnid), *self._files(IMAGES, wnid)]}
+        with translated(self.folder):
+            return {path.name: size for path, size in [*self._files(SPARE, wnid), *self._files(IMAGES, wnid)]}
 
     def settle(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
         """Make images/<wnid> hold exactly `keep`; `unwanted` is removed, everything else is spare."""
         images, spare = self.folder / IMAGES / wnid, self.folder / SPARE / wnid
-        try:
+        with translated(self.folder):
             for path, _ in self._files(SPARE, wnid):
                 if path.name in unwanted:
                     path.unlink()
@@ -88,8 +87,6 @@ class Store:
                 elif path.name not in keep:
                     spare.mkdir(exist_ok=True)
                     path.replace(spare / path.name)
-        except OSError as error:
-            raise _translated(error, self.folder) from error
 
     def room(self) -> int:
         """Bytes that may still be written."""
@@ -125,9 +122,18 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+@contextmanager
+def translated(folder: Path) -> Iterator[None]:
+    """Within, an OSError becomes a DatasetError of one line about the data set folder."""
+    try:
+        yield
+    except OSError as error:
+        raise _translated(error, folder) from error
+
+
 def _translated(error: OSError, folder: Path) -> DatasetError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DatasetError(f"no space left for {folder}: free some, or choose another dataset.dir; then run it again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DatasetError(f"{folder} cannot be written ({error.strerror}): choose another dataset.dir")
-    return DatasetError(f"{folder}: {error.strerror or error}: {error.filename}")
+    return DatasetError(f"{folder}: {error.strerror or error}: {error.filename2 or error.filename}")

@@ -63,6 +63,7 @@ class CurlTransport:
         self._wake_write.setblocking(False)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._timer: float | None = None
+        self._clock = _LivedTime()
         self._looked = 0.0  # for stalled transfers
         self._active: set[_Transfer] = set()
         self._idle: list[_Transfer] = []
@@ -73,7 +74,7 @@ class CurlTransport:
             self._done.append((ticket, Response(0, fault="bad_url", headers={"refusal": refused})))
             return
         transfer = self._idle.pop() if self._idle else _Transfer(self._http, self._hosts_allowed)
-        transfer.start(request, ticket)
+        transfer.start(request, ticket, self._clock.now)
         self._active.add(transfer)
         self._multi.add_handle(transfer.curl)
 
@@ -94,7 +95,7 @@ class CurlTransport:
             self._timer = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
-        self._drop_stalled(time.monotonic())
+        self._drop_stalled(self._clock.tick())
         done, self._done = self._done, []
         return done
 
@@ -159,6 +160,22 @@ class _Lent(socket.socket):
         self.close()
 
 
+class _LivedTime:
+    """Seconds that the loop has lived through. While it is not run (a busy machine, a laptop asleep) no server is late:
+    what it has sent may long be waiting here."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._last = time.monotonic()
+
+    def tick(self) -> float:
+        """Move on by what has passed since the last tick, a long gap counting as a short one."""
+        now = time.monotonic()
+        self.now += min(now - self._last, 2 * _LOOK_EVERY_S)
+        self._last = now
+        return self.now
+
+
 class _Transfer:
     """One easy handle, used again and again: a fresh one costs more than the request."""
 
@@ -171,7 +188,7 @@ class _Transfer:
         for option, value in _options(http, self._open_socket, self._write).items():
             self.curl.setopt(option, value)
 
-    def start(self, request: Request, ticket: Hashable) -> None:
+    def start(self, request: Request, ticket: Hashable, now: float) -> None:
         self.ticket = ticket
         self._limit = request.max_bytes or self._http.max_bytes
         self._chunks: list[bytes] = []
@@ -179,7 +196,8 @@ class _Transfer:
         self._headers: list[bytes] = []
         self._stopped = ""
         self._patience = request.patience or self._http.stall
-        self._window = (time.monotonic(), 0)  # when it began, with how many bytes
+        self._started = now
+        self._window = (now, 0)  # when it began, with how many bytes
         self._port = guard.port(request.url)
         self._own = guard.host_key(request.url) in self._hosts_allowed
         self.curl.setopt(pycurl.URL, quote(request.url, safe=_URL_SAFE, errors="surrogatepass"))
@@ -191,8 +209,10 @@ class _Transfer:
             self.curl.setopt(pycurl.RANGE, f"{request.first}-{'' if request.last is None else request.last}")
 
     def stalled(self, now: float) -> bool:
-        """Whether no byte has come for too long, or the last http.stall seconds fell short of http.min_speed."""
+        """Whether it is past its deadline, no byte has come for too long, or too few have of late."""
         began, size = self._window
+        if now - self._started >= self._http.deadline:
+            return True
         if not self._headers:
             return now - began >= self._patience
         if now - began < self._http.stall:
@@ -256,8 +276,7 @@ def _options(
         pycurl.OPENSOCKETFUNCTION: open_socket,
         pycurl.WRITEFUNCTION: write,
         pycurl.BUFFERSIZE: 256 * 1024,
-        pycurl.TIMEOUT_MS: int(http.deadline * 1000),
-        pycurl.CONNECTTIMEOUT_MS: int(http.connect_timeout * 1000),
+        pycurl.CONNECTTIMEOUT_MS: int(http.deadline * 10_000),  # the limits that count are those of stalled()
         pycurl.DNS_CACHE_TIMEOUT: _DNS_CACHE_S,
         pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
         pycurl.HTTP09_ALLOWED: 0,

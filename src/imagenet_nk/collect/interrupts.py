@@ -1,0 +1,38 @@
+"""Ctrl-C at a moment of our choosing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def deferred() -> Iterator[Callable[[], None]]:
+    """Within, the first SIGINT raises KeyboardInterrupt only where the function given is called, or at the end.
+
+    A callback of libcurl runs in the middle of C code, which prints an exception and goes on: Ctrl-C would be lost.
+    Nothing changes outside the main thread, or where SIGINT is ignored or handled by someone else.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not (ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+        yield lambda: None
+        return
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:  # noqa: ARG001
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    check()

@@ -1,0 +1,172 @@
+"""The typed schema of one run: defaults and limits of values live here alone; choices are yaml files in conf/.
+
+Nothing here imports more than the standard library and OmegaConf, so that --help and a config error answer at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from imagenet_nk.config.backbones import (
+    BackboneConfig,
+    Cache,
+    CentersConfig,
+    Dtype,
+    EvaluateConfig,
+    Keep,
+    NonFinite,
+    Pixels,
+    Runtime,
+)
+from imagenet_nk.config.checks import WNID, require
+from imagenet_nk.config.choices import (
+    ClassesConfig,
+    DatasetConfig,
+    EngineConfig,
+    LabelsConfig,
+    ListSamplingConfig,
+    ListsConfig,
+    MlflowConfig,
+    RandomSamplingConfig,
+    ReportConfig,
+    SplitConfig,
+    SubtreeConfig,
+    TensorboardConfig,
+    TrackerConfig,
+)
+from imagenet_nk.config.collecting import CrossClass, HttpConfig, InspectConfig, Retry
+from imagenet_nk.config.sources import (
+    ArchiveConfig,
+    DemoConfig,
+    FullConfig,
+    HubConfig,
+    ManifestConfig,
+    Materialize,
+    NoSourceConfig,
+    Part,
+    UrlsConfig,
+)
+from imagenet_nk.errors import ConfigError
+
+__all__ = [
+    "STAGES",
+    "WNID",
+    "ArchiveConfig",
+    "BackboneConfig",
+    "Cache",
+    "CentersConfig",
+    "ClassesConfig",
+    "Config",
+    "CrossClass",
+    "DatasetConfig",
+    "DemoConfig",
+    "Dtype",
+    "EngineConfig",
+    "EvaluateConfig",
+    "FullConfig",
+    "HttpConfig",
+    "HubConfig",
+    "InspectConfig",
+    "Keep",
+    "LabelsConfig",
+    "ListSamplingConfig",
+    "ListsConfig",
+    "ManifestConfig",
+    "Materialize",
+    "MlflowConfig",
+    "NoSourceConfig",
+    "NonFinite",
+    "Part",
+    "Pixels",
+    "RandomSamplingConfig",
+    "ReportConfig",
+    "Retry",
+    "Runtime",
+    "SplitConfig",
+    "SubtreeConfig",
+    "TensorboardConfig",
+    "TrackerConfig",
+    "UrlsConfig",
+    "refuse_unknown",
+    "register",
+    "require",
+]
+
+STAGES = ("collect", "lists", "centers", "evaluate", "report")
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    nk: int | None = 10  # images kept per class, >= 1; null = all that the source has
+    seed: int = 0  # of the draw order and the split
+    source: Any = MISSING
+    fallback: Any = MISSING
+    sampling: Any = MISSING
+    classes: Any = MISSING
+    labels: Any = MISSING
+    split: Any = MISSING
+    backbone: Any = MISSING
+    engine: Any = MISSING
+    tracker: Any = MISSING
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
+    inspect: InspectConfig = field(default_factory=InspectConfig)
+    lists: ListsConfig = field(default_factory=ListsConfig)
+    centers: CentersConfig = field(default_factory=CentersConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    cache: Cache = Cache.none  # crops: the second backbone of a sweep with the same input does not decode again
+    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    retry: Retry = Retry.none
+    plan: bool = False  # print what would be done and stop
+    require_complete: bool = True  # exit 3 when a class is short
+
+    def __post_init__(self) -> None:
+        require(self.nk is None or self.nk >= 1, f"nk must be at least 1, or null for all, got {self.nk}")
+        for stage in self.stages:
+            require(stage in STAGES, f"stages: no stage {stage!r}; there are: {', '.join(STAGES)}")
+        require(len(self.stages) > 0, f"stages is empty; choose from [{','.join(STAGES)}]")
+
+
+def refuse_unknown(node: DictConfig, prefix: str = "") -> None:
+    """Raise ConfigError for a key that no schema has: `+key=value` would carry one past Hydra, to be ignored."""
+    kind = OmegaConf.get_type(node)
+    known = {one.name for one in fields(kind)} if is_dataclass(kind) else {str(key) for key in node}
+    for key in map(str, node):
+        if key not in known:
+            raise ConfigError(f"there is no key {prefix + key!r} to add; --cfg job shows all keys")
+        if isinstance(value := node._get_node(key), DictConfig) and not value._is_none():
+            refuse_unknown(value, f"{prefix}{key}.")
+
+
+def register() -> None:
+    """Make the schemas known to Hydra, under names that the yaml files of conf/ extend."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for group, name, node in (
+        ("source", "urls", UrlsConfig),
+        ("source", "archive", ArchiveConfig),
+        ("source", "full", FullConfig),
+        ("source", "hub", HubConfig),
+        ("source", "manifest", ManifestConfig),
+        ("source", "demo", DemoConfig),
+        ("source", "none", NoSourceConfig),
+        ("sampling", "random", RandomSamplingConfig),
+        ("sampling", "list", ListSamplingConfig),
+        ("classes", "table", ClassesConfig),
+        ("classes", "subtree", SubtreeConfig),
+        ("labels", "labels", LabelsConfig),
+        ("split", "split", SplitConfig),
+        ("backbone", "timm", BackboneConfig),
+        ("engine", "local", EngineConfig),
+        ("tracker", "none", TrackerConfig),
+        ("tracker", "tensorboard", TensorboardConfig),
+        ("tracker", "mlflow", MlflowConfig),
+    ):
+        store.store(group=f"schema/{group}", name=name, node=node)

@@ -1,0 +1,93 @@
+"""`http.*`, `inspect.*`, `retry`: how images are asked for, and which are valid."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from imagenet_nk.config.checks import require
+from imagenet_nk.errors import ConfigError
+
+
+@dataclass
+class HttpConfig:
+    """Limits of everything that is asked of the web."""
+
+    concurrency: int = 512  # requests in flight in all
+    per_host: int = 32  # requests in flight to one host
+    per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
+    host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
+    connect_timeout: float = 4.0  # seconds until a connection for a list or an archive stands; for an image: stall
+    stall: float = 4.0  # seconds without a first byte, or below min_speed, until a request is given up
+    min_speed: int = 10_000  # bytes a second
+    deadline: float = 10.0  # seconds for one request in all, redirects included
+    max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
+    max_redirects: int = 5
+    retries: int = 1  # further tries after 429, 5xx and timeouts
+    backoff: float = 0.5  # seconds before the first retry, doubled each time, with jitter
+    dead_host_after: int = 4  # failures running until a host that never answered is set aside
+    max_pause: float = 60.0  # seconds of Retry-After that are waited for; more is a rejection
+    allow_private: bool = False  # let loopback, private and link-local addresses through the guard
+    verify_tls: bool = True
+    respect_opt_out: list[str] = field(
+        default_factory=lambda: ["noai", "noimageai", "noindex", "noimageindex", "none"]
+    )  # X-Robots-Tag
+    robots_txt: bool = False  # ask each host's robots.txt first
+    user_agent: str = "imagenet-nk/0.1 (research sampling of ImageNet URLs; contact: {contact})"
+    contact: str = "not given"  # an address that a webmaster can write to
+    attempts: list[str] = field(  # URL templates, tried in turn for a candidate; also https://web.archive.org/
+        default_factory=lambda: ["{url}", "{https}", "{flickr}"]  # web/{timestamp}id_/{url}, the Wayback Machine's copy
+    )
+    timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "per_host", "max_bytes", "dead_host_after"):
+            require(getattr(self, name) >= 1, f"http.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("retries", "max_redirects", "backoff"):
+            require(getattr(self, name) >= 0, f"http.{name} must be at least 0, got {getattr(self, name)}")
+        for name in ("connect_timeout", "stall", "deadline"):
+            require(getattr(self, name) > 0, f"http.{name} must be more than 0 seconds, got {getattr(self, name)}")
+        require(bool(self.attempts), "http.attempts must name at least one URL template, such as ['{url}']")
+
+
+class CrossClass(StrEnum):
+    """What to do with the same picture in two classes."""
+
+    report = "report"
+    drop = "drop"
+
+
+@dataclass
+class InspectConfig:
+    """What makes the bytes of a candidate a valid image."""
+
+    min_side: int = 32  # pixels; a shorter side is too_small
+    max_pixels: int = 100_000_000  # width x height, read from the header before decoding
+    placeholder_repeats: int = 3  # the same bytes from so many addresses are a placeholder
+    placeholder_urls: list[str] = field(  # regular expressions on the final URL
+        default_factory=lambda: [r"photo_unavailable", r"image_?not_?(found|available)", r"removed\.png"]
+    )
+    near_duplicate: int | None = None  # bits of a 64-bit perceptual hash within which two images of a class are one
+    cross_class: CrossClass = CrossClass.report
+
+    def __post_init__(self) -> None:
+        require(self.min_side >= 1, f"inspect.min_side must be at least 1, got {self.min_side}")
+        require(self.max_pixels >= 1, f"inspect.max_pixels must be at least 1, got {self.max_pixels}")
+        require(
+            self.placeholder_repeats >= 2,
+            f"inspect.placeholder_repeats must be at least 2, got {self.placeholder_repeats}",
+        )
+        for pattern in self.placeholder_urls:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ConfigError(f"inspect.placeholder_urls: {pattern!r} is no regular expression: {error}") from error
+
+
+class Retry(StrEnum):
+    """Which rejected candidates of an earlier run are asked again."""
+
+    none = "none"
+    transient = "transient"
+    failed = "failed"
