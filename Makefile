@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types hooks clean
+.PHONY: help demo docs test check lint format types hooks clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -19,6 +19,9 @@ $(VENV)/.installed: pyproject.toml
 
 demo: $(VENV)/.installed  ## the main job on drawn pictures, no network: 20 classes, 10 images each, centers of a resnet50
 	$(BIN)/python src/imagenet.py source=demo
+
+docs: $(VENV)/.installed  ## the guides as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 test: $(VENV)/.installed  ## all tests
 	$(BIN)/python -m pytest

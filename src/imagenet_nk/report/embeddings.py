@@ -1,4 +1,4 @@
-"""The embeddings of a data set's images, out of the folder in which the stage centers keeps them. Reads only."""
+"""The embeddings of a data set's images, out of the store of the stage centers (centers/store.py). Reads only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Kept:
 
 def find(folders: Sequence[Path], made_with: Mapping[str, str]) -> Kept | None:
     """The embeddings that the centers with this metadata were made of; None where they were not kept."""
-    for model in (model for folder in folders for model in sorted(folder.glob("embeddings/*/model.json"))):
+    for model in (model for folder in folders for model in sorted(folder.glob("embeddings/*/key.json"))):
         try:
             key = json.loads(model.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -47,10 +47,10 @@ def _opened(folder: Path, dim: int) -> Kept | None:
     """Lines of images.tsv: checksum, bytes, time, path, tabs between. A torn last line or row does not count."""
     try:
         lines = (folder / "images.tsv").read_bytes().split(b"\n")[:-1]
-        count = min(len(lines), (folder / "embeddings.f32").stat().st_size // (4 * dim))
+        count = min(len(lines), (folder / "rows.f32").stat().st_size // (4 * dim))
     except OSError:
         return None
     if not count:
         return None
     rows = {line.decode(errors="replace").split("\t", 3)[3]: row for row, line in enumerate(lines[:count])}
-    return Kept(rows, np.memmap(folder / "embeddings.f32", "<f4", "r", shape=(count, dim)))
+    return Kept(rows, np.memmap(folder / "rows.f32", "<f4", "r", shape=(count, dim)))

@@ -1,18 +1,23 @@
 // The map of the classes: points that are pointed at, or walked with the arrow keys.
-const WIDTH = 800, HEIGHT = 600, EDGE = 36;
+const EDGE = 30;
+let WIDTH = 800, HEIGHT = 600; // pixels of the map as it stands on the page, so that its letters keep their size
 
 function drawMap() {
   const place = byId("map");
   if (!place) return;
   const rows = CLASSES.x.map((x, row) => (x === null ? -1 : row)).filter((row) => row >= 0);
-  const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, tabindex: "0", role: "application",
+  const svg = element("svg", { tabindex: "0", role: "application",
     "aria-label": `Map of ${rows.length} classes. Arrow keys move to the next class, Enter goes to its pictures.` });
   place.append(svg);
-  let points = [], on = null;
+  let points = [], on = null, drawn = null;
 
   function draw(xs, ys) {
+    drawn = [xs, ys];
+    WIDTH = Math.max(280, Math.round(svg.getBoundingClientRect().width));
+    HEIGHT = Math.round(WIDTH * 0.75);
+    svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     points = placed(rows, xs, ys);
-    const radius = points.length > 300 ? 4 : 6;
+    const radius = points.length > 300 || WIDTH < 500 ? 4 : 6;
     for (const point of points) {
       const low = CLASSES.top1[point.row] !== null && CLASSES.top1[point.row] < 0.5;
       point.circle = element("circle", { cx: point.x, cy: point.y, r: radius, class: low ? "low" : null });
@@ -47,6 +52,7 @@ function drawMap() {
     if (next) activate(next);
   });
   choice(["map-tsne", "map-pca"], (id) => (id === "map-pca" ? draw(CLASSES.x, CLASSES.y) : draw(CLASSES.tx, CLASSES.ty)));
+  addEventListener("resize", () => draw(...drawn));
   if (byId("map-tsne")) draw(CLASSES.tx, CLASSES.ty);
   else draw(CLASSES.x, CLASSES.y);
   byId("map-said").append(element("p", { class: "dim" }, hint()));

@@ -25,7 +25,21 @@ function drawSheets() {
     draw.observe(sheets[row]);
   }
   byId("sheets").append(...sheets);
+  reserve();
+  addEventListener("resize", reserve);
   find("");
+}
+
+// Room for pictures that are not drawn yet, so that nothing moves under the reader when they are.
+function reserve() {
+  const gap = 6, head = 66;
+  const cell = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--cell"));
+  const columns = Math.max(1, Math.floor((byId("sheets").clientWidth + gap) / (cell + gap)));
+  sheets.forEach((each, row) => {
+    const height = Math.max(1, Math.ceil(imagesOf(row) / columns)) * (cell + gap) - gap;
+    each.style.containIntrinsicBlockSize = `auto ${height + head}px`;
+    each.querySelector(".strip").style.minHeight = `${height}px`;
+  });
 }
 
 // Classes whose name, other names, WNID or label match every word of the query; a short number is a label.
