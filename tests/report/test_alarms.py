@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imagenet_nk.centers.store import ROWS
 from imagenet_nk.config import LabelsConfig
 from imagenet_nk.progress.course import Course
 from imagenet_nk.report import alarms, asked, stage
@@ -155,7 +156,7 @@ def test_a_file_that_is_gone_is_counted_and_drawn_as_missing(spoiled: Run) -> No
 
 
 def test_no_centers_and_no_embeddings_are_said(spoiled: Run) -> None:
-    for file in (spoiled.folder / "embeddings").rglob("rows.f32"):
+    for file in (spoiled.folder / "embeddings").rglob(ROWS):
         file.unlink()
     assert titles(spoiled) == ["The embeddings were not kept"]
     (spoiled.output / "centers.safetensors").unlink()

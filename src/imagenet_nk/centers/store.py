@@ -26,6 +26,7 @@ from imagenet_nk.errors import CentersError
 
 log = logging.getLogger(__name__)
 
+ROWS, IMAGES, KEY = "embeddings.f32", "images.tsv", "model.json"  # of embeddings; the report reads them as well
 BATCH = 1024  # rows that are checked at once
 
 
@@ -54,8 +55,8 @@ class Store:
     def __init__(self, folder: Path, dim: int, kind: type[np.float32] | type[np.uint8] = np.float32) -> None:
         self.dim, self.dtype = dim, np.dtype(kind).newbyteorder("<")
         self._checked = kind is np.float32
-        self._rows_file = folder / ("embeddings.f32" if self._checked else "crops.u8")
-        self._images_file = folder / "images.tsv"
+        self._rows_file = folder / (ROWS if self._checked else "crops.u8")
+        self._images_file = folder / IMAGES
         folder.mkdir(parents=True, exist_ok=True)
         self._rows: dict[Image, int] = {}
         self._count = 0
@@ -133,7 +134,7 @@ def opened(
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ("model.json" if kind is np.float32 else "crops.json")).write_text(text + "\n", encoding="utf-8")
+        (folder / (KEY if kind is np.float32 else "crops.json")).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise CentersError(
             f"cannot write {folder}: {error.strerror}; mend it, or type dataset.dir=ELSEWHERE"

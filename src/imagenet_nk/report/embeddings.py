@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_nk.centers.store import IMAGES, KEY, ROWS
+
 Floats = NDArray[np.float32]
 
 
@@ -32,7 +34,7 @@ class Kept:
 
 def find(folders: Sequence[Path], made_with: Mapping[str, str]) -> Kept | None:
     """The embeddings that the centers with this metadata were made of; None where they were not kept."""
-    for model in (model for folder in folders for model in sorted(folder.glob("embeddings/*/key.json"))):
+    for model in (model for folder in folders for model in sorted(folder.glob(f"embeddings/*/{KEY}"))):
         try:
             key = json.loads(model.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -46,11 +48,11 @@ def find(folders: Sequence[Path], made_with: Mapping[str, str]) -> Kept | None:
 def _opened(folder: Path, dim: int) -> Kept | None:
     """Lines of images.tsv: checksum, bytes, time, path, tabs between. A torn last line or row does not count."""
     try:
-        lines = (folder / "images.tsv").read_bytes().split(b"\n")[:-1]
-        count = min(len(lines), (folder / "rows.f32").stat().st_size // (4 * dim))
+        lines = (folder / IMAGES).read_bytes().split(b"\n")[:-1]
+        count = min(len(lines), (folder / ROWS).stat().st_size // (4 * dim))
     except OSError:
         return None
     if not count:
         return None
     rows = {line.decode(errors="replace").split("\t", 3)[3]: row for row, line in enumerate(lines[:count])}
-    return Kept(rows, np.memmap(folder / "rows.f32", "<f4", "r", shape=(count, dim)))
+    return Kept(rows, np.memmap(folder / ROWS, "<f4", "r", shape=(count, dim)))

@@ -42,15 +42,18 @@ def tsne(vectors_KD: NDArray[np.floating], perplexity: float = 30.0, steps: int 
     points, _ = pca(vectors_KD, 50)
     p = _affinities(points, min(perplexity, (len(points) - 1) / 3)).astype(np.float32)
     y = (points[:, :2] / max(float(points[:, 0].std()), 1e-12) * 1e-4).astype(np.float32)
-    move = np.zeros_like(y)
-    rate, early = max(len(points) / 12, 50.0), steps // 4
+    move, gain = np.zeros_like(y), np.ones_like(y)
+    rate, early = max(len(points) / 12, 4.0), steps // 4
     for step in range(steps):
         squares = (y**2).sum(axis=1)
         q = 1 / (1 + np.maximum(squares[:, None] - 2 * y @ y.T + squares, 0))
         np.fill_diagonal(q, 0)
         force = (p * (12 if step < early else 1) - q / q.sum()) * q
         slope = 4 * (force.sum(axis=1)[:, None] * y - force @ y)
-        move = (0.5 if step < early else 0.8) * move - rate * slope
+        gain = np.maximum(
+            np.where(slope * move > 0, gain * 0.8, gain + 0.2), 0.01
+        )  # Jacobs 1988: slower where it swings
+        move = (0.5 if step < early else 0.8) * move - rate * gain * slope
         y = y + move
     return np.asarray(y - y.mean(axis=0), dtype=np.float64)
 
