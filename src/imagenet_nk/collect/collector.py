@@ -10,18 +10,17 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from imagenet_nk.collect import attempts, guard, interrupts
+from imagenet_nk.collect import attempts, interrupts
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.inspection import Picture
 from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.reading import Outcome, Reader
 from imagenet_nk.collect.repeats import Repeats
-from imagenet_nk.wire import Candidate, Rejected
+from imagenet_nk.wire import Rejected
 
 _AHEAD = 8  # candidates looked at for one whose host has room
 _TICK_S = 0.2
-_LOCAL = "local"  # the "host" of what needs no network
 
 
 @dataclass
@@ -128,8 +127,8 @@ class Collector:
         busy = ""
         looked_at = 0
         for index, drawn in fill.candidates():
-            host = _host(drawn.candidate)
-            if host != _LOCAL:
+            host = drawn.host
+            if host:
                 if fault := self._hosts.given_up(host):
                     self._settle_unasked(fill, index, drawn, fault)
                     if fill.wishes(now):
@@ -163,7 +162,7 @@ class Collector:
         if not outcome.final:
             return
         valid = isinstance(outcome.judged.verdict, Picture)
-        self._hosts.learn(_host(drawn.candidate), image=valid)
+        self._hosts.learn(drawn.host, image=valid)
         self.progress.images += valid
         self.progress.requests += outcome.reading.tries
         self.progress.bytes += outcome.judged.size
@@ -210,8 +209,3 @@ class Collector:
             other.walk_again()
         self._queue(affected, time.monotonic())
         return affected
-
-
-def _host(candidate: Candidate) -> str:
-    """Its unit of per-host limits. An address that is none has no host: its reading will say so."""
-    return _LOCAL if guard.url_refusal(candidate.url) else guard.host_key(candidate.url)

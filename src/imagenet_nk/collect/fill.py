@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from imagenet_nk.collect import guard
 from imagenet_nk.collect.inspection import near
 from imagenet_nk.sources.base import Source
 from imagenet_nk.wire import Candidate
@@ -39,6 +40,12 @@ class Drawn:
     source: Source
     rank: int  # 0 = the first source, 1 = the fallback
     draw: int
+    host: str = field(default="", init=False, compare=False)  # unit of per-host limits; "" for what needs no network
+
+    def __post_init__(self) -> None:
+        # An address that is none has no host: its reading will say so.
+        if not guard.url_refusal(self.candidate.url):
+            object.__setattr__(self, "host", guard.host_key(self.candidate.url))
 
 
 @dataclass(slots=True)
