@@ -16,6 +16,7 @@ import itertools
 import multiprocessing
 import random
 import re
+import sys
 import tarfile
 import tempfile
 import time
@@ -23,6 +24,8 @@ from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from imagenet_nk.collect.transport import CurlTransport
 from imagenet_nk.config import HttpConfig

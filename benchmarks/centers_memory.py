@@ -19,6 +19,8 @@ RUN = """
 import json, resource, sys
 from pathlib import Path
 from types import SimpleNamespace
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.listed import Setting
 from imagenet_nk.config import BackboneConfig

@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
 SYNSETS, WANTED, WANTED_LINES = 21_841, 1000, 1_290_127
 FALL11_LINES = 14_197_122
 COMMON = "www.zoo.com/in-many-classes/{number}.jpg"
