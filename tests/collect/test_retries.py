@@ -18,6 +18,7 @@ from imagenet_nk.wire import Response
         (Response(500), True),
         (Response(503), True),
         (Response(0, fault="timeout"), True),
+        (Response(0, fault="reset"), True),
         (Response(200, fault="too_slow"), False),
         (Response(503, fault="too_many_bytes"), False),
         (Response(0, fault="refused"), False),

@@ -8,10 +8,16 @@ from email.utils import parsedate_to_datetime
 
 from imagenet_nk.wire import Response
 
+_PASSING = frozenset({"timeout", "reset"})
+
 
 def retryable(response: Response) -> bool:
-    """Too many requests, a server's own fault, or no answer in time; everything else will not be better next time."""
-    return response.fault == "timeout" or (not response.fault and (response.status == 429 or response.status >= 500))
+    """Too many requests, a server's own fault, no answer in time, or a connection that broke.
+
+    The last because one that was kept open may die just as it is used again, which says nothing of the address.
+    Everything else will not be better next time.
+    """
+    return response.fault in _PASSING or (not response.fault and (response.status == 429 or response.status >= 500))
 
 
 def asked_pause(response: Response) -> float:

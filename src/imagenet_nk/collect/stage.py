@@ -173,6 +173,7 @@ def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list
     ]
     if first_is_open:
         dataset.claim({**job.draw, "identity": job.source.identity})
+        dataset.write_terms([job.source.terms])  # at once: images may outlive a run that is stopped
     hosts = Hosts(job.http)
     reader = Reader(
         CurlTransport(job.http, getattr(job.source, "hosts_allowed", frozenset())),

@@ -19,12 +19,12 @@ class HttpConfig:
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
     host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
     connect_timeout: float = 4.0  # seconds until a connection for a list or an archive stands; for an image: stall
-    stall: float = 4.0  # seconds without a first byte, or below min_speed, until a request is given up
+    stall: float = 4.0  # seconds without a first byte (half of it on a try that is not the last), or below min_speed
     min_speed: int = 10_000  # bytes a second
     deadline: float = 10.0  # seconds for one request in all, redirects included
     max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
     max_redirects: int = 5
-    retries: int = 1  # further tries after 429, 5xx and timeouts
+    retries: int = 1  # further tries after 429, 5xx, timeouts and broken connections
     backoff: float = 0.5  # seconds before the first retry, doubled each time, with jitter
     dead_host_after: int = 4  # failures running until a host that never answered is set aside
     max_pause: float = 60.0  # seconds of Retry-After that are waited for; more is a rejection
