@@ -90,7 +90,10 @@ class ParquetShard:
                 block, within = self._block_of(row)
                 spooled = self._spooled(block)
             with pa.memory_map(str(spooled)) as file:
-                data = pa.ipc.open_file(file).read_all()["bytes"][within].as_py()
+                column = pa.ipc.open_file(file).read_all()["bytes"]
+                if within >= len(column):  # of a damaged shard, whose metadata tells another story
+                    raise OSError(f"{self._name} has no row {row}")
+                data = column[within].as_py()
         except (pa.ArrowException, ValueError) as error:
             raise OSError(one_line(error)) from error
         if not data:
