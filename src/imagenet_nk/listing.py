@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from imagenet_nk import lists
 from imagenet_nk.classes import LabelMap
@@ -16,6 +17,7 @@ from imagenet_nk.lists import Entry
 log = logging.getLogger(__name__)
 
 EVAL, TRAIN, DENSE = "eval.txt", "train.txt", "labels.csv"
+_DENSE_COLUMNS = ["label", "wnid", "words", "table_label"]  # what a renumbered label was before: a row a class
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def write(folder: Path, label_map: LabelMap, separator: str) -> None:
         else:
             (folder / name).unlink(missing_ok=True)
     if label_map.labels != label_map.table_labels:
-        _write_dense(folder / DENSE, label_map)
+        results.write_csv(pd.DataFrame(label_map.rows(), columns=_DENSE_COLUMNS), folder / DENSE)
     log.info("%s: %s", folder, ", ".join(f"{count} entries in {name}" for name, count in counts.items() if count))
 
 
@@ -52,13 +54,3 @@ def read(folder: Path) -> Listed:
         [(lists.resolve(path, entry), entry.label) for entry in lists.read_list(path)] for path in parts
     ]
     return Listed(entries, held_out[0] if held_out else [], lists.sha256(parts[0]))
-
-
-def _write_dense(path: Path, label_map: LabelMap) -> None:
-    """What a renumbered label was before: a row a class."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("label", "wnid", "words", "table_label"))
-        writer.writerows(label_map.rows())
-    part.replace(path)

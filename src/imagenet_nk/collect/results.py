@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -58,14 +57,14 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table under a temporary name and rename it when complete."""
     part = path.with_name(path.name + ".part")
     frame.to_csv(part, index=False, lineterminator="\n")
-    os.replace(part, path)  # noqa: PTH105
+    part.replace(path)
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a table under a temporary name and rename it when complete."""
     part = path.with_name(path.name + ".part")
     frame.to_parquet(part, index=False)
-    os.replace(part, path)  # noqa: PTH105
+    part.replace(path)
 
 
 def read_manifest(folder: Path) -> pd.DataFrame:

@@ -88,7 +88,7 @@ class SplitConfig:
 class EngineConfig:
     """`engine=`: where work runs."""
 
-    _target_: str = MISSING
+    name: str = MISSING  # local: this process and its threads
 
 
 @dataclass
