@@ -137,6 +137,9 @@ class Reader:
             self._work(reading, step.function)
         else:
             reading.request, reading.retried = step, 0
+            if step.wait:
+                heapq.heappush(self._later, (time.monotonic() + step.wait, reading))
+                return
             self._at_door.append(reading)
             self._open_doors()
 

@@ -195,7 +195,7 @@ def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list
     looking = _Watch(dataset, watch)
     try:
         _run_to_the_end(job, dataset, collector, fills, first_is_open, looking)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SourceError):  # what is there is left in order
         dataset.settle(fills, job.materialize, "")
         dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
         raise

@@ -43,6 +43,7 @@ class Opened:
     streamed: set[str] = field(default_factory=set)  # classes whose server sends whole files only
     ends: dict[str, int] = field(default_factory=dict)  # members of a streamed class, once its end was seen
     save: Callable[[], None] = lambda: None
+    doubt: Callable[[str], object] = str  # what is kept of a class is asked anew by the next run; str: nothing to do
 
     def url(self, wnid: str) -> str:
         return self.location.replace("{wnid}", wnid)
@@ -126,6 +127,7 @@ def open_synsets(template: str, wnids: Sequence[str], site: Site, web: requests.
             "%s: the server ignores Range; %d tars are read from their beginning", template, len(there.streamed)
         )
     index.save(file)
+    there.doubt = lambda wnid: index.spans.pop(wnid, None)
     there.identity = f"archive/{'stream/' if there.streamed else ''}{'/'.join(template.split('/')[-2:])}"
     there.save = lambda: index.save(file)
     return there

@@ -15,7 +15,7 @@ from imagenet_nk.collect.metadata import download, is_remote
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import manifest_table
-from imagenet_nk.sources.base import Site, in_order, rejection
+from imagenet_nk.sources.base import Site, Usual, in_order, rejection
 from imagenet_nk.sources.folders import read_file, to_path
 from imagenet_nk.sources.local_tars import read_place
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response, Steps
@@ -34,6 +34,8 @@ class Manifest:
     """Candidates are the rows of a class in the order of the manifest, whatever the seed: its maker drew them."""
 
     name = "manifest"
+    one_place = False
+    usual = Usual(success=0.9)
     terms = TERMS
     materialize = Materialize.copy
 

@@ -15,7 +15,7 @@ from imagenet_nk.collect.metadata import OutOfReachError, download, is_remote
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import addresses
-from imagenet_nk.sources.base import Site, in_order, rejection
+from imagenet_nk.sources.base import Site, Usual, in_order, rejection
 from imagenet_nk.wire import Candidate, Found, Rejected, Request, Response, Steps
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Urls:
     """Candidates are the lines of a list; what their addresses give today is another matter."""
 
     name = "urls"
+    one_place = False
+    usual = Usual(success=0.4)
     materialize = Materialize.copy
     terms = (
         "The images were fetched from the web addresses in the manifest's column url. Each belongs to its owner, under "
