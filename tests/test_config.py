@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
@@ -137,3 +139,8 @@ def test_config_imports_no_more_than_omegaconf() -> None:
 
 def test_refuse_unknown_lets_plain_dictionaries_be() -> None:
     config.refuse_unknown(DictConfig({"any": {"thing": 1}}))
+
+
+def test_hydra_does_not_copy_the_store_for_each_group_that_help_lists() -> None:
+    store = ConfigStore.instance()
+    assert copy.deepcopy([store])[0] is store

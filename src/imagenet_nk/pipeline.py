@@ -28,8 +28,7 @@ from imagenet_nk.sources.none import Nothing
 from imagenet_nk.trackers.base import Tracked, Tracker
 
 if TYPE_CHECKING:
-    from imagenet_nk.centers.embedder import Embedder
-    from imagenet_nk.centers.listed import Setting
+    from imagenet_nk.centers.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -65,44 +64,31 @@ def run(cfg: DictConfig) -> int:
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
-def _embedding(config: Config, folder: Path, output: Path) -> list[tuple[Setting, Path, Embedder]]:
+def _embedding(config: Config, folder: Path, output: Path) -> list[Task]:
     """Each backbone of the run, built, with the folder for its results."""
-    from imagenet_nk.centers import stage  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.centers import tasks  # torch and timm: seconds that collecting alone does not pay
     from imagenet_nk.centers.listed import Setting
 
-    settings = [
-        Setting(each, config.centers, folder, config.cache, config.seed) for each in stage.each(config.backbone)
-    ]
-    outputs = [output / each.backbone.name if config.backbone.names else output for each in settings]
-    return [(setting, to, setting.embedder(to)) for setting, to in zip(settings, outputs, strict=True)]
+    return tasks.build(Setting(config.backbone, config.centers, folder, config.cache, config.seed), output)
 
 
-def _centers(
-    config: Config, label_map: LabelMap, listed: Listed, jobs: list[tuple[Setting, Path, Embedder]], course: Course
-) -> None:
+def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: list[Task], course: Course) -> None:
     """The stages centers and evaluate."""
-    from imagenet_nk.centers import stage
+    from imagenet_nk.centers import tasks
 
     if "centers" in config.stages:
         with course.stage("centers"), Display("centers") as display:
-            entries, digest, show = listed.entries, listed.sha256, display.embedding
-            if len(jobs) > 1:
-                stage.embed_together([embedder for _, _, embedder in jobs], [path for path, _ in entries], show)
-            for setting, to, embedder in jobs:
-                stage.compute(entries, label_map, setting, to, digest, embedder=embedder, progress=show)
+            tasks.compute(embedding, listed.entries, label_map, listed.sha256, display.embedding)
     if "evaluate" in config.stages:
         with course.stage("evaluate"), Display("evaluate") as display:
-            for setting, to, embedder in jobs:
-                stage.evaluate(
-                    listed.entries,
-                    label_map,
-                    setting,
-                    to,
-                    held_out=listed.held_out,
-                    settings=config.evaluate,
-                    embedder=embedder,
-                    progress=display.embedding,
-                )
+            tasks.judge(
+                embedding,
+                listed.entries,
+                label_map,
+                held_out=listed.held_out,
+                settings=config.evaluate,
+                progress=display.embedding,
+            )
 
 
 def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> None:

@@ -153,6 +153,8 @@ def refuse_unknown(node: DictConfig, prefix: str = "") -> None:
 def register() -> None:
     """Make the schemas known to Hydra, under names that the yaml files of conf/ extend."""
     store = ConfigStore.instance()
+    # Hydra copies its only store some hundred times to answer --help, without changing a copy: a second of nothing.
+    vars(store)["__deepcopy__"] = lambda memo: store  # noqa: ARG005
     store.store(name="schema", node=Config)
     for group, name, node in (
         ("source", "urls", UrlsConfig),
