@@ -22,6 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from imagenet_nk import storage
 from imagenet_nk.errors import CentersError
 
 log = logging.getLogger(__name__)
@@ -133,8 +134,7 @@ def opened(
         cache / ("embeddings" if kind is np.float32 else "crops") / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
     )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / (KEY if kind is np.float32 else "crops.json")).write_text(text + "\n", encoding="utf-8")
+        storage.write_text(folder / (KEY if kind is np.float32 else "crops.json"), text + "\n")
     except OSError as error:
         raise CentersError(
             f"cannot write {folder}: {error.strerror}; mend it, or type dataset.dir=ELSEWHERE"
