@@ -59,7 +59,7 @@ def test_every_choice_composes_and_is_typed(group: str, name: str) -> None:
     assert OmegaConf.get_type(part) is not dict, "the yaml names no schema"
     config.refuse_unknown(chosen)
     OmegaConf.to_object(chosen)
-    if group in ("source", "sampling", "split", "tracker"):
+    if group in ("source", "sampling", "split", "tracker", "engine"):
         get_class(part._target_)
 
 

@@ -21,6 +21,7 @@ from imagenet_nk.collect.dataset import Summary, fingerprint
 from imagenet_nk.collect.metadata import download
 from imagenet_nk.collect.stage import LOCK, Job, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
+from imagenet_nk.engine.base import Engine
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.listing import Listed
 from imagenet_nk.lock import alone
@@ -42,7 +43,8 @@ def run(cfg: DictConfig) -> int:
     config = _checked(cfg)
     folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
     label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
-    job = _job(cfg, config, label_map, folder)
+    engine: Engine = instantiate(cfg.engine)
+    job = _job(cfg, config, label_map, folder, engine)
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
@@ -138,7 +140,7 @@ def _checked(cfg: DictConfig) -> Config:
     return config
 
 
-def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path) -> Job:
+def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path, engine: Engine) -> Job:
     settings: dict[str, Any] = {
         name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("source", "fallback", "sampling", "inspect")
     }
@@ -156,6 +158,7 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path) -> 
         inspect=config.inspect,
         retry=config.retry,
         fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids, **policy}),
+        engine=engine,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imagenet_nk import lists
+from imagenet_nk import lists, storage
 from imagenet_nk.centers import label_check, verdict
 from imagenet_nk.centers.accuracy import by_class, confused
 from imagenet_nk.centers.embedder import Embedder, Progress
@@ -48,7 +48,7 @@ def evaluate(
     metrics = _judged(
         entries, held_out, label_map, embedder or setting.embedder(output), settings, setting.seed, progress
     )
-    _write(output / METRICS, metrics)
+    storage.write_text(output / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     top1 = {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items() if figure["top1"]}
     shown = ", ".join(f"{name} {value:.4f}" for name, value in top1.items())
     log.info("%s: %s nearest class mean, top-1: %s", metrics["backbone"], metrics["protocol"], shown)
@@ -136,10 +136,3 @@ def _pairs(rows: dict[int, int], label_map: Classes, judged: dict[str, Judged], 
         ]
         for name, each in judged.items()
     }
-
-
-def _write(path: Path, metrics: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)

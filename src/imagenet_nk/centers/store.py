@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_nk import storage
 from imagenet_nk.errors import CentersError
 from imagenet_nk.lock import alone
 
@@ -130,8 +131,7 @@ def opened(
         cache / ("embeddings" if kind is np.float32 else "crops") / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
     )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / (KEY if kind is np.float32 else "crops.json")).write_text(text + "\n", encoding="utf-8")
+        storage.write_text(folder / (KEY if kind is np.float32 else "crops.json"), text + "\n")
     except OSError as error:
         raise CentersError(
             f"cannot write {folder}: {error.strerror}; mend it, or type dataset.dir=ELSEWHERE"

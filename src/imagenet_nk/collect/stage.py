@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagenet_nk.classes import LabelMap
@@ -20,6 +20,8 @@ from imagenet_nk.collect.reading import Reader
 from imagenet_nk.collect.repeats import Repeats
 from imagenet_nk.collect.transport import CurlTransport
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Materialize, Retry
+from imagenet_nk.engine.base import Engine
+from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.lock import alone
 from imagenet_nk.sampling import Sampling, Split
@@ -57,6 +59,7 @@ class Job:
     inspect: InspectConfig
     retry: Retry
     fingerprint: str  # of all settings that the outcome depends on; the same again = nothing to do
+    engine: Engine = field(default_factory=lambda: Local(1))
 
     @property
     def site(self) -> Site:
