@@ -22,6 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from imagenet_nk import storage
 from imagenet_nk.errors import DatasetError
 
 log = logging.getLogger(__name__)
@@ -161,7 +162,4 @@ def _renewed(path: Path, own: Holder) -> Iterator[None]:
 
 
 def _write(path: Path, own: Holder) -> None:
-    note = _note(path)
-    part = note.with_name(note.name + ".part")
-    part.write_text(json.dumps(asdict(own)) + "\n", encoding="utf-8")
-    part.replace(note)
+    storage.write_text(_note(path), json.dumps(asdict(own)) + "\n")
