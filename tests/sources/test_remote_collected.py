@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pandas as pd
@@ -14,11 +16,13 @@ from imagenet_nk.collect.stage import Job, collect
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig, Retry
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import EvalOnly, RandomOrder
+from imagenet_nk.sampling_list import ListedOrder
 from imagenet_nk.sources.archive import Archive
 from imagenet_nk.sources.base import Source
+from imagenet_nk.sources.manifest import Manifest
 from imagenet_nk.sources.none import Nothing
 from imagenet_nk.sources.urls import Urls
-from sources.tars import members, tar, train
+from sources.tars import devkit, jpeg, members, tar, train
 from sources.web import Answer, Asked, Web, ranged, web
 
 TEDDY = "n04399382"  # of the 1000 classes the one that no list of fall11 has
@@ -107,6 +111,90 @@ def test_all_of_an_archive_is_all_and_asking_again_asks_nothing(tmp_path: Path, 
     server.asked.clear()
     collect(job(tmp_path / "set", source, nk=None))
     assert not server.asked
+
+
+@pytest.mark.parametrize("form", ["train", "synset", "local", "val"])
+def test_a_manifest_of_an_archive_gives_the_same_files_again(tmp_path: Path, server: Web, form: str) -> None:
+    files = {wnid: members(wnid, 12) for wnid in WNIDS}
+    source = Archive(train=server.put("/train.tar", train(files)))
+    if form == "synset":
+        for wnid in WNIDS:
+            server.put(f"/{wnid}.tar", tar(files[wnid]))
+        source = Archive(synset=server.base + "/{wnid}.tar")
+    elif form == "local":
+        (tmp_path / "train #1.tar").write_bytes(train(files))
+        source = Archive(train=str(tmp_path / "train #1.tar"))
+    elif form == "val":
+        ids = [classes_in_devkit_order().index(wnid) + 1 for wnid in WNIDS]
+        images = tar((f"ILSVRC2012_val_{i:08d}.JPEG", jpeg(i)) for i in range(1, 31))
+        kit = devkit([ids[i % 3] for i in range(30)])
+        source = Archive(val=server.put("/val.tar", images), devkit=server.put("/kit.tar.gz", kit))
+    collect(job(tmp_path / "first", source))
+    again = Manifest(str(tmp_path / "first" / "manifest.parquet"))
+    summary = collect(job(tmp_path / "again", again, nk=None, seed=5))
+    assert (summary.kept, summary.short, summary.missing) == (12, (), ())
+    first, second = kept(tmp_path / "first"), kept(tmp_path / "again")
+    assert list(first.index) == list(second.index)
+    assert list(first.sha256) == list(second.sha256)
+
+
+def classes_in_devkit_order() -> list[str]:
+    return resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
+
+
+class TestLosses:
+    """A manifest, or a list, says which images are wanted: what is lost is short, and said by name."""
+
+    @pytest.fixture
+    def manifest(self, tmp_path: Path, server: Web) -> Path:
+        lines = []
+        for wnid in WNIDS:
+            for name, data in members(wnid, 6):
+                lines.append(f"{name.removesuffix('.JPEG')}\t{server.put(f'/{name}', data)}\n")
+        (tmp_path / "list.txt").write_text("".join(lines))
+        collect(job(tmp_path / "first", Urls(str(tmp_path / "list.txt"))))
+        return tmp_path / "first" / "manifest.csv"
+
+    def test_all_is_there(self, tmp_path: Path, manifest: Path) -> None:
+        summary = collect(job(tmp_path / "set", Manifest(str(manifest)), nk=None))
+        assert (summary.kept, summary.short, summary.missing) == (12, (), ())
+        assert not (tmp_path / "set" / "missing.csv").exists()
+
+    def test_dead_and_drifted(
+        self, tmp_path: Path, server: Web, manifest: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        dead, drifted = pd.read_csv(manifest)["image_id"][[1, 5]]
+        del server.pages[f"/{dead}.JPEG"]
+        server.put(f"/{drifted}.JPEG", jpeg(123, 40))
+        for _ in range(2):  # and again, where it has nothing to do
+            caplog.clear()
+            summary = collect(job(tmp_path / "set", Manifest(str(manifest)), nk=None))
+            assert (summary.kept, summary.short, summary.missing) == (10, (WNIDS[0], WNIDS[1]), (dead, drifted))
+            table = pd.read_csv(tmp_path / "set" / "classes.csv")
+            assert list(table.wanted) == [4, 4, 4]
+            assert list(table.kept) == [3, 3, 4]
+            missing = pd.read_csv(tmp_path / "set" / "missing.csv")
+            assert list(missing.image_id) == [dead, drifted]
+            assert list(missing.reason) == ["http_404", "drifted"]
+        summary = collect(job(tmp_path / "fresh", Manifest(str(manifest), replace=True), nk=None))
+        assert (summary.kept, summary.missing) == (11, (dead,))
+        assert f"1 named images are not to be had (see missing.csv): {dead}" in caplog.text
+
+    def test_the_fallback_replaces_them(self, tmp_path: Path, server: Web, manifest: Path) -> None:
+        dead = pd.read_csv(manifest)["image_id"][1]
+        del server.pages[f"/{dead}.JPEG"]
+        archive = Archive(train=server.put("/train.tar", train({wnid: members(wnid, 12) for wnid in WNIDS})))
+        summary = collect(job(tmp_path / "set", Manifest(str(manifest)), archive, nk=None))
+        assert (summary.kept, summary.short, summary.missing) == (12, (), (dead,))
+        assert summary.sources == {"manifest": 11, "archive": 1}
+
+    def test_named_images_of_a_list(self, tmp_path: Path, server: Web, manifest: Path) -> None:
+        ids = list(pd.read_csv(manifest)["image_id"])
+        (tmp_path / "ids.txt").write_text("\n".join(ids))
+        del server.pages[f"/{ids[2]}.JPEG"]
+        one = job(tmp_path / "set", Urls(str(tmp_path / "list.txt")), nk=None)
+        summary = collect(replace(one, sampling=ListedOrder(0, str(tmp_path / "ids.txt"))))
+        assert (summary.kept, summary.short, summary.missing) == (11, (WNIDS[0],), (ids[2],))
 
 
 OUTAGES = {

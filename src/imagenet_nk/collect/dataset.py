@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from imagenet_nk.sampling import Split
 log = logging.getLogger(__name__)
 
 _BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
+Wanted = Callable[[str], int | None]  # of a class; None = all that there are
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
 
@@ -40,6 +41,7 @@ class Summary:
     reasons: Mapping[str, int]
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
+    missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
 
 
 class DataSet:
@@ -145,10 +147,24 @@ class DataSet:
 
     # --- its tables
 
+    def want(self, named: Mapping[str, int]) -> None:
+        """Note how many images of a class are wanted where nk=null and a list or manifest names them."""
+        self.ledger.note({"named": dict(named)})
+
+    def wanted(self, nk: int | None) -> Wanted:
+        """How many images of a class are wanted; None = all that there are."""
+        named = self.ledger.meta().get("named", {})
+        return lambda wnid: named.get(wnid) if nk is None else nk
+
     def write_tables(
-        self, label_map: LabelMap, nk: int | None, split: Split, materialize: Mapping[str, Materialize]
+        self, label_map: LabelMap, wanted: Wanted, split: Split, materialize: Mapping[str, Materialize]
     ) -> Summary:
-        """Write manifest.parquet, manifest.csv and classes.csv out of the ledger; returns what they add up to."""
+        """Write manifest.parquet, manifest.csv and classes.csv out of the ledger; returns what they add up to.
+
+        Also missing.csv, where images are wanted by name and some are not to be had.
+        """
+        missing: list[dict[str, object]] = []
+        named = self.ledger.meta().get("named", {})
         images: list[dict[str, object]] = []
         classes: list[results.Row] = []
         pixels: Counter[int] = Counter()
@@ -158,14 +174,18 @@ class DataSet:
             reasons = Counter(row["verdict"] for row in rows if row["verdict"] not in (KEPT, UNREACHED, ""))
             images.extend(self._images(label_map, wnid, kept, split, materialize))
             pixels.update({row["pixels"] for row in kept})
-            classes.append(_class_row(label_map, position, nk, len(kept), reasons))
+            classes.append(_class_row(label_map, position, wanted(wnid), len(kept), reasons))
+            if wnid in named:
+                missing += results.missing(rows, {row["image_id"] for row in kept})
         frame = results.manifest(images)
         table = results.classes(classes)
         with translated(self.folder):
             results.write_parquet(frame, self.folder / results.MANIFEST)
             results.write_csv(frame, self.folder / "manifest.csv")
             results.write_csv(table, self.folder / "classes.csv")
+            results.write_missing(missing, self.folder / "missing.csv")
         return Summary(
+            missing=tuple(str(row["image_id"]) for row in missing),
             classes=len(table),
             kept=len(frame),
             tried=int(table["tried"].sum()),
@@ -198,12 +218,12 @@ class DataSet:
         self.ledger.close()
 
 
-def _class_row(label_map: LabelMap, position: int, nk: int | None, kept: int, reasons: Counter[str]) -> results.Row:
+def _class_row(label_map: LabelMap, position: int, wanted: int | None, kept: int, reasons: Counter[str]) -> results.Row:
     fixed = {
         "label": label_map.labels[position],
         "wnid": label_map.wnids[position],
         "name": label_map.names[position],
-        "wanted": kept if nk is None else nk,
+        "wanted": kept if wanted is None else wanted,
         "kept": kept,
         "tried": kept + reasons.total(),
     }

@@ -159,7 +159,7 @@ class Archive:
         other = _OTHER_WNID.match(stem)
         if other and other[0] != wnid:
             return Rejected("wrong_class", detail=f"{stem} in the tar of {wnid}")
-        return Found(image_id(wnid, stem), data, f"{candidate.url}#{member.header.name}")
+        return Found(image_id(wnid, stem), data, there.address(wnid, member))
 
     def _from_span(self, candidate: Candidate, span: Span) -> MemberReading:
         wnid, key = candidate.wnid, candidate.key

@@ -19,7 +19,7 @@ from imagenet_nk.wire import Call, Rejected, Request
 _MOST_READS = 64  # for one candidate; a doubling window gets through any tar with fewer
 _TRIES = 4
 _MOST_HOPS = 4000  # headers walked for one name
-_SMALL = 16 * 1024  # bytes of a member
+_HOPEFUL = ((4096, 1.35), (16 * 1024, 1.5), (float("inf"), 1.8))  # by bytes of the mean member
 _TYPICAL = 112 * 1024  # bytes of a member, until some are known: the mean of ILSVRC2012
 
 MemberReading = Generator[Request | Call, Any, "tuple[Member, bytes] | Rejected"]
@@ -43,7 +43,7 @@ class Sizes:
 
         More saves requests, less saves bytes; of small members, headers and padding make more bytes already.
         """
-        return 1.35 if self._mean < _SMALL else 1.8
+        return next(share for most, share in _HOPEFUL if self._mean < most)
 
     @property
     def _mean(self) -> float:
