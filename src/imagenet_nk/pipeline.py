@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from imagenet_nk import classes, listing, plan
 from imagenet_nk.classes import LabelMap
+from imagenet_nk.collect import unfinished
 from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.metadata import download
 from imagenet_nk.collect.stage import Job, collect
@@ -50,17 +51,20 @@ def run(cfg: DictConfig) -> int:
     if "collect" in config.stages:
         with course.stage("collect"), Display("collect") as display:
             summary = collect(job, display.collecting)
+    else:
+        unfinished.settle(folder, label_map, job.split, job.inspect)
     if "lists" in config.stages:
         with course.stage("lists"):
             listing.write(folder, label_map, config.lists.separator)
     if embedding:
         _centers(config, label_map, listing.read(folder), embedding, course)
+    shown: list[Path] = []
     if "report" in config.stages:
         with course.stage("report"):
-            _report(config, folder, output)
+            shown = _report(config, folder, output)
     _track(tracker, cfg, config, output)
-    files = closing.written((folder, output), began)
-    log.info("what came of it\n%s", closing.table(summary, course.stages, files))
+    files = closing.written([folder, output, *(to for _, to, _ in embedding), *shown], began)
+    log.info("what came of it\n%s", closing.table(summary or closing.stands(folder), course.stages, files))
     complete = summary is None or not summary.short
     return COMPLETE if complete or not config.require_complete else SHORT
 
@@ -111,12 +115,15 @@ def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> N
         tracker.log(Tracked(run, settings))
 
 
-def _report(config: Config, folder: Path, output: Path) -> None:
-    from imagenet_nk.report import stage
+def _report(config: Config, folder: Path, output: Path) -> list[Path]:
+    """The runs that were reported on; each has a page now."""
+    from imagenet_nk.report import runs, stage
 
     several = [output / name for name in config.backbone.names if (output / name).is_dir()]
-    for run in several or [output]:
-        stage.write(folder, stage.run_to_show(config.report.run, run, folder, runs=Path("outputs")))
+    shown = [runs.to_show(config.report.run, run, folder, Path("outputs")) for run in several or [output]]
+    for run in shown:
+        stage.write(folder, run)
+    return shown
 
 
 def _checked(cfg: DictConfig) -> Config:
