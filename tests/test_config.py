@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
@@ -57,7 +59,7 @@ def test_every_choice_composes_and_is_typed(group: str, name: str) -> None:
     assert OmegaConf.get_type(part) is not dict, "the yaml names no schema"
     config.refuse_unknown(chosen)
     OmegaConf.to_object(chosen)
-    if group in ("source", "sampling", "split", "tracker"):
+    if group in ("source", "sampling", "split", "tracker", "engine"):
         get_class(part._target_)
 
 
@@ -137,3 +139,8 @@ def test_config_imports_no_more_than_omegaconf() -> None:
 
 def test_refuse_unknown_lets_plain_dictionaries_be() -> None:
     config.refuse_unknown(DictConfig({"any": {"thing": 1}}))
+
+
+def test_hydra_does_not_copy_the_store_for_each_group_that_help_lists() -> None:
+    store = ConfigStore.instance()
+    assert copy.deepcopy([store])[0] is store

@@ -37,6 +37,10 @@ class CentersError(ImageNetNkError):
     """Centers that cannot be computed or read: a class without an image, a file of another form."""
 
 
+class EngineError(ImageNetNkError):
+    """An engine that cannot be used (a library or a cluster out of reach), or workers that die again and again."""
+
+
 class EmptyClassError(CentersError):
     """Classes that got no embedding: a row of zeros is no center."""
 

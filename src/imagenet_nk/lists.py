@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagenet_nk import storage
 from imagenet_nk.errors import ListError
 
 HEADER = "path,label"
@@ -56,19 +57,15 @@ def write_list(path: Path, entries: Iterable[Entry], separator: str = " ") -> No
 
     Raises ListError for an entry that no line can hold, and when the file cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with storage.whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
             _write(file, entries, separator)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
         raise ListError(f"cannot write {path}: {error.strerror}") from error
     except UnicodeEncodeError as error:
         raise ListError(f"cannot write {path}: a path in it is not Unicode; rename the file") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_list(path: Path | str) -> list[Entry]:

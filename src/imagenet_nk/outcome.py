@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from imagenet_nk import mistakes
+from imagenet_nk import mistakes, storage
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Outcome(Callback):
         code = FAILED if job_return.status == JobStatus.FAILED else job_return.return_value or COMPLETE
         record = {"exit_code": code, "reason": line or ""}
         output = Path(HydraConfig.get().runtime.output_dir)
-        (output / FILE).write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+        storage.write_text(output / FILE, json.dumps(record, ensure_ascii=False) + "\n")
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         job_return: JobReturn = kwargs["job_return"]

@@ -5,22 +5,27 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from imagenet_nk import classes, listing, plan
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import unfinished
-from imagenet_nk.collect.dataset import fingerprint
+from imagenet_nk.collect.dataset import Summary, fingerprint
 from imagenet_nk.collect.metadata import download
-from imagenet_nk.collect.stage import Job, collect
+from imagenet_nk.collect.stage import LOCK, Job, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
+from imagenet_nk.engine.base import Engine
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.listing import Listed
+from imagenet_nk.lock import alone
 from imagenet_nk.outcome import COMPLETE, SHORT
 from imagenet_nk.progress import closing
 from imagenet_nk.progress.course import Course
@@ -29,8 +34,7 @@ from imagenet_nk.sources.none import Nothing
 from imagenet_nk.trackers.base import Tracked, Tracker
 
 if TYPE_CHECKING:
-    from imagenet_nk.centers.embedder import Embedder
-    from imagenet_nk.centers.listed import Setting
+    from imagenet_nk.centers.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -40,73 +44,79 @@ def run(cfg: DictConfig) -> int:
     config = _checked(cfg)
     folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
     label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
-    job = _job(cfg, config, label_map, folder)
+    engine: Engine = instantiate(cfg.engine)
+    job = _job(cfg, config, label_map, folder, engine)
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
     tracker = instantiate(cfg.tracker)
     # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
     embedding = _embedding(config, folder, output) if {"centers", "evaluate"} & set(config.stages) else []
-    course, began, summary = Course(output), time.time(), None
-    if "collect" in config.stages:
-        with course.stage("collect"), Display("collect") as display:
-            summary = collect(job, display.collecting)
-    else:
-        unfinished.settle(folder, label_map, job.split, job.inspect)
-    if "lists" in config.stages:
-        with course.stage("lists"):
-            listing.write(folder, label_map, config.lists.separator)
-    if embedding:
-        _centers(config, label_map, listing.read(folder), embedding, course)
+    course, began = Course(output), time.time()
+    summary, listed = _gathered(config, job, course)
+    if listed:
+        _centers(config, label_map, listed, embedding, course)
     shown: list[Path] = []
     if "report" in config.stages:
         with course.stage("report"):
             shown = _report(config, folder, output)
     _track(tracker, cfg, config, output)
-    files = closing.written([folder, output, *(to for _, to, _ in embedding), *shown], began)
+    files = closing.written([folder, output, *(each.output for each in embedding), *shown], began)
     log.info("what came of it\n%s", closing.table(summary or closing.stands(folder), course.stages, files))
     complete = summary is None or not summary.short
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
-def _embedding(config: Config, folder: Path, output: Path) -> list[tuple[Setting, Path, Embedder]]:
+def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None, Listed | None]:
+    """The stages collect and lists; then the lists, if there is a stage that works on them.
+
+    Another job of the same data set waits until these are read: what it writes is not what this one goes on with.
+    """
+    summary, stages = None, set(config.stages)
+    with alone(job.folder / LOCK) if {"collect", "lists"} & stages else nullcontext():
+        if "collect" in stages:
+            with course.stage("collect"), _display("collect") as display:
+                summary = collect(job, display.collecting)
+        else:
+            unfinished.settle(job.folder, job.label_map, job.split, job.inspect)
+        if "lists" in stages:
+            with course.stage("lists"):
+                listing.write(job.folder, job.label_map, config.lists.separator)
+        return summary, listing.read(job.folder) if {"centers", "evaluate"} & stages else None
+
+
+def _embedding(config: Config, folder: Path, output: Path) -> list[Task]:
     """Each backbone of the run, built, with the folder for its results."""
-    from imagenet_nk.centers import stage  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.centers import tasks  # torch and timm: seconds that collecting alone does not pay
     from imagenet_nk.centers.listed import Setting
 
-    settings = [
-        Setting(each, config.centers, folder, config.cache, config.seed) for each in stage.each(config.backbone)
-    ]
-    outputs = [output / each.backbone.name if config.backbone.names else output for each in settings]
-    return [(setting, to, setting.embedder(to)) for setting, to in zip(settings, outputs, strict=True)]
+    return tasks.build(Setting(config.backbone, config.centers, folder, config.cache, config.seed), output)
 
 
-def _centers(
-    config: Config, label_map: LabelMap, listed: Listed, jobs: list[tuple[Setting, Path, Embedder]], course: Course
-) -> None:
+def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: list[Task], course: Course) -> None:
     """The stages centers and evaluate."""
-    from imagenet_nk.centers import stage
+    from imagenet_nk.centers import tasks
 
     if "centers" in config.stages:
-        with course.stage("centers"), Display("centers") as display:
-            entries, digest, show = listed.entries, listed.sha256, display.embedding
-            if len(jobs) > 1:
-                stage.embed_together([embedder for _, _, embedder in jobs], [path for path, _ in entries], show)
-            for setting, to, embedder in jobs:
-                stage.compute(entries, label_map, setting, to, digest, embedder=embedder, progress=show)
+        with course.stage("centers"), _display("centers") as display:
+            tasks.compute(embedding, listed.entries, label_map, listed.sha256, display.embedding)
     if "evaluate" in config.stages:
-        with course.stage("evaluate"), Display("evaluate") as display:
-            for setting, to, embedder in jobs:
-                stage.evaluate(
-                    listed.entries,
-                    label_map,
-                    setting,
-                    to,
-                    held_out=listed.held_out,
-                    settings=config.evaluate,
-                    embedder=embedder,
-                    progress=display.embedding,
-                )
+        with course.stage("evaluate"), _display("evaluate") as display:
+            tasks.judge(
+                embedding,
+                listed.entries,
+                label_map,
+                held_out=listed.held_out,
+                settings=config.evaluate,
+                progress=display.embedding,
+            )
+
+
+def _display(stage: str) -> Display:
+    """On the terminal; lines in the log for a job that has it in common with others."""
+    hydra = HydraConfig.get()
+    one_of_many = hydra.mode == RunMode.MULTIRUN and "BasicLauncher" not in str(hydra.launcher._target_)
+    return Display(stage, Console(stderr=True, force_terminal=False) if one_of_many else None)
 
 
 def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> None:
@@ -137,7 +147,7 @@ def _checked(cfg: DictConfig) -> Config:
     return config
 
 
-def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path) -> Job:
+def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path, engine: Engine) -> Job:
     settings: dict[str, Any] = {
         name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("source", "fallback", "sampling", "inspect")
     }
@@ -155,8 +165,10 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path) -> 
         inspect=config.inspect,
         retry=config.retry,
         fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids, **policy}),
+        engine=engine,
     )
 
 
 def _fetched(url: str, folder: Path, config: Config) -> Path:
-    return download(url, folder / "index" / url.rpartition("/")[2], config.http)
+    with alone(folder / LOCK):
+        return download(url, folder / "index" / url.rpartition("/")[2], config.http)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from centers.conftest import label_map
-from imagenet_nk.centers import backbone, crops, lanes, pixels, runtimes, stage
+from imagenet_nk.centers import backbone, crops, lanes, pixels, runtimes, stage, tasks
 from imagenet_nk.centers.stage import Setting
 from imagenet_nk.config import BackboneConfig, CentersConfig
 from imagenet_nk.errors import CentersError, ConfigError
@@ -74,34 +74,36 @@ def test_crops_that_the_disk_does_not_hold_are_not_kept(entries, tiny, tmp_path,
 
 
 def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):
-    several = stage.each(dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet", "test_vit"]))
-    settings = [Setting(config, cache=tmp_path / "cache") for config in several]
-    outputs = [tmp_path / config.name for config in several]
-    together = stage.compute_several(entries, label_map(5), settings, outputs, "sha")
-    sizes = {(setting.embedder(tmp_path).crops.spatial) for setting in settings}
+    names = ["test_resnet", "test_efficientnet", "test_vit"]
+    several = tasks.build(Setting(dataclasses.replace(tiny, names=names), cache=tmp_path / "cache"), tmp_path)
+    together = tasks.compute(several, entries, label_map(5), "sha")
+    sizes = {task.embedder.crops.spatial for task in several}
     assert decoded["decoded"] == len(entries) * len(sizes) < 3 * len(entries)
-    for config, made, output in zip(several, together, outputs, strict=True):
-        alone = stage.compute(entries, label_map(5), Setting(config), tmp_path / "alone" / config.name, "sha")
-        np.testing.assert_allclose(made.centers, alone.centers, rtol=1e-5, atol=1e-7)
-        assert made.metadata["backbone"] == config.name
-        assert (output / "centers.safetensors").is_file()
+    for name, made in zip(names, together, strict=True):
+        alone = Setting(dataclasses.replace(tiny, name=name))
+        wanted = stage.compute(entries, label_map(5), alone, tmp_path / "alone" / name, "sha")
+        np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
+        assert made.metadata["backbone"] == name
+        assert (tmp_path / name / "centers.safetensors").is_file()
+    judged = tasks.judge(several, entries, label_map(5))
+    assert [metrics["backbone"] for metrics in judged] == names
+    assert all((tmp_path / name / "metrics.json").is_file() for name in names)
 
 
 def test_an_image_that_several_backbones_cannot_read_is_named_for_each(entries, tiny, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff nothing more")
-    several = stage.each(dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet"]))
-    settings = [Setting(config, cache=tmp_path / "cache") for config in several]
-    outputs = [tmp_path / "1", tmp_path / "2"]
-    for made in stage.compute_several([*entries, (broken, 1)], label_map(5), settings, outputs, "sha"):
+    several = tasks.build(Setting(dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet"])), tmp_path)
+    for made in tasks.compute(several, [*entries, (broken, 1)], label_map(5), "sha"):
         assert made.counts.tolist() == [2, 3, 4, 3, 2]
         assert made.metadata["skipped"] == "1"
 
 
 def test_several_backbones_need_their_embeddings_on_disk(entries, tiny, tmp_path):
-    setting = Setting(tiny, CentersConfig(embeddings="never"))
+    both = dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet"])
+    several = tasks.build(Setting(both, CentersConfig(embeddings="never")), tmp_path)
     with pytest.raises(ConfigError, match="embeddings=always"):
-        stage.compute_several(entries, label_map(5), [setting] * 2, [tmp_path] * 2, "sha")
+        tasks.compute(several, entries, label_map(5), "sha")
 
 
 def test_a_checkpoint_goes_with_one_backbone_only():

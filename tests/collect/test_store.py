@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from imagenet_nk import storage
 from imagenet_nk.collect.store import IMAGES, SPARE, Store
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import DatasetError
@@ -80,19 +81,20 @@ def test_a_local_file_is_adopted(tmp_path: Path, how: Materialize) -> None:
 # --- disks and folders that will not do
 
 
-def full_disk(folder: Path, name: str) -> None:
-    """Writing to the part file of this thread meets a full device."""
-    (folder / IMAGES / A).mkdir(parents=True, exist_ok=True)
-    (folder / IMAGES / A / f"{name}.{threading.get_ident()}.part").symlink_to("/dev/full")
+def full_disk(part: Path) -> Path:
+    """A temporary file on a device without room."""
+    part.symlink_to("/dev/full")
+    return part
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_no_space_left_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:
+def test_no_space_left_is_one_line_and_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     store.write(A, "a.jpg", b"one")
-    full_disk(tmp_path, "a.jpg")
-    with pytest.raises(DatasetError, match=r"no space left for .*another dataset\.dir"):
-        store.write(A, "a.jpg", b"x" * 100_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "part_of", lambda path: full_disk(path.with_name("a.part")))
+        with pytest.raises(DatasetError, match=r"no space left for .*another dataset\.dir"):
+            store.write(A, "a.jpg", b"x" * 100_000)
     assert (tmp_path / IMAGES / A / "a.jpg").read_bytes() == b"one"
     assert names(tmp_path) == ["a.jpg"]
     store.write(A, "a.jpg", b"two")  # once there is room again

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -84,9 +86,18 @@ def test_one_that_is_still_at_work_is_left_alone(killed: Run, monkeypatch: pytes
     found: list[object] = []
 
     def look(_: Progress) -> None:
-        found.append(settle(killed))
+        with ThreadPoolExecutor(1) as another:  # the thread at work holds the lock, and would get it again
+            found.append(another.submit(settle, killed).result())
 
     monkeypatch.setattr("report.making.collect", lambda job: stage.collect(job, look))
     killed.collect(nk=3)
     assert set(found) == {None}
     assert found
+
+
+def test_one_that_may_be_at_work_on_another_machine_is_left_alone(killed: Run) -> None:
+    note = killed.folder / f"{stage.LOCK}.holder"
+    note.write_text(json.dumps({"pid": 1, "host": "another machine", "since": "yesterday"}))
+    assert settle(killed) is None
+    note.unlink()
+    assert settle(killed) is not None

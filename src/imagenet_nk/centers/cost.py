@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from imagenet_nk import storage
 from imagenet_nk.centers.backbone import Backbone
 from imagenet_nk.centers.embedder import Embedder
 
@@ -29,9 +30,7 @@ def write(output: Path, embedder: Embedder) -> None:
         "images_per_s": embedder.embedded / embedder.seconds if embedder.seconds else None,
         "device": ", ".join(map(str, embedder.devices)),
     }
-    part = output / (NAME + ".part")
-    part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    part.replace(output / NAME)
+    storage.write_text(output / NAME, json.dumps(facts, indent=1) + "\n")
 
 
 def gmacs(built: Backbone) -> float | None:

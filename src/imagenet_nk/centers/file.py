@@ -14,6 +14,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from imagenet_nk import storage
 from imagenet_nk.errors import CentersError
 
 if TYPE_CHECKING:
@@ -70,13 +71,11 @@ class Centers:
                 rows.writerow([*first, *map(str, row)])
 
     def save(self, path: Path) -> None:
-        """Write the file under a temporary name and rename it when it is whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write the file, complete or not at all."""
         tensors = {name: getattr(self, name) for name in COLUMNS} | dict(self.extras)
         words = {"wnids": json.dumps(self.wnids), "names": json.dumps(self.names), "format_version": VERSION}
-        partial = path.with_name(path.name + ".partial")
-        safetensors.numpy.save_file(tensors, partial, {**self.metadata, **words})
-        partial.replace(path)
+        with storage.whole(path) as part:
+            safetensors.numpy.save_file(tensors, part, {**self.metadata, **words})
 
 
 def load_centers(path: str | Path) -> Centers:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imagenet_nk import lists
+from imagenet_nk import lists, storage
 from imagenet_nk.centers import label_check, verdict
 from imagenet_nk.centers.accuracy import by_class, confused
 from imagenet_nk.centers.embedder import Embedder, Progress
@@ -45,35 +45,50 @@ def evaluate(
     check(entries, label_map)
     if held_out:
         check(held_out, label_map)
-    embedder = embedder or setting.embedder(output)
+    metrics = _judged(
+        entries, held_out, label_map, embedder or setting.embedder(output), settings, setting.seed, progress
+    )
+    storage.write_text(output / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    top1 = {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items() if figure["top1"]}
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in top1.items())
+    said = f"top-1: {shown}" if shown else _not_judged(metrics)
+    log.info("%s: %s nearest class mean, %s", metrics["backbone"], metrics["protocol"], said)
+    return metrics
+
+
+def _judged(
+    entries: Entries,
+    held_out: Entries,
+    label_map: Classes,
+    embedder: Embedder,
+    settings: EvaluateConfig,
+    seed: int,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """What metrics.json holds."""
     made_of, mean, _ = first_reading(entries, embedder, progress)
     asked = listed(held_out, made_of.rows, embedder) if held_out else made_of
     classes, dim = len(made_of.rows), embedder.built.dim
     judged = verdict.judge_all(verdict.Means.of(made_of.batches, classes, dim), asked.batches, not held_out)
+    images = len(judged["euclidean"].ranks)
     head, votes = _head(embedder, made_of.rows, asked, label_map, judged)
-    metrics = {
+    return {
         "protocol": "held-out" if held_out else "leave-one-out",
         "backbone": embedder.built.name,
         "weights_sha256": embedder.built.sha256,
         "classes": classes,
-        "images": len(judged["euclidean"].ranks),
-        "not_judged": len(asked.paths) - len(judged["euclidean"].ranks),
+        "images": images,
+        "not_judged": len(asked.paths) - images,
         "skipped": [{"path": str(path), "reason": fault.reason} for path, fault in sorted(embedder.faults.items())],
         "chance": 1 / classes,
-        "ncm": verdict.ncm(judged, classes, settings, setting.seed),
+        "ncm": verdict.ncm(judged, classes, settings, seed),
         **head,
-        **_divisions(entries, held_out, made_of.rows, embedder, settings, setting.seed),
+        **_divisions(entries, held_out, made_of.rows, embedder, settings, seed),
         "per_class": _per_class(made_of.rows, mean, label_map, judged, votes),
         "confused": _pairs(made_of.rows, label_map, judged, settings.pairs),
         "pixels": embedder.crops.identity,
         "agreement": embedder.agreement,
     }
-    _write(output / METRICS, metrics)
-    top1 = {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items() if figure["top1"]}
-    shown = ", ".join(f"{name} {value:.4f}" for name, value in top1.items())
-    said = f"top-1: {shown}" if shown else _not_judged(metrics)
-    log.info("%s: %s nearest class mean, %s", embedder.built.name, metrics["protocol"], said)
-    return metrics
 
 
 def _not_judged(metrics: dict[str, Any]) -> str:
@@ -139,10 +154,3 @@ def _pairs(rows: dict[int, int], label_map: Classes, judged: dict[str, Judged], 
         ]
         for name, each in judged.items()
     }
-
-
-def _write(path: Path, metrics: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)

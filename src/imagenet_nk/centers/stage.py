@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,8 @@ from imagenet_nk.centers.embedder import Embedder, Progress
 from imagenet_nk.centers.file import NAME, Centers
 from imagenet_nk.centers.judging import evaluate as evaluate
 from imagenet_nk.centers.listed import Classes, Entries, Listed, Setting, check, first_reading
-from imagenet_nk.centers.several import embed_together as embed_together
 from imagenet_nk.centers.statistics import Nearest, NormalizedMean, SharedCovariance
-from imagenet_nk.config import BackboneConfig, CentersConfig
+from imagenet_nk.config import CentersConfig
 from imagenet_nk.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -71,30 +68,6 @@ def compute(
         output / NAME,
     )
     return centers
-
-
-def each(backbone: BackboneConfig) -> list[BackboneConfig]:
-    """The backbones of `backbone.names`, or the one of `backbone.name`."""
-    return [dataclasses.replace(backbone, name=name, names=[]) for name in backbone.names] or [backbone]
-
-
-def compute_several(
-    entries: Entries,
-    label_map: Classes,
-    settings: Sequence[Setting],
-    outputs: Sequence[Path],
-    list_sha256: str,
-    *,
-    progress: Progress | None = None,
-) -> list[Centers]:
-    """Stage `centers` for several backbones in one pass, with an output folder each."""
-    check(entries, label_map)
-    embedders = [setting.embedder(output) for setting, output in zip(settings, outputs, strict=True)]
-    embed_together(embedders, [path for path, _ in entries], progress)
-    return [
-        compute(entries, label_map, setting, output, list_sha256, embedder=embedder)
-        for setting, output, embedder in zip(settings, outputs, embedders, strict=True)
-    ]
 
 
 def _allowed(settings: CentersConfig, kept: bool) -> None:

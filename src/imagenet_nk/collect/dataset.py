@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imagenet_nk import storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import results
 from imagenet_nk.collect.attempts import fact_of, file_of
@@ -195,7 +196,7 @@ class DataSet:
         """Write TERMS.txt."""
         text = "\n\n".join(dict.fromkeys(text.strip() for text in texts if text))
         with translated(self.folder):
-            (self.folder / TERMS).write_text(text + "\n", encoding="utf-8")
+            storage.write_text(self.folder / TERMS, text + "\n")
 
     def close(self) -> None:
         self.ledger.close()

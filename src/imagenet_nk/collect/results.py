@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from imagenet_nk import storage
+
 MANIFEST = "manifest.parquet"
 MANIFEST_COLUMNS = {
     "image_id": "string",
@@ -54,17 +56,15 @@ def classes(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table under a temporary name and rename it when complete."""
-    part = path.with_name(path.name + ".part")
-    frame.to_csv(part, index=False, lineterminator="\n")
-    part.replace(path)
+    """Write a table, complete or not at all."""
+    with storage.whole(path) as part:
+        frame.to_csv(part, index=False, lineterminator="\n")
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table under a temporary name and rename it when complete."""
-    part = path.with_name(path.name + ".part")
-    frame.to_parquet(part, index=False)
-    part.replace(path)
+    """Write a table, complete or not at all."""
+    with storage.whole(path) as part:
+        frame.to_parquet(part, index=False)
 
 
 def read_manifest(folder: Path) -> pd.DataFrame:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from imagenet_nk import storage
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import DatasetError
 
 IMAGES, SPARE = "images", "spare"
-_PART = ".part"
 _RESERVE = 64 * 2**20  # bytes left free, so that the ledger and the lists can still be written
 
 
@@ -29,42 +28,17 @@ class Store:
         with translated(folder):
             for sub in (IMAGES, SPARE):
                 (folder / sub).mkdir(parents=True, exist_ok=True)
-        self._made: set[str] = set()
 
     def write(self, wnid: str, name: str, data: bytes) -> None:
         """Have a complete images/<wnid>/<name>, or none."""
-        folder = self.folder / IMAGES / wnid
-        part = folder / f"{name}.{threading.get_ident()}{_PART}"
-        try:
-            if wnid not in self._made:
-                folder.mkdir(exist_ok=True)
-                self._made.add(wnid)
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-            try:
-                _write_all(descriptor, data)
-            finally:
-                os.close(descriptor)
-            part.replace(folder / name)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            raise _translated(error, self.folder) from error
+        with translated(self.folder):
+            storage.write_bytes(self.folder / IMAGES / wnid / name, data)
 
     def adopt(self, wnid: str, name: str, original: Path, how: Materialize) -> None:
         """Have images/<wnid>/<name> as a link to or a copy of a local file. A link is hard where it can be."""
-        folder = self.folder / IMAGES / wnid
-        part = folder / f"{name}{_PART}"
-        try:
-            folder.mkdir(exist_ok=True)
-            part.unlink(missing_ok=True)
+        with translated(self.folder), storage.whole(self.folder / IMAGES / wnid / name) as part:
             if how == Materialize.copy or not _link(original, part):
                 shutil.copyfile(original, part)
-            part.replace(folder / name)
-            part.unlink(missing_ok=True)  # rename() does nothing where both are links to one file already
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            raise _translated(error, self.folder) from error
 
     def sizes(self, wnid: str) -> dict[str, int]:
         """Name and bytes of every complete file of a class, kept or spare; leftovers of a killed run are removed."""
@@ -98,7 +72,7 @@ class Store:
             return
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.endswith(_PART):
+                if entry.name.endswith(storage.PART):
                     Path(entry.path).unlink(missing_ok=True)
                 elif entry.is_file():
                     yield Path(entry.path), entry.stat().st_size
@@ -114,12 +88,6 @@ def _link(original: Path, link: Path) -> bool:
         except OSError:
             return False
     return True
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 @contextmanager

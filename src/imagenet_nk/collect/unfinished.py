@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from imagenet_nk.collect.dataset import DataSet, Summary
 from imagenet_nk.collect.fill import Fact, Fill, Rules
 from imagenet_nk.collect.ledger import FILE
 from imagenet_nk.collect.repeats import Repeats
+from imagenet_nk.collect.stage import LOCK
 from imagenet_nk.config import CrossClass, InspectConfig, Materialize, Retry
+from imagenet_nk.lock import holder
 from imagenet_nk.sampling import Split
 
 log = logging.getLogger(__name__)
@@ -28,18 +32,32 @@ def settle(folder: Path, label_map: LabelMap, split: Split, inspect: InspectConf
     """
     if not (folder / FILE).is_file():
         return None
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        log.warning("%s is being collected into, or cannot be written: its tables are taken as they stand", folder)
-        return None
-    try:
+    with _at_rest(folder / LOCK) as at_rest:
+        if not at_rest:
+            return None
         dataset = DataSet(folder)
         try:
             return _settled(dataset, label_map, split, inspect)
         finally:
             dataset.close()
+
+
+@contextmanager
+def _at_rest(path: Path) -> Iterator[bool]:
+    """Whether no other run is at work in the folder; none begins within the block then. Waits for none."""
+    lock = FileLock(path, is_singleton=True)  # that of lock.alone(), which this process may hold
+    there = holder(path)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        log.warning("%s is in use, or cannot be written: its tables are taken as they stand", path.parent)
+        yield False
+        return
+    try:
+        elsewhere = there is not None and there.host != socket.gethostname()
+        if elsewhere:
+            log.warning("%s is in use by %s: its tables are taken as they stand", path.parent, there)
+        yield not elsewhere
     finally:
         lock.release()
 

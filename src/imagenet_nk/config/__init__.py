@@ -26,7 +26,6 @@ from imagenet_nk.config.checks import WNID, require
 from imagenet_nk.config.choices import (
     ClassesConfig,
     DatasetConfig,
-    EngineConfig,
     LabelsConfig,
     ListSamplingConfig,
     ListsConfig,
@@ -39,6 +38,7 @@ from imagenet_nk.config.choices import (
     TrackerConfig,
 )
 from imagenet_nk.config.collecting import CrossClass, HttpConfig, InspectConfig, Retry
+from imagenet_nk.config.engines import LocalEngineConfig, RayEngineConfig
 from imagenet_nk.config.sources import (
     ArchiveConfig,
     DemoConfig,
@@ -65,7 +65,6 @@ __all__ = [
     "DatasetConfig",
     "DemoConfig",
     "Dtype",
-    "EngineConfig",
     "EvaluateConfig",
     "FullConfig",
     "HttpConfig",
@@ -75,6 +74,7 @@ __all__ = [
     "LabelsConfig",
     "ListSamplingConfig",
     "ListsConfig",
+    "LocalEngineConfig",
     "ManifestConfig",
     "Materialize",
     "MlflowConfig",
@@ -83,6 +83,7 @@ __all__ = [
     "Part",
     "Pixels",
     "RandomSamplingConfig",
+    "RayEngineConfig",
     "ReportConfig",
     "Retry",
     "Runtime",
@@ -153,6 +154,8 @@ def refuse_unknown(node: DictConfig, prefix: str = "") -> None:
 def register() -> None:
     """Make the schemas known to Hydra, under names that the yaml files of conf/ extend."""
     store = ConfigStore.instance()
+    # Hydra copies its only store some hundred times to answer --help, without changing a copy: a second of nothing.
+    vars(store)["__deepcopy__"] = lambda memo: store  # noqa: ARG005
     store.store(name="schema", node=Config)
     for group, name, node in (
         ("source", "urls", UrlsConfig),
@@ -169,7 +172,8 @@ def register() -> None:
         ("labels", "labels", LabelsConfig),
         ("split", "split", SplitConfig),
         ("backbone", "timm", BackboneConfig),
-        ("engine", "local", EngineConfig),
+        ("engine", "local", LocalEngineConfig),
+        ("engine", "ray", RayEngineConfig),
         ("tracker", "none", TrackerConfig),
         ("tracker", "tensorboard", TensorboardConfig),
         ("tracker", "mlflow", MlflowConfig),

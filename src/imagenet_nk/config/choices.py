@@ -85,13 +85,6 @@ class SplitConfig:
 
 
 @dataclass
-class EngineConfig:
-    """`engine=`: where work runs."""
-
-    name: str = MISSING  # local: this process and its threads
-
-
-@dataclass
 class TrackerConfig:
     """`tracker=none`: figures stay in the output folder."""
 

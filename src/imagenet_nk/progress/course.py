@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from imagenet_nk import storage
+
 NAME = "stages.json"
 
 
@@ -42,10 +44,7 @@ class Course:
         self._write()
 
     def _write(self) -> None:
-        part = self._path.with_name(self._path.name + ".part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps([asdict(stage) for stage in self.stages], indent=1) + "\n", encoding="utf-8")
-        part.replace(self._path)
+        storage.write_text(self._path, json.dumps([asdict(stage) for stage in self.stages], indent=1) + "\n")
 
 
 def read(output: Path) -> list[Stage]:

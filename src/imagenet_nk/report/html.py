@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from imagenet_nk import storage
 from imagenet_nk.report.said import percent
 
 _PARTS = Path(__file__).parent / "page"
@@ -33,10 +34,7 @@ def render(template: str, scripts: tuple[str, ...], facts: Mapping[str, Any], da
 
 def write(page: Path, text: str) -> Path:
     """Write the page under a temporary name and rename it when it is whole."""
-    page.parent.mkdir(parents=True, exist_ok=True)
-    part = page.with_name(page.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(page)
+    storage.write_text(page, text)
     return page
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from imagenet_nk import storage
 from imagenet_nk.collect.inspection import look
 
 SIDE = 112  # pixels of a thumbnail's side
@@ -58,9 +59,8 @@ def _strip(target: Path, paths: Sequence[Path]) -> Strip:
             continue
         strip.paste(small, (SIDE * position, 0))
         looks.append(look(np.asarray(small)))
-    part = target.with_name(target.name + ".part")
-    strip.save(part, "JPEG", quality=_QUALITY, subsampling=2)
-    part.replace(target)
+    with storage.whole(target) as part:
+        strip.save(part, "JPEG", quality=_QUALITY, subsampling=2)
     return Strip(tuple(looks), tuple(missing))
 
 

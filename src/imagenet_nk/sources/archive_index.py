@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imagenet_nk import storage
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import tarscan
 from imagenet_nk.sources.members import Gap, Known
@@ -49,11 +50,8 @@ class Index:
         """Write it whole under its name. Raises SourceError."""
         spans = {wnid: (offset, known.state()) for wnid, (offset, known) in self.spans.items()}
         state = {**vars(self), "spans": spans}
-        part = file.with_name(file.name + ".part")
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(state, separators=(",", ":")), encoding="utf-8")
-            part.replace(file)
+            storage.write_text(file, json.dumps(state, separators=(",", ":")))
         except OSError as error:
             raise SourceError(
                 f"cannot write {file}: {error.strerror}; free space or choose another dataset.dir"

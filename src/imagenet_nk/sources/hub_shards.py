@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imagenet_nk import storage
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.base import EXTENSIONS, image_id
 from imagenet_nk.sources.hub_files import Files, one_line
@@ -130,11 +131,8 @@ class ParquetShard:
             column = parquet.read_row_group(block, columns=[image if whole else f"{image}.bytes"])[image]
         data = column if whole else pa.compute.struct_field(column, "bytes")
         table = pa.table({"bytes": data.cast(pa.large_binary())})
-        there.parent.mkdir(parents=True, exist_ok=True)
-        part = there.with_suffix(".part")
-        with pa.ipc.new_file(str(part), table.schema) as file:
+        with storage.whole(there) as part, pa.ipc.new_file(str(part), table.schema) as file:
             file.write_table(table, max_chunksize=1 << 16)
-        part.replace(there)
         return there
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from imagenet_nk import storage
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.addresses import normal
 from imagenet_nk.sources.base import image_id
@@ -65,11 +65,9 @@ def build(chunks: Iterable[bytes | memoryview], wnids: Sequence[str], to: Path) 
     for wnid, lines in scan:
         gathered.add(wnid, lines)
     gathered.compare()
-    part = to.with_name(f"{to.name}.{os.getpid()}.part")
     spans: dict[str, tuple[int, int]] = {}
     try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with storage.whole(to) as part, part.open("wb") as file:
             for wnid in gathered.classes:
                 first = file.tell()
                 file.write(gathered.text(wnid))
@@ -77,9 +75,7 @@ def build(chunks: Iterable[bytes | memoryview], wnids: Sequence[str], to: Path) 
             counts = {"lines": scan.lines, **(scan.broken + gathered.counts)}
             notes = json.dumps({"spans": spans, "fingerprint": scan.fingerprint, "counts": counts}).encode()
             file.write(notes + len(notes).to_bytes(8, "little") + _MARK)
-        part.replace(to)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise SourceError(
             f"cannot write {to}: {error.strerror or error}; free space or choose another dataset.dir"
         ) from error

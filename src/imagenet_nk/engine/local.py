@@ -1,0 +1,210 @@
+"""`engine=local`: this process alone, or processes of this machine, each with a pipe to the driver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from imagenet_nk.engine.base import Desk, Failure, HungUpError, Success, Task, Tries, attempt, nothing, value
+
+_TICK_S = 0.2
+_PATIENCE_S = 2.0  # that a worker has for ending by itself
+_WORTH_IT = 5_000  # images from which on further processes earn their start
+_GONE = (EOFError, OSError)  # what a pipe raises whose other end is closed
+
+
+class Local:
+    """Spawned processes: forking one that has threads of libcurl or torch would copy their locks, not them."""
+
+    name = "local"
+
+    def __init__(self, processes: int | None = None) -> None:
+        """`processes`: null = as many as cores where there is enough to do, else this one."""
+        self.processes = processes
+
+    def workers(self, images: int) -> int:
+        if self.processes is not None:
+            return self.processes
+        return (os.cpu_count() or 1) if images >= _WORTH_IT else 1
+
+    def map(
+        self,
+        task: Task,
+        shards: Sequence[Any],
+        *,
+        workers: int,
+        desk: Desk | None = None,
+        tick: Callable[[], None] = nothing,
+        gpus: float = 0,  # noqa: ARG002 - they are this machine's, and the task finds them by itself
+    ) -> Iterator[tuple[int, Any]]:
+        if workers == 1:
+            return _here(task, shards, desk, tick)
+        return _Pool(task, shards, min(workers, len(shards)), desk).run(tick)
+
+    def close(self) -> None:
+        """Nothing outlives a map."""
+
+
+# --- this process
+
+
+@dataclass(frozen=True)
+class _DirectLine:
+    desk: Desk | None
+    worker: str
+    tick: Callable[[], None]
+
+    def exchange(self, report: Any) -> Any:
+        if self.desk is None:
+            raise HungUpError("this map has no desk")
+        self.tick()
+        return self.desk.exchange(self.worker, report)
+
+
+def _here(task: Task, shards: Sequence[Any], desk: Desk | None, tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
+    for number, shard in enumerate(shards):
+        yield number, task(shard, _DirectLine(desk, f"{number}.1", tick))
+        tick()
+
+
+# --- other processes
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    shard: int = -1  # the one at hand
+    name: str = ""  # of this try of it
+
+
+class _Pool:
+    """The driver's side: processes with a pipe each, all served in one thread."""
+
+    def __init__(self, task: Task, shards: Sequence[Any], workers: int, desk: Desk | None) -> None:
+        self._task, self._shards, self._desk = task, shards, desk
+        self._most = workers
+        self._todo = deque(range(len(shards)))
+        self._tries = Tries()
+        self._workers: dict[Connection, _Worker] = {}
+
+    def run(self, tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
+        try:
+            while self._todo or self._workers:
+                while self._todo and len(self._workers) < self._most:
+                    worker = self._start()
+                    self._workers[worker.pipe] = worker
+                    self._give(worker)
+                for pipe in connection.wait(list(self._workers), timeout=_TICK_S):
+                    yield from self._hear(self._workers[pipe])  # type: ignore[index]
+                tick()
+        finally:
+            self._end()
+
+    def _start(self) -> _Worker:
+        ours, theirs = get_context("spawn").Pipe()
+        process = get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+        with _no_interrupt():  # not before it ignores them
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _give(self, worker: _Worker) -> None:
+        """Hand a worker the next shard, or send it home."""
+        if not self._todo:
+            self._dismiss(worker)
+            return
+        worker.shard = self._todo.popleft()
+        worker.name = self._tries.begin(worker.shard)
+        try:
+            worker.pipe.send((self._task, self._shards[worker.shard]))
+        except _GONE:
+            self._lost(worker)
+
+    def _hear(self, worker: _Worker) -> Iterator[tuple[int, Any]]:
+        """Take what a worker has to say: a report to be answered, or the end of its shard."""
+        try:
+            said = worker.pipe.recv()
+            if not isinstance(said, Success | Failure):
+                worker.pipe.send(self._desk.exchange(worker.name, said) if self._desk else None)
+                return
+        except _GONE:
+            self._lost(worker)
+            return
+        shard = worker.shard
+        result = value(said)
+        self._give(worker)
+        yield shard, result
+
+    def _lost(self, worker: _Worker) -> None:
+        self._todo.appendleft(worker.shard)
+        if self._desk:
+            self._desk.lost(worker.name)
+        self._dismiss(worker)
+
+    def _dismiss(self, worker: _Worker) -> None:
+        del self._workers[worker.pipe]
+        worker.pipe.close()  # it ends when it meets that
+        worker.process.join(_PATIENCE_S)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.process.close()
+
+    def _end(self) -> None:
+        for pipe in self._workers:
+            pipe.close()
+        for worker in list(self._workers.values()):
+            self._dismiss(worker)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Within, a process that is started does not see Ctrl-C: the whole group gets it, and the driver decides."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _PipeLine:
+    """The worker's end of its pipe."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def exchange(self, report: Any) -> Any:
+        try:
+            self._pipe.send(report)
+            return self._pipe.recv()
+        except _GONE as error:
+            raise HungUpError("the driver is gone") from error
+
+
+def _serve(pipe: Connection) -> None:
+    """The life of a worker: one shard after the other, until the driver closes the pipe or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    line = _PipeLine(pipe)
+    with suppress(HungUpError, *_GONE):
+        while True:
+            task, shard = pipe.recv()
+            pipe.send(attempt(task, shard, line))
+    # A thread that a library left behind must not keep a worker alive that nobody listens to.
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            os._exit(0)

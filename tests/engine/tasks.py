@@ -1,0 +1,49 @@
+# ruff: noqa: ARG001 - every task takes a shard and a line
+"""Tasks for tests of engines: functions of a module, so that a worker elsewhere can run them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from imagenet_nk.engine.base import Line
+from imagenet_nk.errors import EmptyClassError
+
+
+def double(shard: int, line: Line) -> int:
+    return 2 * shard
+
+
+def talk(shard: int, line: Line) -> tuple[Any, int]:
+    """What the desk said to each of three reports, and who ran it."""
+    return [line.exchange((shard, number)) for number in range(3)], os.getpid()
+
+
+def die_once(mark: str, line: Line) -> str:
+    """The first worker that gets here is killed in the middle of it, after one report."""
+    line.exchange("begun")
+    try:
+        Path(mark).touch(exist_ok=False)
+    except FileExistsError:
+        return "second try"
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
+
+
+def die_always(shard: object, line: Line) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def no_images(shard: object, line: Line) -> None:
+    raise EmptyClassError(["n01440764"])
+
+
+def faulty(shard: object, line: Line) -> None:
+    raise ZeroDivisionError("one over nothing")
+
+
+def for_ever(shard: object, line: Line) -> None:
+    while True:
+        line.exchange("still here")
