@@ -113,7 +113,8 @@ REFUSED = {
     "empty": (b"", "empty"),
     "blank": (b"\n\n  \n", "empty"),
     "no wanted class": (b"n99999999_1\thttp://a.example/1.jpg\n", "no usable line of a wanted class"),
-    "no list at all": (b"<html>sign in</html>" * 99, "no usable line of a wanted class"),
+    "no list at all": (b"to whom it may concern\n" * 99, "no usable line of a wanted class"),
+    "a page": (b"<html>sign in</html>" * 99, "a web page, not a list"),
     "UTF-16 with a mark": (ONE.decode().encode("utf-16"), "UTF-16"),
     "UTF-16 without": (ONE.decode().encode("utf-16-le") * 9, "UTF-16"),
     "empty gz": (gzip.compress(b""), "empty"),
@@ -243,6 +244,18 @@ def test_a_listed_image_that_the_list_of_addresses_lacks_is_missing(tmp_path: Pa
         gone, there = source.candidates(A)
         assert drive(source, gone) == Rejected("missing")
         assert there.url == "http://a.example/1.jpg"
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_web_page_is_no_list_and_the_next_location_is_tried(tmp_path: Path, site_web: Web, remote: bool) -> None:
+    page = b"<!DOCTYPE html><html>Sign in</html>"
+    first = site_web.put("/list.tgz", lambda *_: Answer(200, page, {"Content-Type": "text/html"}))
+    first = first if remote else write(tmp_path, page, "saved.txt")
+    with opened(Urls([first, write(tmp_path, ONE)]), [A], here(tmp_path)) as source:
+        assert len(list(source.candidates(A))) == 1
+    with pytest.raises(SourceError, match="a web page, not") as error:
+        Urls(first).open([A], here(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 class TestAttempts:

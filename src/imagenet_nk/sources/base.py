@@ -33,7 +33,7 @@ class Usual:
     """What a source's candidates come to as a rule."""
 
     success: float  # share of them that gives an image
-    requests: float = 1.0  # for each; 0 = none, the source is on this machine
+    requests: float = 1.0  # for each; 0 = none, or not to be told beforehand
     bytes: float = 1.0  # fetched for each byte of an image
 
 

@@ -33,7 +33,7 @@ class Hub:
 
     name = "hub"
     one_place = True
-    usual = Usual(success=0.99, requests=0.1, bytes=2.5)
+    usual = Usual(success=0.99, requests=0.0, bytes=2.5)
     terms = TERMS
     materialize = Materialize.copy
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from imagenet_nk.collect.metadata import OutOfReachError, download, is_remote
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
+from imagenet_nk.pages import HEAD, is_page
 from imagenet_nk.sources import addresses
 from imagenet_nk.sources.base import Site, Usual, in_order, rejection
 from imagenet_nk.wire import Candidate, Found, Rejected, Request, Response, Steps
@@ -70,7 +71,7 @@ class Urls:
         missing: list[str] = []
         for location in self._locations:
             try:
-                return _at_hand(location, site)
+                return _no_page(_at_hand(location, site), location)
             except OutOfReachError as error:
                 missing.append(str(error))
         official = any("image-net.org" in location for location in self._locations)
@@ -129,6 +130,18 @@ def _at_hand(location: str, site: Site) -> Path:
     digest = hashlib.sha256(location.encode()).hexdigest()[:12]
     to = site.index / "lists" / f"{digest}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[-80:]}"
     return download(location, to, site.http, _Progress(location), max_bytes=MAX_LIST_BYTES)
+
+
+def _no_page(file: Path, location: str) -> Path:
+    """The file. Raises OutOfReachError for a page that someone or something saved under a list's name."""
+    try:
+        with file.open("rb") as opened:
+            page = is_page(opened.read(HEAD))
+    except OSError as error:
+        raise OutOfReachError(f"cannot read the list {location}: {error.strerror}") from error
+    if page:
+        raise OutOfReachError(f"{location} is a web page, not a list")
+    return file
 
 
 class _Progress:
