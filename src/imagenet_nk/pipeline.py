@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from imagenet_nk import classes, listing, plan
+from imagenet_nk import classes, listing, plan, storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.metadata import download
@@ -37,8 +37,9 @@ log = logging.getLogger(__name__)
 def run(cfg: DictConfig) -> int:
     """Run the stages that the configuration names; returns the exit code of the job."""
     config = _checked(cfg)
-    folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
-    label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
+    folder, output = storage.located(config.dataset.dir), Path(HydraConfig.get().runtime.output_dir)
+    home = storage.home_of(folder, config.dataset.local)
+    label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, home, config))
     engine: Engine = instantiate(cfg.engine)
     job = _job(cfg, config, label_map, folder, engine)
     if config.plan:
@@ -46,7 +47,7 @@ def run(cfg: DictConfig) -> int:
         return COMPLETE
     tracker = instantiate(cfg.tracker)
     # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
-    embedding = _embedding(config, folder, output) if {"centers", "evaluate"} & set(config.stages) else []
+    embedding = _embedding(config, home, output) if {"centers", "evaluate"} & set(config.stages) else []
     course, began, summary = Course(output), time.time(), None
     if "collect" in config.stages:
         with course.stage("collect"), Display("collect") as display:
@@ -58,7 +59,7 @@ def run(cfg: DictConfig) -> int:
         _centers(config, label_map, listing.read(folder), embedding, course)
     if "report" in config.stages:
         with course.stage("report"):
-            _report(config, folder, output)
+            _report(config, folder, home, output)
     _track(tracker, cfg, config, output)
     files = closing.written((folder, output), began)
     log.info("what came of it\n%s", closing.table(summary, course.stages, files))
@@ -66,12 +67,12 @@ def run(cfg: DictConfig) -> int:
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
-def _embedding(config: Config, folder: Path, output: Path) -> list[Task]:
+def _embedding(config: Config, home: Path, output: Path) -> list[Task]:
     """Each backbone of the run, built, with the folder for its results."""
     from imagenet_nk.centers import tasks  # torch and timm: seconds that collecting alone does not pay
     from imagenet_nk.centers.listed import Setting
 
-    return tasks.build(Setting(config.backbone, config.centers, folder, config.cache, config.seed), output)
+    return tasks.build(Setting(config.backbone, config.centers, home, config.cache, config.seed), output)
 
 
 def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: list[Task], course: Course) -> None:
@@ -99,12 +100,12 @@ def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> N
         tracker.log(Tracked(run, settings))
 
 
-def _report(config: Config, folder: Path, output: Path) -> None:
+def _report(config: Config, folder: Path, home: Path, output: Path) -> None:
     from imagenet_nk.report import stage
 
     several = [output / name for name in config.backbone.names if (output / name).is_dir()]
     for run in several or [output]:
-        stage.write(folder, stage.run_to_show(config.report.run, run, folder, runs=Path("outputs")))
+        stage.write(folder, stage.run_to_show(config.report.run, run, folder, runs=Path("outputs")), home)
 
 
 def _checked(cfg: DictConfig) -> Config:
@@ -137,8 +138,9 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path, eng
         retry=config.retry,
         fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids, **policy}),
         engine=engine,
+        local=storage.home_of(folder, config.dataset.local),
     )
 
 
-def _fetched(url: str, folder: Path, config: Config) -> Path:
-    return download(url, folder / "index" / url.rpartition("/")[2], config.http)
+def _fetched(url: str, home: Path, config: Config) -> Path:
+    return download(url, home / "index" / url.rpartition("/")[2], config.http)

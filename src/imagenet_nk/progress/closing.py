@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from imagenet_nk import storage
 from imagenet_nk.collect.dataset import Summary
 from imagenet_nk.progress.course import Stage
 from imagenet_nk.progress.standing import duration
@@ -30,7 +31,7 @@ _WIDTH = 110
 
 def written(folders: Iterable[Path], since: float) -> list[tuple[Path, int]]:
     """Result files in the folders that were written at `since` (seconds of the epoch) or later, with their bytes."""
-    found = [path for folder in folders for name in _FILES if (path := folder / name).is_file()]
+    found = [path for folder in folders for name in _FILES if storage.is_file(path := folder / name)]
     return [(path, stat.st_size) for path in found if (stat := path.stat()).st_mtime >= since]
 
 
