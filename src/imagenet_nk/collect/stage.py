@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from imagenet_nk import storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.collector import Collector, Progress
@@ -25,11 +23,13 @@ from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Materializ
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError
+from imagenet_nk.lock import alone
 from imagenet_nk.sampling import Sampling, Split
 from imagenet_nk.sources.base import Site, Source
 
 log = logging.getLogger(__name__)
 
+LOCK = ".lock"  # of a data set folder
 Watch = Callable[[Progress], None]  # called five times a second while candidates are asked
 
 
@@ -96,32 +96,14 @@ def collect(job: Job, watch: Watch = _nobody) -> Summary:
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
     """
-    home = job.home
     if storage.is_remote(job.folder) and Materialize.link in job.materialize.values():
         raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(f"{home} cannot be made ({error.strerror}): choose another dataset.dir") from error
-    with _alone(home):
-        dataset = DataSet(job.folder, home)
+    with alone(job.home / LOCK):
+        dataset = DataSet(job.folder, job.home)
         try:
             return _collect(job, dataset, watch)
         finally:
             dataset.close()
-
-
-def _alone(folder: Path) -> FileLock:
-    """A lock that one run holds on a data set; another that comes waits, and says so."""
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-        lock.release()
-    except Timeout:
-        log.info("another run is collecting into %s: waiting for it", folder)
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be written ({error.strerror}): choose another dataset.dir") from error
-    return lock
 
 
 def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
@@ -131,6 +113,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
+    dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
         fills = _fill(job, dataset, _open_first(job, dataset), watch)
     finally:

@@ -57,7 +57,8 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> Facts:
     table = _table(folder / CLASSES).sort_values("label", ignore_index=True)
     table = table.astype({"wnid": str, "name": str})
     classes = table[[name for name in _FIXED if name in table]]
-    hydra = run / ".hydra"
+    above = _above(run)
+    hydra = above / ".hydra"
     return Facts(
         folder=folder,
         home=home or folder,
@@ -70,14 +71,19 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> Facts:
         config=read_yaml(hydra / "config.yaml", {}),
         overrides=read_yaml(hydra / "overrides.yaml", []),
         choices=_choices(read_yaml(hydra / "hydra.yaml", {})),
-        stages=[stage for stage in course.read(run) if stage.name != "report"],
-        outcome=read_json(run / "outcome.json"),
+        stages=[stage for stage in course.read(above) if stage.name != "report"],
+        outcome=read_json(above / "outcome.json"),
     )
 
 
 def _table(path: Path) -> pd.DataFrame:
     with path.open("rb") as file:
         return pd.read_csv(file, keep_default_na=False)
+
+
+def _above(run: Path) -> Path:
+    """Where a run's settings and stages are: in its folder, or above it if it is one of several backbones'."""
+    return run.parent if not (run / ".hydra").is_dir() and (run.parent / ".hydra").is_dir() else run
 
 
 def _numbered(manifest: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
