@@ -36,7 +36,7 @@ class Embedder:
     ) -> None:
         self.built, self.config, self.settings, self.folder, self.cache = built, config, settings, folder, cache
         self.devices = devices.choose(config.device)
-        self.crops = crops.choose(built.data, config.pixels)
+        self.crops = crops.choose(built.data, config.pixels, self.devices)
         self.lanes = lanes.cores() if config.workers is None else config.workers
         self.agreement: dict[str, float] | None = None  # with the reference; None where it is the reference
         self.faults: dict[Path, Fault] = {}
@@ -126,7 +126,7 @@ class Embedder:
         runtime, before, done = self.ready(images), len(self.faults), 0
         started = time.perf_counter()
         with crops.loader(self.crops, self.cache, self.folder, images) as load:
-            for part in lanes.run(paths, rows, load, runtime.forward, **self.width):
+            for part in lanes.run(paths, rows, load, runtime.forward, gather=self.crops.batch, **self.width):
                 whole = self.checked(part, paths)
                 done += len(whole.rows) + len(whole.faults)
                 if progress:

@@ -46,8 +46,9 @@ def _pass(group: Sequence[Embedder], paths: Sequence[Path], progress: Progress |
             return
         first, images = group[0], [paths[row] for row in rows]
         load = stack.enter_context(crops.loader(first.crops, first.cache, first.folder, images))
+        forward = _side_by_side(group, paths)
         started, done = time.perf_counter(), 0
-        for part in lanes.run(paths, rows, load, _side_by_side(group, paths), **first.width):
+        for part in lanes.run(paths, rows, load, forward, gather=first.crops.batch, **first.width):
             for each, own, share in zip(group, kept, _shares(part, group), strict=True):
                 whole = each.checked(share, paths)
                 own.append([paths[row] for row in whole.rows], whole.embeddings)
