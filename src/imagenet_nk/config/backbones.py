@@ -23,6 +23,7 @@ class Runtime(StrEnum):
 
     auto = "auto"
     eager = "eager"
+    channels_last = "channels_last"
     compile = "compile"
     openvino = "openvino"
 
