@@ -51,7 +51,7 @@ def run(cfg: DictConfig) -> int:
         return COMPLETE
     tracker = instantiate(cfg.tracker)
     # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
-    embedding = _embedding(config, folder, output) if {"centers", "evaluate"} & set(config.stages) else []
+    embedding = _embedding(config, folder, output, engine) if {"centers", "evaluate"} & set(config.stages) else []
     course, began = Course(output), time.time()
     summary, listed = _gathered(config, job, course)
     if listed:
@@ -85,12 +85,13 @@ def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None,
         return summary, listing.read(job.folder) if {"centers", "evaluate"} & stages else None
 
 
-def _embedding(config: Config, folder: Path, output: Path) -> list[Task]:
+def _embedding(config: Config, folder: Path, output: Path, engine: Engine) -> list[Task]:
     """Each backbone of the run, built, with the folder for its results."""
-    from imagenet_nk.centers import tasks  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.centers import crew, tasks  # torch and timm: seconds that collecting alone does not pay
     from imagenet_nk.centers.listed import Setting
 
-    return tasks.build(Setting(config.backbone, config.centers, folder, config.cache, config.seed), output)
+    workers = crew.choose(engine, config.cache)
+    return tasks.build(Setting(config.backbone, config.centers, folder, config.cache, config.seed, workers), output)
 
 
 def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: list[Task], course: Course) -> None:

@@ -22,6 +22,7 @@ class Runtime(StrEnum):
 
     auto = "auto"
     eager = "eager"
+    channels_last = "channels_last"
     compile = "compile"
     openvino = "openvino"
 
