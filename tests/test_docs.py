@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(page for page in [ROOT / "README.md"] if page.is_file())]
 NEEDS = re.compile(r"\(needs [^)]+\)")  # a line before a block: it is not executed here
 # The Python of these pages works on a run of photographs under published weights: here on one of drawn pictures.
-_ON_A_RUN = {"centers.md", "README.md"}
+_ON_A_RUN = {"centers.md", "README.md", "reproducing.md"}
 RUN = "python src/imagenet.py source=demo nk=4 split=holdout split.eval_per_class=1 centers.covariance=true"
 PLACES = "dataset.dir=dataset/imagenet hydra.run.dir=outputs/2026-01-31/12-00-00"  # as the pages name them
 STOOD_IN = {'"resnet50", pretrained=True': '"test_resnet", pretrained=False'}  # what would need the internet
@@ -120,6 +120,16 @@ def ran(place: Path) -> Path:
     (place / "other").mkdir()
     (place / "other" / "eval.txt").write_text(listed.replace("images/", "../dataset/imagenet/images/"))
     return place
+
+
+def test_every_file_that_a_run_leaves_is_described(ran: Path) -> None:
+    said = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    for folder in (ran / "dataset" / "imagenet", ran / "outputs" / "2026-01-31" / "12-00-00"):
+        for path in folder.rglob("*"):
+            inside = path.relative_to(folder).as_posix()
+            name = re.sub(r"^ledger\.sqlite", "", path.name) or path.name  # `-wal` and `-shm` stand beside it
+            whole = re.match(r"(images|spare|report/thumbnails|\.hydra)\b", inside)
+            assert path.is_dir() or f"`{whole[1] if whole else name}" in said.replace("`report/index", "`index"), inside
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
