@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_LIST_BYTES = 4 << 30
-FORMAT = 1  # of the kept index
+FORMAT = 2  # of the kept index
 _IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF....WEBP|II\*\0|MM\0\*", re.DOTALL)
 _MENDED_BY_HTTPS = frozenset({"http_400", "http_403", "http_426", "refused", "reset", "timeout", "truncated"})
 _COPIES = (
@@ -60,7 +61,7 @@ class Urls:
         addresses.check(site.http.attempts)
         self._site = site
         list_file = self._first_there(site)
-        self._index = _index(list_file, sorted(set(wnids)), site.index)
+        self._index = _index(list_file, wnids, site.index)
         if not any(self._index.pairs(wnid) for wnid in wnids):
             shown = ", ".join([*wnids[:3], "..."] if len(wnids) > 3 else wnids)
             raise SourceError(
@@ -158,10 +159,16 @@ class _Progress:
 
 
 def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
-    """The kept index of this list and these classes, made if it is not there."""
+    """The kept index of this list and these classes, made if it is not there.
+
+    The 1000 classes of ILSVRC2012 are always among them, and by these it is judged which addresses stand in two: what
+    a class has does not depend on which others are asked for, and another choice of them needs no other pass.
+    """
     from imagenet_nk.sources.list_file import chunks
     from imagenet_nk.sources.list_index import ListIndex, build
 
+    reference = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
+    wnids = sorted({*wnids, *reference})
     stat = list_file.stat()
     key = f"{FORMAT}\n{list_file.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}\n{','.join(wnids)}"
     file = folder / f"urls-{hashlib.sha256(key.encode()).hexdigest()[:16]}.index"
@@ -169,7 +176,7 @@ def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
         return ListIndex(file)
     except (OSError, KeyError, ValueError, TypeError):
         started = time.monotonic()
-    build(chunks(list_file), wnids, file)
+    build(chunks(list_file), wnids, file, reference)
     index = ListIndex(file)
     counts = ", ".join(f"{name} {count:,}" for name, count in index.counts.items() if count)
     log.info("read %s in %.0f s: %s", list_file, time.monotonic() - started, counts)
