@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from imagenet_nk import lists
+from imagenet_nk import lists, storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import results
 from imagenet_nk.errors import DatasetError
@@ -31,7 +31,7 @@ class Listed:
 
 def write(folder: Path, label_map: LabelMap, separator: str) -> None:
     """Write eval.txt, and train.txt where the split has images for it; with renumbered labels also labels.csv."""
-    if not (folder / results.MANIFEST).is_file():
+    if not storage.is_file(folder / results.MANIFEST):
         raise DatasetError(f"{folder} holds no {results.MANIFEST}: run the stage collect first, stages=[collect,lists]")
     manifest = results.read_manifest(folder)
     counts = {}
@@ -49,7 +49,7 @@ def write(folder: Path, label_map: LabelMap, separator: str) -> None:
 
 def read(folder: Path) -> Listed:
     """The lists of a data set folder. Raises ListError if there are none."""
-    parts = [folder / name for name in (TRAIN, EVAL) if (folder / name).is_file()] or [folder / EVAL]
+    parts = [folder / name for name in (TRAIN, EVAL) if storage.is_file(folder / name)] or [folder / EVAL]
     entries, *held_out = [
         [(lists.resolve(path, entry), entry.label) for entry in lists.read_list(path)] for path in parts
     ]

@@ -49,7 +49,7 @@ class Embedder:
         self.built, self.config, self.settings, self.folder, self.cache = built, config, settings, folder, cache
         self.crew, self.seed = crew, seed
         self.devices = devices.choose(crew.device(config.device) if crew else config.device)
-        self.crops = crops.choose(built.data, config.pixels)
+        self.crops = crops.choose(built.data, config.pixels, self.devices)
         self.lanes = config.workers if config.workers is not None else crew.threads if crew else lanes.cores()
         self.agreement: dict[str, float] | None = None  # with the reference; None where it is the reference
         self.faults: dict[Path, Fault] = {}
@@ -190,7 +190,7 @@ class Embedder:
             return
         runtime = self.ready(images)
         with crops.loader(self.crops, self.cache, self.folder, images) as load:
-            yield from lanes.run(paths, rows, load, runtime.forward, **self.width)
+            yield from lanes.run(paths, rows, load, runtime.forward, gather=self.crops.batch, **self.width)
 
     def _took(self, images: int, seconds: float, skipped: int) -> None:
         self.seconds, self.embedded = self.seconds + seconds, self.embedded + images

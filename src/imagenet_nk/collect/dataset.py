@@ -17,7 +17,8 @@ from imagenet_nk.collect import results
 from imagenet_nk.collect.attempts import fact_of, file_of
 from imagenet_nk.collect.fill import Fact, Fill
 from imagenet_nk.collect.ledger import Ledger
-from imagenet_nk.collect.store import IMAGES, Store, translated
+from imagenet_nk.collect.object_store import open_store, own
+from imagenet_nk.collect.store import IMAGES, translated
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.sampling import Split
@@ -45,10 +46,13 @@ class Summary:
 class DataSet:
     """One data set folder, open."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = Store(folder)
-        self.ledger = Ledger(folder)
+    def __init__(self, folder: Path, home: Path | None = None) -> None:
+        """home: the folder of this machine that has the ledger; the same one if None."""
+        self.folder, home = folder, home or folder
+        self.store = open_store(folder)
+        self.ledger = Ledger(home)
+        if storage.is_remote(folder):
+            own(folder, home)
 
     # --- whose it is
 
@@ -120,6 +124,7 @@ class DataSet:
     def settle(self, fills: Sequence[Fill], materialize: Mapping[str, Materialize], fingerprint: str) -> None:
         """Write the verdicts of the whole run, and make images/ hold exactly what is kept."""
         self.ledger.flush()
+        self.store.refresh()
         self.ledger.note({"done": ""})  # from here on it is no longer what an earlier run left
         for fill in fills:
             self._settle_class(fill, materialize)

@@ -69,4 +69,5 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 def read_manifest(folder: Path) -> pd.DataFrame:
     """The manifest of a data set folder."""
-    return pd.read_parquet(folder / MANIFEST)
+    with (folder / MANIFEST).open("rb") as file:
+        return pd.read_parquet(file)
