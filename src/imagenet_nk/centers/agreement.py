@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from imagenet_nk import storage
 from imagenet_nk.centers.lanes import Forward
 from imagenet_nk.centers.pixels import UNREADABLE, Crops
 
@@ -18,12 +20,13 @@ def measure(
     images: Sequence[Path], path: tuple[Forward, Crops], reference: tuple[Forward, Crops]
 ) -> dict[str, float] | None:
     """Cosines between both embeddings of a sample spread over the list; None if none of it can be read."""
-    data = [image.read_bytes() for image in images[:: max(1, len(images) // SAMPLE)][:SAMPLE] if image.is_file()]
+    data = [image.read_bytes() for image in images[:: max(1, len(images) // SAMPLE)][:SAMPLE] if storage.is_file(image)]
     both = [pair for each in data if (pair := _crops(each, path[1], reference[1]))]
     if not both:
         return None
     ours, theirs = (
-        forward(np.stack(side)) for forward, side in zip((path[0], reference[0]), zip(*both, strict=True), strict=True)
+        forward(crops.batch(side))
+        for (forward, crops), side in zip((path, reference), zip(*both, strict=True), strict=True)
     )
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     cosines = (ours * theirs).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
@@ -35,7 +38,7 @@ def measure(
     }
 
 
-def _crops(data: bytes, ours: Crops, theirs: Crops) -> tuple[np.ndarray, np.ndarray] | None:
+def _crops(data: bytes, ours: Crops, theirs: Crops) -> tuple[Any, Any] | None:
     try:
         return ours(data), theirs(data)
     except UNREADABLE:

@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
+import torch
 
+from imagenet_nk import storage
 from imagenet_nk.centers import store
 from imagenet_nk.centers.lanes import Load
+from imagenet_nk.centers.on_device import OnDevice
 from imagenet_nk.centers.pixels import Crops, Exact, Fast, Pixels
 from imagenet_nk.config import Cache
 from imagenet_nk.config import Pixels as Wanted
+from imagenet_nk.errors import BackboneError
 
 log = logging.getLogger(__name__)
+
+Read = Callable[[Path], bytes]
 
 SPARE = 2**30  # bytes that stay free on the disk
 
 
-def choose(data: Mapping[str, Any], wanted: Wanted) -> Crops:
-    """The crops that a configuration asks for."""
-    return Fast(data) if wanted == Wanted.fast else Exact(data)
+def choose(data: Mapping[str, Any], wanted: Wanted, devices: Sequence[torch.device]) -> Crops:
+    """The crops that a configuration asks for. Raises BackboneError for a transform that they cannot be made by."""
+    if wanted != Wanted.device:
+        return Fast(data) if wanted == Wanted.fast else Exact(data)
+    if len(devices) > 1:  # torchvision has one decoder a process, and builds it anew for another GPU
+        raise BackboneError(
+            "backbone.pixels=device decodes on one GPU a process; type backbone.device=cuda:0, or backbone.pixels=exact"
+        )
+    return OnDevice(data, devices[0] if devices[0].type == "cuda" else torch.device("cpu"))
 
 
 @contextmanager
 def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> Iterator[Load]:
     """How a pass over `images` gets its pixels. With cache=crops, what is decoded stays in `folder` as uint8."""
-    if cache != Cache.crops:
-        yield lambda path: crops(path.read_bytes())
+    if cache == Cache.crops and isinstance(crops, OnDevice):
+        log.warning("cache=crops keeps no crops of backbone.pixels=device: they never leave the device")
+    if cache != Cache.crops or isinstance(crops, OnDevice):
+        with storage.reading(images) as read:
+            yield lambda path: crops(read(path))
         return
     height, width = crops.size
     with store.opened(folder, f"{height}x{width}", {"crops": crops.spatial}, height * width * 3, np.uint8) as kept:
@@ -48,21 +63,22 @@ def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> 
             )
         there = {path: int(row) for path, row in zip(images, rows, strict=True) if row >= 0}
         log.info("%d of %d crops are there from before", len(there), len(images))
-        yield _Kept(crops, kept, there, writes=needed + SPARE <= free)
+        with storage.reading([path for path in images if path not in there]) as read:
+            yield _Kept(crops, read, kept, there, writes=needed + SPARE <= free)
 
 
 class _Kept:
     """Crops out of a store, and into it."""
 
-    def __init__(self, crops: Crops, kept: store.Store, there: Mapping[Path, int], writes: bool) -> None:
-        self.crops, self.kept, self.there, self.writes = crops, kept, there, writes
+    def __init__(self, crops: Crops, read: Read, kept: store.Store, there: Mapping[Path, int], writes: bool) -> None:
+        self.crops, self.read, self.kept, self.there, self.writes = crops, read, kept, there, writes
         self.writing = Lock()
 
     def __call__(self, path: Path) -> Pixels:
         if (row := self.there.get(path)) is not None:
             found: Pixels = self.kept.read(np.array([row])).reshape(*self.crops.size, 3)
             return found
-        pixels = self.crops(path.read_bytes())
+        pixels: Pixels = self.crops(self.read(path))
         if self.writes:
             with self.writing:
                 self.kept.append([path], pixels.reshape(1, -1))

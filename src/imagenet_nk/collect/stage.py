@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imagenet_nk import storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.collector import Collector, Progress
 from imagenet_nk.collect.dataset import DataSet, Summary
@@ -60,10 +60,16 @@ class Job:
     retry: Retry
     fingerprint: str  # of all settings that the outcome depends on; the same again = nothing to do
     engine: Engine = field(default_factory=lambda: Local(1))
+    local: Path | None = None  # for ledger, lock and indexes, where `folder` is a URL
+
+    @property
+    def home(self) -> Path:
+        """The folder of this machine for what cannot lie in an object store."""
+        return self.local or self.folder
 
     @property
     def site(self) -> Site:
-        return Site(self.folder / "index", self.http, self.sampling)
+        return Site(self.home / "index", self.http, self.sampling)
 
     @property
     def draw(self) -> dict[str, object]:
@@ -90,8 +96,10 @@ def collect(job: Job, watch: Watch = _nobody) -> Summary:
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
     """
-    with alone(job.folder / LOCK):
-        dataset = DataSet(job.folder)
+    if storage.is_remote(job.folder) and Materialize.link in job.materialize.values():
+        raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
+    with alone(job.home / LOCK):
+        dataset = DataSet(job.folder, job.home)
         try:
             return _collect(job, dataset, watch)
         finally:
@@ -105,6 +113,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
+    dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
         fills = _fill(job, dataset, _open_first(job, dataset), watch)
     finally:
@@ -166,7 +175,7 @@ def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list
         Pace(job.http),
         Inspector(job.inspect),
         dataset.store,
-        workers=os.cpu_count() or 1,
+        workers=dataset.store.writers,
     )
     collector = Collector(
         fills,
