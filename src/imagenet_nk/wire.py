@@ -43,6 +43,11 @@ class Response:
     seconds: float = 0.0
     body_seconds: float = 0.0  # of them, from the first byte of the answer on
 
+    def without_body(self) -> Response:
+        """The same as a record that holds no memory. Spelled out: dataclasses.replace takes four times as long."""
+        where = self.final_url, self.address, self.headers, self.fault
+        return Response(self.status, b"", *where, self.seconds, self.body_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
