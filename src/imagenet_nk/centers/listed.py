@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from imagenet_nk import storage
 from imagenet_nk.centers.backbone import build
 from imagenet_nk.centers.crew import Crew
 from imagenet_nk.centers.embedder import Embedder, Progress
@@ -19,6 +21,8 @@ from imagenet_nk.centers.lanes import Slice
 from imagenet_nk.centers.statistics import Mean, Spread
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
 from imagenet_nk.errors import CentersError, ListError
+
+log = logging.getLogger(__name__)
 
 Entries = Sequence[tuple[Path, int]]  # path and label, as in the list file
 
@@ -73,6 +77,8 @@ class Setting:
     def embedder(self, output: Path) -> Embedder:
         """The backbone, built, with the embeddings that it gave in earlier runs."""
         built, folder = build(self.backbone, self.seed), self.cache or output
+        if built.weights.startswith("random:"):
+            log.warning("backbone %s has %s weights: its centers are good for trying only", built.name, built.weights)
         return Embedder(built, self.backbone, self.centers, folder, self.crops, self.crew, self.seed)
 
 
@@ -89,7 +95,7 @@ def check(entries: Entries, label_map: Classes) -> None:
                 f"label {label} of {path} is outside the label map ({min(known)}..{max(known)}); "
                 "give the labels= and classes= that the list was written with"
             )
-    if not any(path.is_file() for path, _ in entries):
+    if not any(storage.is_file(path) for path, _ in entries):
         raise ListError(
             f"none of the {len(entries)} files of the list is there (first: {entries[0][0]}); collect them again"
         )
