@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -110,7 +111,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     started = time.monotonic()
     dataset.check(job.draw)
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
-        summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+        summary = dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
@@ -120,7 +121,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         for source in job.chain:
             source.close()
     dataset.settle(fills, job.materialize, job.fingerprint)
-    summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+    summary = dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started)
     return summary
@@ -161,8 +162,10 @@ def _open_fallback(job: Job, *, alone: bool) -> bool:
 
 
 def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list[Fill]:
+    dataset.want(_named(job) if first_is_open else {})
+    wanted = dataset.wanted(job.nk)
     fills = [
-        Fill(wnid, job.nk, _candidates(job, dataset, 0, wnid) if first_is_open else iter(()))
+        Fill(wnid, wanted(wnid), _candidates(job, dataset, 0, wnid) if first_is_open else iter(()))
         for wnid in job.label_map.wnids
     ]
     if first_is_open:
@@ -189,9 +192,9 @@ def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list
     looking = _Watch(dataset, watch)
     try:
         _run_to_the_end(job, dataset, collector, fills, first_is_open, looking)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SourceError):  # what is there is left in order
         dataset.settle(fills, job.materialize, "")
-        dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+        dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
         raise
     finally:
         reader.close()
@@ -211,19 +214,33 @@ def _run_to_the_end(
 ) -> None:
     """Fill from the source, then what is short from the fallback."""
     collector.run(watch)
-    if not _short(fills, job.nk, first_is_open) or not _open_fallback(job, alone=not first_is_open):
+    if not _short(fills, first_is_open) or not _open_fallback(job, alone=not first_is_open):
         return
     dataset.claim(job.draw)
     # A class that was full may lose an image to what the fallback shows, and want more in its turn.
-    while short := [fill for fill in _short(fills, job.nk, first_is_open) if fill.ranks == 1]:
+    while short := [fill for fill in _short(fills, first_is_open) if fill.ranks == 1]:
         for fill in short:
             fill.extend(_candidates(job, dataset, 1, fill.wnid))
         collector.run(watch)
 
 
-def _short(fills: Sequence[Fill], nk: int | None, first_is_open: bool) -> list[Fill]:
-    """The classes that want the fallback. With nk=null a source that could be read has given all that there is."""
-    return [] if nk is None and first_is_open else [fill for fill in fills if not fill.full]
+def _named(job: Job) -> dict[str, int]:
+    """How many images of a class are wanted with nk=null where they are named one by one: by a list or a manifest."""
+    if job.nk is not None:
+        return {}
+    by_source = getattr(job.source, "named", dict[str, int]().get)  # of source=manifest
+    counts = {}
+    for wnid in job.label_map.wnids:
+        listed = job.sampling.listed(wnid)
+        count = by_source(wnid) if listed is None else len(listed)
+        if count is not None:
+            counts[wnid] = count
+    return counts
+
+
+def _short(fills: Sequence[Fill], first_is_open: bool) -> list[Fill]:
+    """The classes that want the fallback. Of a source that could be read, all that there is has come."""
+    return [fill for fill in fills if not fill.full and (fill.quota != math.inf or not first_is_open)]
 
 
 def _candidates(job: Job, dataset: DataSet, rank: int, wnid: str) -> Iterator[tuple[Drawn, Fact | None]]:
@@ -266,6 +283,9 @@ def _report(summary: Summary, seconds: float) -> None:
         log.info("%d kept images show the same pixels as one of another class", summary.shared)
     if forbidden := summary.reasons.get("forbidden"):
         log.warning("%d addresses lead to private networks; http.allow_private=true lets them through", forbidden)
+    if summary.missing:
+        shown = ", ".join(summary.missing[:5]) + (", ..." if len(summary.missing) > 5 else "")
+        log.warning("%d named images are not to be had (see missing.csv): %s", len(summary.missing), shown)
     if summary.short:
         shown = ", ".join(summary.short[:5]) + (", ..." if len(summary.short) > 5 else "")
         log.warning("%d classes are short of images (see classes.csv): %s", len(summary.short), shown)
