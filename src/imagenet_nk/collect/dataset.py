@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
+import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from imagenet_nk import storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import results
 from imagenet_nk.collect.attempts import fact_of, file_of
-from imagenet_nk.collect.fill import Fact, Fill
+from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.store import IMAGES, Store, translated
 from imagenet_nk.config import Materialize, Retry
@@ -40,6 +42,15 @@ class Summary:
     reasons: Mapping[str, int]
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
+
+
+class Walked(Protocol):
+    """What the draw order of a class came to."""
+
+    wnid: str
+
+    def verdicts(self) -> Mapping[tuple[str, int, str], str]:
+        """By (source, rank, key) of every candidate that was reached: why it is not kept, or ""."""
 
 
 class DataSet:
@@ -85,18 +96,7 @@ class DataSet:
 
         An image counts only if its file is still there and whole.
         """
-        sizes = self.store.sizes(wnid)
-        facts = {}
-        for row in self.ledger.settled(wnid):
-            if row["reason"] in _BY_SETTING:
-                known = False
-            elif row["reason"]:
-                known = retry == Retry.none or (retry == Retry.transient and not row["transient"])
-            else:
-                known = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
-            if known:
-                facts[row["source"], row["rank"], row["key"]] = fact_of(row)
-        return facts
+        return known(self.ledger.settled(wnid), self.store.sizes(wnid), retry)
 
     def is_done(self, fingerprint: str, wnids: Sequence[str]) -> bool:
         """Whether a run with this fingerprint has ended here, and all that it kept is still there."""
@@ -113,23 +113,19 @@ class DataSet:
 
     # --- when classes are settled
 
-    def settle(self, fills: Sequence[Fill], materialize: Mapping[str, Materialize], fingerprint: str) -> None:
+    def settle(self, walks: Sequence[Walked], materialize: Mapping[str, Materialize], fingerprint: str) -> None:
         """Write the verdicts of the whole run, and make images/ hold exactly what is kept."""
         self.ledger.flush()
         self.ledger.note({"done": ""})  # from here on it is no longer what an earlier run left
-        for fill in fills:
-            self._settle_class(fill, materialize)
+        for walk in walks:
+            self._settle_class(walk, materialize)
         self.ledger.note({"done": fingerprint})
 
-    def _settle_class(self, fill: Fill, materialize: Mapping[str, Materialize]) -> None:
-        walked = {
-            (fact.source, fact.rank, fact.key): verdict or KEPT
-            for fact, verdict in zip(fill.facts, fill.walk.verdicts, strict=False)
-            if fact
-        }
+    def _settle_class(self, walk: Walked, materialize: Mapping[str, Materialize]) -> None:
+        walked = walk.verdicts()
         verdicts, keep, unwanted = [], set[str](), set[str]()
-        for row in self.ledger.settled(fill.wnid):
-            verdict = walked.get((row["source"], row["rank"], row["key"]), UNREACHED)
+        for row in self.ledger.settled(walk.wnid):
+            verdict = walked.get((row["source"], row["rank"], row["key"]), UNREACHED) or KEPT
             if verdict != row["verdict"]:
                 verdicts.append((verdict, row["id"]))
             if row["reason"]:
@@ -137,10 +133,10 @@ class DataSet:
             if verdict == KEPT:
                 keep.add(file_of(row))
                 if row["path"] and materialize[row["source"]] != Materialize.none:
-                    self.store.adopt(fill.wnid, file_of(row), Path(row["path"]), materialize[row["source"]])
+                    self.store.adopt(walk.wnid, file_of(row), Path(row["path"]), materialize[row["source"]])
             elif verdict != UNREACHED:
                 unwanted.add(file_of(row))
-        self.store.settle(fill.wnid, keep, unwanted - keep)
+        self.store.settle(walk.wnid, keep, unwanted - keep)
         self.ledger.judge(verdicts)
 
     # --- its tables
@@ -208,6 +204,28 @@ def _class_row(label_map: LabelMap, position: int, nk: int | None, kept: int, re
         "tried": kept + reasons.total(),
     }
     return results.Row(fixed, reasons, {"words": label_map.words[position], "gloss": label_map.glosses[position]})
+
+
+def known(
+    rows: Iterable[Mapping[str, Any] | sqlite3.Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
+) -> dict[tuple[str, int, str], Fact]:
+    """Facts by (source, rank, key) out of settled rows of a class: all but what is to be asked again.
+
+    `sizes`: bytes of the class's files by name. `since`: rows with a higher id are of this very run, which asks nothing
+    twice.
+    """
+    facts = {}
+    for row in rows:
+        if not row["reason"]:
+            true = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+        elif row["reason"] in _BY_SETTING:
+            true = row["id"] > since
+        else:
+            passing = retry == Retry.failed or (retry == Retry.transient and row["transient"])
+            true = row["id"] > since or not passing
+        if true:
+            facts[row["source"], row["rank"], row["key"]] = fact_of(row)
+    return facts
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:
