@@ -27,6 +27,7 @@ def run(main: Callable[[], object]) -> None:
 
     HYDRA_FULL_ERROR=1 leaves it a traceback.
     """
+    _findable()
     os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to the lines below
     try:
@@ -40,6 +41,14 @@ def run(main: Callable[[], object]) -> None:
             raise
         _say(line)
         sys.exit(FAILED)
+
+
+def _findable() -> None:
+    """Let processes that a launcher starts elsewhere import this very package, also out of a clone."""
+    home = str(Path(__file__).resolve().parent.parent)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if Path(home).name == "src" and home not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([home, *filter(None, paths)])
 
 
 def _folder_fault(error: Exception) -> str | None:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from imagenet_nk import classes, listing, plan
 from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect.dataset import fingerprint
+from imagenet_nk.collect.dataset import Summary, fingerprint
 from imagenet_nk.collect.metadata import download
-from imagenet_nk.collect.stage import Job, collect
+from imagenet_nk.collect.stage import LOCK, Job, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.listing import Listed
+from imagenet_nk.lock import alone
 from imagenet_nk.outcome import COMPLETE, SHORT
 from imagenet_nk.progress import closing
 from imagenet_nk.progress.course import Course
@@ -47,15 +51,10 @@ def run(cfg: DictConfig) -> int:
     tracker = instantiate(cfg.tracker)
     # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
     embedding = _embedding(config, folder, output) if {"centers", "evaluate"} & set(config.stages) else []
-    course, began, summary = Course(output), time.time(), None
-    if "collect" in config.stages:
-        with course.stage("collect"), Display("collect") as display:
-            summary = collect(job, display.collecting)
-    if "lists" in config.stages:
-        with course.stage("lists"):
-            listing.write(folder, label_map, config.lists.separator)
-    if embedding:
-        _centers(config, label_map, listing.read(folder), embedding, course)
+    course, began = Course(output), time.time()
+    summary, listed = _gathered(config, job, course)
+    if listed:
+        _centers(config, label_map, listed, embedding, course)
     if "report" in config.stages:
         with course.stage("report"):
             _report(config, folder, output)
@@ -64,6 +63,22 @@ def run(cfg: DictConfig) -> int:
     log.info("what came of it\n%s", closing.table(summary, course.stages, files))
     complete = summary is None or not summary.short
     return COMPLETE if complete or not config.require_complete else SHORT
+
+
+def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None, Listed | None]:
+    """The stages collect and lists; then the lists, if there is a stage that works on them.
+
+    Another job of the same data set waits until these are read: what it writes is not what this one goes on with.
+    """
+    summary, stages = None, set(config.stages)
+    with alone(job.folder / LOCK) if {"collect", "lists"} & stages else nullcontext():
+        if "collect" in stages:
+            with course.stage("collect"), _display("collect") as display:
+                summary = collect(job, display.collecting)
+        if "lists" in stages:
+            with course.stage("lists"):
+                listing.write(job.folder, job.label_map, config.lists.separator)
+        return summary, listing.read(job.folder) if {"centers", "evaluate"} & stages else None
 
 
 def _embedding(config: Config, folder: Path, output: Path) -> list[Task]:
@@ -79,10 +94,10 @@ def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: lis
     from imagenet_nk.centers import tasks
 
     if "centers" in config.stages:
-        with course.stage("centers"), Display("centers") as display:
+        with course.stage("centers"), _display("centers") as display:
             tasks.compute(embedding, listed.entries, label_map, listed.sha256, display.embedding)
     if "evaluate" in config.stages:
-        with course.stage("evaluate"), Display("evaluate") as display:
+        with course.stage("evaluate"), _display("evaluate") as display:
             tasks.judge(
                 embedding,
                 listed.entries,
@@ -91,6 +106,13 @@ def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: lis
                 settings=config.evaluate,
                 progress=display.embedding,
             )
+
+
+def _display(stage: str) -> Display:
+    """On the terminal; lines in the log for a job that has it in common with others."""
+    hydra = HydraConfig.get()
+    one_of_many = hydra.mode == RunMode.MULTIRUN and "BasicLauncher" not in str(hydra.launcher._target_)
+    return Display(stage, Console(stderr=True, force_terminal=False) if one_of_many else None)
 
 
 def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> None:
@@ -141,4 +163,5 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path, eng
 
 
 def _fetched(url: str, folder: Path, config: Config) -> Path:
-    return download(url, folder / "index" / url.rpartition("/")[2], config.http)
+    with alone(folder / LOCK):
+        return download(url, folder / "index" / url.rpartition("/")[2], config.http)

@@ -49,8 +49,10 @@ class Slice:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use; OMP_NUM_THREADS is how joblib and Ray say what its share of a machine is."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    return min(there, int(share)) if share.isdigit() and int(share) else there
 
 
 def run(

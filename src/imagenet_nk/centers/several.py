@@ -36,6 +36,7 @@ def embed_together(embedders: Sequence[Embedder], paths: Sequence[Path], progres
 
 
 def _pass(group: Sequence[Embedder], paths: Sequence[Path], progress: Progress | None) -> None:
+    group = sorted(group, key=lambda each: (each.built.name, each.built.sha256))  # two runs lock in the same order
     with ExitStack() as stack:
         kept = [
             stack.enter_context(store.opened(each.folder, each.built.name, each.key, each.built.dim)) for each in group

@@ -9,7 +9,6 @@ was changed has another size or time and is embedded again; another list, or a l
 from __future__ import annotations
 
 import json
-import logging
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from imagenet_nk import storage
 from imagenet_nk.errors import CentersError
-
-log = logging.getLogger(__name__)
+from imagenet_nk.lock import alone
 
 ROWS, IMAGES, KEY = "embeddings.f32", "images.tsv", "model.json"  # of embeddings; the report reads them as well
 BATCH = 1024  # rows that are checked at once
@@ -139,13 +136,5 @@ def opened(
         raise CentersError(
             f"cannot write {folder}: {error.strerror}; mend it, or type dataset.dir=ELSEWHERE"
         ) from error
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("another run is using %s; waiting for it", folder)
-        lock.acquire()
-    try:
+    with alone(folder / "lock"):
         yield Store(folder, dim, kind)
-    finally:
-        lock.release()

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.collector import Collector, Progress
 from imagenet_nk.collect.dataset import DataSet, Summary
@@ -25,11 +23,13 @@ from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Materializ
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError
+from imagenet_nk.lock import alone
 from imagenet_nk.sampling import Sampling, Split
 from imagenet_nk.sources.base import Site, Source
 
 log = logging.getLogger(__name__)
 
+LOCK = ".lock"  # of a data set folder
 Watch = Callable[[Progress], None]  # called five times a second while candidates are asked
 
 
@@ -90,30 +90,12 @@ def collect(job: Job, watch: Watch = _nobody) -> Summary:
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
     """
-    job_folder = job.folder
-    try:
-        job_folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(f"{job_folder} cannot be made ({error.strerror}): choose another dataset.dir") from error
-    with _alone(job_folder):
-        dataset = DataSet(job_folder)
+    with alone(job.folder / LOCK):
+        dataset = DataSet(job.folder)
         try:
             return _collect(job, dataset, watch)
         finally:
             dataset.close()
-
-
-def _alone(folder: Path) -> FileLock:
-    """A lock that one run holds on a data set; another that comes waits, and says so."""
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-        lock.release()
-    except Timeout:
-        log.info("another run is collecting into %s: waiting for it", folder)
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be written ({error.strerror}): choose another dataset.dir") from error
-    return lock
 
 
 def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
