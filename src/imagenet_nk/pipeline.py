@@ -18,8 +18,9 @@ from rich.console import Console
 from imagenet_nk import classes, listing, plan
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.dataset import Summary, fingerprint
+from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.metadata import download
-from imagenet_nk.collect.stage import LOCK, Job, collect
+from imagenet_nk.collect.stage import LOCK, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.errors import ConfigError

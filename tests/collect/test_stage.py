@@ -26,6 +26,7 @@ from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.dataset import Summary, fingerprint
+from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.ledger import FILE
 from imagenet_nk.config import HttpConfig, InspectConfig, Retry
 from imagenet_nk.errors import DatasetError, SourceError
@@ -119,7 +120,7 @@ def run(
     into = town.folder / folder
     used = source or Urls(str(town.folder / "urls.txt"))
     inspection = InspectConfig(**(inspect or {}))  # type: ignore[arg-type]
-    job = stage.Job(
+    job = Job(
         source=used,
         fallback=fallback or Nothing(),
         sampling=RandomOrder(seed),

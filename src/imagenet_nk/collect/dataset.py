@@ -47,7 +47,8 @@ class Summary:
 class Walked(Protocol):
     """What the draw order of a class came to."""
 
-    wnid: str
+    @property
+    def wnid(self) -> str: ...
 
     def verdicts(self) -> Mapping[tuple[str, int, str], str]:
         """By (source, rank, key) of every candidate that was reached: why it is not kept, or ""."""

@@ -161,8 +161,7 @@ class CollectDesk:
         if any([self.dealing.known(wnid) for wnid in wnids]):  # noqa: C419 - all of them are noted
             self._ledger.flush()
         return [
-            Hand(wnid, self.dealing.ranks[wnid], [_plain(row) for row in self._ledger.settled(wnid)])
-            for wnid in wnids
+            Hand(wnid, self.dealing.ranks[wnid], [_plain(row) for row in self._ledger.settled(wnid)]) for wnid in wnids
         ]
 
 

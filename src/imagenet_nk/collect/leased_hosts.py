@@ -151,5 +151,5 @@ class LeasedHosts(Hosts):
                 lease.idle += order.permits
                 lease.starts.extend(now + start for start in order.starts)
                 self._asked_in_vain.discard(key)
-            if lease := self._leases.get(key):
-                lease.most = order.most
+            if key in self._leases:
+                self._leases[key].most = order.most

@@ -19,7 +19,9 @@ class Seen:
     """What a worker has met at one host since its last report."""
 
     answers: int = 0
-    failures: list[tuple[str, float, float]] = field(default_factory=list)  # (fault, began, ended) after the last answer
+    failures: list[tuple[str, float, float]] = field(
+        default_factory=list
+    )  # (fault, began, ended) after the last answer
     failed: int = 0  # of all failures, those before the last answer included
     answered: float | None = None  # when the last answer came; seconds ago
     seconds: float = 0.0  # spent waiting

@@ -137,4 +137,3 @@ class Permits:
             self._held.pop(key, None)
         if worker in self._holds:
             self._holds[worker].discard(key)
-

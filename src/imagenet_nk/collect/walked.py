@@ -21,7 +21,10 @@ import numpy.typing as npt
 from imagenet_nk.collect.fill import Fill
 
 _Words = npt.NDArray[np.uint64]
-_BY_CONTENT, _BY_PIXELS = 1, 2  # bits: a placeholder with these bytes, or a share of these pixels, would change the walk
+_BY_CONTENT, _BY_PIXELS = (
+    1,
+    2,
+)  # bits: a placeholder with these bytes, or a share of these pixels, would change the walk
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imagenet_nk.collect.assembly import Facts, assemble, drawn
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.dataset import known
-from imagenet_nk.collect.fill import Fill, Rules
-from imagenet_nk.collect.ledger import Attempt, Values, values
+from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
+from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.leased_hosts import LeasedHosts
+from imagenet_nk.collect.ledger import Attempt, Values, values
 from imagenet_nk.collect.messages import Hand, Orders, Report, Tally
 from imagenet_nk.collect.store import Store
 from imagenet_nk.collect.walked import Walk
 from imagenet_nk.engine.base import Line
 from imagenet_nk.engine.local import Local
 from imagenet_nk.sources.base import Source
-
-if TYPE_CHECKING:
-    from imagenet_nk.collect.stage import Job
 
 _TICK_S = 0.02
 _SOONER = 5  # a permit that is missing is asked for so many times sooner than the next report is due
@@ -38,15 +34,15 @@ class Spec:
 
     job: bytes  # pickled, its sources not open
     since: int  # id of the ledger's last row before this run
-    threads: int  # that decode and write
     cwd: str  # of the driver: paths in the settings may be relative to it
+    first_is_open: bool = True  # whether the source is there; else all comes from the fallback
 
     @classmethod
-    def of(cls, job: Job, workers: int, since: int, threads: int) -> Spec:
+    def of(cls, job: Job, workers: int, since: int) -> Spec:
         """Each worker has its share of http.concurrency."""
         http = replace(job.http, concurrency=max(1, job.http.concurrency // workers))
         own = replace(job, http=http, engine=Local(1), folder=job.folder.absolute())
-        return cls(pickle.dumps(own), since, threads, os.getcwd())
+        return cls(pickle.dumps(own), since, str(Path.cwd()))
 
 
 def collect_classes(spec: Spec, line: Line) -> None:
@@ -96,8 +92,8 @@ class _Worker:
             store=self._store,
             ledger=self._outbox,
             rules=self._rules,
-            hosts_allowed=getattr(self._source(0), "hosts_allowed", frozenset()),
-            threads=spec.threads,
+            hosts_allowed=getattr(self._source(0), "hosts_allowed", frozenset()) if spec.first_is_open else frozenset(),
+            threads=1,
             tick_s=_TICK_S,
         )
         self._reported, self._again_s = 0.0, 0.0
@@ -136,9 +132,10 @@ class _Worker:
     def _exchange(self, progress: Progress, walks: Sequence[Walk]) -> Orders:
         for walk in walks:
             del self._at_hand[walk.wnid]
+        kept = max(0, progress.kept - sum(walk.kept for walk in walks))  # the desk counts those
         fresh = self._rules.placeholders - self._told[0], self._rules.shared - self._told[1]
         report = Report(
-            Tally(progress.kept, progress.images, progress.bytes, progress.requests, progress.reasons),
+            Tally(kept, progress.images, progress.bytes, progress.requests, progress.reasons),
             self._outbox.take(),
             walks,
             list(fresh[0]),
@@ -161,8 +158,11 @@ class _Worker:
         sizes = self._store.sizes(hand.wnid, alone=False) if hand.rows else {}
         facts = known(hand.rows, sizes, self._job.retry, self._spec.since)
         self._at_hand[hand.wnid] = hand, facts
-        candidates = drawn(self._source(0), 0, hand.wnid, lambda: facts) if 0 in hand.ranks else iter(())
+        candidates = self._drawn(0, hand.wnid, facts) if 0 in hand.ranks else iter(())
         return Fill(hand.wnid, self._job.nk, candidates)
+
+    def _drawn(self, rank: int, wnid: str, facts: Facts) -> Iterator[tuple[Drawn, Fact | None]]:
+        return drawn(self._source(rank), rank, wnid, lambda: facts)
 
     def _through(self) -> list[Fill]:
         """The classes that are done, but for those that the fallback may fill."""
@@ -172,6 +172,6 @@ class _Worker:
             if fill.full or fill.ranks > 1 or 1 not in hand.ranks:
                 through.append(fill)
                 continue
-            fill.extend(drawn(self._source(1), 1, fill.wnid, lambda facts=facts: facts))
+            fill.extend(self._drawn(1, fill.wnid, facts))
             self._collector.add([fill])
         return through
