@@ -9,9 +9,12 @@ Per model, in one process and on the same photographs (weights are random: they 
     limit     cores / (CPU seconds to decode an image + CPU seconds of its forward pass), which is what both take of
               a core when all cores are at it: 1 / (1 / decode + 1 / model)
     stage     images/s of stage.compute: the pass, and in brackets with building, calibration and statistics
-    cpu       CPU seconds an image: those of decoding and of the model, over those that the stage took; unlike the
-              other figures it says little of waiting, and is little disturbed by other programs
+    cached    images/s of the pass when the crops are there from before, as for the second backbone of a sweep
     plain     images/s of DataLoader(num_workers=2) over timm's transform and an fp32 forward pass of 32 images
+
+and the ratios: stage / limit, whole / limit, cached / model, stage / plain, and `cpu`: the CPU seconds an image of
+decoding and of the model, over those that stage.compute took. Unlike the others `cpu` says little of waiting, and other
+programs disturb it little.
 """
 
 from __future__ import annotations
@@ -35,9 +38,10 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch.utils.data import DataLoader, Dataset
 
-from imagenet_nk.centers import lanes, stage
+from imagenet_nk.centers import crops, lanes, stage
+from imagenet_nk.centers.embedder import Embedder
 from imagenet_nk.centers.stage import Setting
-from imagenet_nk.config import BackboneConfig, CentersConfig
+from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
 
 
 @dataclass
@@ -58,10 +62,13 @@ class Row:
     limit: float
     stage: float
     stage_whole: float
+    cached: float
     plain: float
     stage_over_limit: float
-    cpu: float
+    whole_over_limit: float
+    cached_over_model: float
     stage_over_plain: float
+    cpu: float
 
 
 class Photographs(Dataset):
@@ -119,31 +126,51 @@ def best_of(times: int, work) -> tuple[float, float]:
     return max(rates), min(costs)
 
 
+@dataclass
+class Pass:
+    embedder: Embedder
+    whole: float  # seconds, with building and calibration
+    cpu: float  # CPU seconds an image, without them
+
+    @property
+    def rate(self) -> float:
+        return self.embedder.embedded / self.embedder.seconds
+
+
+def staged(config: BackboneConfig, paths: list[Path], folder: Path, cache: Cache = Cache.none) -> Pass:
+    """One run of the stage, each image a class of its own."""
+    wnids = [path.name.split("_")[0] for path in paths]
+    label_map = Map(wnids, list(range(len(paths))), wnids)
+    started = time.perf_counter()
+    setting = Setting(config, CentersConfig(), crops=cache)
+    embedder = setting.embedder(folder)
+    embedder.ready(paths)
+    cpu = time.process_time()
+    entries = [(path, label) for label, path in enumerate(paths)]
+    stage.compute(entries, label_map, setting, folder, "", embedder=embedder)
+    return Pass(embedder, time.perf_counter() - started, (time.process_time() - cpu) / len(paths))
+
+
 def measured(name: str, paths: list[Path], args: argparse.Namespace, cores: int) -> Row:
     config = BackboneConfig(name=name, pretrained=False, device="cpu", batch_size=args.batch, pixels=args.pixels)
     config = replace(config, runtime=args.runtime, dtype=args.dtype)
-    wnids = [path.name.split("_")[0] for path in paths]
-    entries = [(path, label) for label, path in enumerate(paths)]
-    label_map = Map(wnids, list(range(len(paths))), wnids)
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        setting = Setting(config, CentersConfig())
-        embedder = setting.embedder(Path(folder))
-        embedder.ready(paths)
-        cpu = time.process_time()
-        stage.compute(entries, label_map, setting, Path(folder), "", embedder=embedder)
-        cpu = (time.process_time() - cpu) / len(paths)
-        whole = time.perf_counter() - started
-    runtime = embedder.ready(paths)
+        first = staged(config, paths, Path(folder))
+    embedder = first.embedder
+    runtime, batch = embedder.ready(paths), embedder.width["batch"]
     decode, decode_cpu = decode_alone(embedder.crops, paths[:: max(1, len(paths) // 500)], cores)
-    batch = embedder.width["batch"]
     alone, alone_cpu = model_alone(runtime.forward, embedder.built.input_size, batch, cores, args.seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        with crops.loader(embedder.crops, Cache.crops, Path(folder), paths) as load, ThreadPoolExecutor(cores) as pool:
+            list(pool.map(load, paths))
+        second = staged(replace(config, batch_size=batch), paths, Path(folder), Cache.crops)
     limit = 1 / (1 / decode + 1 / alone)
-    rate = embedder.embedded / embedder.seconds
     plain = plain_loop(name, paths[: args.plain_images or None], cores)
+    whole = len(paths) / first.whole
     return Row(
-        *(name, args.pixels, runtime.name, batch, decode, alone, limit, rate, len(paths) / whole, plain),
-        *(rate / limit, (decode_cpu + alone_cpu) / cpu, rate / plain),
+        *(name, args.pixels, runtime.name, batch, decode, alone, limit, first.rate, whole, second.rate, plain),
+        *(first.rate / limit, whole / limit, second.rate / alone, first.rate / plain),
+        (decode_cpu + alone_cpu) / first.cpu,
     )
 
 
@@ -163,16 +190,15 @@ def main() -> None:
     paths = sorted(args.photographs.glob("*.JPEG"))[: args.images]
     cores = lanes.cores()
     print(f"{len(paths)} photographs, {cores} cores, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
-    print(f"{'model':24}{'runtime':14}{'decode':>8}{'model':>8}{'limit':>8}{'stage':>8}{'(whole)':>9}{'plain':>8}"
-          f"{'/limit':>8}{'cpu':>8}{'/plain':>8}")  # fmt: skip
+    rates = ("decode", "model_alone", "limit", "stage", "stage_whole", "cached", "plain")
+    ratios = ("stage_over_limit", "whole_over_limit", "cached_over_model", "stage_over_plain", "cpu")
+    print(f"{'model':24}{'runtime':14}" + "".join(f"{key.replace('_over_', '/'):>14}" for key in rates + ratios))
     rows = []
     for name in args.models:
-        row = measured(name, paths, args, cores)
-        rows.append(asdict(row))
-        rates = f"{row.decode:8.1f}{row.model_alone:8.1f}{row.limit:8.1f}{row.stage:8.1f}{row.stage_whole:9.1f}"
-        print(
-            f"{row.model:24}{row.runtime:14}{rates}{row.plain:8.1f}{row.stage_over_limit:8.3f}{row.stage_over_plain:8.2f}"
-        )
+        row = asdict(measured(name, paths, args, cores))
+        rows.append(row)
+        figures = [f"{row[key]:14.1f}" for key in rates] + [f"{row[key]:14.3f}" for key in ratios]
+        print(f"{name:24}{row['runtime']:14}" + "".join(figures), flush=True)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from imagenet_nk import classes, listing, plan
 from imagenet_nk.classes import LabelMap
+from imagenet_nk.collect import unfinished
 from imagenet_nk.collect.dataset import Summary, fingerprint
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.metadata import download
@@ -51,17 +52,18 @@ def run(cfg: DictConfig) -> int:
         return COMPLETE
     tracker = instantiate(cfg.tracker)
     # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
-    embedding = _embedding(config, folder, output) if {"centers", "evaluate"} & set(config.stages) else []
+    embedding = _embedding(config, folder, output, engine) if {"centers", "evaluate"} & set(config.stages) else []
     course, began = Course(output), time.time()
     summary, listed = _gathered(config, job, course)
     if listed:
         _centers(config, label_map, listed, embedding, course)
+    shown: list[Path] = []
     if "report" in config.stages:
         with course.stage("report"):
-            _report(config, folder, output)
+            shown = _report(config, folder, output)
     _track(tracker, cfg, config, output)
-    files = closing.written((folder, output), began)
-    log.info("what came of it\n%s", closing.table(summary, course.stages, files))
+    files = closing.written([folder, output, *(each.output for each in embedding), *shown], began)
+    log.info("what came of it\n%s", closing.table(summary or closing.stands(folder), course.stages, files))
     complete = summary is None or not summary.short
     return COMPLETE if complete or not config.require_complete else SHORT
 
@@ -76,18 +78,21 @@ def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None,
         if "collect" in stages:
             with course.stage("collect"), _display("collect") as display:
                 summary = collect(job, display.collecting)
+        else:
+            unfinished.settle(job.folder, job.label_map, job.split, job.inspect)
         if "lists" in stages:
             with course.stage("lists"):
                 listing.write(job.folder, job.label_map, config.lists.separator)
         return summary, listing.read(job.folder) if {"centers", "evaluate"} & stages else None
 
 
-def _embedding(config: Config, folder: Path, output: Path) -> list[Task]:
+def _embedding(config: Config, folder: Path, output: Path, engine: Engine) -> list[Task]:
     """Each backbone of the run, built, with the folder for its results."""
-    from imagenet_nk.centers import tasks  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.centers import crew, tasks  # torch and timm: seconds that collecting alone does not pay
     from imagenet_nk.centers.listed import Setting
 
-    return tasks.build(Setting(config.backbone, config.centers, folder, config.cache, config.seed), output)
+    workers = crew.choose(engine, config.cache)
+    return tasks.build(Setting(config.backbone, config.centers, folder, config.cache, config.seed, workers), output)
 
 
 def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: list[Task], course: Course) -> None:
@@ -122,12 +127,15 @@ def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> N
         tracker.log(Tracked(run, settings))
 
 
-def _report(config: Config, folder: Path, output: Path) -> None:
-    from imagenet_nk.report import stage
+def _report(config: Config, folder: Path, output: Path) -> list[Path]:
+    """The runs that were reported on; each has a page now."""
+    from imagenet_nk.report import runs, stage
 
     several = [output / name for name in config.backbone.names if (output / name).is_dir()]
-    for run in several or [output]:
-        stage.write(folder, stage.run_to_show(config.report.run, run, folder, runs=Path("outputs")))
+    shown = [runs.to_show(config.report.run, run, folder, Path("outputs")) for run in several or [output]]
+    for run in shown:
+        stage.write(folder, run)
+    return shown
 
 
 def _checked(cfg: DictConfig) -> Config:

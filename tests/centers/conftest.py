@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,36 @@ def picture(seed: int, width: int = 200, height: int = 180, mode: str = "RGB") -
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (6, 7, 3), dtype=np.uint8))
     return coarse.resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+DATA = {
+    "input_size": (3, 96, 96),
+    "interpolation": "bicubic",
+    "crop_pct": 0.9,
+    "crop_mode": "center",
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+}
+
+
+def encoded(image, kind="JPEG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+FILES = {
+    "rgb 4:2:0": encoded(picture(1), quality=85),
+    "rgb 4:4:4": encoded(picture(2, 333, 128), quality=95, subsampling=0),
+    "progressive": encoded(picture(3, 130, 401), progressive=True),
+    "grey": encoded(picture(4, mode="L")),
+    "cmyk": encoded(picture(5, mode="CMYK")),
+    "smaller than the crop": encoded(picture(6, 31, 40)),
+    "one pixel high": encoded(picture(7, 120, 1)),
+    "png": encoded(picture(8), "PNG"),
+    "palette": encoded(picture(9).quantize(16), "GIF"),
+    "bytes after the end": encoded(picture(10)) + b"and more",
+}
 
 
 @pytest.fixture

@@ -11,39 +11,10 @@ import torch
 from PIL import Image
 from timm.data import create_transform
 
-from centers.conftest import label_map, picture
+from centers.conftest import DATA, FILES, label_map
 from imagenet_nk.centers import agreement, pixels, stage
 from imagenet_nk.centers.stage import Setting
 from imagenet_nk.errors import BackboneError
-
-DATA = {
-    "input_size": (3, 96, 96),
-    "interpolation": "bicubic",
-    "crop_pct": 0.9,
-    "crop_mode": "center",
-    "mean": (0.485, 0.456, 0.406),
-    "std": (0.229, 0.224, 0.225),
-}
-
-
-def encoded(image, kind="JPEG", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-FILES = {
-    "rgb 4:2:0": encoded(picture(1), quality=85),
-    "rgb 4:4:4": encoded(picture(2, 333, 128), quality=95, subsampling=0),
-    "progressive": encoded(picture(3, 130, 401), progressive=True),
-    "grey": encoded(picture(4, mode="L")),
-    "cmyk": encoded(picture(5, mode="CMYK")),
-    "smaller than the crop": encoded(picture(6, 31, 40)),
-    "one pixel high": encoded(picture(7, 120, 1)),
-    "png": encoded(picture(8), "PNG"),
-    "palette": encoded(picture(9).quantize(16), "GIF"),
-    "bytes after the end": encoded(picture(10)) + b"and more",
-}
 
 
 @pytest.mark.parametrize("name", FILES)

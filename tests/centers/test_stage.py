@@ -108,6 +108,24 @@ def test_leave_one_out_accuracy_is_that_of_a_plain_loop(entries, tiny, tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
 
 
+@pytest.mark.parametrize(
+    ("kept", "held_out", "why"),
+    [
+        ([0, 2, 5], [], "every class has a single image"),
+        ([0, 1], [], "there is one class"),
+        ([0, 2, 5], ["broken"], "no held-out image can be read"),
+    ],
+)
+def test_what_cannot_be_judged_is_said_with_the_reason(entries, tiny, tmp_path, caplog, kept, held_out, why):
+    listed = [entries[index] for index in kept]
+    other = tmp_path / "other.txt"
+    other.write_bytes(b"no image")
+    held_out = [(other, 0) for _ in held_out]
+    with caplog.at_level(logging.INFO):
+        stage.evaluate(listed, label_map(5), Setting(tiny), tmp_path, held_out=held_out)
+    assert f"nearest class mean, nothing to judge: {why}" in caplog.text
+
+
 def test_with_a_held_out_list_its_images_are_judged_and_make_no_center(entries, tiny, tmp_path):
     held_out = entries[::3]
     train = [entry for entry in entries if entry not in held_out]

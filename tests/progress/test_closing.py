@@ -62,3 +62,25 @@ def test_a_stage_that_fails_stays_open_and_one_that_runs_again_moves_to_the_end(
 def test_a_file_of_another_form_has_no_stages(tmp_path: Path, text: str) -> None:
     (tmp_path / course.NAME).write_text(text)
     assert course.read(tmp_path) == []
+
+
+def test_a_run_that_did_not_collect_says_what_the_data_set_holds(tmp_path: Path) -> None:
+    (tmp_path / "classes.csv").write_text(
+        "label,wnid,name,wanted,kept,tried,http_404,truncated,words,gloss\n"
+        "0,n01440764,tench,3,3,4,0,1,tench,a fish\n"
+        "1,n01443537,goldfish,3,1,4,3,0,,\n"
+    )
+    lines = closing.table(closing.stands(tmp_path), [Stage("report", "", 1.2)], []).splitlines()
+    assert lines == [
+        "kept      4 images of 2 classes, out of 8 candidates",
+        "short     1 class: n01443537",
+        "rejected  http_404 3, truncated 1",
+        "time      report 1 s",
+    ]
+
+
+@pytest.mark.parametrize("text", [None, "", "wnid,kept\nn01440764,1\n", '"'])
+def test_without_a_table_of_classes_there_is_nothing_to_say(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "classes.csv").write_text(text)
+    assert closing.stands(tmp_path) is None

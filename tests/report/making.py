@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from imagenet_nk import classes, listing
 from imagenet_nk.centers import stage as centers_stage
+from imagenet_nk.centers.backbone import build
+from imagenet_nk.centers.classifier import NearestCenter
+from imagenet_nk.centers.file import load_centers
 from imagenet_nk.centers.listed import Setting
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.stage import Job, collect
@@ -103,12 +108,28 @@ class Run:
         )
         listing.write(self.folder, map_, " ")
 
-    def judge(self, labels: LabelsConfig | None = None) -> None:
+    def judge(self, labels: LabelsConfig | None = None, backbone: BackboneConfig = BACKBONE) -> None:
         listed, map_ = listing.read(self.folder), label_map(self.count, labels)
-        setting = Setting(BACKBONE, cache=self.folder)
+        setting = Setting(backbone, cache=self.folder)
         embedder = setting.embedder(self.output)
         centers_stage.compute(listed.entries, map_, setting, self.output, listed.sha256, embedder=embedder)
         centers_stage.evaluate(listed.entries, map_, setting, self.output, embedder=embedder)
+
+    def classifier(self, to: Path) -> BackboneConfig:
+        """The backbone with a head of 1000 classes that knows the pictures of this run, judged before, as a file."""
+        known = load_centers(self.output)
+        head = torch.nn.Linear(known.centers.shape[1], 1000)
+        order = {wnid: place for place, wnid in enumerate(wnids(1000))}
+        taught = NearestCenter(known.centers).as_linear()
+        with torch.no_grad():
+            head.weight.zero_()
+            head.bias.fill_(-1e9)
+            for row, wnid in enumerate(known.wnids):
+                head.weight[order[wnid]], head.bias[order[wnid]] = taught.weight[row], taught.bias[row]
+        weights = build(BACKBONE, 0).model.state_dict()
+        weights |= {"fc.weight": head.weight.detach(), "fc.bias": head.bias.detach()}
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, to)
+        return replace(BACKBONE, checkpoint=str(to))
 
     def report(self) -> str:
         """The page's text."""

@@ -63,6 +63,39 @@ def test_folders_swapped_at_the_source_show_in_the_ids_of_the_images(tmp_path: P
     assert "6 images named after another class" in titles(run)
 
 
+def test_folders_swapped_under_neutral_names_show_in_the_vote_of_the_classifier(good: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path, 6, 6)
+    run.draw()
+    run.swap_folders(*wnids(6)[1:3])
+    run.collect()
+    run.judge()
+    assert titles(run) == [], "pixels alone cannot tell: each folder is of one piece"
+    run.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
+    alarm = raised(run)[0]
+    assert alarm.level == "problem"
+    assert alarm.title == (
+        "The classifier takes goldfish (n01443537) for great white shark (n01484850), and the other way round"
+    )
+    assert "Are the two exchanged?" in run.report()
+
+
+def test_a_good_run_with_a_classifier_raises_none(good: Run, spoiled: Run, tmp_path: Path) -> None:
+    spoiled.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
+    assert raised(spoiled) == []
+
+
+def test_a_class_of_which_the_classifier_thinks_otherwise_is_a_warning(spoiled: Run) -> None:
+    metrics = json.loads((spoiled.output / "metrics.json").read_text())
+    metrics |= {"head": {"top1": 0.9}, "label_check": {"labels_wrong": False}}
+    metrics["per_class"][0] |= {"head_says": "n02012849", "head_share": 0.75}
+    (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
+    (alarm,) = raised(spoiled)
+    assert (alarm.level, alarm.title) == ("warning", "The classifier takes tench (n01440764) for n02012849")
+    metrics["head"]["top1"] = 0.2
+    (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
+    assert raised(spoiled) == [], "a poor classifier counts against no label"
+
+
 def test_labels_swapped_in_the_label_file_break_the_known_order(tmp_path: Path) -> None:
     run = Run(tmp_path / "run", 6, 2)
     run.draw()
@@ -124,6 +157,21 @@ def test_an_interrupted_run_says_so(spoiled: Run) -> None:
     detail = raised(spoiled)[0].detail
     assert "the data set was never collected to its end" in detail
     assert "the stage centers began and did not end" in detail
+    assert "missing" not in detail, "it left no settings to compare with"
+
+
+def test_an_interrupted_run_says_what_is_missing(spoiled: Run) -> None:
+    (spoiled.output / ".hydra").mkdir()
+    (spoiled.output / ".hydra" / "config.yaml").write_text("stages: [collect, lists, centers, evaluate, report]")
+    course = Course(spoiled.output)
+    with course.stage("collect"):
+        pass
+    with course.stage("lists"):
+        pass
+    with pytest.raises(KeyboardInterrupt), course.stage("centers"):
+        raise KeyboardInterrupt
+    assert raised(spoiled)[0].title == "The run was interrupted"
+    assert "missing: the centers, the evaluation" in raised(spoiled)[0].detail
 
 
 def test_a_run_that_failed_gives_its_reason(spoiled: Run) -> None:

@@ -121,26 +121,6 @@ def test_each_class_shows_its_first_images_and_those_of_the_galleries() -> None:
     assert payload.chosen_of([0, 0, 0, 1, 1], {2}, 1) == {0: [0, 2], 1: [3]}
 
 
-class TestWhichRun:
-    def test_a_run_that_made_centers_reports_on_itself(self, good: Run) -> None:
-        assert stage.run_to_show(None, good.output, good.folder, good.place) == good.output
-
-    def test_another_reports_on_the_newest_over_the_data_set(self, good: Run, tmp_path: Path) -> None:
-        assert stage.run_to_show(None, tmp_path, good.folder, good.place) == good.output
-
-    def test_centers_of_another_list_do_not_count(self, spoiled: Run, tmp_path: Path) -> None:
-        with (spoiled.folder / "eval.txt").open("a") as file:
-            file.write("images/another.jpg 0\n")
-        assert stage.run_to_show(None, tmp_path / "x", spoiled.folder, spoiled.place) == tmp_path / "x"
-
-    def test_a_named_one_goes_before_all(self, good: Run, tmp_path: Path) -> None:
-        assert stage.run_to_show(str(tmp_path), good.output, good.folder, good.place) == tmp_path
-
-    def test_a_named_one_must_be_there(self, good: Run) -> None:
-        with pytest.raises(DatasetError, match=r"report\.run=gone is no folder"):
-            stage.run_to_show("gone", good.output, good.folder, good.place)
-
-
 def test_a_picture_of_any_kind_has_a_thumbnail_or_none(tmp_path: Path) -> None:
     picture = demo_pictures.picture(wnids(1)[0], 0)
     for mode, name in (("L", "grey.jpg"), ("CMYK", "cmyk.jpg"), ("P", "palette.png"), ("RGBA", "clear.png")):

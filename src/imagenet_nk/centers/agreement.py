@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ def measure(
     if not both:
         return None
     ours, theirs = (
-        forward(np.stack(side)) for forward, side in zip((path[0], reference[0]), zip(*both, strict=True), strict=True)
+        forward(crops.batch(side))
+        for (forward, crops), side in zip((path, reference), zip(*both, strict=True), strict=True)
     )
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     cosines = (ours * theirs).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
@@ -35,7 +37,7 @@ def measure(
     }
 
 
-def _crops(data: bytes, ours: Crops, theirs: Crops) -> tuple[np.ndarray, np.ndarray] | None:
+def _crops(data: bytes, ours: Crops, theirs: Crops) -> tuple[Any, Any] | None:
     try:
         return ours(data), theirs(data)
     except UNREADABLE:

@@ -11,27 +11,38 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import torch
 
 from imagenet_nk.centers import store
 from imagenet_nk.centers.lanes import Load
+from imagenet_nk.centers.on_device import OnDevice
 from imagenet_nk.centers.pixels import Crops, Exact, Fast, Pixels
 from imagenet_nk.config import Cache
 from imagenet_nk.config import Pixels as Wanted
+from imagenet_nk.errors import BackboneError
 
 log = logging.getLogger(__name__)
 
 SPARE = 2**30  # bytes that stay free on the disk
 
 
-def choose(data: Mapping[str, Any], wanted: Wanted) -> Crops:
-    """The crops that a configuration asks for."""
-    return Fast(data) if wanted == Wanted.fast else Exact(data)
+def choose(data: Mapping[str, Any], wanted: Wanted, devices: Sequence[torch.device]) -> Crops:
+    """The crops that a configuration asks for. Raises BackboneError for a transform that they cannot be made by."""
+    if wanted != Wanted.device:
+        return Fast(data) if wanted == Wanted.fast else Exact(data)
+    if len(devices) > 1:  # torchvision has one decoder a process, and builds it anew for another GPU
+        raise BackboneError(
+            "backbone.pixels=device decodes on one GPU a process; type backbone.device=cuda:0, or backbone.pixels=exact"
+        )
+    return OnDevice(data, devices[0] if devices[0].type == "cuda" else torch.device("cpu"))
 
 
 @contextmanager
 def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> Iterator[Load]:
     """How a pass over `images` gets its pixels. With cache=crops, what is decoded stays in `folder` as uint8."""
-    if cache != Cache.crops:
+    if cache == Cache.crops and isinstance(crops, OnDevice):
+        log.warning("cache=crops keeps no crops of backbone.pixels=device: they never leave the device")
+    if cache != Cache.crops or isinstance(crops, OnDevice):
         yield lambda path: crops(path.read_bytes())
         return
     height, width = crops.size
@@ -62,7 +73,7 @@ class _Kept:
         if (row := self.there.get(path)) is not None:
             found: Pixels = self.kept.read(np.array([row])).reshape(*self.crops.size, 3)
             return found
-        pixels = self.crops(path.read_bytes())
+        pixels: Pixels = self.crops(path.read_bytes())
         if self.writes:
             with self.writing:
                 self.kept.append([path], pixels.reshape(1, -1))

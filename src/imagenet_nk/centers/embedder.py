@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imagenet_nk.centers import agreement, batches, crops, devices, lanes, runtimes, store
 from imagenet_nk.centers.backbone import Backbone
+from imagenet_nk.centers.crew import Crew, in_order
 from imagenet_nk.centers.lanes import Fault, Slice
+from imagenet_nk.centers.orders import Order
 from imagenet_nk.centers.pixels import Exact
 from imagenet_nk.centers.runtimes import Chosen
-from imagenet_nk.config import BackboneConfig, Cache, CentersConfig, Dtype, Keep, NonFinite
+from imagenet_nk.centers.statistics import Mean, Spread
+from imagenet_nk.config import BackboneConfig, Cache, CentersConfig, Dtype, Keep, NonFinite, Runtime
 from imagenet_nk.errors import CentersError
 
 log = logging.getLogger(__name__)
@@ -32,12 +36,21 @@ class Embedder:
     """One backbone, and the embeddings that it gave so far. `faults` names the images that have none."""
 
     def __init__(
-        self, built: Backbone, config: BackboneConfig, settings: CentersConfig, folder: Path, cache: Cache = Cache.none
+        self,
+        built: Backbone,
+        config: BackboneConfig,
+        settings: CentersConfig,
+        folder: Path,
+        cache: Cache = Cache.none,
+        crew: Crew | None = None,
+        seed: int = 0,
     ) -> None:
+        """`crew`: who runs the model; None = this process. `seed`: the one that `built` was built with."""
         self.built, self.config, self.settings, self.folder, self.cache = built, config, settings, folder, cache
-        self.devices = devices.choose(config.device)
-        self.crops = crops.choose(built.data, config.pixels)
-        self.lanes = lanes.cores() if config.workers is None else config.workers
+        self.crew, self.seed = crew, seed
+        self.devices = devices.choose(crew.device(config.device) if crew else config.device)
+        self.crops = crops.choose(built.data, config.pixels, self.devices)
+        self.lanes = config.workers if config.workers is not None else crew.threads if crew else lanes.cores()
         self.agreement: dict[str, float] | None = None  # with the reference; None where it is the reference
         self.faults: dict[Path, Fault] = {}
         self.seconds = 0.0  # spent in passes, and the images that went through them
@@ -64,12 +77,14 @@ class Embedder:
     def stream(self, paths: Sequence[Path], progress: Progress | None = None) -> Iterator[Slice]:
         """The embeddings of the images, in the order of the list; unreadable ones are left out and in `faults`."""
         if not self.keeps(len(paths)):
-            yield from self._through_model(paths, range(len(paths)), progress)
+            yield from self._through_model(paths, range(len(paths)), progress, ordered=True)
             return
         key = self.key
         with store.opened(self.folder, self.built.name, key, self.built.dim) as kept:
-            if missing := np.flatnonzero(kept.find(paths) < 0).tolist():
-                self.ready([paths[row] for row in missing])
+            if missing := [
+                row for row in np.flatnonzero(kept.find(paths) < 0).tolist() if paths[row] not in self.faults
+            ]:
+                self.settled([paths[row] for row in missing])
                 if self.key == key:
                     self._complete(kept, paths, missing, progress)
             rows = kept.find(paths)
@@ -80,6 +95,26 @@ class Embedder:
             there = np.flatnonzero(rows[first : first + READ] >= 0) + first
             if len(there):
                 yield Slice(there, kept.read(rows[there]), ())
+
+    def settled(self, images: Sequence[Path]) -> None:
+        """Have it decided what runs the model, if that is decided here; `key` and `crops` may be others then."""
+        if not (self.crew and self.crew.decides(self.config.device)):
+            self.ready(images)
+
+    def order(self, images: Sequence[Path]) -> Order:
+        """What workers are told, so that they give what this process would."""
+        self.settled(images)
+        config = self.config
+        if config.checkpoint is not None:
+            config = dataclasses.replace(config, checkpoint=str(Path(config.checkpoint).absolute()))
+        if self._chosen:
+            device = self.devices[0].type if len(self.devices) == 1 and self.on_cpu else config.device
+            config = dataclasses.replace(config, runtime=Runtime(self._chosen.name), device=device)
+        return Order(config, self.settings, self.seed, self.key)
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.devices[0].type == "cpu"
 
     def ready(self, images: Sequence[Path]) -> Chosen:
         """What runs the model, found out and checked when the first image needs it; `images` are those to embed."""
@@ -121,40 +156,69 @@ class Embedder:
         for part in self._through_model(paths, missing, progress):
             kept.append([paths[row] for row in part.rows], part.embeddings)
 
-    def _through_model(self, paths: Sequence[Path], rows: Sequence[int], progress: Progress | None) -> Iterator[Slice]:
+    def summed(
+        self, paths: Sequence[Path], classes_N: NDArray[np.int64], mean: Mean, spread: Spread, progress: Progress | None
+    ) -> None:
+        """Have the crew add all images to the sums: where embeddings are not kept, none of them comes here."""
+        assert self.crew is not None  # noqa: S101
+        told, before, done, started = self.order(paths), len(self.faults), 0, time.perf_counter()
+        for count, faults in self.crew.sum_up(told, paths, classes_N, mean, spread):
+            self._name(faults)
+            done += count
+            if progress:
+                progress(done, len(paths))
+        self._took(done, time.perf_counter() - started, len(self.faults) - before)
+
+    def _through_model(
+        self, paths: Sequence[Path], rows: Sequence[int], progress: Progress | None, *, ordered: bool = False
+    ) -> Iterator[Slice]:
+        before, done, started = len(self.faults), 0, time.perf_counter()
+        for part in self._parts(paths, rows, ordered):
+            whole = self.checked(part, paths)
+            done += len(whole.rows) + len(whole.faults)
+            if progress:
+                progress(done, len(rows))
+            if len(whole.rows):
+                yield whole
+        self._took(done, time.perf_counter() - started, len(self.faults) - before)
+
+    def _parts(self, paths: Sequence[Path], rows: Sequence[int], ordered: bool) -> Iterator[Slice]:
         images = [paths[row] for row in rows]
-        runtime, before, done = self.ready(images), len(self.faults), 0
-        started = time.perf_counter()
+        if self.crew:
+            parts = self.crew.embed([self.order(images)], paths, rows)
+            yield from in_order(parts, rows) if ordered else parts
+            return
+        runtime = self.ready(images)
         with crops.loader(self.crops, self.cache, self.folder, images) as load:
-            for part in lanes.run(paths, rows, load, runtime.forward, **self.width):
-                whole = self.checked(part, paths)
-                done += len(whole.rows) + len(whole.faults)
-                if progress:
-                    progress(done, len(rows))
-                if len(whole.rows):
-                    yield whole
-        seconds = time.perf_counter() - started
-        self.seconds, self.embedded = self.seconds + seconds, self.embedded + done
+            yield from lanes.run(paths, rows, load, runtime.forward, gather=self.crops.batch, **self.width)
+
+    def _took(self, images: int, seconds: float, skipped: int) -> None:
+        self.seconds, self.embedded = self.seconds + seconds, self.embedded + images
         log.info(
-            "%s: %d images in %.1f s, %.1f a second (%s, %d lanes, %s); %d skipped",
-            *(self.built.name, done, seconds, done / seconds, runtime.name, self.lanes),
-            *(", ".join(map(str, self.devices)), len(self.faults) - before),
+            "%s: %d images in %.1f s, %.1f a second (%s); %d skipped",
+            *(self.built.name, images, seconds, images / max(seconds, 1e-9), self._how, skipped),
         )
+
+    @property
+    def _how(self) -> str:
+        if self.crew:
+            return str(self.crew)
+        return f"{self._chosen and self._chosen.name}, {self.lanes} lanes, {', '.join(map(str, self.devices))}"
 
     @property
     def width(self) -> dict[str, int]:
         """How many images go together, and through how many threads; a GPU gets two, so that it never waits for one."""
-        runners = 0 if self.devices[0].type == "cpu" else 2 * len(self.devices)
+        runners = 0 if self.on_cpu else 2 * len(self.devices)
         return {"batch": self.config.batch_size or 1, "lanes": self.lanes, "devices": runners}
 
     def checked(self, part: Slice, paths: Sequence[Path]) -> Slice:
         """The slice without embeddings that are not finite; its faults are named."""
-        whole = self._finite(part, paths)
+        whole = self.finite(part, paths)
         self._name(whole.faults)
         return whole
 
-    def _finite(self, part: Slice, paths: Sequence[Path]) -> Slice:
-        """The slice without embeddings that are NaN or infinite, which are faults or the end."""
+    def finite(self, part: Slice, paths: Sequence[Path]) -> Slice:
+        """The slice without embeddings that are NaN or infinite, which are faults, or the end: CentersError."""
         finite = np.isfinite(part.embeddings).all(axis=1) if len(part.rows) else np.ones(0, bool)
         if finite.all():
             return part

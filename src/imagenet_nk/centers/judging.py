@@ -51,7 +51,8 @@ def evaluate(
     storage.write_text(output / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     top1 = {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items() if figure["top1"]}
     shown = ", ".join(f"{name} {value:.4f}" for name, value in top1.items())
-    log.info("%s: %s nearest class mean, top-1: %s", metrics["backbone"], metrics["protocol"], shown)
+    said = f"top-1: {shown}" if shown else _not_judged(metrics)
+    log.info("%s: %s nearest class mean, %s", metrics["backbone"], metrics["protocol"], said)
     return metrics
 
 
@@ -70,6 +71,7 @@ def _judged(
     classes, dim = len(made_of.rows), embedder.built.dim
     judged = verdict.judge_all(verdict.Means.of(made_of.batches, classes, dim), asked.batches, not held_out)
     images = len(judged["euclidean"].ranks)
+    head, votes = _head(embedder, made_of.rows, asked, label_map, judged)
     return {
         "protocol": "held-out" if held_out else "leave-one-out",
         "backbone": embedder.built.name,
@@ -80,24 +82,36 @@ def _judged(
         "skipped": [{"path": str(path), "reason": fault.reason} for path, fault in sorted(embedder.faults.items())],
         "chance": 1 / classes,
         "ncm": verdict.ncm(judged, classes, settings, seed),
-        **_head(embedder, made_of.rows, asked, label_map, judged),
+        **head,
         **_divisions(entries, held_out, made_of.rows, embedder, settings, seed),
-        "per_class": _per_class(made_of.rows, mean, label_map, judged),
+        "per_class": _per_class(made_of.rows, mean, label_map, judged, votes),
         "confused": _pairs(made_of.rows, label_map, judged, settings.pairs),
         "pixels": embedder.crops.identity,
         "agreement": embedder.agreement,
     }
 
 
+def _not_judged(metrics: dict[str, Any]) -> str:
+    """Why there is no figure."""
+    if metrics["images"]:
+        return "nothing to judge: there is one class, so no other that an image could be taken for"
+    if metrics["protocol"] == "held-out":
+        return "nothing to judge: no held-out image can be read and has a class with a center"
+    return "nothing to judge: every class has a single image, and its center cannot be taken without it; nk=2 or more"
+
+
 def _head(
     embedder: Embedder, rows: dict[int, int], asked: Listed, label_map: Classes, judged: dict[str, Judged]
-) -> dict[str, Any]:
-    """Accuracy of the model's own classifier, the ratio of both, and the label check; nothing without such a head."""
+) -> tuple[dict[str, Any], label_check.Votes]:
+    """Accuracy of the model's own classifier, the ratio of both, and the label check; and what it calls each class.
+
+    Nothing without such a head.
+    """
     given = dict(zip(label_map.labels, label_map.wnids, strict=True))
     head = embedder.built.head
     order = label_check.head_order(head.out_features, label_map.wnids) if head is not None else None
     if head is None or order is None or not len(judged["euclidean"].ranks):
-        return {"head": None, "label_check": None}
+        return {"head": None, "label_check": None}, {}
     figures, said = verdict.head_figures(head, order, [given[label] for label in rows], asked.batches)
     labels_N = np.concatenate([asked.labels[rows_B.numpy()] for _, _, rows_B in asked.batches()])
     best = max(each.top(1) for each in judged.values())
@@ -105,7 +119,8 @@ def _head(
     checked = verdict.label_verdict(labels_N, said, given, best)
     if checked["labels_wrong"]:
         log.error("label check: %s", checked["verdict"])
-    return {"head": {**figures, "ncm_over_head": ratio}, "label_check": checked}
+    votes = label_check.votes(labels_N.tolist(), said)
+    return {"head": {**figures, "ncm_over_head": ratio}, "label_check": checked}, votes
 
 
 def _divisions(
@@ -117,12 +132,15 @@ def _divisions(
     return {"divisions": verdict.divided(pooled.batches, len(rows), embedder.built.dim, settings, seed)}
 
 
-def _per_class(rows: dict[int, int], mean: Mean, label_map: Classes, judged: dict[str, Judged]) -> list[Any]:
+def _per_class(
+    rows: dict[int, int], mean: Mean, label_map: Classes, judged: dict[str, Judged], votes: label_check.Votes
+) -> list[Any]:
     known = dict(zip(label_map.labels, zip(label_map.wnids, label_map.names, strict=True), strict=True))
     columns = {name: by_class(each, len(rows)) for name, each in judged.items()}
     return [
         {"label": label, "wnid": known[label][0], "name": known[label][1], "images": int(mean.counts_K[row])}
         | {name: column[row] for name, column in columns.items()}
+        | ({"head_says": votes[label][0], "head_share": votes[label][1]} if label in votes else {})
         for label, row in rows.items()
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from imagenet_nk.classes.loading import load
 from imagenet_nk.config import ClassesConfig, LabelsConfig
 
 Order = Mapping[int, str]  # label to WNID
+Votes = Mapping[int, tuple[str, float]]  # label to the WNID that a head gives most of its images, and their share
 GIVEN = "as given"
 
 
@@ -58,6 +60,18 @@ def check(
         "order_that_fits": fits,
         "verdict": _verdict(wrong, fits, separate),
     }
+
+
+def votes(labels: Sequence[int], said: Sequence[str]) -> Votes:
+    """What the head calls the images of each label for the most part; the smaller WNID where two are level.
+
+    The labels of two classes that were exchanged leave the check above nearly as it was; here they are seen.
+    """
+    counted: dict[int, Counter[str]] = defaultdict(Counter)
+    for label, wnid in zip(labels, said, strict=True):
+        counted[label][wnid] += 1
+    most = {label: max(sorted(count), key=count.__getitem__) for label, count in counted.items()}
+    return {label: (wnid, counted[label][wnid] / counted[label].total()) for label, wnid in most.items()}
 
 
 def _verdict(wrong: bool, fits: str | None, separate: bool) -> str:

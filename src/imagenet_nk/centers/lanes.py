@@ -11,23 +11,25 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imagenet_nk.centers.pixels import UNREADABLE, Pixels
+from imagenet_nk.centers.pixels import UNREADABLE, UndecodableError
 
 log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
-Load = Callable[[Path], Pixels]  # (H, W, 3) of one image, or UNREADABLE; GIL-free where the time goes
-Forward = Callable[[Pixels], Floats]  # (B, H, W, 3) to (B, D); safe to call from several threads
+Load = Callable[[Path], Any]  # what Crops makes of one image, or UNREADABLE; GIL-free where the time goes
+Gather = Callable[[Sequence[Any]], Any]  # those of a slice to (B, H, W, 3), or UndecodableError; where the model runs
+Forward = Callable[[Any], Floats]  # (B, H, W, 3) to (B, D), array or tensor; safe to call from several threads
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,15 @@ def cores() -> int:
 
 
 def run(
-    paths: Sequence[Path], rows: Sequence[int], load: Load, forward: Forward, *, batch: int, lanes: int, devices: int
+    paths: Sequence[Path],
+    rows: Sequence[int],
+    load: Load,
+    forward: Forward,
+    *,
+    batch: int,
+    lanes: int,
+    devices: int,
+    gather: Gather = np.stack,
 ) -> Iterator[Slice]:
     """Embed the given rows of `paths`, slice by slice in the order of `rows`.
 
@@ -65,15 +75,15 @@ def run(
     cuts = [rows[first : first + batch] for first in range(0, len(rows), batch)]
     if lanes == 0:
         for cut in cuts:
-            yield _embedded(_decoded(paths, cut, load), forward)
+            yield _embedded(_decoded(paths, cut, load), paths, forward, gather)
         return
     with one_thread_each(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
 
         def start(cut: Sequence[int]) -> Future[Slice]:
             if not devices:
-                return decoders.submit(lambda: _embedded(_decoded(paths, cut, load), forward))
+                return decoders.submit(lambda: _embedded(_decoded(paths, cut, load), paths, forward, gather))
             decoded = decoders.submit(_decoded, paths, cut, load)
-            return runners.submit(lambda: _embedded(decoded.result(), forward))
+            return runners.submit(lambda: _embedded(decoded.result(), paths, forward, gather))
 
         waiting: deque[Future[Slice]] = deque()
         for cut in cuts:
@@ -87,15 +97,21 @@ def run(
 @dataclass(frozen=True)
 class _Decoded:
     rows: list[int]
-    pixels: list[Pixels]
+    items: list[Any]
     faults: list[Fault]
+
+    def without(self, reasons: Mapping[int, str], paths: Sequence[Path]) -> _Decoded:
+        """The rest, when some places of the batch have turned out to be faults."""
+        faults = [Fault(self.rows[place], paths[self.rows[place]], reason) for place, reason in reasons.items()]
+        left = [place for place in range(len(self.rows)) if place not in reasons]
+        return _Decoded([self.rows[n] for n in left], [self.items[n] for n in left], [*self.faults, *faults])
 
 
 def _decoded(paths: Sequence[Path], rows: Sequence[int], load: Load) -> _Decoded:
     result = _Decoded([], [], [])
     for row in rows:
         try:
-            result.pixels.append(load(paths[row]))
+            result.items.append(load(paths[row]))
             result.rows.append(row)
         except UNREADABLE as error:
             result.faults.append(
@@ -104,10 +120,14 @@ def _decoded(paths: Sequence[Path], rows: Sequence[int], load: Load) -> _Decoded
     return result
 
 
-def _embedded(decoded: _Decoded, forward: Forward) -> Slice:
-    rows = np.array(decoded.rows, dtype=np.int64)
-    embeddings = forward(np.stack(decoded.pixels)) if decoded.rows else np.empty((0, 0), np.float32)
-    return Slice(rows, embeddings, tuple(decoded.faults))
+def _embedded(decoded: _Decoded, paths: Sequence[Path], forward: Forward, gather: Gather) -> Slice:
+    if not decoded.rows:
+        return Slice(np.empty(0, np.int64), np.empty((0, 0), np.float32), tuple(decoded.faults))
+    try:
+        batch = gather(decoded.items)
+    except UndecodableError as error:
+        return _embedded(decoded.without(error.reasons, paths), paths, forward, gather)
+    return Slice(np.array(decoded.rows, dtype=np.int64), forward(batch), tuple(decoded.faults))
 
 
 @contextmanager

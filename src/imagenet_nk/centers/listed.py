@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imagenet_nk.centers.backbone import build
+from imagenet_nk.centers.crew import Crew
 from imagenet_nk.centers.embedder import Embedder, Progress
 from imagenet_nk.centers.lanes import Slice
 from imagenet_nk.centers.statistics import Mean, Spread
@@ -67,10 +68,12 @@ class Setting:
     cache: Path | None = None  # folder of embeddings and crops that outlives the run; None = the output folder
     crops: Cache = Cache.none
     seed: int = 0  # of random weights, intervals and divisions
+    crew: Crew | None = None  # who runs the model; None = this process
 
     def embedder(self, output: Path) -> Embedder:
         """The backbone, built, with the embeddings that it gave in earlier runs."""
-        return Embedder(build(self.backbone, self.seed), self.backbone, self.centers, self.cache or output, self.crops)
+        built, folder = build(self.backbone, self.seed), self.cache or output
+        return Embedder(built, self.backbone, self.centers, folder, self.crops, self.crew, self.seed)
 
 
 def check(entries: Entries, label_map: Classes) -> None:
@@ -102,10 +105,14 @@ def first_reading(entries: Entries, embedder: Embedder, progress: Progress | Non
     every = listed(entries, {label: row for row, label in enumerate(labels)}, embedder)
     dim = embedder.built.dim
     mean, spread = Mean(len(labels), dim), Spread(len(labels), dim)
-    for part in embedder.stream(every.paths, progress):
-        for x_BD, classes_B, _ in every.prepared(part):
-            mean.add(x_BD, classes_B)
-            spread.add(x_BD, classes_B)
+    if embedder.crew and not embedder.keeps(len(entries)):
+        classes_N = np.searchsorted(labels, every.labels)
+        embedder.summed(every.paths, classes_N, mean, spread, progress)
+    else:
+        for part in embedder.stream(every.paths, progress):
+            for x_BD, classes_B, _ in every.prepared(part):
+                mean.add(x_BD, classes_B)
+                spread.add(x_BD, classes_B)
     there = mean.counts_K > 0
     if not there.any():
         raise CentersError(f"no image of the list could be read (first: {entries[0][0]}): there is no center to make")

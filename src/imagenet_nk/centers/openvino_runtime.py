@@ -49,7 +49,10 @@ def _converted(model: nn.Module, backbone: Backbone, batch: int) -> Any:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch calls its tracer deprecated; the shapes it fixes are fixed here
-            decoder = TorchScriptPythonDecoder(model.eval(), example_input=(example,))
+            # Checking the trace would take most of a calibration's time, and `agreement` looks at the embeddings.
+            decoder = TorchScriptPythonDecoder(
+                model.eval(), example_input=(example,), trace_kwargs={"check_trace": False}
+            )
         frontend = FrontEndManager().load_by_framework("pytorch")
         converted = frontend.convert(frontend.load(decoder))
     except Exception as error:  # its C++ side raises subclasses of Exception alone

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +29,14 @@ Pixels = NDArray[np.uint8]  # (H, W, 3)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
+class UndecodableError(Exception):
+    """Images of a batch that turned out to be unreadable only as it was put together."""
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        super().__init__(f"{len(reasons)} images of a batch cannot be decoded")
+        self.reasons = reasons  # by place in the batch
+
+
 class Crops(Protocol):
     """How bytes become the pixels of a crop; GIL-free where the time goes, so that threads share the cores."""
 
@@ -36,8 +44,11 @@ class Crops(Protocol):
     spatial: str  # what the pixels of a crop depend on
     size: tuple[int, int]  # height and width of a crop
 
-    def __call__(self, data: bytes) -> Pixels:
-        """(H, W, 3) RGB. Raises one of UNREADABLE for bytes that are no whole image."""
+    def __call__(self, data: bytes) -> Any:
+        """(H, W, 3) RGB, or what `batch` makes it of. Raises one of UNREADABLE for bytes that are no whole image."""
+
+    def batch(self, items: Sequence[Any]) -> Pixels | Tensor:
+        """(B, H, W, 3) of what was made of B images. Raises UndecodableError."""
 
 
 class Exact:
@@ -52,6 +63,9 @@ class Exact:
         pixels: Pixels = np.asarray(self.resize(Image.fromarray(decode(data))))
         return pixels
 
+    def batch(self, items: Sequence[Pixels]) -> Pixels:
+        return np.stack(items)
+
 
 class Fast:
     """The same resize and crop by torch's uint8 kernels: pixels within 2 of 255, in half the time.
@@ -61,16 +75,7 @@ class Fast:
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        steps = halves(data)[0].transforms
-        names = [type(step).__name__ for step in steps]
-        modes = {"bicubic": "bicubic", "bilinear": "bilinear"}
-        if (
-            names != ["Resize", "CenterCrop"]
-            or str(data["interpolation"]) not in modes
-            or not isinstance(steps[0].size, int)
-        ):
-            raise BackboneError("backbone.pixels=fast knows resize and centre crop alone; type backbone.pixels=exact")
-        self.side, self.crop, self.mode = steps[0].size, steps[1].size, modes[str(data["interpolation"])]
+        self.side, self.crop, self.mode = resize_and_crop(data, "fast")
         self.spatial, self.size = "fast " + spatial(data), tuple(data["input_size"][-2:])
         self.identity = "fast " + description(data)
 
@@ -81,6 +86,21 @@ class Fast:
         resized = interpolate(pixels, size=size, mode=self.mode, antialias=True)
         cropped: Tensor = center_crop(resized, list(self.crop))[0]
         return cropped.permute(1, 2, 0).contiguous().numpy()
+
+    def batch(self, items: Sequence[Pixels]) -> Pixels:
+        return np.stack(items)
+
+
+def resize_and_crop(data: Mapping[str, Any], name: str) -> tuple[int, tuple[int, int], str]:
+    """The shorter side after resizing, the crop, and the filter of a transform that torch's kernels can do.
+
+    Raises BackboneError for one of another form, in the name of the setting that asked.
+    """
+    steps = halves(data)[0].transforms
+    names, mode = [type(step).__name__ for step in steps], str(data["interpolation"])
+    if names != ["Resize", "CenterCrop"] or mode not in ("bicubic", "bilinear") or not isinstance(steps[0].size, int):
+        raise BackboneError(f"backbone.pixels={name} knows resize and centre crop alone; type backbone.pixels=exact")
+    return steps[0].size, steps[1].size, mode
 
 
 def halves(data: Mapping[str, Any]) -> tuple[Any, Normalize]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def embed_together(embedders: Sequence[Embedder], paths: Sequence[Path], progres
     if not all(embedder.keeps(len(paths)) for embedder in embedders):
         raise ConfigError("backbone.names needs embeddings on disk: type centers.embeddings=always as well")
     for embedder in embedders:
-        embedder.ready(paths)  # before the grouping: one that goes back to the reference wants other crops
+        embedder.settled(paths)  # before the grouping: one that goes back to the reference wants other crops
     groups: dict[tuple[str, str], list[Embedder]] = {}
     for embedder in embedders:
         groups.setdefault((embedder.crops.spatial, str(embedder.devices)), []).append(embedder)
@@ -44,10 +44,8 @@ def _pass(group: Sequence[Embedder], paths: Sequence[Path], progress: Progress |
         rows = np.flatnonzero(np.any([each.find(paths) < 0 for each in kept], axis=0)).tolist()
         if not rows:
             return
-        first, images = group[0], [paths[row] for row in rows]
-        load = stack.enter_context(crops.loader(first.crops, first.cache, first.folder, images))
         started, done = time.perf_counter(), 0
-        for part in lanes.run(paths, rows, load, _side_by_side(group, paths), **first.width):
+        for part in _parts(group, paths, rows):
             for each, own, share in zip(group, kept, _shares(part, group), strict=True):
                 whole = each.checked(share, paths)
                 own.append([paths[row] for row in whole.rows], whole.embeddings)
@@ -58,7 +56,17 @@ def _pass(group: Sequence[Embedder], paths: Sequence[Path], progress: Progress |
         log.info("%s together: %d images in %.1f s, %.1f a second", names, done, seconds, done / seconds)
 
 
-def _side_by_side(group: Sequence[Embedder], paths: Sequence[Path]) -> Forward:
+def _parts(group: Sequence[Embedder], paths: Sequence[Path], rows: Sequence[int]) -> Iterator[Slice]:
+    first, images = group[0], [paths[row] for row in rows]
+    if first.crew:
+        yield from first.crew.embed([each.order(images) for each in group], paths, rows)
+        return
+    with crops.loader(first.crops, first.cache, first.folder, images) as load:
+        forward, gather = side_by_side(group, paths), first.crops.batch
+        yield from lanes.run(paths, rows, load, forward, gather=gather, **first.width)
+
+
+def side_by_side(group: Sequence[Embedder], paths: Sequence[Path]) -> Forward:
     """(B, sum of D): the embeddings of all models, one beside the other."""
     forwards = [each.ready(paths).forward for each in group]
 

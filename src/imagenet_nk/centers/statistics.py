@@ -26,9 +26,11 @@ class Mean:
         self.sums_KD.index_add_(0, classes_B, embeddings_BD.double())
         self.counts_K += torch.bincount(classes_B, minlength=len(self.counts_K))
 
-    def merge(self, other: Self) -> None:
-        self.sums_KD += other.sums_KD
-        self.counts_K += other.counts_K
+    def merge(self, other: Self, classes_P: Tensor | None = None) -> None:
+        """Add another; `classes_P` says which of these classes its rows are, if it has not all of them."""
+        rows_P = torch.arange(len(self.counts_K)) if classes_P is None else classes_P
+        self.sums_KD.index_add_(0, rows_P, other.sums_KD)
+        self.counts_K.index_add_(0, rows_P, other.counts_K)
 
     def result(self) -> Tensor:
         """(K, D) float64. Raises EmptyClassError if a class got no embedding."""
@@ -78,8 +80,10 @@ class Spread:
         squares_P = torch.zeros(len(present_P), dtype=torch.float64).index_add_(0, inverse_B, deviations_B)
         self._join(present_P, mean_PD, squares_P, batch.counts_K)
 
-    def merge(self, other: Self) -> None:
-        self._join(torch.arange(len(self.counts_K)), other.mean_KD, other.squares_K, other.counts_K)
+    def merge(self, other: Self, classes_P: Tensor | None = None) -> None:
+        """Add another, see Mean.merge."""
+        rows_P = torch.arange(len(self.counts_K)) if classes_P is None else classes_P
+        self._join(rows_P, other.mean_KD, other.squares_K, other.counts_K)
 
     def result(self) -> Tensor:
         """(K,) float64, in the embedding's own unit; 0 for a class of one image."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from imagenet_nk.classes.closeness import close_to
 from imagenet_nk.classes.table import ClassTable, first_word
 from imagenet_nk.errors import LabelError
+
+_COLUMNS = ("wnids", "labels", "names", "words", "glosses", "table_labels")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class LabelMap:
             table_labels=table_labels,
             order=f"{order}, renumbered 0..{len(wnids) - 1}" if dense else order,
         )
+
+    def of(self, wnids: Iterable[str]) -> LabelMap:
+        """Some of the classes, with the labels that they have here."""
+        at = sorted(self._index(wnid) for wnid in wnids)
+        columns: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in at) for name in _COLUMNS}
+        return replace(self, **columns)
 
     def label(self, wnid: str) -> int:
         """The number of a class. Raises LabelError, naming close WNIDs, for a class that the run does not have."""

@@ -92,6 +92,10 @@ class DataSet:
 
     # --- what is known of it
 
+    def ask(self, wnids: Sequence[str], nk: int | None, materialize: Mapping[str, Materialize]) -> None:
+        """Note what a collection is after, for whoever finds the folder if that collection is killed."""
+        self.ledger.note({"asked": {"wnids": list(wnids), "nk": nk, "materialize": dict(materialize)}})
+
     def facts(self, wnid: str, retry: Retry) -> dict[tuple[str, int, str], Fact]:
         """What earlier runs settled of a class, by (source, rank, key), without what is to be asked again.
 

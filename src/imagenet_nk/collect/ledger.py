@@ -72,6 +72,10 @@ SELECT * FROM attempts
 WHERE id IN (SELECT max(id) FROM attempts WHERE final = 1 AND wnid = ? GROUP BY source, rank, key)
 ORDER BY rank, draw, id
 """
+_UNJUDGED = """
+SELECT DISTINCT wnid FROM attempts
+WHERE verdict = '' AND id IN (SELECT max(id) FROM attempts WHERE final = 1 GROUP BY wnid, source, key, rank)
+"""
 
 
 def signed(number: int) -> int:
@@ -179,6 +183,11 @@ class Ledger:
         with self._translated():
             attempts, images, size, seconds = self._db.execute(query).fetchone()
         return attempts, images or 0, size or 0, seconds or 0.0
+
+    def unjudged(self) -> set[str]:
+        """Classes with a settled candidate of which no run has made anything: one was killed before it could."""
+        with self._translated():
+            return {wnid for (wnid,) in self._db.execute(_UNJUDGED)}
 
     def judge(self, verdicts: Iterable[tuple[str, int]]) -> None:
         """Write (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""

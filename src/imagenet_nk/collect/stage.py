@@ -46,6 +46,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
+    dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
         walks = _fill(job, dataset, _Watch(dataset, watch))
     finally:

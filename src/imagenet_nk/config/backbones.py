@@ -13,8 +13,9 @@ from imagenet_nk.config.checks import require
 class Pixels(StrEnum):
     """Which resize gives a backbone its pixels."""
 
-    exact = "exact"
-    fast = "fast"
+    exact = "exact"  # timm's transform, bit for bit
+    fast = "fast"  # torch's resize
+    device = "device"  # decoded and resized on the GPU
 
 
 class Runtime(StrEnum):
@@ -22,6 +23,7 @@ class Runtime(StrEnum):
 
     auto = "auto"
     eager = "eager"
+    channels_last = "channels_last"
     compile = "compile"
     openvino = "openvino"
 
@@ -47,7 +49,7 @@ class BackboneConfig:
     pool: str | None = None  # timm's global_pool, as avg, max, token; null = the model's own
     img_size: int | None = None  # height and width of the model's input; null = the model's own
     layer: int | None = None  # mean over space of an intermediate layer instead, counted as timm does; -1 = the last
-    pixels: Pixels = Pixels.exact  # fast: another resize, within the tolerance of the exact centers or not used
+    pixels: Pixels = Pixels.exact  # fast, device: within the tolerance of the exact centers or not used
     runtime: Runtime = Runtime.auto  # auto: the quickest here of those that give the same embeddings
     dtype: Dtype = Dtype.float32  # of the model's arithmetic; sums are float64 in any case
     names: list[str] = field(default_factory=list)  # several models in one pass, one folder each; [] = name alone

@@ -49,6 +49,10 @@ class Engine(Protocol):
     """Somewhere to run tasks. Nothing to inherit."""
 
     name: str
+    here: bool  # whether its workers are on this machine, with the driver's devices
+
+    def gpus(self) -> int:
+        """GPUs that its workers could be given, one each; 0 where they are this machine's."""
 
     def workers(self, images: int) -> int:
         """Tasks to run at once for work on so many images, at least 1."""

@@ -25,11 +25,14 @@ _GONE = (EOFError, OSError)  # what a pipe raises whose other end is closed
 class Local:
     """Spawned processes: forking one that has threads of libcurl or torch would copy their locks, not them."""
 
-    name = "local"
+    name, here = "local", True
 
     def __init__(self, processes: int | None = None) -> None:
         """`processes`: null = as many as cores where there is enough to do, else this one."""
         self.processes = processes
+
+    def gpus(self) -> int:
+        return 0
 
     def workers(self, images: int) -> int:
         if self.processes is not None:

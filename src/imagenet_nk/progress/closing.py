@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,12 +31,30 @@ _WIDTH = 110
 
 def written(folders: Iterable[Path], since: float) -> list[tuple[Path, int]]:
     """Result files in the folders that were written at `since` (seconds of the epoch) or later, with their bytes."""
-    found = [path for folder in folders for name in _FILES if (path := folder / name).is_file()]
+    found = [path for folder in dict.fromkeys(folders) for name in _FILES if (path := folder / name).is_file()]
     return [(path, stat.st_size) for path in found if (stat := path.stat()).st_mtime >= since]
 
 
+def stands(folder: Path) -> Summary | None:
+    """What a data set that this run did not collect came to, by its classes.csv; None without one that can be read."""
+    try:
+        classes = pd.read_csv(folder / "classes.csv", keep_default_na=False)
+        reasons = classes.loc[:, "tried":"words"].iloc[:, 1:-1].sum().sort_values(ascending=False, kind="stable")
+        return Summary(
+            classes=len(classes),
+            kept=int(classes["kept"].sum()),
+            tried=int(classes["tried"].sum()),
+            short=tuple(classes.loc[classes["kept"] < classes["wanted"], "wnid"]),
+            reasons={str(name): int(count) for name, count in reasons.items()},
+            sources={},
+            shared=0,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def table(summary: Summary | None, stages: Sequence[Stage], files: Iterable[tuple[Path, int]]) -> str:
-    """The table as text. Without a summary the run has not collected."""
+    """The table as text. Without a summary there is no data set."""
     rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     rows.add_column(no_wrap=True)
     rows.add_column(overflow="fold")
@@ -52,7 +71,8 @@ def table(summary: Summary | None, stages: Sequence[Stage], files: Iterable[tupl
 def _collected(summary: Summary | None) -> list[tuple[str, str]]:
     if summary is None:
         return []
-    short = f"{len(summary.short)} classes: {_first(summary.short)}" if summary.short else "no class"
+    count = len(summary.short)
+    short = f"{count} class{'es' * (count > 1)}: {_first(summary.short)}" if count else "no class"
     reasons = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())
     return [
         ("kept", f"{summary.kept} images of {summary.classes} classes, out of {summary.tried} candidates"),

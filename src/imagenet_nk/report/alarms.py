@@ -12,7 +12,7 @@ from imagenet_nk.report.asked import Asked
 from imagenet_nk.report.evaluation import best_distance, value
 from imagenet_nk.report.facts import Facts
 from imagenet_nk.report.labelled import label_alarms
-from imagenet_nk.report.said import PROBLEM, WARNING, Alarm, named, note, plural
+from imagenet_nk.report.said import PROBLEM, WARNING, Alarm, named, note, percent, plural
 from imagenet_nk.report.thumbnails import Strip
 
 NEAR_BITS = 4  # of 64: two pictures with looks so near are one to the eye
@@ -49,7 +49,17 @@ def _interrupted(evidence: Evidence) -> list[Alarm]:
         said.append(f"it failed: {facts.outcome.get('reason', '')}")
     if not said:
         return []
+    if missing := _missing(facts):
+        said.append(f"missing: {', '.join(missing)}")
     return [Alarm(PROBLEM, "The run was interrupted", f"{'; '.join(said)}. The same command goes on from there.")]
+
+
+def _missing(facts: Facts) -> list[str]:
+    """What the run was to leave behind and did not."""
+    ended = {stage.name for stage in facts.stages if stage.seconds is not None} | {"report"}
+    leaves = {"collect": "images", "lists": "lists", "centers": "centers", "evaluate": "evaluation"}
+    wanted = facts.setting("stages") or ()
+    return [f"{'part of the ' if name == 'collect' else 'the '}{leaves[name]}" for name in wanted if name not in ended]
 
 
 def _empty(evidence: Evidence) -> list[Alarm]:
@@ -141,9 +151,8 @@ def _accuracy(evidence: Evidence) -> list[Alarm]:
     classes = int(metrics.get("classes") or 0)
     if top1 is None or classes < 2 or top1 >= (least := min(0.8, max(5 / classes, 0.3))):
         return []
-    detail = (
-        f"The best distance, {distance}, is right on {top1:.1%} of the images; below {least:.0%} look for a reason."
-    )
+    right = f"The best distance, {distance}, is right on {percent(top1)} of the images"
+    detail = f"{right}; below {percent(least, 0)} look for a reason."
     return [Alarm(WARNING, "The centers do not tell the classes apart", detail)]
 
 

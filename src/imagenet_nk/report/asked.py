@@ -49,7 +49,7 @@ def read(folder: Path) -> Asked:
         return Asked()
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            ended = db.execute("SELECT count(*) FROM meta WHERE name = 'done'").fetchone()[0] > 0
+            ended = db.execute("SELECT count(*) FROM meta WHERE name = 'done' AND value != '\"\"'").fetchone()[0] > 0
             hosts = _hosts(db)
             return Asked(ended, tuple(sorted(hosts, key=lambda h: (-h.tried, h.name))[:HOSTS]), len(hosts), _shared(db))
     except sqlite3.Error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import pandas as pd
 
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.collect import results
+from imagenet_nk.outcome import FAILED
 from imagenet_nk.outcome import FILE as OUTCOME
 from imagenet_nk.report import evaluation, facts, html, payload
+from imagenet_nk.report.said import plural
 
 PAGE, TABLE = "comparison.html", "comparison.csv"
-_SCRIPTS = ("elements.js", "tables.js", "comparison.js")
+_SCRIPTS = ("elements.js", "tables.js", "plot.js", "comparison.js")
 _DISTANCES = ("euclidean", "cosine", "cl2n")
 COLUMNS = [
     "job", "backbone", "overrides", "parameters", "gmacs", "dim", "images_per_s", "device",
@@ -31,12 +33,26 @@ def write(sweep: Path) -> Path | None:
     if table.empty:
         return None
     results.write_csv(table, sweep / TABLE)
-    records = [{key: None if pd.isna(cell) else cell for key, cell in row.items()} for row in table.to_dict("records")]
+    records: list[dict[str, Any]] = [
+        {str(key): None if pd.isna(cell) else cell for key, cell in row.items()} for row in table.to_dict("records")
+    ]
     reports = {str(row["job"]): (sweep / str(row["job"]) / "report" / "index.html").is_file() for row in records}
     data = payload.as_script({"jobs": [{**row, "report": reports[str(row["job"])]} for row in records]})
-    failed = [row for row in records if row["exit_code"] == 1]
-    words = {"title": f"{len(records)} backbones compared", "sweep": sweep, "failed": failed, "jobs": len(records)}
+    judged = {row["backbone"] for row in records if any(row[f"{name}_top1"] is not None for name in _DISTANCES)}
+    words = {"title": f"{plural(len(judged), 'backbone')} compared", "sweep": sweep, "failed": _failed(records)}
     return html.write(sweep / PAGE, html.render(PAGE, _SCRIPTS, words, data))
+
+
+def _failed(records: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Failed jobs, those together that failed in the same way."""
+    jobs: dict[tuple[str, str], list[str]] = {}
+    for row in records:
+        if row["exit_code"] == FAILED:
+            jobs.setdefault((row["backbone"] or "", row["reason"] or ""), []).append(str(row["job"]))
+    return [
+        {"name": backbone or "a job without a backbone", "jobs": ", ".join(names), "reason": reason}
+        for (backbone, reason), names in jobs.items()
+    ]
 
 
 def _rows(sweep: Path) -> Iterator[dict[str, Any]]:

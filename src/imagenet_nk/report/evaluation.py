@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from imagenet_nk.report.said import percent
+
 NOTHING = "\N{EN DASH}"
 Metrics = Mapping[str, Any]
 
@@ -58,5 +60,5 @@ def _plain(number: float | None) -> Mapping[str, Any] | None:
 def _shown(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return NOTHING
-    text = f"{found['value']:.1%}"
-    return f"{text} ({found['ci95'][0]:.1%} to {found['ci95'][1]:.1%})" if found.get("ci95") else text
+    text = percent(found["value"])
+    return f"{text} ({percent(found['ci95'][0])} to {percent(found['ci95'][1])})" if found.get("ci95") else text

@@ -55,7 +55,8 @@ def gather(folder: Path, run: Path) -> Facts:
     table = pd.read_csv(folder / CLASSES, keep_default_na=False).sort_values("label", ignore_index=True)
     table = table.astype({"wnid": str, "name": str})
     classes = table[[name for name in _FIXED if name in table]]
-    hydra = run / ".hydra"
+    home = _home(run)
+    hydra = home / ".hydra"
     return Facts(
         folder=folder,
         run=run,
@@ -67,9 +68,14 @@ def gather(folder: Path, run: Path) -> Facts:
         config=read_yaml(hydra / "config.yaml", {}),
         overrides=read_yaml(hydra / "overrides.yaml", []),
         choices=_choices(read_yaml(hydra / "hydra.yaml", {})),
-        stages=[stage for stage in course.read(run) if stage.name != "report"],
-        outcome=read_json(run / "outcome.json"),
+        stages=[stage for stage in course.read(home) if stage.name != "report"],
+        outcome=read_json(home / "outcome.json"),
     )
+
+
+def _home(run: Path) -> Path:
+    """Where a run's settings and stages are: in its folder, or above it if it is one of several backbones'."""
+    return run.parent if not (run / ".hydra").is_dir() and (run.parent / ".hydra").is_dir() else run
 
 
 def _numbered(manifest: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:

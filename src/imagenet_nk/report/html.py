@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from imagenet_nk import storage
+from imagenet_nk.report.said import percent
 
 _PARTS = Path(__file__).parent / "page"
 
@@ -19,7 +20,8 @@ _PARTS = Path(__file__).parent / "page"
 def render(template: str, scripts: tuple[str, ...], facts: Mapping[str, Any], data: str) -> str:
     """The page as text. `data`: JSON that is safe in a <script> element. Everything in `facts` is escaped."""
     jinja = Environment(loader=FileSystemLoader(_PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    jinja.filters["share"] = lambda number: f"{number:.1%}"
+    jinja.filters["share"] = lambda number: f"{number:.1%}"  # as CSS has it
+    jinja.filters["percent"] = percent
     script = "\n".join(_part(name) for name in scripts)
     return jinja.get_template(template).render(
         **facts,

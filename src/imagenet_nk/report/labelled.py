@@ -10,14 +10,16 @@ from imagenet_nk.classes.loading import load
 from imagenet_nk.config import ClassesConfig, LabelsConfig
 from imagenet_nk.errors import LabelError, ListError
 from imagenet_nk.report.facts import Facts
-from imagenet_nk.report.said import PROBLEM, WARNING, Alarm, named, plural
+from imagenet_nk.report.said import PROBLEM, WARNING, Alarm, named, percent, plural
 
+_TRUSTED = 0.5  # top-1 of a classifier whose word counts against a label
+_MOST = 0.6  # of a class's images
 _WNID = re.compile(r"n[0-9]{8}")
 
 
 def label_alarms(facts: Facts) -> list[Alarm]:
     """Every disagreement about labels."""
-    return [*_lists(facts), *_centers(facts), *_foreign(facts), *_order(facts), *_head(facts)]
+    return [*_lists(facts), *_centers(facts), *_foreign(facts), *_order(facts), *_head(facts), *_votes(facts)]
 
 
 def _lists(facts: Facts) -> list[Alarm]:
@@ -101,3 +103,33 @@ def _head(facts: Facts) -> list[Alarm]:
     if not check.get("labels_wrong"):
         return []
     return [Alarm(PROBLEM, "The backbone's own classifier disagrees with the labels", f"{check.get('verdict', '')}.")]
+
+
+def _votes(facts: Facts) -> list[Alarm]:
+    """Classes most of whose images the backbone's own classifier takes for one other class.
+
+    Only of a classifier that is right on most images of the others, and where the label check has not condemned all.
+    """
+    check, head = facts.metrics.get("label_check") or {}, facts.metrics.get("head") or {}
+    if check.get("labels_wrong") or head.get("top1", 0) < _TRUSTED:
+        return []
+    place = {wnid: row for row, wnid in enumerate(facts.classes["wnid"])}
+    called = {
+        one["wnid"]: (one["head_says"], one["head_share"])
+        for one in facts.metrics.get("per_class") or []
+        if one.get("head_share", 0) >= _MOST and one["head_says"] != one["wnid"] and one["wnid"] in place
+    }
+    found = []
+    for wnid, (other, share) in called.items():
+        back = called.get(other, ("", 0))[0] == wnid
+        if back and place[wnid] > place[other]:
+            continue
+        rows = [place[one] for one in (wnid, other) if one in place]
+        name = f"{named(facts, rows[1:])}" if len(rows) > 1 else other
+        if back:
+            title = f"The classifier takes {named(facts, rows[:1])} for {name}, and the other way round"
+            found.append(Alarm(PROBLEM, title, "Most images of each. Are the two exchanged?", rows))
+        else:
+            title = f"The classifier takes {named(facts, rows[:1])} for {name}"
+            found.append(Alarm(WARNING, title, f"{percent(share, 0)} of its images. Look at its pictures.", rows))
+    return found

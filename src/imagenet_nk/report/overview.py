@@ -8,6 +8,7 @@ from imagenet_nk import __version__
 from imagenet_nk.progress.standing import duration
 from imagenet_nk.report import evaluation
 from imagenet_nk.report.facts import Facts
+from imagenet_nk.report.said import percent
 
 _NOT_AN_IMAGE = frozenset(
     {"not_image", "truncated", "corrupt", "cut_short", "blank", "too_small", "too_large", "unreadable", "login_page"}
@@ -28,7 +29,7 @@ def tiles(facts: Facts) -> list[dict[str, str]]:
     ]
     distance = evaluation.best_distance(facts.metrics)
     if (top1 := evaluation.value(facts.metrics, distance, "top1")) is not None:
-        shown.append({"value": f"{top1:.1%}", "name": f"nearest class mean, {distance}"})
+        shown.append({"value": percent(top1), "name": f"nearest class mean, {distance}"})
     return shown
 
 

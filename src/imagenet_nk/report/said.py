@@ -34,6 +34,11 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """As 97.5 %."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def named(facts: Facts, rows: Sequence[int]) -> str:
     """The first few classes, as crane (n02012849)."""
     table = facts.classes

@@ -5,10 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from imagenet_nk import listing
-from imagenet_nk.centers.file import NAME as CENTERS
-from imagenet_nk.centers.file import load_centers
-from imagenet_nk.errors import CentersError, DatasetError, ListError
 from imagenet_nk.report import alarms, asked, evaluation, html, overview, payload, suspects, thumbnails
 from imagenet_nk.report.alarms import Evidence
 from imagenet_nk.report.analysis import Analysis, analyse, image_paths
@@ -86,32 +82,3 @@ def _words(evidence: Evidence, found: list[Alarm], chosen: payload.Chosen) -> di
         "confused": evaluation.confused(facts.metrics),
         "hidden": len(facts.images) - sum(len(images) for images in chosen.values()),
     }
-
-
-def run_to_show(named: str | None, output: Path, folder: Path, runs: Path) -> Path:
-    """The output folder that a report is about: the one named, else this run's own if it made centers.
-
-    Else the newest one below `runs` whose centers were made of the data set's lists as they are now, else this run's.
-    Raises DatasetError for a named folder that is not there.
-    """
-    if named is not None:
-        if not Path(named).is_dir():
-            raise DatasetError(
-                f"report.run={named} is no folder; name the output folder of a run, as outputs/DATE/TIME"
-            )
-        return Path(named)
-    if (output / CENTERS).is_file() or not runs.is_dir():
-        return output
-    try:
-        digest = listing.read(folder).sha256
-    except ListError:
-        return output
-    made = sorted(runs.rglob(CENTERS), key=lambda path: path.stat().st_mtime, reverse=True)
-    return next((path.parent for path in made if _list_of(path) == digest), output)
-
-
-def _list_of(path: Path) -> str:
-    try:
-        return load_centers(path).metadata.get("list_sha256", "")
-    except CentersError:
-        return ""

@@ -5,7 +5,7 @@ function drawMatrix() {
   const { rows, order, low, high } = DATA.matrix;
   const steps = Uint8Array.from(atob(DATA.matrix.steps), (letter) => letter.charCodeAt(0));
   const size = rows.length;
-  let shown = order, at = [0, 0];
+  let shown = order, at = null;
   canvas.width = canvas.height = size;
   const step = (a, b) => (a === b ? 255 : steps[(Math.max(a, b) * (Math.max(a, b) - 1)) / 2 + Math.min(a, b)]);
   const cosine = (a, b) => (a === b ? 1 : low + (step(a, b) / 255) * (high - low));
@@ -24,9 +24,17 @@ function drawMatrix() {
   }
 
   function say([x, y]) {
+    if (at && at[0] === x && at[1] === y) return;
     at = [x, y];
     const [a, b] = [shown[y], shown[x]];
-    byId("matrix-said").textContent = `${CLASSES.name[rows[a]]} and ${CLASSES.name[rows[b]]}: ${number(cosine(a, b))}`;
+    const cell = (index) => `${(100 * index) / size}%`;
+    Object.assign(byId("matrix-at").style, { left: cell(x), top: cell(y), width: cell(1), height: cell(1) });
+    byId("matrix-at").hidden = false;
+    const both = a === b ? [rows[a]] : [rows[a], rows[b]];
+    byId("matrix-said").replaceChildren(
+      element("p", {}, `${both.map((row) => CLASSES.name[row]).join(" and ")}: ${number(cosine(a, b))}`),
+      ...both.flatMap((row) => [element("h4", {}, element("a", { href: `#${CLASSES.wnid[row]}` }, classTitle(row))),
+        element("div", { class: "strip" }, ...strip(row, 3))]));
   }
 
   canvas.addEventListener("pointermove", (event) => {
@@ -38,10 +46,12 @@ function drawMatrix() {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!way) return;
     event.preventDefault();
-    say(at.map((value, axis) => Math.min(size - 1, Math.max(0, value + way[axis]))));
+    say((at ?? [0, 0]).map((value, axis) => Math.min(size - 1, Math.max(0, value + way[axis]))));
   });
   choice(["order-like", "order-label"], (id) => {
     shown = id === "order-like" ? order : rows.map((_, index) => index);
+    at = null;
+    byId("matrix-at").hidden = true;
     draw();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -6,7 +6,7 @@ function sheet(row) {
   const kept = `${CLASSES.kept[row]} of ${CLASSES.wanted[row]}`;
   return element("article", { class: "sheet", id: CLASSES.wnid[row], "data-row": row },
     element("header", {},
-      element("h3", { title: CLASSES.words[row] }, CLASSES.name[row]),
+      element("h3", { title: CLASSES.words[row] }, element("a", { href: `#${CLASSES.wnid[row]}` }, CLASSES.name[row])),
       element("span", {}, CLASSES.wnid[row]), element("span", {}, `label ${CLASSES.label[row]}`),
       element("span", { class: short ? "short" : null }, short ? `${kept}, short` : kept),
       CLASSES.top1[row] === null ? null : element("span", {}, `accuracy ${percent(CLASSES.top1[row])}`)),

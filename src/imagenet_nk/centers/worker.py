@@ -1,0 +1,96 @@
+"""A worker's side of a pass: the models of a driver, built here, run over shards of its list."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imagenet_nk.centers import lanes
+from imagenet_nk.centers.backbone import build
+from imagenet_nk.centers.embedder import Embedder
+from imagenet_nk.centers.lanes import Slice
+from imagenet_nk.centers.orders import Order, Shard, Share, Sums
+from imagenet_nk.centers.several import side_by_side
+from imagenet_nk.centers.statistics import Mean, Spread
+from imagenet_nk.errors import BackboneError
+
+ON_GPU = 8  # threads that decode for a GPU, where nobody says how many
+
+
+class Worker:
+    """Backbones that share their crops, ready to run."""
+
+    def __init__(
+        self, orders: Sequence[Order], paths: Sequence[Path], threads: int | None = None, device: str | None = None
+    ) -> None:
+        """`paths`: some images to check a quicker path with. Raises BackboneError where it is not what was ordered."""
+        self.embedders = [_built(order, paths, threads, device) for order in orders]
+
+    def slices(self, paths: Sequence[Path], rows: Sequence[int]) -> Iterator[Slice]:
+        """The embeddings of some rows of the list, those of all backbones side by side."""
+        first = self.embedders[0]
+        forward = side_by_side(self.embedders, paths)
+
+        def load(path: Path) -> Any:
+            return first.crops(path.read_bytes())
+
+        return lanes.run(paths, rows, load, forward, gather=first.crops.batch, **first.width)
+
+    def embed(self, shard: Shard) -> Share:
+        """The embeddings of a shard."""
+        return joined(list(self.slices(shard.paths, range(len(shard.paths)))), range(len(shard.paths)))
+
+    def sum_up(self, shard: Shard) -> Sums:
+        """Sums of a shard, for one backbone. Raises CentersError for an embedding that is not finite."""
+        assert shard.classes is not None  # noqa: S101
+        embedder, faults = self.embedders[0], list[tuple[int, str]]()
+        classes, places = np.unique(shard.classes, return_inverse=True)
+        mean, spread = Mean(len(classes), embedder.built.dim), Spread(len(classes), embedder.built.dim)
+        for part in self.slices(shard.paths, range(len(shard.paths))):
+            whole = embedder.finite(part, shard.paths)
+            faults += [(fault.row, fault.reason) for fault in whole.faults]
+            if len(whole.rows):
+                x_BD, classes_B = torch.from_numpy(whole.embeddings), torch.from_numpy(places[whole.rows])
+                mean.add(x_BD, classes_B)
+                spread.add(x_BD, classes_B)
+        return Sums(socket.gethostname(), classes, _arrays(mean), _arrays(spread), tuple(faults))
+
+
+def _arrays(statistic: Mean | Spread) -> dict[str, NDArray[Any]]:
+    return {name: value.numpy() for name, value in vars(statistic).items()}
+
+
+def joined(parts: Sequence[Slice], rows: Sequence[int]) -> Share:
+    """Slices as one answer; `rows` are those of the list that were asked for, in its order."""
+    place = {row: index for index, row in enumerate(rows)}
+    some = [part for part in parts if len(part.rows)]
+    there = [place[row] for part in some for row in part.rows.tolist()]
+    embeddings = np.concatenate([part.embeddings for part in some]) if some else np.empty((0, 0), np.float32)
+    faults = tuple((place[fault.row], fault.reason) for part in parts for fault in part.faults)
+    return Share(socket.gethostname(), np.array(there, np.int64), embeddings, faults)
+
+
+def _built(order: Order, paths: Sequence[Path], threads: int | None, device: str | None) -> Embedder:
+    config = replace(order.backbone, device=device or order.backbone.device)
+    embedder = Embedder(build(config, order.seed), config, order.centers, Path())
+    if config.workers is None:
+        embedder.lanes = threads or (lanes.cores() if embedder.on_cpu else max(ON_GPU, lanes.cores()))
+    if embedder.built.sha256 != order.key["weights_sha256"]:
+        raise BackboneError(
+            f"the weights of {config.name} here ({embedder.built.weights}) are not those of the driver; give all nodes "
+            "the same file (backbone.checkpoint) and the same versions of timm and torch"
+        )
+    embedder.ready(paths)
+    if embedder.key != order.key:
+        raise BackboneError(
+            f"{config.name} gives other embeddings here than in the driver: type backbone.runtime=eager "
+            "backbone.dtype=float32 backbone.pixels=exact, and give all nodes the same versions of timm and torch"
+        )
+    return embedder
