@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import closing as ended
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +44,13 @@ log = logging.getLogger(__name__)
 def run(cfg: DictConfig) -> int:
     """Run the stages that the configuration names; returns the exit code of the job."""
     config = _checked(cfg)
+    with ended(instantiate(cfg.engine)) as engine:
+        return _run(cfg, config, engine)
+
+
+def _run(cfg: DictConfig, config: Config, engine: Engine) -> int:
     folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
     label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
-    engine: Engine = instantiate(cfg.engine)
     job = _job(cfg, config, label_map, folder, engine)
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))

@@ -28,7 +28,7 @@ from imagenet_nk.collect import stage
 from imagenet_nk.collect.dataset import Summary, fingerprint
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.ledger import FILE
-from imagenet_nk.config import HttpConfig, InspectConfig, Retry
+from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.sampling import EvalOnly, RandomOrder, Split, draw
 from imagenet_nk.sources.base import Source
@@ -294,7 +294,7 @@ def test_the_same_picture_in_two_classes(town: Town, cross_class: str) -> None:
         body = pictures.jpeg("twins")
         comment = b"\xff\xfe\0\x10" + image_id[-14:].encode().rjust(14)
         town.server.put(f"/{image_id}.jpg", answer(body[:2] + comment + body[2:]))
-    summary = run(town, 3, inspect={"cross_class": stage.CrossClass(cross_class)})
+    summary = run(town, 3, inspect={"cross_class": CrossClass(cross_class)})
     assert summary.shared == (2 if cross_class == "report" else 0)
     assert {image_id in ids for image_id in first for ids in kept(town).values() if ids} >= {
         cross_class == "report"
