@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import multiprocessing
 import os
 import resource
 import shutil
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from imagenet_nk import classes  # noqa: E402
+from imagenet_nk.centers.file import NAME as CENTERS  # noqa: E402
 from imagenet_nk.centers.file import Centers  # noqa: E402
 from imagenet_nk.centers.store import opened  # noqa: E402
 from imagenet_nk.collect import results  # noqa: E402
@@ -66,7 +68,7 @@ def make(folder: Path, run: Path, count: int, each: int, dim: int) -> None:
             rows.append({**row, **sizes, "label": label, "path": path, "split": "eval", "source": "urls", "url": url})
             paths.append(folder / path)
         fixed = {"label": label, "wnid": wnid, "name": name, "wanted": each, "kept": each, "tried": 3 * each}
-        table.append((fixed, Counter(http_404=each, placeholder=each)))
+        table.append(results.Row(fixed, Counter(http_404=each, placeholder=each), {}))
     results.write_parquet(results.manifest(rows), folder / results.MANIFEST)
     results.write_csv(results.classes(table), folder / "classes.csv")
     key = {"weights_sha256": "drawn", "pixels": "drawn", "dim": dim}
@@ -76,7 +78,7 @@ def make(folder: Path, run: Path, count: int, each: int, dim: int) -> None:
     spread = np.full(count, 1.0, np.float32)
     words = {"backbone": "drawn", "weights": "drawn", "weights_sha256": "drawn", "transform": "drawn"}
     means = points.reshape(count, each, dim).mean(axis=1).astype(np.float32)
-    Centers(means, np.full(count, each), labels, spread, known.wnids, known.names, words).save(run / stage.CENTERS)
+    Centers(means, np.full(count, each), labels, spread, known.wnids, known.names, words).save(run / CENTERS)
 
 
 def photograph(rng: np.random.Generator) -> bytes:
@@ -117,10 +119,13 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder, run = Path(place) / "dataset", Path(place) / "run"
-        if (child := os.fork()) == 0:  # so that the memory of making it does not count
-            make(folder, run, given.classes, given.images, given.dim)
-            os._exit(0)
-        os.waitpid(child, 0)
+        making = multiprocessing.get_context("fork").Process(  # so that the memory of making it does not count
+            target=make, args=(folder, run, given.classes, given.images, given.dim)
+        )
+        making.start()
+        making.join()
+        if making.exitcode:
+            sys.exit("the data set could not be made")
         before = time.perf_counter()
         page = stage.write(folder, run)
         seconds = time.perf_counter() - before

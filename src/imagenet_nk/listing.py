@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from imagenet_nk import lists
+from imagenet_nk import lists, storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import results
 from imagenet_nk.errors import DatasetError
@@ -17,6 +18,7 @@ from imagenet_nk.lists import Entry
 log = logging.getLogger(__name__)
 
 EVAL, TRAIN, DENSE = "eval.txt", "train.txt", "labels.csv"
+_SPLITS = ((EVAL, "eval"), (TRAIN, "train"))
 _DENSE_COLUMNS = ["label", "wnid", "words", "table_label"]  # what a renumbered label was before: a row a class
 
 
@@ -31,25 +33,25 @@ class Listed:
 
 def write(folder: Path, label_map: LabelMap, separator: str) -> None:
     """Write eval.txt, and train.txt where the split has images for it; with renumbered labels also labels.csv."""
-    if not (folder / results.MANIFEST).is_file():
+    if not storage.is_file(folder / results.MANIFEST):
         raise DatasetError(f"{folder} holds no {results.MANIFEST}: run the stage collect first, stages=[collect,lists]")
-    manifest = results.read_manifest(folder)
-    counts = {}
-    for name, split in ((EVAL, "eval"), (TRAIN, "train")):
-        rows = manifest[manifest["split"] == split]
-        counts[name] = len(rows)
-        if len(rows) or name == EVAL:
-            lists.write_list(folder / name, map(Entry, rows["path"], rows["label"]), separator)
+    counts = Counter(split for (split,) in results.manifest_rows(folder, ["split"]))
+    for name, split in _SPLITS:
+        if counts[split] or name == EVAL:
+            rows = results.manifest_rows(folder, ["path", "label", "split"])
+            lists.write_list(folder / name, (Entry(path, label) for path, label, of in rows if of == split), separator)
         else:
             (folder / name).unlink(missing_ok=True)
     if label_map.labels != label_map.table_labels:
         results.write_csv(pd.DataFrame(label_map.rows(), columns=_DENSE_COLUMNS), folder / DENSE)
-    log.info("%s: %s", folder, ", ".join(f"{count} entries in {name}" for name, count in counts.items() if count))
+    log.info(
+        "%s: %s", folder, ", ".join(f"{counts[split]} entries in {name}" for name, split in _SPLITS if counts[split])
+    )
 
 
 def read(folder: Path) -> Listed:
     """The lists of a data set folder. Raises ListError if there are none."""
-    parts = [folder / name for name in (TRAIN, EVAL) if (folder / name).is_file()] or [folder / EVAL]
+    parts = [folder / name for name in (TRAIN, EVAL) if storage.is_file(folder / name)] or [folder / EVAL]
     entries, *held_out = [
         [(lists.resolve(path, entry), entry.label) for entry in lists.read_list(path)] for path in parts
     ]

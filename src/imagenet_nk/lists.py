@@ -62,8 +62,8 @@ def write_list(path: Path, entries: Iterable[Entry], separator: str = " ") -> No
             _write(file, entries, separator)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        raise ListError(f"cannot write {path}: {error.strerror}") from error
+    except storage.faults() as error:
+        raise ListError(f"cannot write {path}: {_why(error)}") from error
     except UnicodeEncodeError as error:
         raise ListError(f"cannot write {path}: a path in it is not Unicode; rename the file") from error
 
@@ -71,10 +71,10 @@ def write_list(path: Path, entries: Iterable[Entry], separator: str = " ") -> No
 def read_list(path: Path | str) -> list[Entry]:
     """All entries of a list file of either form. Raises ListError with file and line of the first bad line."""
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="\n") as file:
+        with storage.located(path).open(encoding="utf-8-sig", newline="\n") as file:
             entries = list(_read(file, path))
-    except OSError as error:
-        raise ListError(f"cannot read the list {path}: {error.strerror}") from error
+    except storage.faults() as error:
+        raise ListError(f"cannot read the list {path}: {_why(error)}") from error
     except UnicodeDecodeError as error:
         raise ListError(
             f"{path} is not UTF-8 (byte {error.object[error.start]:#04x}); save the list as UTF-8"
@@ -88,16 +88,17 @@ def read_list(path: Path | str) -> list[Entry]:
 
 def resolve(list_path: Path | str, entry: Entry) -> Path:
     """Where the entry's image is: relative to the folder of the list file, or as it stands if absolute."""
-    return Path(list_path).parent / entry.path
+    path = Path(entry.path)
+    return path if path.is_absolute() else storage.located(list_path).parent / entry.path
 
 
 def sha256(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a list file's bytes. Raises ListError if it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
+        with storage.located(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ListError(f"cannot read the list {path}: {error.strerror}") from error
+    except storage.faults() as error:
+        raise ListError(f"cannot read the list {path}: {_why(error)}") from error
 
 
 def _write(file: io.TextIOBase, entries: Iterable[Entry], separator: str) -> None:
@@ -153,6 +154,10 @@ def _check(entry: Entry) -> None:
         raise ListError(f"the path {_shown(path)} cannot stand in a list; rename the file, without line breaks")
     if not 0 <= entry.label < 10**MAX_DIGITS:
         raise ListError(f"the label {entry.label} of {_shown(path)} is not from 0 to {10**MAX_DIGITS - 1}")
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _shown(text: str) -> str:

@@ -11,6 +11,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from imagenet_nk import remote
 from imagenet_nk.errors import ImageNetNkError
 
 _E = TypeVar("_E", bound=BaseException)
@@ -21,6 +22,9 @@ def one_line(error: BaseException) -> str | None:
     """The line for an error of ours, of Hydra or of OmegaConf; None for any other: that is a fault of the program."""
     if ours := _cause(error, ImageNetNkError):
         return _joined(str(ours)) or type(ours).__name__
+    for kind in remote.foreign_errors():
+        if theirs := _cause(error, kind):
+            return remote.said(theirs, "the object store")
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     if isinstance(error, OverrideParseException):

@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from imagenet_nk import classes, listing, plan
+from imagenet_nk import classes, listing, plan, storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import unfinished
 from imagenet_nk.collect.dataset import Summary, fingerprint
@@ -49,15 +49,16 @@ def run(cfg: DictConfig) -> int:
 
 
 def _run(cfg: DictConfig, config: Config, engine: Engine) -> int:
-    folder, output = Path(config.dataset.dir).expanduser(), Path(HydraConfig.get().runtime.output_dir)
-    label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, folder, config))
+    folder, output = storage.located(config.dataset.dir), Path(HydraConfig.get().runtime.output_dir)
+    home = storage.home_of(folder, config.dataset.local)
+    label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, home, config))
     job = _job(cfg, config, label_map, folder, engine)
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
     tracker = instantiate(cfg.tracker)
     # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
-    embedding = _embedding(config, folder, output, engine) if {"centers", "evaluate"} & set(config.stages) else []
+    embedding = _embedding(config, home, output, engine) if {"centers", "evaluate"} & set(config.stages) else []
     course, began = Course(output), time.time()
     summary, listed = _gathered(config, job, course)
     if listed:
@@ -65,7 +66,7 @@ def _run(cfg: DictConfig, config: Config, engine: Engine) -> int:
     shown: list[Path] = []
     if "report" in config.stages:
         with course.stage("report"):
-            shown = _report(config, folder, output)
+            shown = _report(config, job, output)
     _track(tracker, cfg, config, output)
     files = closing.written([folder, output, *(each.output for each in embedding), *shown], began)
     log.info("what came of it\n%s", closing.table(summary or closing.stands(folder), course.stages, files))
@@ -79,25 +80,25 @@ def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None,
     Another job of the same data set waits until these are read: what it writes is not what this one goes on with.
     """
     summary, stages = None, set(config.stages)
-    with alone(job.folder / LOCK) if {"collect", "lists"} & stages else nullcontext():
+    with alone(job.home / LOCK) if {"collect", "lists"} & stages else nullcontext():
         if "collect" in stages:
             with course.stage("collect"), _display("collect") as display:
                 summary = collect(job, display.collecting)
         else:
-            unfinished.settle(job.folder, job.label_map, job.split, job.inspect)
+            unfinished.settle(job.folder, job.label_map, job.split, job.inspect, job.home)
         if "lists" in stages:
             with course.stage("lists"):
                 listing.write(job.folder, job.label_map, config.lists.separator)
         return summary, listing.read(job.folder) if {"centers", "evaluate"} & stages else None
 
 
-def _embedding(config: Config, folder: Path, output: Path, engine: Engine) -> list[Task]:
+def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list[Task]:
     """Each backbone of the run, built, with the folder for its results."""
     from imagenet_nk.centers import crew, tasks  # torch and timm: seconds that collecting alone does not pay
     from imagenet_nk.centers.listed import Setting
 
     workers = crew.choose(engine, config.cache)
-    return tasks.build(Setting(config.backbone, config.centers, folder, config.cache, config.seed, workers), output)
+    return tasks.build(Setting(config.backbone, config.centers, home, config.cache, config.seed, workers), output)
 
 
 def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: list[Task], course: Course) -> None:
@@ -132,14 +133,14 @@ def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> N
         tracker.log(Tracked(run, settings))
 
 
-def _report(config: Config, folder: Path, output: Path) -> list[Path]:
+def _report(config: Config, job: Job, output: Path) -> list[Path]:
     """The runs that were reported on; each has a page now."""
     from imagenet_nk.report import runs, stage
 
     several = [output / name for name in config.backbone.names if (output / name).is_dir()]
-    shown = [runs.to_show(config.report.run, run, folder, Path("outputs")) for run in several or [output]]
+    shown = [runs.to_show(config.report.run, run, job.folder, Path("outputs")) for run in several or [output]]
     for run in shown:
-        stage.write(folder, run)
+        stage.write(job.folder, run, job.home)
     return shown
 
 
@@ -173,9 +174,10 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path, eng
         retry=config.retry,
         fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids, **policy}),
         engine=engine,
+        local=storage.home_of(folder, config.dataset.local),
     )
 
 
-def _fetched(url: str, folder: Path, config: Config) -> Path:
-    with alone(folder / LOCK):
-        return download(url, folder / "index" / url.rpartition("/")[2], config.http)
+def _fetched(url: str, home: Path, config: Config) -> Path:
+    with alone(home / LOCK):  # it may be what another run is fetching
+        return download(url, home / "index" / url.rpartition("/")[2], config.http)

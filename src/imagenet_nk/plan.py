@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from imagenet_nk.collect.dataset import DataSet
 from imagenet_nk.collect.job import Job
@@ -62,9 +61,9 @@ def describe(job: Job, stages: list[str], backbone: str) -> Iterator[str]:
 
 def _known(job: Job) -> tuple[int, Experience]:
     """Images that are there, and what the ledger has seen. Leaves no folder behind where there was none."""
-    if not (Path(job.folder) / FILE).is_file():
+    if not (job.home / FILE).is_file():
         return 0, Experience(_USUAL_SUCCESS, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
-    dataset = DataSet(job.folder)
+    dataset = DataSet(job.folder, job.home)
     try:
         dataset.check(job.draw)
         valid = {wnid: sum(not f.reason for f in dataset.facts(wnid, Retry.none).values()) for wnid in job.label_map}

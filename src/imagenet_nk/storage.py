@@ -1,16 +1,52 @@
-"""How files get where they belong: under its final name a file is always complete.
+"""Where files lie and how they get there: a folder of this machine or an object store, each file complete or not there.
 
-Errors are the file system's own (OSError): the caller knows what the file was for, and says so.
+A place is a `Path`, or for a URL a universal_pathlib `UPath`, which has the part of Path's interface that is used here
+and is typed as one. What only an object store needs is in remote.py, and loads fsspec.
+
+Errors are the file system's own (`faults()`): the caller knows what the file was for, and says so.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 PART = ".part"  # ends the names of files that are not complete
+
+
+def located(text: str | Path) -> Path:
+    """The file or folder that a setting names: a path, or a URL of fsspec. Raises DatasetError for a URL of no use."""
+    if isinstance(text, str) and "://" in text:
+        from imagenet_nk import remote
+
+        return remote.located(text)
+    return Path(text).expanduser() if isinstance(text, str) else text
+
+
+def home_of(folder: Path, local: str | None) -> Path:
+    """The folder of this machine for what cannot lie in an object store: ledger, lock, indexes, embeddings."""
+    if local is not None or not is_remote(folder):
+        return Path(local).expanduser() if local is not None else folder
+    protocol, _, rest = str(folder).partition("://")
+    return Path("dataset", protocol, *(part for part in rest.split("/") if part.strip(".")))
+
+
+def is_remote(path: object) -> bool:
+    """Whether a place is not in a file system of this machine."""
+    return not isinstance(path, Path)
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """What may be raised for a file: OSError, and what the object stores in use raise beside it."""
+    from imagenet_nk import remote
+
+    return OSError, *remote.foreign_errors()
+
+
+# --- writing
 
 
 def part_of(path: Path) -> Path:
@@ -20,7 +56,13 @@ def part_of(path: Path) -> Path:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """The name of a temporary file to write within the block; it becomes `path` when the block ends well."""
+    """The name of a local file to write within the block; it becomes `path` when the block ends well."""
+    if is_remote(path):
+        from imagenet_nk import remote
+
+        with remote.whole(path) as part:
+            yield part
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path)
     try:
@@ -38,6 +80,11 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write all of a file."""
+    if is_remote(path):
+        from imagenet_nk import remote
+
+        remote.put(path, data)
+        return
     with whole(path) as part:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
@@ -46,3 +93,57 @@ def write_bytes(path: Path, data: bytes) -> None:
                 view = view[os.write(descriptor, view) :]
         finally:
             os.close(descriptor)
+
+
+# --- reading
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. Unlike a UPath's own is_file() it raises where nobody can be asked."""
+    if is_remote(path):
+        from imagenet_nk import remote
+
+        return remote.is_file(path)
+    return path.is_file()
+
+
+class Status(NamedTuple):
+    """A file as it stands now."""
+
+    name: str  # absolute path or URL
+    size: int
+    stamp: int  # changes with the file: modification time in ns, or a digest of an object's etag
+
+
+def statuses(paths: Sequence[Path]) -> list[Status | None]:
+    """Of each file; None for one that is not there. Objects are listed folder by folder, not asked one by one."""
+    if any(map(is_remote, paths)):
+        from imagenet_nk import remote
+
+        return remote.statuses(paths)
+    return [_status(path) for path in paths]
+
+
+def _status(path: Path) -> Status | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return Status(full_name(path), status.st_size, status.st_mtime_ns)
+
+
+def full_name(path: Path) -> str:
+    """Absolute path or URL; a link keeps its own name."""
+    return str(path) if is_remote(path) else os.path.abspath(path)  # noqa: PTH100
+
+
+@contextmanager
+def reading(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
+    """A function for the bytes of each of these files, wanted in about this order; thread-safe."""
+    if any(map(is_remote, paths)):
+        from imagenet_nk import remote
+
+        with remote.ahead(paths) as read:
+            yield read
+        return
+    yield Path.read_bytes

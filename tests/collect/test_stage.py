@@ -448,8 +448,8 @@ def test_a_disk_without_room_is_noticed_before_it_is_full(town: Town, monkeypatc
 
 
 def _crowded(original: object) -> object:
-    def init(self: stage.DataSet, folder: Path) -> None:
-        original(self, folder)  # type: ignore[operator]
+    def init(self: stage.DataSet, *folders: Path) -> None:
+        original(self, *folders)  # type: ignore[operator]
         self.store.room = lambda: -1  # type: ignore[method-assign]
 
     return init

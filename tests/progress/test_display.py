@@ -12,6 +12,7 @@ from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.hosts import Host, Hosts
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.progress.display import LINE_EVERY_S, Display
+from imagenet_nk.progress.standing import Standing
 
 
 class Clock:
@@ -69,6 +70,19 @@ def test_on_a_terminal_it_draws_in_place_and_says_nothing_to_the_log(caplog: pyt
     assert "slow.example:80 2.0 s" in shown
     assert shown.count("10 of 20 classes") <= 17, "drawn more often than every quarter of a second"
     assert not caplog.messages
+
+
+def test_the_bar_counts_images_where_their_number_is_known() -> None:
+    assert Standing("collect", "classes", 0, 20, 50, 1.0, part=0.25).share == 0.25
+    assert Standing("collect", "classes", 5, 20, 50, 1.0).share == 0.25
+    assert Standing("collect", "classes", 0, 0, 0, 1.0).share == 1.0
+
+
+def test_on_a_terminal_a_stage_is_named_before_its_first_step() -> None:
+    screen = io.StringIO()
+    with Display("centers", terminal(screen)):
+        pass
+    assert "centers begins" in screen.getvalue()
 
 
 def test_log_lines_come_above_the_display_and_the_handler_gets_its_stream_back(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.trackers.base import Tracked, require
+
+SCRIPT = Path(__file__).resolve().parents[2] / "src" / "imagenet.py"
 
 SETTINGS = {"nk": 10, "source": {"list": ["a", "b"]}, "backbone": {"name": "resnet18", "checkpoint": None}}
 METRICS = {
@@ -83,3 +88,39 @@ def test_mlflow_reads_back_parameters_metrics_and_report(run: Tracked, tmp_path:
     assert found[0].data.metrics["ncm/cosine/top1"] == 0.75
     assert found[0].data.params["backbone.name"] == "resnet18"
     assert [file.path for file in client.list_artifacts(found[0].info.run_id, "report")] == ["report/index.html"]
+
+
+def job(tracker: str, place: Path) -> Path:
+    """A whole small run with a tracker; returns its output folder."""
+    small = ["nk=2", "classes.limit=3", "backbone=timm", "backbone.name=test_resnet"]
+    command = [sys.executable, str(SCRIPT), "source=demo", *small, "hydra.run.dir=out", f"tracker={tracker}"]
+    ended = subprocess.run(command, cwd=place, env=os.environ, capture_output=True, text=True, timeout=200, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return place / "out"
+
+
+def test_a_run_with_tensorboard_leaves_events_of_its_figures(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install 'imagenet-nk[tensorboard]'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    output = job("tensorboard", tmp_path)
+    events = EventAccumulator(str(output / "tensorboard")).Reload()
+    top1 = json.loads((output / "metrics.json").read_text())["ncm"]["cosine"]["top1"]["value"]
+    assert events.Scalars("ncm/cosine/top1")[0].value == pytest.approx(top1)
+    assert events.Scalars("seconds/collect")[0].value > 0
+    assert len(next((output / "tensorboard").rglob("tensors.tsv")).read_text().splitlines()) == 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_with_mlflow_leaves_a_run_of_an_experiment(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed: pip install 'imagenet-nk[mlflow]'")
+    output = job("mlflow", tmp_path)
+    client = mlflow.MlflowClient((tmp_path / "outputs" / "mlruns").as_uri())
+    (experiment,) = [each for each in client.search_experiments() if each.name != "Default"]
+    (found,) = client.search_runs([experiment.experiment_id])
+    top1 = json.loads((output / "metrics.json").read_text())["ncm"]["cosine"]["top1"]["value"]
+    assert found.data.metrics["ncm/cosine/top1"] == pytest.approx(top1)
+    assert (found.data.params["nk"], found.data.params["backbone.name"]) == ("2", "test_resnet")
+    assert {"centers.safetensors", "metrics.json", "report"} <= {
+        each.path for each in client.list_artifacts(found.info.run_id)
+    }

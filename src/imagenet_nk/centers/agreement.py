@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imagenet_nk import storage
 from imagenet_nk.centers.lanes import Forward
 from imagenet_nk.centers.pixels import UNREADABLE, Crops
 
@@ -19,7 +20,7 @@ def measure(
     images: Sequence[Path], path: tuple[Forward, Crops], reference: tuple[Forward, Crops]
 ) -> dict[str, float] | None:
     """Cosines between both embeddings of a sample spread over the list; None if none of it can be read."""
-    data = [image.read_bytes() for image in images[:: max(1, len(images) // SAMPLE)][:SAMPLE] if image.is_file()]
+    data = [image.read_bytes() for image in images[:: max(1, len(images) // SAMPLE)][:SAMPLE] if storage.is_file(image)]
     both = [pair for each in data if (pair := _crops(each, path[1], reference[1]))]
     if not both:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from imagenet_nk import storage
 from imagenet_nk.centers import store
 from imagenet_nk.centers.lanes import Load
 from imagenet_nk.centers.on_device import OnDevice
@@ -22,6 +23,8 @@ from imagenet_nk.config import Pixels as Wanted
 from imagenet_nk.errors import BackboneError
 
 log = logging.getLogger(__name__)
+
+Read = Callable[[Path], bytes]
 
 SPARE = 2**30  # bytes that stay free on the disk
 
@@ -43,7 +46,8 @@ def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> 
     if cache == Cache.crops and isinstance(crops, OnDevice):
         log.warning("cache=crops keeps no crops of backbone.pixels=device: they never leave the device")
     if cache != Cache.crops or isinstance(crops, OnDevice):
-        yield lambda path: crops(path.read_bytes())
+        with storage.reading(images) as read:
+            yield lambda path: crops(read(path))
         return
     height, width = crops.size
     with store.opened(folder, f"{height}x{width}", {"crops": crops.spatial}, height * width * 3, np.uint8) as kept:
@@ -59,21 +63,22 @@ def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> 
             )
         there = {path: int(row) for path, row in zip(images, rows, strict=True) if row >= 0}
         log.info("%d of %d crops are there from before", len(there), len(images))
-        yield _Kept(crops, kept, there, writes=needed + SPARE <= free)
+        with storage.reading([path for path in images if path not in there]) as read:
+            yield _Kept(crops, read, kept, there, writes=needed + SPARE <= free)
 
 
 class _Kept:
     """Crops out of a store, and into it."""
 
-    def __init__(self, crops: Crops, kept: store.Store, there: Mapping[Path, int], writes: bool) -> None:
-        self.crops, self.kept, self.there, self.writes = crops, kept, there, writes
+    def __init__(self, crops: Crops, read: Read, kept: store.Store, there: Mapping[Path, int], writes: bool) -> None:
+        self.crops, self.read, self.kept, self.there, self.writes = crops, read, kept, there, writes
         self.writing = Lock()
 
     def __call__(self, path: Path) -> Pixels:
         if (row := self.there.get(path)) is not None:
             found: Pixels = self.kept.read(np.array([row])).reshape(*self.crops.size, 3)
             return found
-        pixels: Pixels = self.crops(path.read_bytes())
+        pixels: Pixels = self.crops(self.read(path))
         if self.writes:
             with self.writing:
                 self.kept.append([path], pixels.reshape(1, -1))

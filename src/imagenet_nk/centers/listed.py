@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from imagenet_nk import storage
 from imagenet_nk.centers.backbone import build
 from imagenet_nk.centers.crew import Crew
 from imagenet_nk.centers.embedder import Embedder, Progress
@@ -89,7 +90,7 @@ def check(entries: Entries, label_map: Classes) -> None:
                 f"label {label} of {path} is outside the label map ({min(known)}..{max(known)}); "
                 "give the labels= and classes= that the list was written with"
             )
-    if not any(path.is_file() for path, _ in entries):
+    if not any(storage.is_file(path) for path, _ in entries):
         raise ListError(
             f"none of the {len(entries)} files of the list is there (first: {entries[0][0]}); collect them again"
         )

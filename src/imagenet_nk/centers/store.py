@@ -1,9 +1,10 @@
 """Rows of numbers on disk, one an image: embeddings, so that no image meets the same model twice, and crops.
 
 A folder has two files that only grow: `embeddings.f32` or `crops.u8`, little-endian, and `images.tsv`, one line a row:
-CRC-32 of the row (0 where it is not checked), bytes and modification time of the image, its path. A row counts once
-its line is whole, so a run that is killed at any instant leaves a store that the next one goes on with. An image that
-was changed has another size or time and is embedded again; another list, or a larger nk, embeds only what is new.
+CRC-32 of the row (0 where it is not checked), bytes and stamp of the image (of a file its modification time in ns), its
+path or URL. A row counts once its line is whole, so a run that is killed at any instant leaves a store that the next
+one goes on with. An image that was changed has another size or stamp and is embedded again; another list, or a larger
+nk, embeds only what is new.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,28 +24,10 @@ from numpy.typing import NDArray
 from imagenet_nk import storage
 from imagenet_nk.errors import CentersError
 from imagenet_nk.lock import alone
+from imagenet_nk.storage import Status
 
 ROWS, IMAGES, KEY = "embeddings.f32", "images.tsv", "model.json"  # of embeddings; the report reads them as well
 BATCH = 1024  # rows that are checked at once
-
-
-class Image(NamedTuple):
-    """An image file as it stands now."""
-
-    path: str
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> Image | None:
-        """None for a file that is not there, or whose path no line can hold."""
-        try:  # a link keeps its own name: the list names this path
-            status = path.stat()
-            name = os.path.abspath(path)  # noqa: PTH100
-            name.encode()
-        except (OSError, UnicodeEncodeError):
-            return None
-        return None if "\n" in name else cls(name, status.st_size, status.st_mtime_ns)
 
 
 class Store:
@@ -56,13 +39,17 @@ class Store:
         self._rows_file = folder / (ROWS if self._checked else "crops.u8")
         self._images_file = folder / IMAGES
         folder.mkdir(parents=True, exist_ok=True)
-        self._rows: dict[Image, int] = {}
+        self._rows: dict[Status, int] = {}
+        self._seen: dict[Path, Status] = {}  # images as they stood when they were looked for
         self._count = 0
         self._recover()
 
     def find(self, paths: Sequence[Path]) -> NDArray[np.int64]:
         """(N,) the row of each image; -1 for one that is not there."""
-        return np.array([self._rows.get(image, -1) if (image := Image.of(path)) else -1 for path in paths], np.int64)
+        self._seen = {path: image for path, image in zip(paths, _images(paths), strict=True) if image}
+        return np.array(
+            [self._rows.get(image, -1) if (image := self._seen.get(path)) else -1 for path in paths], np.int64
+        )
 
     def append(self, paths: Sequence[Path], values: NDArray[Any]) -> None:
         """Keep (n, D) rows of n images; what is not whole on disk is as if it had not been."""
@@ -71,9 +58,9 @@ class Store:
             file.write(rows.tobytes())
         lines = []
         for offset, (path, row) in enumerate(zip(paths, rows, strict=True)):
-            image = Image.of(path) or Image("", 0, 0)
+            image = self._seen.get(path) or next(iter(_images([path]))) or Status("", 0, 0)
             self._rows[image] = self._count + offset
-            lines.append(f"{self._checksum(row):08x}\t{image.size}\t{image.mtime_ns}\t{image.path}\n")
+            lines.append(f"{self._checksum(row):08x}\t{image.size}\t{image.stamp}\t{image.name}\n")
         with self._images_file.open("a", encoding="utf-8", newline="") as file:
             file.writelines(lines)
         self._count += len(rows)
@@ -114,11 +101,24 @@ class Store:
     def _recall(self, row: int, line: bytes, value: NDArray[Any] | None) -> None:
         fields = line.decode(errors="replace").split("\t", 3)
         try:
-            checksum, image = int(fields[0], 16), Image(fields[3], int(fields[1]), int(fields[2]))
+            checksum, image = int(fields[0], 16), Status(fields[3], int(fields[1]), int(fields[2]))
         except (ValueError, IndexError):
             return  # a line that no run wrote
         if value is None or checksum == self._checksum(value):
             self._rows[image] = row
+
+
+def _images(paths: Sequence[Path]) -> list[Status | None]:
+    """Of each image; None for a file that is not there, or whose path no line can hold."""
+    return [image if image and _fits(image.name) else None for image in storage.statuses(paths)]
+
+
+def _fits(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\n" not in name
 
 
 @contextmanager

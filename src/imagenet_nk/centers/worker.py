@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imagenet_nk import storage
 from imagenet_nk.centers import lanes
 from imagenet_nk.centers.backbone import build
 from imagenet_nk.centers.embedder import Embedder
@@ -38,10 +39,12 @@ class Worker:
         first = self.embedders[0]
         forward = side_by_side(self.embedders, paths)
 
-        def load(path: Path) -> Any:
-            return first.crops(path.read_bytes())
+        with storage.reading([paths[row] for row in rows]) as read:
 
-        return lanes.run(paths, rows, load, forward, gather=first.crops.batch, **first.width)
+            def load(path: Path) -> Any:
+                return first.crops(read(path))
+
+            yield from lanes.run(paths, rows, load, forward, gather=first.crops.batch, **first.width)
 
     def embed(self, shard: Shard) -> Share:
         """The embeddings of a shard."""

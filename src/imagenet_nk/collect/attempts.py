@@ -74,7 +74,12 @@ def fact_of(row: Row) -> Fact:
 
 def file_of(row: Row) -> str:
     """Name under images/<wnid>/ of a valid image."""
-    return f"{row['image_id']}.{EXTENSIONS[row['format']]}"
+    return file_name(row["image_id"], row["format"])
+
+
+def file_name(image_id: str, kind: str) -> str:
+    """The same from the two columns that say it."""
+    return f"{image_id}.{EXTENSIONS[kind]}"
 
 
 def _where(drawn: Drawn) -> dict[str, Any]:

@@ -8,18 +8,21 @@ import logging
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from imagenet_nk import storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import results
-from imagenet_nk.collect.attempts import fact_of, file_of
+from imagenet_nk.collect.attempts import fact_of, file_name, file_of
 from imagenet_nk.collect.fill import Fact
-from imagenet_nk.collect.ledger import Ledger
-from imagenet_nk.collect.store import IMAGES, Store, translated
+from imagenet_nk.collect.ledger import PLACE, Ledger
+from imagenet_nk.collect.object_store import open_store, own
+from imagenet_nk.collect.store import IMAGES, translated
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.sampling import Split
@@ -29,6 +32,13 @@ log = logging.getLogger(__name__)
 _BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
+
+_TO_SETTLE = ("reason", "verdict", "image_id", "format", "path")  # columns of the ledger
+_TO_LIST = (
+    "verdict", "pixels", "path", "image_id", "format", "url", "final_url", "sha256", "bytes", "width", "height",
+    "mode", "fetched_at",
+)  # fmt: skip
+_SOURCE, _VERDICT, _PIXELS = PLACE.index("source"), len(PLACE), len(PLACE) + 1
 
 
 @dataclass(frozen=True)
@@ -57,10 +67,13 @@ class Walked(Protocol):
 class DataSet:
     """One data set folder, open."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = Store(folder)
-        self.ledger = Ledger(folder)
+    def __init__(self, folder: Path, home: Path | None = None) -> None:
+        """home: the folder of this machine that has the ledger; the same one if None."""
+        self.folder, home = folder, home or folder
+        self.store = open_store(folder)
+        self.ledger = Ledger(home)
+        if storage.is_remote(folder):
+            own(folder, home)
 
     # --- whose it is
 
@@ -121,6 +134,7 @@ class DataSet:
     def settle(self, walks: Sequence[Walked], materialize: Mapping[str, Materialize], fingerprint: str) -> None:
         """Write the verdicts of the whole run, and make images/ hold exactly what is kept."""
         self.ledger.flush()
+        self.store.refresh()
         self.ledger.note({"done": ""})  # from here on it is no longer what an earlier run left
         for walk in walks:
             self._settle_class(walk, materialize)
@@ -129,18 +143,20 @@ class DataSet:
     def _settle_class(self, walk: Walked, materialize: Mapping[str, Materialize]) -> None:
         walked = walk.verdicts()
         verdicts, keep, unwanted = [], set[str](), set[str]()
-        for row in self.ledger.settled(walk.wnid):
-            verdict = walked.get((row["source"], row["rank"], row["key"]), UNREACHED) or KEPT
-            if verdict != row["verdict"]:
-                verdicts.append((verdict, row["id"]))
-            if row["reason"]:
+        for row in self.ledger.outcomes(walk.wnid, _TO_SETTLE):
+            number, source, rank, _, key, reason, before, image_id, kind, path = row
+            verdict = walked.get((source, rank, key), UNREACHED) or KEPT
+            if verdict != before:
+                verdicts.append((verdict, number))
+            if reason:
                 continue
+            name = file_name(image_id, kind)
             if verdict == KEPT:
-                keep.add(file_of(row))
-                if row["path"] and materialize[row["source"]] != Materialize.none:
-                    self.store.adopt(walk.wnid, file_of(row), Path(row["path"]), materialize[row["source"]])
+                keep.add(name)
+                if path and materialize[source] != Materialize.none:
+                    self.store.adopt(walk.wnid, name, Path(path), materialize[source])
             elif verdict != UNREACHED:
-                unwanted.add(file_of(row))
+                unwanted.add(name)
         self.store.settle(walk.wnid, keep, unwanted - keep)
         self.ledger.judge(verdicts)
 
@@ -150,44 +166,30 @@ class DataSet:
         self, label_map: LabelMap, nk: int | None, split: Split, materialize: Mapping[str, Materialize]
     ) -> Summary:
         """Write manifest.parquet, manifest.csv and classes.csv out of the ledger; returns what they add up to."""
-        images: list[dict[str, object]] = []
         classes: list[results.Row] = []
-        pixels: Counter[int] = Counter()
-        for position, wnid in enumerate(label_map.wnids):
-            rows = list(self.ledger.settled(wnid))
-            kept = [row for row in rows if row["verdict"] == KEPT]
-            reasons = Counter(row["verdict"] for row in rows if row["verdict"] not in (KEPT, UNREACHED, ""))
-            images.extend(self._images(label_map, wnid, kept, split, materialize))
-            pixels.update({row["pixels"] for row in kept})
-            classes.append(_class_row(label_map, position, nk, len(kept), reasons))
-        frame = results.manifest(images)
-        table = results.classes(classes)
-        with translated(self.folder):
-            results.write_parquet(frame, self.folder / results.MANIFEST)
-            results.write_csv(frame, self.folder / "manifest.csv")
+        sources: Counter[str] = Counter()
+        pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
+        with translated(self.folder), results.writing_manifest(self.folder) as manifest:
+            for position, wnid in enumerate(label_map.wnids):
+                rows = self.ledger.outcomes(wnid, _TO_LIST)
+                kept = [row for row in rows if row[_VERDICT] == KEPT]
+                reasons = Counter(row[_VERDICT] for row in rows if row[_VERDICT] not in (KEPT, UNREACHED, ""))
+                manifest.add(_images(wnid, label_map.labels[position], kept, split, materialize))
+                sources.update(row[_SOURCE] for row in kept)
+                pixels.append(np.unique(np.array([row[_PIXELS] for row in kept], np.int64)))
+                classes.append(_class_row(label_map, position, nk, len(kept), reasons))
+            table = results.classes(classes)
             results.write_csv(table, self.folder / "classes.csv")
+        counts = np.unique(np.concatenate(pixels), return_counts=True)[1]
         return Summary(
             classes=len(table),
-            kept=len(frame),
+            kept=sources.total(),
             tried=int(table["tried"].sum()),
             short=tuple(table.loc[table["kept"] < table["wanted"], "wnid"]),
             reasons=dict(sum((row.reasons for row in classes), Counter[str]()).most_common()),
-            sources=dict(Counter(frame["source"])),
-            shared=sum(count for count in pixels.values() if count > 1),
+            sources=dict(sources),
+            shared=int(counts[counts > 1].sum()),
         )
-
-    def _images(
-        self, label_map: LabelMap, wnid: str, kept: Sequence[Any], split: Split, materialize: Mapping[str, Materialize]
-    ) -> Iterator[dict[str, object]]:
-        held_out = split.held_out(len(kept))
-        for position, row in enumerate(kept):
-            in_place = row["path"] and materialize.get(row["source"]) == Materialize.none
-            yield {
-                **{name: row[name] for name in results.MANIFEST_COLUMNS if name in row.keys()},  # noqa: SIM118
-                "label": label_map.label(wnid),
-                "path": row["path"] if in_place else f"{IMAGES}/{wnid}/{file_of(row)}",
-                "split": "eval" if position < held_out else "train",
-            }
 
     def write_terms(self, texts: Sequence[str]) -> None:
         """Write TERMS.txt."""
@@ -197,6 +199,27 @@ class DataSet:
 
     def close(self) -> None:
         self.ledger.close()
+
+
+def _images(
+    wnid: str, label: int, kept: Sequence[tuple[Any, ...]], split: Split, materialize: Mapping[str, Materialize]
+) -> list[tuple[object, ...]]:
+    """Rows of the manifest out of those of the ledger."""
+    held_out, rows = split.held_out(len(kept)), list[tuple[object, ...]]()
+    for position, row in enumerate(kept):
+        _, source, _, _, _, _, _, path, image_id, kind, url, final_url, sha256, size, width, height, mode, at = row
+        in_place = path and materialize.get(source) == Materialize.none
+        rows.append(
+            (
+                image_id,
+                wnid,
+                label,
+                path if in_place else f"{IMAGES}/{wnid}/{file_name(image_id, kind)}",
+                "eval" if position < held_out else "train",
+                *(source, url, final_url, sha256, size, width, height, kind, mode, at),
+            )
+        )
+    return rows
 
 
 def _class_row(label_map: LabelMap, position: int, nk: int | None, kept: int, reasons: Counter[str]) -> results.Row:

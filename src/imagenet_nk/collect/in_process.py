@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -35,7 +34,7 @@ class InProcess:
             ledger=dataset.ledger,
             rules=Rules(job.inspect.near_duplicate),
             hosts_allowed=getattr(job.source, "hosts_allowed", frozenset()),
-            threads=os.cpu_count() or 1,
+            threads=dataset.store.writers,
         )
 
     @property

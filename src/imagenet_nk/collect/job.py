@@ -36,10 +36,16 @@ class Job:
     retry: Retry
     fingerprint: str  # of all settings that the outcome depends on; the same again = nothing to do
     engine: Engine = field(default_factory=lambda: Local(1))
+    local: Path | None = None  # for ledger, lock and indexes, where `folder` is a URL
+
+    @property
+    def home(self) -> Path:
+        """The folder of this machine for what cannot lie in an object store."""
+        return self.local or self.folder
 
     @property
     def site(self) -> Site:
-        return Site(self.folder / "index", self.http, self.sampling)
+        return Site(self.home / "index", self.http, self.sampling)
 
     @property
     def draw(self) -> dict[str, object]:

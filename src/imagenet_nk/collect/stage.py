@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 
+from imagenet_nk import storage
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.dataset import DataSet, Summary, Walked
 from imagenet_nk.collect.in_process import InProcess
@@ -13,7 +14,7 @@ from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.opening import open_first
 from imagenet_nk.collect.over_engine import OverEngine
 from imagenet_nk.collect.worker import Spec
-from imagenet_nk.config import Retry
+from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.lock import alone
 
@@ -31,8 +32,10 @@ def collect(job: Job, watch: Watch = _nobody) -> Summary:
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
     """
-    with alone(job.folder / LOCK):
-        dataset = DataSet(job.folder)
+    if storage.is_remote(job.folder) and Materialize.link in job.materialize.values():
+        raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
+    with alone(job.home / LOCK):
+        dataset = DataSet(job.folder, job.home)
         try:
             return _collect(job, dataset, watch)
         finally:

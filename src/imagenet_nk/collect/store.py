@@ -23,6 +23,8 @@ class Store:
     Thread-safe. Raises DatasetError, one line, when the folder is unwritable or the disk is full.
     """
 
+    writers: int = os.cpu_count() or 1  # threads that may as well inspect and write at once
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         with translated(folder):
@@ -66,6 +68,9 @@ class Store:
                     spare.mkdir(exist_ok=True)
                     path.replace(spare / path.name)
 
+    def refresh(self) -> None:
+        """Look anew at what is there: other processes may have written."""
+
     def room(self) -> int:
         """Bytes that may still be written."""
         return shutil.disk_usage(self.folder).free - _RESERVE
@@ -97,14 +102,18 @@ def _link(original: Path, link: Path) -> bool:
 
 @contextmanager
 def translated(folder: Path) -> Iterator[None]:
-    """Within, an OSError becomes a DatasetError of one line about the data set folder."""
+    """Within, a fault of the file system becomes a DatasetError of one line about the data set folder."""
     try:
         yield
-    except OSError as error:
+    except storage.faults() as error:
         raise _translated(error, folder) from error
 
 
-def _translated(error: OSError, folder: Path) -> DatasetError:
+def _translated(error: Exception, folder: Path) -> DatasetError:
+    if storage.is_remote(folder) or not isinstance(error, OSError):
+        from imagenet_nk import remote
+
+        return DatasetError(remote.said(error, folder))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DatasetError(f"no space left for {folder}: free some, or choose another dataset.dir; then run it again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

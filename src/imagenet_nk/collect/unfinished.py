@@ -24,18 +24,21 @@ from imagenet_nk.sampling import Split
 log = logging.getLogger(__name__)
 
 
-def settle(folder: Path, label_map: LabelMap, split: Split, inspect: InspectConfig) -> Summary | None:
+def settle(
+    folder: Path, label_map: LabelMap, split: Split, inspect: InspectConfig, home: Path | None = None
+) -> Summary | None:
     """Have manifest and classes.csv of what a killed collection kept so far; None where none was killed.
 
     Its candidates are taken as they were settled, without those that were still to come before them: what the same
     command keeps in the end may differ, so the folder stays unfinished. Raises DatasetError.
     """
-    if not (folder / FILE).is_file():
+    home = home or folder  # where the ledger is
+    if not (home / FILE).is_file():
         return None
-    with _at_rest(folder / LOCK) as at_rest:
+    with _at_rest(home / LOCK) as at_rest:
         if not at_rest:
             return None
-        dataset = DataSet(folder)
+        dataset = DataSet(folder, home)
         try:
             return _settled(dataset, label_map, split, inspect)
         finally:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from imagenet_nk import storage
 from imagenet_nk.collect.assembly import Facts, assemble, drawn
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.dataset import known
@@ -17,7 +18,7 @@ from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.leased_hosts import LeasedHosts
 from imagenet_nk.collect.ledger import Attempt, Values, values
 from imagenet_nk.collect.messages import Hand, Orders, Report, Tally
-from imagenet_nk.collect.store import Store
+from imagenet_nk.collect.object_store import open_store
 from imagenet_nk.collect.walked import Walk
 from imagenet_nk.engine.base import Line
 from imagenet_nk.engine.local import Local
@@ -41,8 +42,12 @@ class Spec:
     def of(cls, job: Job, workers: int, since: int) -> Spec:
         """Each worker has its share of http.concurrency."""
         http = replace(job.http, concurrency=max(1, job.http.concurrency // workers))
-        own = replace(job, http=http, engine=Local(1), folder=job.folder.absolute())
+        own = replace(job, http=http, engine=Local(1), folder=_absolute(job.folder), local=_absolute(job.home))
         return cls(pickle.dumps(own), since, str(Path.cwd()))
+
+
+def _absolute(path: Path) -> Path:
+    return path if storage.is_remote(path) else path.absolute()
 
 
 def collect_classes(spec: Spec, line: Line) -> None:
@@ -81,7 +86,7 @@ class _Worker:
         self._hosts, self._outbox = LeasedHosts(self._job.http), _Outbox()
         self._rules = Rules(self._job.inspect.near_duplicate)
         self._told: tuple[set[int], set[int]] = set(), set()  # of the rules, what the desk knows
-        self._store = Store(self._job.folder)
+        self._store = open_store(self._job.folder)
         share = 2 * self._job.http.concurrency // (self._job.nk or self._job.http.concurrency)
         self._hand = min(_MOST_CLASSES, max(_LEAST_CLASSES, share))  # enough to keep that many requests in flight
         self._at_hand: dict[str, tuple[Hand, Facts]] = {}
@@ -93,7 +98,7 @@ class _Worker:
             ledger=self._outbox,
             rules=self._rules,
             hosts_allowed=getattr(self._source(0), "hosts_allowed", frozenset()) if spec.first_is_open else frozenset(),
-            threads=1,
+            threads=self._store.writers if storage.is_remote(self._job.folder) else 1,
             tick_s=_TICK_S,
         )
         self._reported, self._again_s = 0.0, 0.0
@@ -155,6 +160,8 @@ class _Worker:
     # --- classes
 
     def _fill(self, hand: Hand) -> Fill:
+        if any(row["id"] > self._spec.since for row in hand.rows):  # another worker has had it
+            self._store.refresh()
         sizes = self._store.sizes(hand.wnid, alone=False) if hand.rows else {}
         facts = known(hand.rows, sizes, self._job.retry, self._spec.since)
         self._at_hand[hand.wnid] = hand, facts

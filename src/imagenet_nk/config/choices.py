@@ -110,7 +110,8 @@ class MlflowConfig(TrackerConfig):
 
 @dataclass
 class DatasetConfig:
-    dir: str = "dataset/imagenet"  # images, lists, ledger and manifest of this data set
+    dir: str = "dataset/imagenet"  # images, lists and manifest of this data set; a folder, or a URL such as s3://...
+    local: str | None = None  # ledger, indexes, embeddings; null = in dir, or for a URL dataset/<protocol>/<its path>
 
     def __post_init__(self) -> None:
         require(bool(self.dir.strip()), "dataset.dir is empty; type dataset.dir=FOLDER")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from imagenet_nk import storage
 from imagenet_nk.collect.dataset import Summary
 from imagenet_nk.progress.course import Stage
 from imagenet_nk.progress.standing import duration
@@ -31,14 +32,15 @@ _WIDTH = 110
 
 def written(folders: Iterable[Path], since: float) -> list[tuple[Path, int]]:
     """Result files in the folders that were written at `since` (seconds of the epoch) or later, with their bytes."""
-    found = [path for folder in dict.fromkeys(folders) for name in _FILES if (path := folder / name).is_file()]
+    found = [path for folder in dict.fromkeys(folders) for name in _FILES if storage.is_file(path := folder / name)]
     return [(path, stat.st_size) for path in found if (stat := path.stat()).st_mtime >= since]
 
 
 def stands(folder: Path) -> Summary | None:
     """What a data set that this run did not collect came to, by its classes.csv; None without one that can be read."""
     try:
-        classes = pd.read_csv(folder / "classes.csv", keep_default_na=False)
+        with (folder / "classes.csv").open("rb") as file:
+            classes = pd.read_csv(file, keep_default_na=False)
         reasons = classes.loc[:, "tried":"words"].iloc[:, 1:-1].sum().sort_values(ascending=False, kind="stable")
         return Summary(
             classes=len(classes),

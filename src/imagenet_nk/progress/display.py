@@ -65,6 +65,7 @@ class Display:
                 bytes=progress.bytes,
                 reasons=progress.reasons,
                 slowest=self._slowest[1],
+                part=progress.kept / progress.wanted if progress.wanted else None,
             )
         )
 
@@ -92,7 +93,8 @@ class Display:
     def __enter__(self) -> Display:
         if self._live:
             before = sys.stderr
-            self._live.start()  # puts a stream in front of stderr that prints above the display
+            self._live.update(Text(f"{self._stage} begins", style="bold"))  # its first step may take a while
+            self._live.start(refresh=True)  # puts a stream in front of stderr that prints above the display
             for handler in logging.getLogger().handlers:
                 if isinstance(handler, logging.StreamHandler) and handler.stream is before:
                     handler.setStream(sys.stderr)
@@ -114,7 +116,7 @@ def drawn(standing: Standing) -> Group:
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(standing.stage, style="bold"),
-        ProgressBar(total=max(standing.total, 1), completed=standing.done, width=32),
+        ProgressBar(total=1.0, completed=standing.share, width=32),
         Text(f"{standing.done} of {standing.total} {standing.unit}"),
         Text(f"{duration(standing.left)} left" if standing.left is not None else "", style="cyan"),
     )

@@ -20,10 +20,13 @@ class Standing:
     bytes: int | None = None  # None for a stage that has no wire
     reasons: Mapping[str, int] = field(default_factory=dict)  # rejected candidates
     slowest: Sequence[tuple[str, float]] = ()  # hosts, with their mean seconds a request
+    part: float | None = None  # of the work that is done, 0 to 1, where that is finer than done / total
 
     @property
     def share(self) -> float:
-        """From 0 to 1."""
+        """How far the stage is, from 0 to 1."""
+        if self.part is not None:
+            return self.part
         return self.done / self.total if self.total else 1.0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_nk import lists, storage
 from imagenet_nk.centers.file import Centers
 from imagenet_nk.report import embeddings, geometry, suspects
 from imagenet_nk.report.facts import Facts
@@ -90,7 +91,7 @@ def _nearest(vectors: NDArray[np.float32], batch: int = 1024) -> tuple[list[int]
 def _images(
     facts: Facts, centers: Centers, rows: Sequence[int], vectors: NDArray[np.float32], counts: NDArray[np.int64]
 ) -> Distances | None:
-    kept = embeddings.find([facts.folder, facts.run], centers.metadata)
+    kept = embeddings.find([facts.home, facts.run], centers.metadata)
     if kept is None or kept.matrix.shape[1] != vectors.shape[1] or not len(facts.images):
         return None
     splits = facts.images["split"].to_numpy()
@@ -106,5 +107,7 @@ def _images(
 
 def image_paths(facts: Facts) -> list[Path]:
     """Where the kept images are."""
+    if storage.is_remote(facts.folder):
+        return [lists.resolve(facts.folder / "eval.txt", lists.Entry(path, 0)) for path in facts.images["path"]]
     root = os.fspath(facts.folder)
     return [Path(root, path) for path in facts.images["path"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_nk import storage
 from imagenet_nk.centers.store import IMAGES, KEY, ROWS
 
 Floats = NDArray[np.float32]
@@ -25,7 +25,7 @@ class Kept:
 
     def find(self, paths: Iterable[Path]) -> NDArray[np.int64]:
         """(N,) the row of each image; -1 for one that has no embedding."""
-        return np.array([self.rows.get(os.path.abspath(path), -1) for path in paths], np.int64)  # noqa: PTH100
+        return np.array([self.rows.get(storage.full_name(path), -1) for path in paths], np.int64)
 
     def read(self, rows: NDArray[np.int64]) -> Floats:
         """(n, D) float32."""

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from imagenet_nk import storage
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import Centers, load_centers
 from imagenet_nk.collect import results
@@ -27,6 +28,7 @@ class Facts:
     """A data set and one run over it."""
 
     folder: Path
+    home: Path  # where ledger and embeddings are
     run: Path
     classes: pd.DataFrame  # row k = class k, by label: label, wnid, name, wanted, kept, tried, words
     reasons: pd.DataFrame  # row k = class k; a column a rejection reason, most frequent first
@@ -47,18 +49,19 @@ class Facts:
         return value
 
 
-def gather(folder: Path, run: Path) -> Facts:
+def gather(folder: Path, run: Path, home: Path | None = None) -> Facts:
     """Read it all. Raises DatasetError if the folder holds no data set, CentersError for a broken centers file."""
     for name in (results.MANIFEST, CLASSES):
-        if not (folder / name).is_file():
+        if not storage.is_file(folder / name):
             raise DatasetError(f"{folder} holds no {name}: run the stage collect first, stages=[collect,lists,report]")
-    table = pd.read_csv(folder / CLASSES, keep_default_na=False).sort_values("label", ignore_index=True)
+    table = _table(folder / CLASSES).sort_values("label", ignore_index=True)
     table = table.astype({"wnid": str, "name": str})
     classes = table[[name for name in _FIXED if name in table]]
-    home = _home(run)
-    hydra = home / ".hydra"
+    above = _above(run)
+    hydra = above / ".hydra"
     return Facts(
         folder=folder,
+        home=home or folder,
         run=run,
         classes=classes,
         reasons=table.drop(columns=classes.columns),
@@ -68,12 +71,17 @@ def gather(folder: Path, run: Path) -> Facts:
         config=read_yaml(hydra / "config.yaml", {}),
         overrides=read_yaml(hydra / "overrides.yaml", []),
         choices=_choices(read_yaml(hydra / "hydra.yaml", {})),
-        stages=[stage for stage in course.read(home) if stage.name != "report"],
-        outcome=read_json(home / "outcome.json"),
+        stages=[stage for stage in course.read(above) if stage.name != "report"],
+        outcome=read_json(above / "outcome.json"),
     )
 
 
-def _home(run: Path) -> Path:
+def _table(path: Path) -> pd.DataFrame:
+    with path.open("rb") as file:
+        return pd.read_csv(file, keep_default_na=False)
+
+
+def _above(run: Path) -> Path:
     """Where a run's settings and stages are: in its folder, or above it if it is one of several backbones'."""
     return run.parent if not (run / ".hydra").is_dir() and (run.parent / ".hydra").is_dir() else run
 

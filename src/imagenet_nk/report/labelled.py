@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from imagenet_nk import lists
+from imagenet_nk import lists, storage
 from imagenet_nk.classes.loading import load
 from imagenet_nk.config import ClassesConfig, LabelsConfig
 from imagenet_nk.errors import LabelError, ListError
@@ -28,7 +28,7 @@ def _lists(facts: Facts) -> list[Alarm]:
     row_of = dict(zip(facts.images["path"], facts.images["row"], strict=True))
     found = []
     for name in ("eval.txt", "train.txt"):
-        if not (facts.folder / name).is_file():
+        if not storage.is_file(facts.folder / name):
             continue
         try:
             entries = lists.read_list(facts.folder / name)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from imagenet_nk import storage
 from imagenet_nk.report import evaluation
 from imagenet_nk.report.analysis import Analysis, Atlas
 from imagenet_nk.report.facts import Facts
@@ -35,7 +36,7 @@ def payload(
     columns = {name: facts.images[name].tolist() for name in ("image_id", "url", "path", "source", "width", "height")}
     return {
         "side": SIDE,
-        "root": quote(Path(os.path.relpath(facts.folder, page)).as_posix()),
+        "root": _root(facts.folder, page),
         "sources": sources,
         "classes": _classes(facts, analysis),
         "reasons": {name: facts.reasons[name].tolist() for name in facts.reasons},
@@ -48,6 +49,13 @@ def payload(
         "explained": [round(float(share), 4) for share in analysis.atlas.explained] if analysis.atlas else [],
         "matrix": _matrix(analysis.atlas) if analysis.atlas else None,
     }
+
+
+def _root(folder: Path, page: Path) -> str:
+    """The address of the data set as seen from the page."""
+    if storage.is_remote(folder):
+        return quote(str(folder), safe="/:")
+    return quote(Path(os.path.relpath(folder, page)).as_posix())
 
 
 def as_script(data: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from imagenet_nk import listing
+from imagenet_nk import listing, storage
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import load_centers
 from imagenet_nk.errors import CentersError, DatasetError, ListError
@@ -58,7 +58,8 @@ def _data_set(run: Path, config: dict[str, Any]) -> Path | None:
     """Where its data set was, from the folder in which it was started."""
     try:
         started_in = read_yaml(run / ".hydra" / "hydra.yaml", {})["hydra"]["runtime"]["cwd"]
-        return Path(started_in, Path(config["dataset"]["dir"]).expanduser()).resolve()
+        folder = storage.located(config["dataset"]["dir"])
+        return (folder if storage.is_remote(folder) else Path(started_in, folder)).resolve()
     except (KeyError, TypeError):
         return None
 

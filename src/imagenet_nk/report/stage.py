@@ -20,12 +20,13 @@ _PICTURES, _A_CLASS = 20_000, 24  # most thumbnails in all, and of one class
 _WRONG, _FAR = 60, 40  # pictures in the galleries
 
 
-def write(folder: Path, run: Path) -> Path:
+def write(folder: Path, run: Path, home: Path | None = None) -> Path:
     """Write run/report/index.html about a data set folder and a run over it; returns the page.
 
+    home: where ledger and embeddings of the data set are; the same folder if None.
     Raises DatasetError if the folder holds no data set.
     """
-    facts = gather(folder, run)
+    facts = gather(folder, run, home)
     analysis = analyse(facts)
     page = run / PAGE
     galleries = _galleries(analysis)
@@ -33,7 +34,7 @@ def write(folder: Path, run: Path) -> Path:
     shown = {image for images in galleries.values() for image in images}
     chosen = payload.chosen_of(facts.images["row"], shown, per_class)
     strips = _strips(facts, chosen, page.parent / "thumbnails")
-    evidence = Evidence(facts, asked.read(folder), analysis, strips)
+    evidence = Evidence(facts, asked.read(facts.home), analysis, strips)
     data = payload.payload(facts, analysis, chosen, strips, galleries, page.parent)
     found = alarms.alarms(evidence)
     html.write(page, html.render("report.html", _SCRIPTS, _words(evidence, found, chosen), payload.as_script(data)))

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,8 @@ def write(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> dict[str, Str
     for old in folder.glob("n*.jpg"):
         if old.stem not in pictures:
             old.unlink()
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="thumbnails") as pool:
+    threads = 16 if any(map(storage.is_remote, chain(*pictures.values()))) else os.cpu_count() or 1
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads, thread_name_prefix="thumbnails") as pool:
         warnings.simplefilter("ignore")  # broken metadata is nobody's concern here
         strips: Iterator[Strip] = pool.map(
             lambda item: _strip(folder / f"{item[0]}.jpg", item[1]),
@@ -67,7 +69,7 @@ def _strip(target: Path, paths: Sequence[Path]) -> Strip:
 def thumbnail(path: Path) -> Image.Image | None:
     """The middle of a picture, SIDE x SIDE, RGB; None if it cannot be read."""
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             image.draft("RGB", (SIDE, SIDE))  # JPEG: decoded at the next larger eighth
             return ImageOps.fit(image.convert("RGB"), (SIDE, SIDE), Image.Resampling.BILINEAR)
     except _FAULTS:
