@@ -26,6 +26,7 @@ from imagenet_nk.collect.walked import Walk, words
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig
 
 _AGAIN_S = 0.1  # between two reports of a worker
+_SOONER = 5  # times, for a worker that was given something: it may have room for more
 _WORKERS_AT_ONCE = 200  # from so many workers on they report less often: each report is a millisecond or less
 
 
@@ -147,12 +148,13 @@ class CollectDesk:
     def _orders(self, worker: str, report: Report, now: float) -> Orders:
         placeholders, shared = self._told.get(worker, (0, 0))
         self._told[worker] = len(self._placeholders), len(self._shared)
+        hands = () if self.stopping else self._hands(worker, report.room)
         return Orders(
-            hands=() if self.stopping else self._hands(worker, report.room),
+            hands=hands,
             placeholders=self._placeholders[placeholders:],
             shared=self._shared[shared:],
             hosts=self._permits.orders(worker, report.wanted, now),
-            again_s=self._again_s,
+            again_s=self._again_s / _SOONER if hands else self._again_s,
             stop=self.stopping,
         )
 

@@ -6,7 +6,6 @@ import json
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
@@ -111,6 +110,7 @@ class Ledger:
                 raise DatasetError(f"{self.path} was written by a later version of imagenet-nk: upgrade it")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
         self._queue: queue.SimpleQueue[list[Values] | threading.Event | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()  # somebody waits for what is queued
         self._thread = threading.Thread(target=self._write_on, name="ledger", daemon=True)
         self._thread.start()
 
@@ -154,6 +154,7 @@ class Ledger:
         """Return when everything recorded so far is on disk."""
         done = threading.Event()
         self._queue.put(done)
+        self._hurry.set()
         while not done.wait(0.5) and self._thread.is_alive():
             pass
         self._check()
@@ -233,6 +234,7 @@ class Ledger:
         """Write what is queued, and close. Never raises for what could not be written: flush() does."""
         if self._thread.is_alive():
             self._queue.put(None)
+            self._hurry.set()
             self._thread.join()
         self._db.close()
 
@@ -255,7 +257,8 @@ class Ledger:
         """Write what comes within one commit interval; False at the end."""
         items = [self._queue.get()]
         if isinstance(items[0], list):
-            time.sleep(_COMMIT_EVERY_S)
+            self._hurry.wait(_COMMIT_EVERY_S)
+            self._hurry.clear()
         with suppress(queue.Empty):
             while True:
                 items.append(self._queue.get_nowait())
