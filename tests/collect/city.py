@@ -155,3 +155,10 @@ def city(folder: Path) -> Iterator[City]:
         one = City(server, folder)
         one.build()
         yield one
+
+
+def wait_for(town: City, requests: int) -> None:
+    until = time.monotonic() + 60
+    while sum(town.server.counts().values()) < requests:
+        assert time.monotonic() < until, "the run asks nothing"
+        time.sleep(0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 
-from collect.city import BUSY, PER_HOST, City, city
+from collect.city import BUSY, PER_HOST, City, city, wait_for
+from imagenet_nk import config
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.engine.local import Local
 
@@ -98,8 +102,13 @@ def ended(pid: int) -> bool:
         return True
 
 
-def wait_for(town: City, requests: int) -> None:
-    until = time.monotonic() + 60
-    while sum(town.server.counts().values()) < requests:
-        assert time.monotonic() < until, "the run asks nothing"
-        time.sleep(0.01)
+@pytest.mark.parametrize("chosen", sorted(file.stem for file in (ROOT / "conf/source").glob("*.yaml")))
+def test_every_source_can_be_sent_to_a_worker(chosen: str) -> None:
+    """As it is made from the configuration, before it is open."""
+    config.register()
+    needs = {"full": ["source.root=/data"], "manifest": ["source.path=manifest.parquet"]}
+    where = "source@fallback" if chosen == "none" else "source"
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("imagenet", [f"{where}={chosen}", *needs.get(chosen, [])])
+    source = instantiate(cfg[where.rpartition("@")[2]])
+    assert pickle.loads(pickle.dumps(source)).name == source.name == chosen  # noqa: S301 - our own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from collect.city import PER_HOST, TIRED, City, city
+from collect.city import PER_HOST, TIRED, City, city, wait_for
 from engine import tasks
 from engine.contract import EngineContract
 from imagenet_nk.collect.collector import Progress
@@ -21,6 +22,7 @@ from imagenet_nk.engine.local import Local
 from imagenet_nk.engine.ray import Ray, why_not
 from imagenet_nk.errors import EngineError
 
+ROOT = Path(__file__).resolve().parents[2]
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray")
 pytestmark = [
@@ -89,6 +91,17 @@ class TestThreeNodes(EngineContract):
         assert town.outcome("ray") == town.outcome("one")
         assert max(town.most.values()) == PER_HOST, "the server's own count"
         assert town.most[TIRED] >= 1
+
+    def test_the_driver_is_killed_and_the_same_command_goes_on(self, engine: Engine, town: City, three: Any) -> None:
+        town.seconds = 0.05
+        program = [sys.executable, str(ROOT / "src/imagenet.py"), "engine=ray", f"engine.address={three.address}"]
+        driver = subprocess.Popen([*program, *town.overrides("ray")])
+        wait_for(town, 40)
+        driver.kill()
+        driver.wait()
+        town.run("ray", engine)
+        assert town.outcome("ray") == town.outcome("one")
+        assert max(town.images_asked().values()) <= 2 + 2  # and two pauses
 
     def test_a_gpu_that_no_node_has(self, engine: Engine) -> None:
         with pytest.raises(EngineError, match=r"no node of the Ray cluster .* has the GPU"):

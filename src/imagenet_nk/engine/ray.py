@@ -227,7 +227,7 @@ class _Map:
                 ready, _ = ray.wait([fetching, *self._running], timeout=_TICK_S)
                 for ref in ready:
                     if ref is fetching:
-                        fetching = board.fetch.remote(self._answers(ray.get(ref)))
+                        fetching = board.fetch.remote(self._answers(self._fetched(ref)))
                     else:
                         yield from self._ended(ref)
                 tick()
@@ -249,6 +249,14 @@ class _Map:
         name = self._tries.begin(shard)
         packed = self._ray.cloudpickle.dumps((self._task, self._shards[shard]))
         self._running[self._remote.remote(packed, board, name)] = shard, name
+
+    def _fetched(self, ref: Any) -> list[tuple[int, str, bytes]]:
+        try:
+            reports: list[tuple[int, str, bytes]] = self._ray.get(ref)
+        except self._ray.exceptions.RayError as error:
+            said = " ".join(str(error).split())[:200]
+            raise EngineError(f"the line to the workers broke ({said}); the same command goes on from here") from error
+        return reports
 
     def _answers(self, reports: Sequence[tuple[int, str, bytes]]) -> dict[int, bytes]:
         answers = {}
