@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from imagenet_nk import mistakes
+from imagenet_nk import mistakes, torchrun
 from imagenet_nk.outcome import FAILED, TRACEBACKS
 
 _FOLDER_FAULTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
@@ -27,6 +27,11 @@ def run(main: Callable[[], object]) -> None:
 
     HYDRA_FULL_ERROR=1 leaves it a traceback.
     """
+    if torchrun.rank():
+        from imagenet_nk.centers import ranks  # torch
+
+        sys.exit(ranks.follow())
+    torchrun.lead()
     _findable()
     os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to the lines below
@@ -41,6 +46,11 @@ def run(main: Callable[[], object]) -> None:
             raise
         _say(line)
         sys.exit(FAILED)
+    finally:
+        if torchrun.world() > 1:
+            from imagenet_nk.centers import ranks
+
+            ranks.dismiss()
 
 
 def _findable() -> None:

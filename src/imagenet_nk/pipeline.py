@@ -94,10 +94,10 @@ def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None,
 
 def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list[Task]:
     """Each backbone of the run, built, with the folder for its results."""
-    from imagenet_nk.centers import crew, tasks  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.centers import tasks  # torch and timm: seconds that collecting alone does not pay
     from imagenet_nk.centers.listed import Setting
 
-    workers = crew.choose(engine, config.cache)
+    workers = tasks.crew(engine, config.cache)
     return tasks.build(Setting(config.backbone, config.centers, home, config.cache, config.seed, workers), output)
 
 

@@ -8,12 +8,14 @@ Errors are the file system's own (`faults()`): the caller knows what the file wa
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+_OURS, _NUMBERS = os.urandom(6).hex(), itertools.count()  # no call of the system for each name
 PART = ".part"  # ends the names of files that are not complete
 
 
@@ -51,7 +53,7 @@ def faults() -> tuple[type[Exception], ...]:
 
 def part_of(path: Path) -> Path:
     """A temporary name beside `path`; no two writers get the same, on whatever machines they are."""
-    return path.with_name(f".{path.name}.{os.urandom(6).hex()}{PART}")
+    return path.with_name(f".{path.name}.{_OURS}-{os.getpid()}-{next(_NUMBERS)}{PART}")
 
 
 @contextmanager
@@ -79,20 +81,34 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write all of a file."""
+    """Write all of a file. The way of every image: no more calls of the system than it takes."""
     if is_remote(path):
         from imagenet_nk import remote
 
         remote.put(path, data)
         return
-    with whole(path) as part:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    part = part_of(path)
+    try:
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-        finally:
-            os.close(descriptor)
+            _write(part, data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(part, data)
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
 
 
 # --- reading

@@ -58,7 +58,7 @@ class Here:
 def run(entries, config, engine: Engine | None, folder: Path, centers=None, names=()) -> list[Path]:
     """Centers and their verdict; returns the folders of the backbones."""
     config = dataclasses.replace(config, names=list(names))
-    workers = crew.choose(engine, Cache.none) if engine else None
+    workers = tasks.crew(engine, Cache.none) if engine else None
     setting = Setting(config, centers or CentersConfig(), folder / "cache", crew=workers)
     built = tasks.build(setting, folder)
     tasks.compute(built, entries, label_map(5), "sha")
@@ -111,10 +111,10 @@ def test_what_the_driver_has_is_not_sent_out(entries, tiny, tmp_path):
 
 
 def test_one_machine_has_processes_only_where_they_are_asked_for(caplog):
-    assert crew.choose(Local(), Cache.none) is None
-    assert crew.choose(Local(1), Cache.crops) is None
-    assert isinstance(crew.choose(Local(2), Cache.none), EngineCrew)
-    crew.choose(Local(2), Cache.crops)
+    assert tasks.crew(Local(), Cache.none) is None
+    assert tasks.crew(Local(1), Cache.crops) is None
+    assert isinstance(tasks.crew(Local(2), Cache.none), EngineCrew)
+    tasks.crew(Local(2), Cache.crops)
     assert "cache=crops is for a run in one process" in caplog.text
 
 

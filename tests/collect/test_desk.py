@@ -23,7 +23,7 @@ from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Materializ
 from imagenet_nk.engine.base import Desk, HungUpError, Task, nothing
 from imagenet_nk.engine.local import Local
 from imagenet_nk.sampling import EvalOnly, RandomOrder
-from imagenet_nk.sources.base import Site
+from imagenet_nk.sources.base import Site, Usual
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
 
 WNIDS = tuple(f"n{number:08}" for number in range(12))
@@ -40,6 +40,8 @@ class Deck:
     rank: int = 0
     materialize = Materialize.copy
     terms = "none"
+    one_place = False
+    usual = Usual(1.0)
 
     @property
     def identity(self) -> str:

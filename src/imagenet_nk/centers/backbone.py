@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from torch import Tensor, nn
 from imagenet_nk.centers import checkpoint, hub
 from imagenet_nk.config import BackboneConfig
 from imagenet_nk.errors import BackboneError
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,6 @@ def build(config: BackboneConfig, seed: int = 0) -> Backbone:
     elif config.pretrained:
         model, head, weights = _from_hub(config, options)
     else:
-        log.warning("backbone %s has random weights (seed %d): its centers are good for trying only", config.name, seed)
         model, head, weights = _create(config, options, seed), None, f"random:{seed}"
     return _ready(config, model, head, weights)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,14 +15,10 @@ from imagenet_nk.centers import orders
 from imagenet_nk.centers.lanes import Fault, Slice, cores
 from imagenet_nk.centers.orders import Order, Shard, Share, Sums
 from imagenet_nk.centers.statistics import Mean, Spread
-from imagenet_nk.config import Cache
 from imagenet_nk.engine.base import Engine, Task
 from imagenet_nk.errors import CentersError
 
 ON_CPU, ON_GPU = 256, 2048  # images of a shard at most: what a lost worker costs; a GPU idles between two of them
-
-
-log = logging.getLogger(__name__)
 
 
 class Crew(Protocol):
@@ -111,15 +106,6 @@ class EngineCrew:
         if self.engine.here:
             return 0
         return int(wanted.startswith("cuda") or (wanted == "auto" and self.engine.gpus() > 0))
-
-
-def choose(engine: Engine, cache: Cache) -> Crew | None:
-    """The workers that a run has for its passes; None if it has this process alone."""
-    if engine.here and engine.workers(0) == 1:  # not by itself: on one machine the lanes have all its cores already
-        return None
-    if cache != Cache.none:
-        log.warning("cache=%s is for a run in one process: workers decode for themselves", cache)
-    return EngineCrew(engine)
 
 
 def placed(share: Share, rows: Sequence[int], paths: Sequence[Path]) -> Slice:

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imagenet_nk import torchrun
 from imagenet_nk.centers.pixels import UNREADABLE, UndecodableError
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,11 @@ class Slice:
 
 
 def cores() -> int:
-    """Cores that this process may use; OMP_NUM_THREADS is how joblib and Ray say what its share of a machine is."""
+    """Cores that this process may use: its share of the machine, where others have theirs."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = os.environ.get("OMP_NUM_THREADS", "")
+    if torchrun.world() > 1:  # it sets OMP_NUM_THREADS to 1, whatever there is
+        return max(there // torchrun.local_world(), 1)
+    share = os.environ.get("OMP_NUM_THREADS", "")  # how joblib and Ray say it
     return min(there, int(share)) if share.isdigit() and int(share) else there
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from imagenet_nk.centers.lanes import Slice
 from imagenet_nk.centers.statistics import Mean, Spread
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
 from imagenet_nk.errors import CentersError, ListError
+
+log = logging.getLogger(__name__)
 
 Entries = Sequence[tuple[Path, int]]  # path and label, as in the list file
 
@@ -74,6 +77,8 @@ class Setting:
     def embedder(self, output: Path) -> Embedder:
         """The backbone, built, with the embeddings that it gave in earlier runs."""
         built, folder = build(self.backbone, self.seed), self.cache or output
+        if built.weights.startswith("random:"):
+            log.warning("backbone %s has %s weights: its centers are good for trying only", built.name, built.weights)
         return Embedder(built, self.backbone, self.centers, folder, self.crops, self.crew, self.seed)
 
 

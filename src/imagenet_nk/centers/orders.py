@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,25 +63,28 @@ class Sums:
 
 def embed(shard: Shard, line: Line) -> Share:  # noqa: ARG001
     """Task of an engine."""
-    return _worker(shard).embed(shard)
+    return worker(shard.orders, shard.paths, shard.threads).embed(shard)
 
 
 def sum_up(shard: Shard, line: Line) -> Sums:  # noqa: ARG001
     """Task of an engine."""
-    return _worker(shard).sum_up(shard)
+    return worker(shard.orders, shard.paths, shard.threads).sum_up(shard)
 
 
 _latest: list[tuple[tuple[Order, ...], Worker]] = []  # of this process: a model is built once, not for each shard
 
 
-def _worker(shard: Shard) -> Worker:
-    """The backbones of the shard's orders, built. Raises BackboneError, with the host's name."""
-    if not _latest or _latest[0][0] != shard.orders:
+def worker(
+    told: tuple[Order, ...], paths: Sequence[Path], threads: int | None = None, device: str | None = None
+) -> Worker:
+    """The backbones as ordered, built; see Worker. Raises BackboneError, with the host's name."""
+    if not _latest or _latest[0][0] != told:
         _latest.clear()
+        logging.getLogger("imagenet_nk").addHandler(logging.NullHandler())  # else Python prints warnings by itself
         try:
             from imagenet_nk.centers.worker import Worker
 
-            _latest.append((shard.orders, Worker(shard.orders, shard.paths, shard.threads)))
+            _latest.append((told, Worker(told, paths, threads, device)))
         except ImportError as error:
             raise BackboneError(
                 f"{socket.gethostname()} lacks {error.name}: install imagenet-nk there as it is here"

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from imagenet_nk import torchrun
 from imagenet_nk.centers import stage
+from imagenet_nk.centers.crew import Crew, EngineCrew
 from imagenet_nk.centers.embedder import Embedder, Progress
 from imagenet_nk.centers.file import Centers
 from imagenet_nk.centers.judging import evaluate
 from imagenet_nk.centers.listed import Classes, Entries, Setting, check
 from imagenet_nk.centers.several import embed_together
-from imagenet_nk.config import EvaluateConfig
+from imagenet_nk.config import Cache, EvaluateConfig
+from imagenet_nk.engine.base import Engine
+from imagenet_nk.errors import EngineError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,27 @@ class Task:
     setting: Setting
     output: Path
     embedder: Embedder
+
+
+def crew(engine: Engine, cache: Cache) -> Crew | None:
+    """The workers that a run has for its passes; None if it has this process alone.
+
+    On one machine not by itself: the lanes have all its cores already. Raises EngineError for two kinds at once.
+    """
+    ranks, others = torchrun.world() > 1, not engine.here or engine.workers(0) > 1
+    if not ranks and not others:
+        return None
+    if ranks and others:
+        raise EngineError("torchrun shares the work among its ranks: leave engine= and engine.processes= out")
+    if ranks and not torchrun.leads():
+        raise EngineError("under torchrun the jobs of a sweep go one after the other: leave hydra/launcher= out")
+    if cache != Cache.none:
+        log.warning("cache=%s is for a run in one process: workers decode for themselves", cache)
+    if not ranks:
+        return EngineCrew(engine)
+    from imagenet_nk.centers.ranks import RankCrew  # torch.distributed
+
+    return RankCrew()
 
 
 def build(setting: Setting, output: Path) -> list[Task]:

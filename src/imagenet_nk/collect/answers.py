@@ -29,7 +29,8 @@ _OTHER = "bad_answer"  # nonsense in chunks or headers, and what else a broken s
 def fault(code: int, status: int, size: int, stopped: str) -> str:
     """Why a transfer that ended with libcurl's `code` has no whole body; "" if it has.
 
-    `status`: the last HTTP status that came, 0 for none; `size`: bytes of body; `stopped`: why a callback ended it.
+    `status`: the last HTTP status that came, 0 for none; `size`: 0 if no body came;
+    `stopped`: why a callback ended it.
     """
     found = stopped or (_FAULTS.get(code, _OTHER) if code else "")
     if found == "timeout" and size:

@@ -163,7 +163,8 @@ class Collector:
         for index, drawn in fill.candidates():
             host = drawn.host
             if host:
-                if fault := self._hosts.given_up(host):
+                # The only place of a source is asked all the same, so that the source can say what is wrong with it.
+                if (fault := self._hosts.given_up(host)) and not drawn.source.one_place:
                     self._settle_unasked(fill, index, drawn, fault)
                     if fill.wishes(now):
                         continue
@@ -174,8 +175,7 @@ class Collector:
                         if looked_at >= _AHEAD:
                             break
                     continue
-            hope = self._hosts.success_at(host) * fill.success(self._hosts.success) / self._hosts.success
-            fill.start(index, now + self._reader.late_after, min(hope, 0.98))
+            fill.start(index, *self._hope(fill, drawn, now))
             self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn), fill.taken)
             return True
         if busy:
@@ -184,6 +184,16 @@ class Collector:
         walked = len(fill.walk.verdicts)
         self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
         return len(fill.walk.verdicts) > walked
+
+    def _hope(self, fill: Fill, drawn: Drawn, now: float) -> tuple[float, float]:
+        """When a candidate is late, and with which hope of an image it is started.
+
+        What lies at one place comes in the end, as a rule: nothing is read ahead of need for fear of losses.
+        """
+        if drawn.source.one_place:
+            return math.inf, 1.0
+        hope = self._hosts.success_at(drawn.host) * fill.success(self._hosts.success) / self._hosts.success
+        return now + self._reader.late_after, min(hope, 0.98)
 
     # --- what the answers come to
 

@@ -8,7 +8,7 @@ import logging
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ from imagenet_nk.sampling import Split
 log = logging.getLogger(__name__)
 
 _BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
+Wanted = Callable[[str], int | None]  # of a class; None = all that there are
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
 
@@ -39,6 +40,7 @@ _TO_LIST = (
     "mode", "fetched_at",
 )  # fmt: skip
 _SOURCE, _VERDICT, _PIXELS = PLACE.index("source"), len(PLACE), len(PLACE) + 1
+_IMAGE_ID = len(PLACE) + _TO_LIST.index("image_id")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Summary:
     reasons: Mapping[str, int]
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
+    missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
 
 
 class Walked(Protocol):
@@ -162,10 +165,24 @@ class DataSet:
 
     # --- its tables
 
+    def want(self, named: Mapping[str, int]) -> None:
+        """Note how many images of a class are wanted where nk=null and a list or manifest names them."""
+        self.ledger.note({"named": dict(named)})
+
+    def wanted(self, nk: int | None) -> Wanted:
+        """How many images of a class are wanted; None = all that there are."""
+        named = self.ledger.meta().get("named", {})
+        return lambda wnid: named.get(wnid) if nk is None else nk
+
     def write_tables(
-        self, label_map: LabelMap, nk: int | None, split: Split, materialize: Mapping[str, Materialize]
+        self, label_map: LabelMap, wanted: Wanted, split: Split, materialize: Mapping[str, Materialize]
     ) -> Summary:
-        """Write manifest.parquet, manifest.csv and classes.csv out of the ledger; returns what they add up to."""
+        """Write manifest.parquet, manifest.csv and classes.csv out of the ledger; returns what they add up to.
+
+        Also missing.csv, where images are wanted by name and some are not to be had.
+        """
+        missing: list[dict[str, object]] = []
+        named = self.ledger.meta().get("named", {})
         classes: list[results.Row] = []
         sources: Counter[str] = Counter()
         pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
@@ -177,11 +194,15 @@ class DataSet:
                 manifest.add(_images(wnid, label_map.labels[position], kept, split, materialize))
                 sources.update(row[_SOURCE] for row in kept)
                 pixels.append(np.unique(np.array([row[_PIXELS] for row in kept], np.int64)))
-                classes.append(_class_row(label_map, position, nk, len(kept), reasons))
+                classes.append(_class_row(label_map, position, wanted(wnid), len(kept), reasons))
+                if wnid in named:
+                    missing += results.missing(self.ledger.settled(wnid), {row[_IMAGE_ID] for row in kept})
             table = results.classes(classes)
             results.write_csv(table, self.folder / "classes.csv")
+            results.write_missing(missing, self.folder / "missing.csv")
         counts = np.unique(np.concatenate(pixels), return_counts=True)[1]
         return Summary(
+            missing=tuple(str(row["image_id"]) for row in missing),
             classes=len(table),
             kept=sources.total(),
             tried=int(table["tried"].sum()),
@@ -222,12 +243,12 @@ def _images(
     return rows
 
 
-def _class_row(label_map: LabelMap, position: int, nk: int | None, kept: int, reasons: Counter[str]) -> results.Row:
+def _class_row(label_map: LabelMap, position: int, wanted: int | None, kept: int, reasons: Counter[str]) -> results.Row:
     fixed = {
         "label": label_map.labels[position],
         "wnid": label_map.wnids[position],
         "name": label_map.names[position],
-        "wanted": kept if nk is None else nk,
+        "wanted": kept if wanted is None else wanted,
         "kept": kept,
         "tried": kept + reasons.total(),
     }

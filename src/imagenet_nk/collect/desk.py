@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from imagenet_nk.collect import walked
 from imagenet_nk.collect.collector import Progress
+from imagenet_nk.collect.dataset import Wanted
 from imagenet_nk.collect.dealing import Dealing
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.ledger import Values
@@ -41,7 +42,7 @@ class Rows(Protocol):
 
 
 class CollectDesk:
-    """A Desk. `quota`: images wanted of a class. `draw_on`: given the classes that came out short when all are through,
+    """A Desk. `wanted`: images of each class. `draw_on`: given the classes that came out short when all are through,
     says which of them go on with the fallback; none ends the run."""
 
     def __init__(
@@ -52,7 +53,7 @@ class CollectDesk:
         inspect: InspectConfig,
         *,
         workers: int,
-        quota: int | None,
+        wanted: Wanted,
         ranks: tuple[int, ...] = (0,),
         draw_on: Callable[[Sequence[str]], Sequence[str]] = lambda _: (),
     ) -> None:
@@ -61,7 +62,9 @@ class CollectDesk:
         self._ledger, self._inspect, self._draw_on = ledger, inspect, draw_on
         self._permits = Permits(self.hosts)
         self._again_s = _AGAIN_S * max(1.0, workers / _WORKERS_AT_ONCE)
-        self._wanted = None if quota is None else quota * len(wnids)
+        self._wanted = wanted
+        counts = [wanted(wnid) for wnid in wnids]
+        self._in_all = None if None in counts else sum(filter(None, counts))
         self._placeholders: list[int] = []  # in the order in which they became known
         self._shared: list[int] = []
         self._rules: tuple[set[int], set[int]] = set(), set()  # the same
@@ -108,7 +111,7 @@ class CollectDesk:
         return Progress(
             classes=len(self.dealing.ranks),
             hosts=self.hosts,
-            wanted=self._wanted,
+            wanted=self._in_all,
             done=len(self.dealing.walks),
             kept=self.dealing.kept + sum(tally.kept for tally in tallies),
             images=sum(tally.images for tally in tallies),
@@ -163,7 +166,10 @@ class CollectDesk:
         if any([self.dealing.known(wnid) for wnid in wnids]):  # noqa: C419 - all of them are noted
             self._ledger.flush()
         return [
-            Hand(wnid, self.dealing.ranks[wnid], [_plain(row) for row in self._ledger.settled(wnid)]) for wnid in wnids
+            Hand(
+                wnid, self._wanted(wnid), self.dealing.ranks[wnid], [_plain(row) for row in self._ledger.settled(wnid)]
+            )
+            for wnid in wnids
         ]
 
 

@@ -44,8 +44,7 @@ class Drawn:
 
     def __post_init__(self) -> None:
         # An address that is none has no host: its reading will say so.
-        if not guard.url_refusal(self.candidate.url):
-            object.__setattr__(self, "host", guard.host_key(self.candidate.url))
+        object.__setattr__(self, "host", guard.host_key(self.candidate.url))
 
 
 @dataclass(slots=True)

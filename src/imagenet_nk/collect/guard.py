@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 WEB_PORTS = frozenset({80, 443})
@@ -66,34 +67,40 @@ def _kind(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     return "" if ip.is_global else "private"
 
 
+class Address(NamedTuple):
+    """What a URL says of itself."""
+
+    refusal: str | None  # why it may not be asked for
+    host_key: str = ""  # host:port
+    port: int = 0
+
+
 @lru_cache(_KNOWN)
-def url_refusal(url: str) -> str | None:
-    """Why this URL may not be asked for, whatever its host resolves to; None if it may."""
+def parsed(url: str) -> Address:
+    """A URL's parts, once: splitting it is slow, and it is asked about again and again."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises for a port that is no number
+        port = parts.port  # raises for a port that is no number
     except ValueError as error:
-        return f"it is malformed: {error}"
-    if parts.scheme.lower() not in ("http", "https"):
-        return f"its scheme is {parts.scheme!r}, not http or https"
-    if not parts.hostname:
-        return "it names no host"
-    if parts.username is not None or parts.password is not None:
-        return "it carries credentials"
+        return Address(f"it is malformed: {error}")
+    scheme, host = parts.scheme.lower(), parts.hostname
+    if scheme not in ("http", "https"):
+        return Address(f"its scheme is {parts.scheme!r}, not http or https")
+    if not host:
+        return Address("it names no host")
+    port = port or (443 if scheme == "https" else 80)
+    if "@" in parts.netloc:
+        return Address("it carries credentials")
     if _UNPRINTED.search(url):
-        return "it contains blanks or control characters"
-    return None
+        return Address("it contains blanks or control characters")
+    return Address(None, f"{host.lower()}:{port}", port)
 
 
-@lru_cache(_KNOWN)
+def url_refusal(url: str) -> str | None:
+    """Why this URL may not be asked for, whatever its host resolves to; None if it may."""
+    return parsed(url).refusal
+
+
 def host_key(url: str) -> str:
     """host:port of a URL that has passed url_refusal: the unit of per-host limits."""
-    parts = urlsplit(url)
-    return f"{(parts.hostname or '').lower()}:{port(url)}"
-
-
-@lru_cache(_KNOWN)
-def port(url: str) -> int:
-    """The port that a URL means."""
-    parts = urlsplit(url)
-    return parts.port or (443 if parts.scheme.lower() == "https" else 80)
+    return parsed(url).host_key

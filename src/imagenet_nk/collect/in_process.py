@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -20,10 +21,11 @@ class InProcess:
     def __init__(self, job: Job, dataset: DataSet, *, first_is_open: bool) -> None:
         self._job, self._dataset, self._first_is_open = job, dataset, first_is_open
         self.hosts = Hosts(job.http)
-        self.walks: Sequence[Fill] = [Fill(wnid, job.nk, iter(())) for wnid in job.label_map.wnids]
+        wanted = dataset.wanted(job.nk)
+        self.walks: Sequence[Fill] = [Fill(wnid, wanted(wnid), iter(())) for wnid in job.label_map.wnids]
         if first_is_open:
             self.walks = [
-                Fill(wnid, job.nk, drawn(job.source, 0, wnid, partial(dataset.facts, wnid, job.retry)))
+                Fill(wnid, wanted(wnid), drawn(job.source, 0, wnid, partial(dataset.facts, wnid, job.retry)))
                 for wnid in job.label_map.wnids
             ]
         self._collector, self._reader = assemble(
@@ -57,5 +59,6 @@ class InProcess:
         self._reader.close()
 
     def _short(self) -> Sequence[Fill]:
-        """The classes that want the fallback. With nk=null a source that could be read has given all that there is."""
-        return [] if self._job.nk is None and self._first_is_open else [fill for fill in self.walks if not fill.full]
+        """The classes that want the fallback. Of a source that could be read, all that there is has come."""
+        endless = math.inf if self._first_is_open else None
+        return [fill for fill in self.walks if not fill.full and fill.quota != endless]

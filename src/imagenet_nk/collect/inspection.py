@@ -19,6 +19,7 @@ from imagenet_nk.wire import Rejected
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif"}
 _MAX_SCANS = 200  # progressive JPEGs have about ten; each one more costs a pass over all coefficients
+_SOS = b"\xff\xda"  # start of scan
 _BLANK_SPREAD = 4  # grey levels: what JPEG and WebP make of one colour
 _HASH_SIDE = 8
 
@@ -79,7 +80,7 @@ class Inspector:
             height, width, colour, _ = simplejpeg.decode_jpeg_header(data, strict=True)
             if verdict := self._size_verdict(width, height):
                 return verdict
-            if data.count(b"\xff\xda") > _MAX_SCANS:
+            if _too_many_scans(data):
                 return Rejected("too_large", detail="too many scans")
             small = simplejpeg.decode_jpeg(
                 data, "CMYK" if colour in ("CMYK", "YCCK") else "RGB", min_height=1, min_width=1, min_factor=8
@@ -119,9 +120,27 @@ class Inspector:
         return Picture(format_, *size, mode, sha256(data).hexdigest(), int.from_bytes(digest, "big"), look(pixels))
 
 
+def _too_many_scans(data: bytes) -> bool:
+    # Where all is in one scan the decoder takes no second one; all of the bytes are looked through only for others.
+    return not _is_one_scan(data) and data.count(_SOS) > _MAX_SCANS
+
+
+def _is_one_scan(data: bytes) -> bool:
+    """Whether the headers of a JPEG announce a single scan: sequential, and all components in the first one."""
+    place, components = 2, 0
+    while (marker := data[place : place + 2]) and marker[:1] == b"\xff":
+        if marker in (b"\xff\xc0", b"\xff\xc1"):
+            components = data[place + 9]
+        elif marker == _SOS:
+            return data[place + 4] == components
+        elif b"\xff\xc2" <= marker <= b"\xff\xcf" and marker not in (b"\xff\xc4", b"\xff\xcc"):
+            return False  # progressive, or of a kind that hardly exists
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return False
+
+
 def _one_colour(pixels: Pixels) -> bool:
-    flat = pixels.reshape(-1, pixels.shape[-1])
-    return bool((flat.max(axis=0).astype(int) - flat.min(axis=0)).max() <= _BLANK_SPREAD)
+    return int(np.ptp(pixels, axis=(0, 1)).max()) <= _BLANK_SPREAD
 
 
 def sniff(data: bytes) -> str | None:
@@ -147,7 +166,8 @@ def look(pixels: Pixels) -> int:
     The dHash of N. Krawetz, "Kind of Like That" (2013).
     """
     grey = Image.fromarray(np.ascontiguousarray(pixels[..., :3])).convert("L")
-    cells = np.asarray(grey.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX), dtype=np.int16)
+    small = grey.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX)
+    cells = np.frombuffer(small.tobytes(), np.uint8).reshape(_HASH_SIDE, _HASH_SIDE + 1)
     return int.from_bytes(np.packbits(cells[:, :-1] < cells[:, 1:]).tobytes(), "big")
 
 

@@ -59,6 +59,7 @@ class Hand:
     """A class that is dealt to a worker."""
 
     wnid: str
+    wanted: int | None  # images; None = all that there are
     ranks: tuple[int, ...]  # sources to draw from: 0, 1 (the fallback) or both
     rows: Sequence[Mapping[str, Any]]  # of the ledger: what is settled already
 

@@ -28,7 +28,9 @@ def open_first(job: Job, dataset: DataSet) -> bool:
                 f"{error}; {job.folder} was begun with it, so make it reachable again, or type dataset.dir=ANOTHER"
             ) from error
         log.warning("%s; going on with fallback=%s", error, job.fallback.name)
+        dataset.want({})
         return False
+    dataset.want(_named(job))
     dataset.claim({**job.draw, "identity": job.source.identity})
     dataset.write_terms([job.source.terms])  # at once: images may outlive a run that is stopped
     return True
@@ -48,3 +50,17 @@ def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
         return False
     dataset.claim(job.draw)
     return True
+
+
+def _named(job: Job) -> dict[str, int]:
+    """How many images of a class are wanted with nk=null where they are named one by one: by a list or a manifest."""
+    if job.nk is not None:
+        return {}
+    by_source = getattr(job.source, "named", dict[str, int]().get)  # of source=manifest
+    counts = {}
+    for wnid in job.label_map.wnids:
+        listed = job.sampling.listed(wnid)
+        count = by_source(wnid) if listed is None else len(listed)
+        if count is not None:
+            counts[wnid] = count
+    return counts

@@ -20,7 +20,7 @@ class OverEngine:
     """All classes of a job. `first_is_open`: whether the source could be opened; else all comes from the fallback."""
 
     def __init__(self, job: Job, dataset: DataSet, spec: Spec, workers: int, *, first_is_open: bool) -> None:
-        self._job, self._dataset = job, dataset
+        self._job, self._dataset, self._wanted = job, dataset, dataset.wanted(job.nk)
         self._spec, self._workers = replace(spec, first_is_open=first_is_open), workers
         if not first_is_open:
             open_fallback(job, dataset, alone=True)
@@ -31,7 +31,7 @@ class OverEngine:
             job.http,
             job.inspect,
             workers=workers,
-            quota=job.nk,
+            wanted=self._wanted,
             ranks=(0,) if first_is_open else (1,),
             draw_on=self._draw_on,
         )
@@ -68,9 +68,10 @@ class OverEngine:
         """Nothing is open here."""
 
     def _draw_on(self, short: Sequence[str]) -> Sequence[str]:
-        """The classes that go on with the fallback. With nk=null the source has given all that there is."""
-        waiting = [wnid for wnid in short if 1 not in self._desk.dealing.ranks[wnid]]
-        if not waiting or self._job.nk is None:
+        """The classes that go on with the fallback. Where all is wanted that there is, the source has given it."""
+        ranks = self._desk.dealing.ranks
+        waiting = [wnid for wnid in short if 1 not in ranks[wnid] and self._wanted(wnid) is not None]
+        if not waiting:
             return ()
         if not self._fallback_tried:
             self._fallback_tried = True

@@ -87,7 +87,7 @@ class Permits:
 
     def _grant(self, worker: str, key: str, count: int, now: float) -> HostOrders:
         order, host = self._standing(worker, key, now), self.hosts.get(key)
-        if order.fault or order.wait:
+        if order.wait:
             return order
         limit = 1 if host.aside else self.hosts.http.per_host
         given = min(count, limit - self.out(key))

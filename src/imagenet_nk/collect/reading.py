@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import heapq
 import logging
-import queue
 import time
 from collections import deque
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,6 +17,7 @@ from imagenet_nk.collect.inspection import Inspector, Picture
 from imagenet_nk.collect.robots import Robots, opted_out
 from imagenet_nk.collect.store import Store
 from imagenet_nk.collect.transport import Transport
+from imagenet_nk.collect.workers import Workers
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.sources.base import Source
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response, Steps
@@ -26,6 +25,7 @@ from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response
 log = logging.getLogger(__name__)
 
 
+_BACKLOG = 32  # bodies that wait for a worker, for each of them: more would only be held in memory, out of its caches
 _LATE_S, _LATE_TIMES = 1.0, 4.0  # how long is late: at least, and as a multiple of what is usual
 
 
@@ -79,8 +79,8 @@ class Reader:
         self._transport, self._hosts, self._pace = transport, hosts, pace
         self._inspector, self._store = inspector, store
         self._robots = Robots(self._http) if self._http.robots_txt else None
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="inspect")
-        self._worked: queue.SimpleQueue[tuple[Reading, Any, Exception | None]] = queue.SimpleQueue()
+        self._workers = Workers(workers, transport.wake)
+        self._backlog = _BACKLOG * workers
         self._later: list[tuple[float, Reading]] = []
         self._at_door: deque[Reading] = deque()  # requests that wait for their host's limits
         self._outcomes: list[Outcome] = []
@@ -89,7 +89,7 @@ class Reader:
     @property
     def free(self) -> bool:
         """Whether another candidate may be started."""
-        return self.in_flight < self._pace.limit
+        return self.in_flight < self._pace.limit and self._workers.waiting < self._backlog
 
     @property
     def late_after(self) -> float:
@@ -114,15 +114,15 @@ class Reader:
                 self._answered(ticket, response)
             elif self._robots:
                 self._at_door.extend(self._robots.learn(str(ticket), response))
-        while not self._worked.empty():
-            self._work_done(*self._worked.get())
+        for reading, result, error in self._workers.ended():
+            self._work_done(reading, result, error)
         outcomes, self._outcomes = self._outcomes, []
         self.in_flight -= sum(outcome.final for outcome in outcomes)
         return outcomes
 
     def close(self) -> None:
         """Drop what is in flight."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._workers.close()
         self._transport.close()
 
     # --- steps of a source
@@ -134,11 +134,13 @@ class Reader:
             self._came_to(reading, end.value)
             return
         if isinstance(step, Call):
-            self._work(reading, step.function)
+            self._workers.give(reading, step.function)
         else:
             reading.request, reading.retried = step, 0
-            self._at_door.append(reading)
-            self._open_doors()
+            if step.wait:
+                heapq.heappush(self._later, (time.monotonic() + step.wait, reading))
+            elif not self._send(reading, time.monotonic()):
+                self._at_door.append(reading)
 
     def _came_to(self, reading: Reading, result: Found | Rejected) -> None:
         if isinstance(result, Found):
@@ -147,22 +149,12 @@ class Reader:
                 verdict = Rejected("redrawn")
             if verdict is None:
                 reading.found = result
-                self._work(reading, partial(self._judge, reading.candidate.wnid, result))
+                self._workers.give(reading, partial(self._judge, reading.candidate.wnid, result))
                 return
             result = verdict
         self._outcomes.append(Outcome(reading, Judged(result)))
 
     # --- work on threads
-
-    def _work(self, reading: Reading, function: Callable[[], Any]) -> None:
-        def work() -> None:
-            try:
-                self._worked.put((reading, function(), None))
-            except Exception as error:  # noqa: BLE001 - carried to the loop's thread, where it is raised again
-                self._worked.put((reading, None, error))
-            self._transport.wake()
-
-        self._pool.submit(work)
 
     def _judge(self, wnid: str, found: Found) -> Judged:
         verdict = self._inspector.inspect(found.data)
@@ -179,7 +171,8 @@ class Reader:
         elif error:
             raise error
         else:
-            reading.found = replace(reading.found, data=b"")
+            found = reading.found
+            reading.found = Found(found.image_id, b"", found.final_url, found.path)
             self._outcomes.append(Outcome(reading, result))
 
     # --- requests
@@ -216,7 +209,8 @@ class Reader:
         self._hosts.started(reading.host, now)
         reading.request_started = now
         reading.tries += 1
-        self._transport.submit(replace(request, patience=self._patience(reading)), reading)
+        patience = self._patience(reading)
+        self._transport.submit(Request(request.url, request.first, request.last, request.max_bytes, patience), reading)
         return True
 
     def _patience(self, reading: Reading) -> float:
@@ -231,7 +225,7 @@ class Reader:
             self._hosts.pause(reading.host, now + min(pause, self._http.max_pause))
         if self._try_again(reading, response, pause):
             reading.retried += 1
-            reading.response = replace(response, body=b"")  # many may wait, and a server's excuse can be long
+            reading.response = response.without_body()  # many may wait, and a server's excuse can be long
             reason = response.fault or f"http_{response.status}"
             self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
             wait = max(pause, retries.backoff(self._http.backoff, reading.retried))
@@ -239,9 +233,9 @@ class Reader:
             return
         if not response.fault and response.body:
             self._pace.note(response.seconds - response.body_seconds, response.body_seconds)
+        reading.response = response.without_body()
         if opted_out(response.headers, self._http.respect_opt_out):
-            response = replace(response, fault="opt_out", body=b"")
-        reading.response = replace(response, body=b"")
+            response = reading.response = replace(reading.response, fault="opt_out")
         self._step(reading, response)
 
     def _try_again(self, reading: Reading, response: Response, pause: float) -> bool:

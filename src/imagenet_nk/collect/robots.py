@@ -16,7 +16,9 @@ _MAX_BYTES = 512 * 1024  # what RFC 9309, 2.5, asks a reader to take at least
 
 def opted_out(headers: Mapping[str, str], directives: Collection[str]) -> bool:
     """Whether an answer's X-Robots-Tag holds one of these directives, for all programs or for ours by name."""
-    for part in headers.get("x-robots-tag", "").lower().split(","):
+    if not (tag := headers.get("x-robots-tag")):
+        return False
+    for part in tag.lower().split(","):
         agent, colon, directive = part.rpartition(":")
         if directive.strip() in directives and (not colon or agent.strip() in ("imagenet-nk", "*")):
             return True

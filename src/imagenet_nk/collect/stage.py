@@ -46,7 +46,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     started = time.monotonic()
     dataset.check(job.draw)
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
-        summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+        summary = dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
@@ -56,7 +56,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         for source in job.chain:
             source.close()
     dataset.settle(walks, job.materialize, job.fingerprint)
-    summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+    summary = dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started)
     return summary
@@ -67,9 +67,9 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
     filling = _begun(job, dataset)
     try:
         filling.run(watch)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SourceError):  # what is there is left in order
         dataset.settle(filling.walks, job.materialize, "")
-        dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+        dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
         raise
     finally:
         filling.close()
@@ -89,8 +89,7 @@ def _begun(job: Job, dataset: DataSet) -> InProcess | OverEngine:
     if workers == 1 and job.engine.name == "local":
         return InProcess(job, dataset, first_is_open=open_first(job, dataset))
     spec = Spec.of(job, workers, dataset.ledger.last())  # before the sources are open: they are to be sent
-    first_is_open = open_first(job, dataset)
-    return OverEngine(job, dataset, spec, workers, first_is_open=first_is_open)
+    return OverEngine(job, dataset, spec, workers, first_is_open=open_first(job, dataset))
 
 
 class _Watch:
@@ -126,6 +125,9 @@ def _report(summary: Summary, seconds: float) -> None:
         log.info("%d kept images show the same pixels as one of another class", summary.shared)
     if forbidden := summary.reasons.get("forbidden"):
         log.warning("%d addresses lead to private networks; http.allow_private=true lets them through", forbidden)
+    if summary.missing:
+        shown = ", ".join(summary.missing[:5]) + (", ..." if len(summary.missing) > 5 else "")
+        log.warning("%d named images are not to be had (see missing.csv): %s", len(summary.missing), shown)
     if summary.short:
         shown = ", ".join(summary.short[:5]) + (", ..." if len(summary.short) > 5 else "")
         log.warning("%d classes are short of images (see classes.csv): %s", len(summary.short), shown)

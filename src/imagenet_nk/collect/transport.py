@@ -62,6 +62,7 @@ class CurlTransport:
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._woken = False
         self._timer: float | None = None
         self._clock = _LivedTime()
         self._looked = 0.0  # for stalled transfers
@@ -85,7 +86,8 @@ class CurlTransport:
         for key, events in self._selector.select(timeout):
             if key.fileobj is self._wake_read:
                 with suppress(BlockingIOError):
-                    self._wake_read.recv(4096)
+                    self._wake_read.recv(64)
+                self._woken = False
             else:
                 bits = (pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0) | (
                     pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
@@ -100,8 +102,10 @@ class CurlTransport:
         return done
 
     def wake(self) -> None:
-        with suppress(BlockingIOError):  # a full pipe wakes as well
-            self._wake_write.send(b"\0")
+        if not self._woken:  # one byte does until it is read: a call of the system for each would cost more
+            self._woken = True
+            with suppress(BlockingIOError):
+                self._wake_write.send(b"\0")
 
     def close(self) -> None:
         for transfer in self._active:
@@ -185,28 +189,39 @@ class _Transfer:
         self.ticket: Hashable = None
         self.curl = pycurl.Curl()
         self.curl.transfer = self
-        for option, value in _options(http, self._open_socket, self._write).items():
+        for option, value in _options(http, self._open_socket).items():
             self.curl.setopt(option, value)
 
     def start(self, request: Request, ticket: Hashable, now: float) -> None:
         self.ticket = ticket
         self._limit = request.max_bytes or self._http.max_bytes
         self._chunks: list[bytes] = []
-        self._size = 0
+        self._counted = self._bytes = 0  # chunks, and the bytes in them
         self._headers: list[bytes] = []
         self._stopped = ""
         self._patience = request.patience or self._http.stall
         self._started = now
         self._window = (now, 0)  # when it began, with how many bytes
-        self._port = guard.port(request.url)
-        self._own = guard.host_key(request.url) in self._hosts_allowed
-        self.curl.setopt(pycurl.URL, quote(request.url, safe=_URL_SAFE, errors="surrogatepass"))
+        _, host, self._port = guard.parsed(request.url)
+        self._own = host in self._hosts_allowed
+        self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")
+        self.curl.setopt(pycurl.URL, self._url)
+        # Many times called for a body; a method of our own would cost more than all else that is done with it.
         self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
-        self.curl.setopt(pycurl.MAXFILESIZE_LARGE, self._limit)
+        self.curl.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
+        self.curl.setopt(pycurl.MAXFILESIZE_LARGE, self._limit)  # on what is announced, and on what comes
         if request.first is None:
             self.curl.unsetopt(pycurl.RANGE)
         else:
             self.curl.setopt(pycurl.RANGE, f"{request.first}-{'' if request.last is None else request.last}")
+
+    @property
+    def size(self) -> int:
+        """Bytes of body that have come."""
+        while self._counted < len(self._chunks):
+            self._bytes += len(self._chunks[self._counted])
+            self._counted += 1
+        return self._bytes
 
     def stalled(self, now: float) -> bool:
         """Whether it is past its deadline, no byte has come for too long, or too few have of late."""
@@ -217,16 +232,17 @@ class _Transfer:
             return now - began >= self._patience
         if now - began < self._http.stall:
             return False
-        self._window = (now, self._size)
-        return self._size - size < self._http.min_speed * self._http.stall
+        self._window = (now, self.size)
+        return self.size - size < self._http.min_speed * self._http.stall
 
     def finish(self, code: int) -> Response:
         status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
         with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
             final_url = answers.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
-        chunks, self._chunks = self._chunks, []  # an idle handle holds no body
-        fault = answers.fault(code, status, self._size, self._stopped)
-        if not fault and guard.url_refusal(final_url):
+        chunks, self._chunks = self._chunks, []
+        self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
+        fault = answers.fault(code, status, len(chunks), self._stopped)
+        if not fault and final_url != self._url and guard.url_refusal(final_url):
             fault = "forbidden"
         return Response(
             status=status,
@@ -238,14 +254,6 @@ class _Transfer:
             seconds=(total := self.curl.getinfo(pycurl.TOTAL_TIME)),
             body_seconds=total - self.curl.getinfo(pycurl.STARTTRANSFER_TIME),
         )
-
-    def _write(self, chunk: bytes) -> int:
-        self._size += len(chunk)
-        if self._size > self._limit:
-            self._stopped = "too_many_bytes"
-            return 0  # fewer than given: libcurl drops the transfer
-        self._chunks.append(chunk)
-        return len(chunk)
 
     def _open_socket(self, purpose: int, address: Any) -> socket.socket | int:  # noqa: ARG002
         family, kind, protocol, (host, port, *_) = address
@@ -261,9 +269,11 @@ class _Transfer:
         return _Lent(family, kind, protocol)
 
 
-def _options(
-    http: HttpConfig, open_socket: Callable[[int, Any], socket.socket | int], write: Callable[[bytes], int]
-) -> dict[int, Any]:
+def _nothing(chunk: bytes) -> None:
+    """Takes what nobody waits for."""
+
+
+def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket | int]) -> dict[int, Any]:
     web = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
     return {
         _DISALLOW_USERNAME_IN_URL: 1,
@@ -274,7 +284,6 @@ def _options(
         pycurl.PROXY: "",  # not from the environment: a proxy would hide the address that the guard must see
         pycurl.NOSIGNAL: 1,
         pycurl.OPENSOCKETFUNCTION: open_socket,
-        pycurl.WRITEFUNCTION: write,
         pycurl.BUFFERSIZE: 256 * 1024,
         pycurl.CONNECTTIMEOUT_MS: int(http.deadline * 10_000),  # the limits that count are those of stalled()
         pycurl.DNS_CACHE_TIMEOUT: _DNS_CACHE_S,

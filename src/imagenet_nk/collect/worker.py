@@ -166,7 +166,7 @@ class _Worker:
         facts = known(hand.rows, sizes, self._job.retry, self._spec.since)
         self._at_hand[hand.wnid] = hand, facts
         candidates = self._drawn(0, hand.wnid, facts) if 0 in hand.ranks else iter(())
-        return Fill(hand.wnid, self._job.nk, candidates)
+        return Fill(hand.wnid, hand.wanted, candidates)
 
     def _drawn(self, rank: int, wnid: str, facts: Facts) -> Iterator[tuple[Drawn, Fact | None]]:
         return drawn(self._source(rank), rank, wnid, lambda: facts)

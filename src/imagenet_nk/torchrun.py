@@ -1,0 +1,42 @@
+"""Which process of a torchrun this is. Nothing here imports torch: --help is to answer at once."""
+
+from __future__ import annotations
+
+import os
+
+_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_LEADER = "IMAGENET_NK_LEADER"  # environment variable: process number of rank 0's run
+
+
+def rank() -> int:
+    """From 0 to world() - 1; 0 outside of torchrun."""
+    return int(os.environ["RANK"]) if _there() else 0
+
+
+def world() -> int:
+    """Processes of this torchrun on all machines; 1 outside of one."""
+    return int(os.environ["WORLD_SIZE"]) if _there() else 1
+
+
+def local_rank() -> int:
+    """Among the processes of this machine."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if _there() else 0
+
+
+def local_world() -> int:
+    """Processes of this torchrun on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if _there() else 1
+
+
+def lead() -> None:
+    """Make this process the one that the other ranks listen to."""
+    os.environ[_LEADER] = str(os.getpid())
+
+
+def leads() -> bool:
+    """Whether it is: a process that it has started has its variables, but not its ranks."""
+    return os.environ.get(_LEADER) == str(os.getpid())
+
+
+def _there() -> bool:
+    return all(name in os.environ for name in _VARIABLES)
