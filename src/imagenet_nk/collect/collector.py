@@ -160,7 +160,7 @@ class Collector:
         """Start the first candidate of a class whose host has room, or walk on; False if neither can be done."""
         busy = ""
         looked_at = 0
-        for index, drawn in fill.candidates():
+        for index, drawn in fill.candidates(now):
             host = drawn.host
             if host:
                 # The only place of a source is asked all the same, so that the source can say what is wrong with it.
