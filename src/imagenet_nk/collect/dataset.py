@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
+import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from imagenet_nk import storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import results
 from imagenet_nk.collect.attempts import fact_of, file_name, file_of
-from imagenet_nk.collect.fill import Fact, Fill
+from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import PLACE, Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import IMAGES, translated
@@ -53,6 +55,16 @@ class Summary:
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
     missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
+
+
+class Walked(Protocol):
+    """What the draw order of a class came to."""
+
+    @property
+    def wnid(self) -> str: ...
+
+    def verdicts(self) -> Mapping[tuple[str, int, str], str]:
+        """By (source, rank, key) of every candidate that was reached: why it is not kept, or ""."""
 
 
 class DataSet:
@@ -105,18 +117,7 @@ class DataSet:
 
         An image counts only if its file is still there and whole.
         """
-        sizes = self.store.sizes(wnid)
-        facts = {}
-        for row in self.ledger.settled(wnid):
-            if row["reason"] in _BY_SETTING:
-                known = False
-            elif row["reason"]:
-                known = retry == Retry.none or (retry == Retry.transient and not row["transient"])
-            else:
-                known = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
-            if known:
-                facts[row["source"], row["rank"], row["key"]] = fact_of(row)
-        return facts
+        return known(self.ledger.settled(wnid), self.store.sizes(wnid), retry)
 
     def is_done(self, fingerprint: str, wnids: Sequence[str]) -> bool:
         """Whether a run with this fingerprint has ended here, and all that it kept is still there."""
@@ -133,25 +134,21 @@ class DataSet:
 
     # --- when classes are settled
 
-    def settle(self, fills: Sequence[Fill], materialize: Mapping[str, Materialize], fingerprint: str) -> None:
+    def settle(self, walks: Sequence[Walked], materialize: Mapping[str, Materialize], fingerprint: str) -> None:
         """Write the verdicts of the whole run, and make images/ hold exactly what is kept."""
         self.ledger.flush()
         self.store.refresh()
         self.ledger.note({"done": ""})  # from here on it is no longer what an earlier run left
-        for fill in fills:
-            self._settle_class(fill, materialize)
+        for walk in walks:
+            self._settle_class(walk, materialize)
         self.ledger.note({"done": fingerprint})
 
-    def _settle_class(self, fill: Fill, materialize: Mapping[str, Materialize]) -> None:
-        walked = {
-            (fact.source, fact.rank, fact.key): verdict or KEPT
-            for fact, verdict in zip(fill.facts, fill.walk.verdicts, strict=False)
-            if fact
-        }
+    def _settle_class(self, walk: Walked, materialize: Mapping[str, Materialize]) -> None:
+        walked = walk.verdicts()
         verdicts, keep, unwanted = [], set[str](), set[str]()
-        for row in self.ledger.outcomes(fill.wnid, _TO_SETTLE):
+        for row in self.ledger.outcomes(walk.wnid, _TO_SETTLE):
             number, source, rank, _, key, reason, before, image_id, kind, path = row
-            verdict = walked.get((source, rank, key), UNREACHED)
+            verdict = walked.get((source, rank, key), UNREACHED) or KEPT
             if verdict != before:
                 verdicts.append((verdict, number))
             if reason:
@@ -160,10 +157,10 @@ class DataSet:
             if verdict == KEPT:
                 keep.add(name)
                 if path and materialize[source] != Materialize.none:
-                    self.store.adopt(fill.wnid, name, Path(path), materialize[source])
+                    self.store.adopt(walk.wnid, name, Path(path), materialize[source])
             elif verdict != UNREACHED:
                 unwanted.add(name)
-        self.store.settle(fill.wnid, keep, unwanted - keep)
+        self.store.settle(walk.wnid, keep, unwanted - keep)
         self.ledger.judge(verdicts)
 
     # --- its tables
@@ -256,6 +253,28 @@ def _class_row(label_map: LabelMap, position: int, wanted: int | None, kept: int
         "tried": kept + reasons.total(),
     }
     return results.Row(fixed, reasons, {"words": label_map.words[position], "gloss": label_map.glosses[position]})
+
+
+def known(
+    rows: Iterable[Mapping[str, Any] | sqlite3.Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
+) -> dict[tuple[str, int, str], Fact]:
+    """Facts by (source, rank, key) out of settled rows of a class: all but what is to be asked again.
+
+    `sizes`: bytes of the class's files by name. `since`: rows with a higher id are of this very run, which asks nothing
+    twice.
+    """
+    facts = {}
+    for row in rows:
+        if not row["reason"]:
+            true = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+        elif row["reason"] in _BY_SETTING:
+            true = row["id"] > since
+        else:
+            passing = retry == Retry.failed or (retry == Retry.transient and row["transient"])
+            true = row["id"] > since or not passing
+        if true:
+            facts[row["source"], row["rank"], row["key"]] = fact_of(row)
+    return facts
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:

@@ -226,6 +226,16 @@ class Fill:
         self._valid_ahead = sum(1 for fact in self.facts if fact and not fact.reason)
         self.walk = Walk()
 
-    def reaches(self, content: int, pixels: int) -> bool:
-        """Whether the walk has passed an image with these bytes or pixels."""
-        return content in self.walk.contents or pixels in self.walk.pixels
+    def reaches(self, contents: set[int], pixels: set[int]) -> bool:
+        """Whether the walk has passed an image with any of these bytes or pixels."""
+        return not (contents.isdisjoint(self.walk.contents) and pixels.isdisjoint(self.walk.pixels))
+
+    def walked(self) -> Iterator[tuple[Fact, str]]:
+        """What the walk has passed, in draw order, with its verdicts."""
+        for fact, verdict in zip(self.facts, self.walk.verdicts, strict=False):
+            if fact:
+                yield fact, verdict
+
+    def verdicts(self) -> dict[tuple[str, int, str], str]:
+        """The same by (source, rank, key)."""
+        return {(fact.source, fact.rank, fact.key): verdict for fact, verdict in self.walked()}
