@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from imagenet_nk import storage
 from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect import results
+from imagenet_nk.collect import manifest, results
 from imagenet_nk.collect.attempts import fact_of, file_name, file_of
 from imagenet_nk.collect.fill import Fact, Fill
 from imagenet_nk.collect.ledger import PLACE, Ledger
@@ -31,12 +31,12 @@ _BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, a
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
 
-_TO_SETTLE = ("reason", "verdict", "image_id", "format", "path")  # columns of the ledger
-_TO_LIST = (
-    "verdict", "pixels", "path", "image_id", "format", "url", "final_url", "sha256", "bytes", "width", "height",
-    "mode", "fetched_at",
+Rows = Sequence[tuple[Any, ...]]  # of one class in the ledger: PLACE, then
+_COLUMNS = (
+    "verdict", "reason", "pixels", "path", "image_id", "format", "url", "final_url", "sha256", "bytes", "width",
+    "height", "mode", "fetched_at",
 )  # fmt: skip
-_SOURCE, _VERDICT, _PIXELS = PLACE.index("source"), len(PLACE), len(PLACE) + 1
+_SOURCE, _VERDICT, _PIXELS = PLACE.index("source"), len(PLACE), len(PLACE) + 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,16 @@ class Summary:
     reasons: Mapping[str, int]
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the tables of a data set say beside what the ledger knows."""
+
+    label_map: LabelMap
+    nk: int | None
+    split: Split
+    materialize: Mapping[str, Materialize]  # by source
 
 
 class DataSet:
@@ -130,27 +140,38 @@ class DataSet:
 
     # --- when classes are settled
 
-    def settle(self, fills: Sequence[Fill], materialize: Mapping[str, Materialize], fingerprint: str) -> None:
-        """Write the verdicts of the whole run, and make images/ hold exactly what is kept."""
+    def finish(self, fills: Sequence[Fill], fingerprint: str, tables: Tables) -> Summary:
+        """Write the verdicts of the whole run, make images/ hold exactly what is kept, and write the tables."""
         self.ledger.flush()
         self.store.refresh()
         self.ledger.note({"done": ""})  # from here on it is no longer what an earlier run left
-        for fill in fills:
-            self._settle_class(fill, materialize)
-        self.ledger.note({"done": fingerprint})
+        by_wnid = {fill.wnid: fill for fill in fills}
 
-    def _settle_class(self, fill: Fill, materialize: Mapping[str, Materialize]) -> None:
+        def settled(wnid: str, rows: Rows) -> Sequence[str]:
+            fill = by_wnid.get(wnid)
+            return self._settle_class(fill, rows, tables.materialize) if fill else _verdicts(wnid, rows)
+
+        summary = self._write(tables, settled)
+        self.ledger.note({"done": fingerprint})
+        return summary
+
+    def write_tables(self, tables: Tables) -> Summary:
+        """Write manifest.parquet, manifest.csv and classes.csv by the verdicts that the ledger has."""
+        return self._write(tables, _verdicts)
+
+    def _settle_class(self, fill: Fill, rows: Rows, materialize: Mapping[str, Materialize]) -> list[str]:
+        """Verdicts of the rows, now in the ledger as well."""
         walked = {
             (fact.source, fact.rank, fact.key): verdict or KEPT
             for fact, verdict in zip(fill.facts, fill.walk.verdicts, strict=False)
             if fact
         }
-        verdicts, keep, unwanted = [], set[str](), set[str]()
-        for row in self.ledger.outcomes(fill.wnid, _TO_SETTLE):
-            number, source, rank, _, key, reason, before, image_id, kind, path = row
-            verdict = walked.get((source, rank, key), UNREACHED)
+        verdicts, changed, keep, unwanted = [], [], set[str](), set[str]()
+        for row in rows:
+            number, source, rank, _, key, before, reason, _, path, image_id, kind, *_ = row
+            verdicts.append(verdict := walked.get((source, rank, key), UNREACHED))
             if verdict != before:
-                verdicts.append((verdict, number))
+                changed.append((verdict, number))
             if reason:
                 continue
             name = file_name(image_id, kind)
@@ -161,26 +182,27 @@ class DataSet:
             elif verdict != UNREACHED:
                 unwanted.add(name)
         self.store.settle(fill.wnid, keep, unwanted - keep)
-        self.ledger.judge(verdicts)
+        self.ledger.judge(changed)
+        return verdicts
 
-    # --- its tables
-
-    def write_tables(
-        self, label_map: LabelMap, nk: int | None, split: Split, materialize: Mapping[str, Materialize]
-    ) -> Summary:
-        """Write manifest.parquet, manifest.csv and classes.csv out of the ledger; returns what they add up to."""
+    def _write(self, tables: Tables, judge: Callable[[str, Rows], Sequence[str]]) -> Summary:
+        """Write the tables out of the ledger; returns what they add up to. A class's rows are read once."""
+        label_map = tables.label_map
         classes: list[results.Row] = []
         sources: Counter[str] = Counter()
         pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
-        with translated(self.folder), results.writing_manifest(self.folder) as manifest:
+        with translated(self.folder), manifest.writing(self.folder) as images:
             for position, wnid in enumerate(label_map.wnids):
-                rows = self.ledger.outcomes(wnid, _TO_LIST)
-                kept = [row for row in rows if row[_VERDICT] == KEPT]
-                reasons = Counter(row[_VERDICT] for row in rows if row[_VERDICT] not in (KEPT, UNREACHED, ""))
-                manifest.add(_images(wnid, label_map.labels[position], kept, split, materialize))
-                sources.update(row[_SOURCE] for row in kept)
+                rows = self.ledger.outcomes(wnid, _COLUMNS)
+                verdicts = judge(wnid, rows)
+                kept = [row for row, verdict in zip(rows, verdicts, strict=True) if verdict == KEPT]
+                images.add(_images(wnid, label_map.labels[position], kept, tables))
+                sources.update([row[_SOURCE] for row in kept])
                 pixels.append(np.unique(np.array([row[_PIXELS] for row in kept], np.int64)))
-                classes.append(_class_row(label_map, position, nk, len(kept), reasons))
+                reasons = Counter(verdicts)
+                for verdict in (KEPT, UNREACHED, ""):
+                    reasons.pop(verdict, None)
+                classes.append(_class_row(label_map, position, tables.nk, len(kept), reasons))
             table = results.classes(classes)
             results.write_csv(table, self.folder / "classes.csv")
         counts = np.unique(np.concatenate(pixels), return_counts=True)[1]
@@ -204,25 +226,21 @@ class DataSet:
         self.ledger.close()
 
 
-def _images(
-    wnid: str, label: int, kept: Sequence[tuple[Any, ...]], split: Split, materialize: Mapping[str, Materialize]
-) -> list[tuple[object, ...]]:
+def _verdicts(wnid: str, rows: Rows) -> list[str]:  # noqa: ARG001 - of any class
+    return [row[_VERDICT] for row in rows]
+
+
+def _images(wnid: str, label: int, kept: Rows, tables: Tables) -> list[tuple[Any, ...]]:
     """Rows of the manifest out of those of the ledger."""
-    held_out, rows = split.held_out(len(kept)), list[tuple[object, ...]]()
+    held_out, images = tables.split.held_out(len(kept)), []
     for position, row in enumerate(kept):
-        _, source, _, _, _, _, _, path, image_id, kind, url, final_url, sha256, size, width, height, mode, at = row
-        in_place = path and materialize.get(source) == Materialize.none
-        rows.append(
-            (
-                image_id,
-                wnid,
-                label,
-                path if in_place else f"{IMAGES}/{wnid}/{file_name(image_id, kind)}",
-                "eval" if position < held_out else "train",
-                *(source, url, final_url, sha256, size, width, height, kind, mode, at),
-            )
-        )
-    return rows
+        _, source, _, _, _, _, _, _, path, image_id, kind, url, final_url, sha256, size, width, height, mode, at = row
+        if not path or tables.materialize.get(source) != Materialize.none:
+            path = f"{IMAGES}/{wnid}/{file_name(image_id, kind)}"
+        split = "eval" if position < held_out else "train"
+        facts = (url, final_url, sha256, size, width, height, kind, mode, at)
+        images.append((image_id, wnid, label, path, split, source, *facts))
+    return images
 
 
 def _class_row(label_map: LabelMap, position: int, nk: int | None, kept: int, reasons: Counter[str]) -> results.Row:

@@ -11,7 +11,7 @@ from pathlib import Path
 from imagenet_nk import storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.collector import Collector, Progress
-from imagenet_nk.collect.dataset import DataSet, Summary
+from imagenet_nk.collect.dataset import DataSet, Summary, Tables
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts, Pace
 from imagenet_nk.collect.inspection import Inspector
@@ -87,6 +87,10 @@ class Job:
         return self.source, self.fallback
 
     @property
+    def tables(self) -> Tables:
+        return Tables(self.label_map, self.nk, self.split, self.materialize)
+
+    @property
     def materialize(self) -> dict[str, Materialize]:
         return {source.name: source.materialize for source in reversed(self.chain)}
 
@@ -110,7 +114,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     started = time.monotonic()
     dataset.check(job.draw)
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
-        summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+        summary = dataset.write_tables(job.tables)
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
@@ -119,8 +123,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     finally:
         for source in job.chain:
             source.close()
-    dataset.settle(fills, job.materialize, job.fingerprint)
-    summary = dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+    summary = dataset.finish(fills, job.fingerprint, job.tables)
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started)
     return summary
@@ -190,8 +193,7 @@ def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list
     try:
         _run_to_the_end(job, dataset, collector, fills, first_is_open, looking)
     except KeyboardInterrupt:
-        dataset.settle(fills, job.materialize, "")
-        dataset.write_tables(job.label_map, job.nk, job.split, job.materialize)
+        dataset.finish(fills, "", job.tables)
         raise
     finally:
         reader.close()

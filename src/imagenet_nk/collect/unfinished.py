@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect.dataset import DataSet, Summary
+from imagenet_nk.collect.dataset import DataSet, Summary, Tables
 from imagenet_nk.collect.fill import Fact, Fill, Rules
 from imagenet_nk.collect.ledger import FILE
 from imagenet_nk.collect.repeats import Repeats
@@ -73,8 +73,7 @@ def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Inspe
     materialize = {name: Materialize(how) for name, how in asked["materialize"].items()}
     fills = [_fill(wnid, asked["nk"], dataset.facts(wnid, Retry.none)) for wnid in known]
     _walk(fills, inspect)
-    dataset.settle(fills, materialize, "")
-    summary = dataset.write_tables(known, asked["nk"], split, materialize)
+    summary = dataset.finish(fills, "", Tables(known, asked["nk"], split, materialize))
     log.warning(
         "a run that collected into %s did not come to its end; it has kept %d images of %d classes so far, and the "
         "same command goes on from there",
