@@ -103,7 +103,7 @@ def one_pass(listed: Path, index: Path) -> None:
     from imagenet_nk.sources.list_index import ListIndex, build
 
     started = time.perf_counter()
-    build(chunks(listed), wnids()[1], index)
+    build(chunks(listed), wnids()[1], index, reference=wnids()[1])
     took = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     started = time.perf_counter()

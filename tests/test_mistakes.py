@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -78,6 +79,11 @@ def test_a_mistake_is_one_line_that_says_what_to_type(overrides: str, line: str)
 
 def test_what_a_quoted_separator_is_told_to_be_works() -> None:
     assert said('lists.separator=","') == "nothing"
+
+
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra() -> None:
+    error = MissingConfigException("In 'hydra/config': Could not find 'hydra/launcher/joblib'\n\nAvailable:\n\tbasic\n")
+    assert one_line(error) == "hydra/launcher=joblib is not installed: pip install 'imagenet-nk[cluster]'"
 
 
 def test_other_errors_are_no_mistakes_of_the_user() -> None:

@@ -101,12 +101,12 @@ def _note(path: Path) -> Path:
 
 
 def _acquire(lock: FileLock, path: Path) -> None:
-    told = False
+    told: Holder | None = None
     while True:
         try:
             lock.acquire(timeout=2 * POLL, poll_interval=POLL)
         except Timeout:
-            told = told or _tell(path)
+            told = _tell(path, told)
             continue
         there = holder(path)
         if there is None or not _lives_elsewhere(path, there):
@@ -114,18 +114,19 @@ def _acquire(lock: FileLock, path: Path) -> None:
                 log.info("the run that used %s was killed (%s)", path.parent, there)
             return
         lock.release()  # a file system that shows no lock to other machines: the note is all there is
-        told = told or _tell(path)
+        told = _tell(path, told)
         time.sleep(POLL)
 
 
-def _tell(path: Path) -> bool:
+def _tell(path: Path, told: Holder | None) -> Holder | None:
+    """Say for whom this run waits, unless it was said before; returns who that is."""
     there = holder(path)
-    if there is None:
-        return False  # about to be written, or to leave
+    if there is None or str(there) == str(told):  # None: about to be written, or taken away
+        return told
     log.info("%s is in use by another run (%s): waiting for it", path.parent, there)
     if there.is_dead:
         log.warning("that process is gone, but one that it started has the lock: end it, or remove %s", path)
-    return True
+    return there
 
 
 def _lives_elsewhere(path: Path, seen: Holder) -> bool:

@@ -15,6 +15,7 @@ from imagenet_nk import remote
 from imagenet_nk.errors import ImageNetNkError
 
 _E = TypeVar("_E", bound=BaseException)
+_LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")  # of the extra
 _TAIL = re.compile(r"\s*(full_key|object_type|reference_type|sub_key): .*", re.DOTALL)
 
 
@@ -118,6 +119,8 @@ def _of_choice(text: str) -> str | None:
 
 
 def _no_such_choice(group: str, choice: str, options: list[str]) -> str:
+    if group == "hydra/launcher" and choice in _LAUNCHERS:
+        return f"{group}={choice} is not installed: pip install 'imagenet-nk[cluster]'"
     close = difflib.get_close_matches(choice, options, n=3) or options
     hint = f"; any other timm model: backbone=timm backbone.name={choice}" if group == "backbone" else ""
     return f"there is no {group}={choice}; did you mean {' or '.join(close)}?{hint}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import closing as ended
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ from imagenet_nk import classes, listing, plan, storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import unfinished
 from imagenet_nk.collect.dataset import Summary, fingerprint
+from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.metadata import download
-from imagenet_nk.collect.stage import LOCK, Job, collect
+from imagenet_nk.collect.stage import LOCK, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.errors import ConfigError
@@ -42,10 +44,14 @@ log = logging.getLogger(__name__)
 def run(cfg: DictConfig) -> int:
     """Run the stages that the configuration names; returns the exit code of the job."""
     config = _checked(cfg)
+    with ended(instantiate(cfg.engine)) as engine:
+        return _run(cfg, config, engine)
+
+
+def _run(cfg: DictConfig, config: Config, engine: Engine) -> int:
     folder, output = storage.located(config.dataset.dir), Path(HydraConfig.get().runtime.output_dir)
     home = storage.home_of(folder, config.dataset.local)
     label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, home, config))
-    engine: Engine = instantiate(cfg.engine)
     job = _job(cfg, config, label_map, folder, engine)
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))

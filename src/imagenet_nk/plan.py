@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 from imagenet_nk.collect.dataset import DataSet
+from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.ledger import FILE
-from imagenet_nk.collect.stage import Job
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import SourceError
 
 # Assumed until the data set's own ledger knows better; said to be so.
 _USUAL_BYTES = 110_000  # an image of ILSVRC2012, on average
-_USUAL_SUCCESS = 0.4  # of the addresses of an old list
 _USUAL_SECONDS = 0.5  # a request
 _ENOUGH = 100  # attempts on record from which on they are believed
 _COUNTED = 5_000  # candidates of a class that are counted at most
@@ -44,16 +43,21 @@ def describe(job: Job, stages: list[str], backbone: str) -> Iterator[str]:
     missing = max(0, wanted - there)
     yield f"images      {wanted:,} wanted, {there:,} there, {missing:,} to get"
     how = "as on record for this data set" if experience.measured else "assumed"
-    remote = job.source.name not in ("full", "demo")
-    if remote:
-        requests = missing / experience.success
+    usual = job.source.usual
+    if usual.requests:
+        requests = missing / experience.success * usual.requests
         seconds = requests * experience.seconds / job.http.concurrency
-        yield f"requests    about {requests:,.0f} ({experience.success:.0%} of them give an image, {how})"
+        each = f"{usual.requests:.1f} for each candidate, of which {experience.success:.0%} give an image"
+        yield f"requests    about {requests:,.0f} ({each}, {how})"
         each = f"{experience.seconds:.1f} s each, {how}"
         yield f"time        about {max(1, seconds):,.0f} s for them, if the wire keeps up ({each})"
     if job.source.materialize == Materialize.copy:
         size = missing * experience.bytes
-        yield f"bytes       about {size / 1e9:,.2f} GB ({experience.bytes / 1e3:.0f} kB each, {how})"
+        each = f"{experience.bytes / 1e3:.0f} kB each, {how}"
+        yield f"bytes       about {size / 1e9:,.2f} GB ({each})"
+        if usual.bytes > 1:
+            more = f"{usual.bytes:.1f} times as much: what lies between the images comes along"
+            yield f"fetched     about {size * usual.bytes / 1e9:,.2f} GB ({more})"
     if "centers" in stages:
         yield f"backbone    {backbone}: {wanted:,} forward passes"
     yield f"folder      {job.folder}"
@@ -62,7 +66,7 @@ def describe(job: Job, stages: list[str], backbone: str) -> Iterator[str]:
 def _known(job: Job) -> tuple[int, Experience]:
     """Images that are there, and what the ledger has seen. Leaves no folder behind where there was none."""
     if not (job.home / FILE).is_file():
-        return 0, Experience(_USUAL_SUCCESS, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
+        return 0, Experience(job.source.usual.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
     dataset = DataSet(job.folder, job.home)
     try:
         dataset.check(job.draw)
@@ -72,7 +76,7 @@ def _known(job: Job) -> tuple[int, Experience]:
         dataset.close()
     there = sum(count if job.nk is None else min(count, job.nk) for count in valid.values())
     if attempts < _ENOUGH or not images:
-        return there, Experience(_USUAL_SUCCESS, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
+        return there, Experience(job.source.usual.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
     return there, Experience(images / attempts, size / images, seconds / attempts, measured=True)
 
 

@@ -27,6 +27,7 @@ class Request:
     last: int | None = None
     max_bytes: int | None = None  # of the body; None = http.max_bytes
     patience: float | None = None  # seconds until the first byte; None = http.stall
+    wait: float = 0.0  # seconds to let pass before it is sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,6 +263,29 @@ def test_an_embedding_that_is_not_finite_stops_the_run_or_is_skipped(entries, ti
             assert made.metadata["skipped"] == str(len(entries) // 2)
 
 
+class Hungry(torch.nn.Module):
+    """A backbone's model that runs out of memory with more than two images."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return self.model(x)
+
+
+def test_a_model_that_runs_out_of_memory_gives_the_same_centers_from_smaller_batches(entries, tiny, tmp_path, caplog):
+    setting = Setting(dataclasses.replace(tiny, batch_size=7))
+    embedder = setting.embedder(tmp_path)
+    embedder.built = dataclasses.replace(embedder.built, model=Hungry(embedder.built.model))
+    made = stage.compute(entries, label_map(5), setting, tmp_path / "hungry", "sha", embedder=embedder)
+    wanted = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "plain", "sha")
+    np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-4, atol=1e-6)
+    assert "out of memory with 7 images at once; trying 3" in caplog.text
+
+
 @pytest.mark.real
 def test_real_photographs(shared, tiny, tmp_path):
     folders = sorted((shared / "data" / "tiny-imagenet").iterdir())[:4]

@@ -65,6 +65,7 @@ EXTERNAL = '<!DOCTYPE b [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
         (f"{HEAD}{DOG}".encode(), "no whole XML file"),
         (f"{HEAD}{DOG}{TAIL}"[:-30].encode(), "no whole XML file"),
         (b"\x00\x01\x02", "no whole XML file"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page, not a structure file"),
         (f"{BOMB}<x>&b;</x>".encode(), "refused .*no document type and no entities"),
         (f"{EXTERNAL}<x>&a;</x>".encode(), "refused"),
         (b'<!DOCTYPE x SYSTEM "http://host.invalid/x.dtd"><x/>', "refused"),

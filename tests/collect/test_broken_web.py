@@ -18,6 +18,7 @@ import pytest
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
+from imagenet_nk.collect.job import Job
 from imagenet_nk.config import HttpConfig, InspectConfig, Retry
 from imagenet_nk.sampling import EvalOnly, RandomOrder, draw
 from imagenet_nk.sources.none import Nothing
@@ -75,7 +76,7 @@ def broken_web(shared: Path, folder: Path, seed: int, *sizes: str) -> Iterator[W
 def collected(web: Web, folder: Path, seed: int, nk: int, http: HttpConfig) -> dict[str, set[object]]:
     """sha256 of the files that a run keeps of each class."""
     table = ClassTable("test", web.wnids)
-    job = stage.Job(
+    job = Job(
         source=Urls(str(web.urls)),
         fallback=Nothing(),
         sampling=RandomOrder(seed),

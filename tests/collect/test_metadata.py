@@ -120,6 +120,28 @@ def test_a_file_that_is_too_big_is_stopped(server: Web, tmp_path: Path) -> None:
         download(server.put("/l", DATA), tmp_path / "l", HTTP, max_bytes=299_999)
 
 
+def test_a_web_page_is_no_file_and_takes_nothing_away(server: Web, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 2000
+    whole = tmp_path / "list.tgz"
+
+    def breaks(asked: Asked, _: dict[str, str]) -> Answer:
+        answer = ranged(data, asked)
+        return Answer(answer.status, answer.body[:200_000], answer.headers, length=len(answer.body))
+
+    url = server.put("/list.tgz", breaks)
+    server.put(
+        "/list.tgz", lambda asked, headers: breaks(asked, headers) if asked.first is None else Answer(200, b"<html>")
+    )
+    with pytest.raises(SourceError, match="answered with a web page, not the file; is a login needed"):
+        download(url, whole, HTTP)
+    assert not whole.exists()
+    assert (tmp_path / "list.tgz.part").stat().st_size > 0
+    server.asked.clear()
+    server.put("/list.tgz", data)
+    assert download(url, whole, HTTP).read_bytes() == data
+    assert server.asked[-1].first, "it goes on where it was"
+
+
 def test_a_full_disk_is_one_line(server: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

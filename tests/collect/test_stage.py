@@ -26,8 +26,9 @@ from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.dataset import Summary, fingerprint
+from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.ledger import FILE
-from imagenet_nk.config import HttpConfig, InspectConfig, Retry
+from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.sampling import EvalOnly, RandomOrder, Split, draw
 from imagenet_nk.sources.base import Source
@@ -119,7 +120,7 @@ def run(
     into = town.folder / folder
     used = source or Urls(str(town.folder / "urls.txt"))
     inspection = InspectConfig(**(inspect or {}))  # type: ignore[arg-type]
-    job = stage.Job(
+    job = Job(
         source=used,
         fallback=fallback or Nothing(),
         sampling=RandomOrder(seed),
@@ -293,7 +294,7 @@ def test_the_same_picture_in_two_classes(town: Town, cross_class: str) -> None:
         body = pictures.jpeg("twins")
         comment = b"\xff\xfe\0\x10" + image_id[-14:].encode().rjust(14)
         town.server.put(f"/{image_id}.jpg", answer(body[:2] + comment + body[2:]))
-    summary = run(town, 3, inspect={"cross_class": stage.CrossClass(cross_class)})
+    summary = run(town, 3, inspect={"cross_class": CrossClass(cross_class)})
     assert summary.shared == (2 if cross_class == "report" else 0)
     assert {image_id in ids for image_id in first for ids in kept(town).values() if ids} >= {
         cross_class == "report"
@@ -371,7 +372,7 @@ def test_what_failed_for_now_is_asked_again_by_key(town: Town) -> None:
     town.server.clear()
     assert run(town, 2, retry=Retry.failed).kept == 2
     assert f"/{busy}.jpg" not in town.asked()
-    assert len(town.asked()) == len(town.fates) - 1
+    assert f"/{gone}.jpg" in town.asked()
 
 
 def test_a_dead_network_holds_nothing_against_anyone(town: Town) -> None:

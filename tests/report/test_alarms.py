@@ -138,6 +138,28 @@ def test_ten_images_of_another_class_are_the_doubtful_ones(tmp_path: Path) -> No
     assert "tench (n01440764) is full of something else" in titles(run)
 
 
+def test_all_planted_errors_are_seen_with_a_classifier_as_well(good: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path, 6, 6)
+    run.draw()
+    one, other, same, first, second, _ = wnids(6)
+    for serial in range(10):
+        run.put(one, f"x{serial}", demo_pictures.picture(other, 100 + serial))
+    for serial in range(6):
+        run.put(same, f"{serial:03}", demo_pictures.picture(same, 0), quality=60 + 5 * serial)
+    run.swap_folders(first, second)
+    run.collect()
+    run.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
+    found = titles(run)
+    assert "great white shark (n01484850) shows one picture 6 times" in found
+    assert "The classifier takes tiger shark (n01491361) for hammerhead (n01494475), and the other way round" in found
+    assert "The classifier takes tench (n01440764) for goldfish (n01443537)" in found
+    facts = gather(run.folder, run.output)
+    judged = analyse(facts).images
+    assert judged is not None
+    gallery = set(facts.images.iloc[likely_wrong(judged, 60)]["image_id"])
+    assert {f"{one}_x{serial}" for serial in range(10)} <= gallery
+
+
 def test_short_classes_are_named_with_what_they_lack(tmp_path: Path) -> None:
     run = Run(tmp_path, 3, 4)
     run.draw()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -23,6 +24,7 @@ from sources.contract import SourceContract, drive, images
 from sources.hub_server import Hub as Server
 from sources.hub_server import hub
 from sources.shards import GOLDFISH, SHARK, TENCH, WNIDS, dealt, parquet, pictures, webdataset
+from sources.web import Answer
 
 PARQUET = {f"data/train-{n:05d}-of-00005.parquet": parquet(hand) for n, hand in enumerate(dealt(pictures(20), 5))} | {
     "data/validation-00000-of-00001.parquet": parquet([("x.JPEG", 0, b"val")])
@@ -340,11 +342,20 @@ def test_a_tar_goes_on_from_where_it_broke_off(tmp_path: Path, served: Callable[
     assert server.fetched() == {"train.tar": len(tar) - 5000}
 
 
-def test_an_image_that_cannot_be_fetched_is_rejected(tmp_path: Path, served: Callable[..., Server]) -> None:
-    server = served({"train.parquet": parquet(pictures(2))})
+@pytest.mark.parametrize("name", ["train.parquet", "train.tar"])
+@pytest.mark.parametrize("answer", [Answer(404), Answer(503), Answer(200, b"<html>sign in</html>")])
+def test_a_hub_that_fails_in_the_middle_settles_no_image(
+    tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, name: str, answer: Answer
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    make = parquet if name.endswith("parquet") else webdataset
+    server = served({name: make(pictures(2))})
     source = opened(Hub("some/set"), tmp_path)
-    candidates = list(source.candidates(TENCH))
-    server.files.clear()
-    result = drive(source, candidates[0])
-    assert isinstance(result, Rejected)
-    assert (result.reason, result.transient) == ("unreadable", True)
+    candidate = next(iter(source.candidates(TENCH)))
+    shutil.rmtree(tmp_path / "index", ignore_errors=True)
+    honest, server.web.answer = server.web.answer, lambda *_: answer  # type: ignore[method-assign]
+    with pytest.raises(SourceError, match="nothing is held against any image") as error:
+        drive(source, candidate)
+    assert "\n" not in str(error.value)
+    server.web.answer = honest  # type: ignore[method-assign]
+    assert isinstance(drive(source, candidate), Found)

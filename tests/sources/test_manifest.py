@@ -4,7 +4,7 @@ import csv
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,9 +17,12 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import RandomOrder
 from imagenet_nk.sources import manifest_table
 from imagenet_nk.sources.base import Site
+from imagenet_nk.sources.hub import Hub
 from imagenet_nk.sources.manifest import Manifest
 from imagenet_nk.wire import Found, Rejected
+from sources import shards
 from sources.contract import Listed, SourceContract, drive
+from sources.hub_server import hub
 from sources.small_tars import tar_bytes
 from sources.web import Answer, Web, web
 
@@ -163,7 +166,85 @@ def test_an_address_that_leads_nowhere_is_a_reason(tmp_path: Path, url: str, rea
 def test_a_server_without_ranges_is_a_reason(tmp_path: Path, site: Web) -> None:
     url = site.put("/a.tar", lambda *_: Answer(200, b"12345678"))
     rows = [row(f"{TENCH}_1", f"{url}#bytes=0-7", b"12345678"), row(f"{TENCH}_2", f"{url}#bytes=1-5", b"23456")]
-    assert results(opened(written(tmp_path / "m.csv", rows))) == ["no_range", "too_big"]
+    assert results(opened(written(tmp_path / "m.csv", rows))) == ["no_range", "no_range"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(200, b"<html>", {"Content-Type": "text/html"}), "login_page"),
+        (Answer(206, b"1234", {"Content-Range": "bytes 0-3/4"}), "wrong_range"),
+        (Answer(503), "http_503"),
+    ],
+)
+def test_a_server_that_fails_for_now_is_asked_another_day(
+    tmp_path: Path, site: Web, answer: Answer, reason: str
+) -> None:
+    rows = [row(f"{TENCH}_1", site.put("/a.tar", lambda *_: answer) + "#bytes=0-7", b"12345678")]
+    source = opened(written(tmp_path / "m.csv", rows))
+    result = drive(source, next(source.candidates(TENCH)))
+    assert isinstance(result, Rejected)
+    assert (result.reason, result.transient) == (reason, True)
+
+
+def test_an_archive_is_read_where_final_url_says(tmp_path: Path, site: Web) -> None:
+    url = site.put("/train.tar", b"0123456789")
+    image = {**row(f"{TENCH}_1", url, b"345"), "final_url": f"{url}#bytes=3-5"}
+    elsewhere = {**row(f"{TENCH}_2", url, b"345"), "final_url": "http://127.0.0.1:9/#bytes=3-5"}
+    for name in ("m.csv", "m.parquet"):
+        assert results(opened(written(tmp_path / name, [image, elsewhere]))) == [b"345", "no_address"]
+
+
+def test_what_cannot_be_fetched_again_is_said_at_once(
+    tmp_path: Path, site: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [*served(site), row(f"{TENCH}_77", "images/x.jpg", b"x")]
+    opened(written(tmp_path / "m.csv", rows))
+    assert "1 of the images cannot be fetched again, such as: a relative path says nothing" in caplog.text
+
+
+class TestDataSets:
+    """What source=hub gave is fetched again by row or by offset."""
+
+    FILES: ClassVar = {
+        "data/train-0.parquet": shards.parquet(shards.pictures(4)),
+        "train-1.tar": shards.webdataset(shards.pictures(4)),
+    }
+
+    def again(self, tmp_path: Path, source: Hub) -> list[str | bytes]:
+        source.open([TENCH], Site(tmp_path / "hub", HttpConfig(), RandomOrder(0)))
+        candidates = list(source.candidates(TENCH))
+        found = [drive(source, candidate) for candidate in candidates]
+        rows = [row(c.key, c.url, f.data) for c, f in zip(candidates, found, strict=True) if isinstance(f, Found)]
+        assert len(rows) == 4
+        assert results(opened(written(tmp_path / "m.csv", rows), [TENCH])) == [f.data for f in found]  # type: ignore[union-attr]
+        return rows  # type: ignore[return-value]
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_here(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / "set" / "data").mkdir(parents=True)
+        (tmp_path / "set" / name).write_bytes(self.FILES[name])
+        self.again(tmp_path, Hub(str(tmp_path / "set")))
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_on_the_hub_and_nowhere_else(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        with hub("some/set", {name: self.FILES[name]}) as server:
+            server.gated, server.token = True, "hf_secret"
+            monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+            monkeypatch.setenv("HF_TOKEN", "hf_secret")
+            rows = self.again(tmp_path, Hub("some/set"))
+            server.web.asked.clear()
+            monkeypatch.setenv("HF_ENDPOINT", "https://hub.example")  # a token is for that one alone
+            refused = results(opened(written(tmp_path / "n.csv", rows), [TENCH]))  # type: ignore[arg-type]
+            assert set(refused) == {"no_address" if name.endswith("parquet") else "http_401"}
+
+    def test_a_row_that_is_not_there(self, tmp_path: Path) -> None:
+        (tmp_path / "a.parquet").write_bytes(self.FILES["data/train-0.parquet"])
+        (tmp_path / "b.parquet").write_bytes(b"PAR1")
+        rows = [
+            row(f"{TENCH}_{n}", f"{tmp_path}/{p}.parquet#row={n}", b"") for p, n in (("a", 900), ("b", 1), ("c", 2))
+        ]
+        assert results(opened(written(tmp_path / "m.csv", rows))) == ["unreadable"] * 3
 
 
 def test_a_manifest_at_an_address_is_fetched(tmp_path: Path, site: Web) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from imagenet_nk import classes
-from imagenet_nk.collect.stage import Job, collect
+from imagenet_nk.collect.job import Job
+from imagenet_nk.collect.stage import collect
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig, Retry
+from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import EvalOnly, RandomOrder
+from imagenet_nk.sampling_list import ListedOrder
 from imagenet_nk.sources.archive import Archive
 from imagenet_nk.sources.base import Source
+from imagenet_nk.sources.manifest import Manifest
 from imagenet_nk.sources.none import Nothing
 from imagenet_nk.sources.urls import Urls
-from sources.tars import members, tar, train
-from sources.web import Web, web
+from sources.tars import devkit, jpeg, members, tar, train
+from sources.web import Answer, Asked, Web, ranged, web
 
 TEDDY = "n04399382"  # of the 1000 classes the one that no list of fall11 has
 WNIDS = ["n01440764", "n02119789", TEDDY]
@@ -29,9 +36,17 @@ def server() -> Iterator[Web]:
         yield site
 
 
-def job(folder: Path, source: Source, fallback: Source | None = None, *, nk: int | None = 4, seed: int = 0) -> Job:
+def job(
+    folder: Path,
+    source: Source,
+    fallback: Source | None = None,
+    *,
+    nk: int | None = 4,
+    seed: int = 0,
+    wnids: Sequence[str] = WNIDS,
+) -> Job:
     label_map = classes.load(
-        ClassesConfig(table="imagenet-1k", wnids=WNIDS), LabelsConfig(order="sorted"), lambda url: Path(url)
+        ClassesConfig(table="imagenet-1k", wnids=list(wnids)), LabelsConfig(order="sorted"), lambda url: Path(url)
     )
     http = HttpConfig(allow_private=True, backoff=0.0, retries=0)
     return Job(
@@ -97,6 +112,190 @@ def test_all_of_an_archive_is_all_and_asking_again_asks_nothing(tmp_path: Path, 
     server.asked.clear()
     collect(job(tmp_path / "set", source, nk=None))
     assert not server.asked
+
+
+@pytest.mark.parametrize("form", ["train", "synset", "local", "val"])
+def test_a_manifest_of_an_archive_gives_the_same_files_again(tmp_path: Path, server: Web, form: str) -> None:
+    files = {wnid: members(wnid, 12) for wnid in WNIDS}
+    source = Archive(train=server.put("/train.tar", train(files)))
+    if form == "synset":
+        for wnid in WNIDS:
+            server.put(f"/{wnid}.tar", tar(files[wnid]))
+        source = Archive(synset=server.base + "/{wnid}.tar")
+    elif form == "local":
+        (tmp_path / "train #1.tar").write_bytes(train(files))
+        source = Archive(train=str(tmp_path / "train #1.tar"))
+    elif form == "val":
+        ids = [classes_in_devkit_order().index(wnid) + 1 for wnid in WNIDS]
+        images = tar((f"ILSVRC2012_val_{i:08d}.JPEG", jpeg(i)) for i in range(1, 31))
+        kit = devkit([ids[i % 3] for i in range(30)])
+        source = Archive(val=server.put("/val.tar", images), devkit=server.put("/kit.tar.gz", kit))
+    collect(job(tmp_path / "first", source))
+    again = Manifest(str(tmp_path / "first" / "manifest.parquet"))
+    summary = collect(job(tmp_path / "again", again, nk=None, seed=5))
+    assert (summary.kept, summary.short, summary.missing) == (12, (), ())
+    first, second = kept(tmp_path / "first"), kept(tmp_path / "again")
+    assert list(first.index) == list(second.index)
+    assert list(first.sha256) == list(second.sha256)
+
+
+def classes_in_devkit_order() -> list[str]:
+    return resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
+
+
+class TestLosses:
+    """A manifest, or a list, says which images are wanted: what is lost is short, and said by name."""
+
+    @pytest.fixture
+    def manifest(self, tmp_path: Path, server: Web) -> Path:
+        lines = []
+        for wnid in WNIDS:
+            for name, data in members(wnid, 6):
+                lines.append(f"{name.removesuffix('.JPEG')}\t{server.put(f'/{name}', data)}\n")
+        (tmp_path / "list.txt").write_text("".join(lines))
+        collect(job(tmp_path / "first", Urls(str(tmp_path / "list.txt"))))
+        return tmp_path / "first" / "manifest.csv"
+
+    def test_all_is_there(self, tmp_path: Path, manifest: Path) -> None:
+        summary = collect(job(tmp_path / "set", Manifest(str(manifest)), nk=None))
+        assert (summary.kept, summary.short, summary.missing) == (12, (), ())
+        assert not (tmp_path / "set" / "missing.csv").exists()
+
+    def test_dead_and_drifted(
+        self, tmp_path: Path, server: Web, manifest: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        dead, drifted = pd.read_csv(manifest)["image_id"][[1, 5]]
+        del server.pages[f"/{dead}.JPEG"]
+        server.put(f"/{drifted}.JPEG", jpeg(123, 40))
+        for _ in range(2):  # and again, where it has nothing to do
+            caplog.clear()
+            summary = collect(job(tmp_path / "set", Manifest(str(manifest)), nk=None))
+            assert (summary.kept, summary.short, summary.missing) == (10, (WNIDS[0], WNIDS[1]), (dead, drifted))
+            table = pd.read_csv(tmp_path / "set" / "classes.csv")
+            assert list(table.wanted) == [4, 4, 4]
+            assert list(table.kept) == [3, 3, 4]
+            missing = pd.read_csv(tmp_path / "set" / "missing.csv")
+            assert list(missing.image_id) == [dead, drifted]
+            assert list(missing.reason) == ["http_404", "drifted"]
+        summary = collect(job(tmp_path / "fresh", Manifest(str(manifest), replace=True), nk=None))
+        assert (summary.kept, summary.missing) == (11, (dead,))
+        assert f"1 named images are not to be had (see missing.csv): {dead}" in caplog.text
+
+    def test_the_fallback_replaces_them(self, tmp_path: Path, server: Web, manifest: Path) -> None:
+        dead = pd.read_csv(manifest)["image_id"][1]
+        del server.pages[f"/{dead}.JPEG"]
+        archive = Archive(train=server.put("/train.tar", train({wnid: members(wnid, 12) for wnid in WNIDS})))
+        summary = collect(job(tmp_path / "set", Manifest(str(manifest)), archive, nk=None))
+        assert (summary.kept, summary.short, summary.missing) == (12, (), (dead,))
+        assert summary.sources == {"manifest": 11, "archive": 1}
+
+    def test_named_images_of_a_list(self, tmp_path: Path, server: Web, manifest: Path) -> None:
+        ids = list(pd.read_csv(manifest)["image_id"])
+        (tmp_path / "ids.txt").write_text("\n".join(ids))
+        del server.pages[f"/{ids[2]}.JPEG"]
+        one = job(tmp_path / "set", Urls(str(tmp_path / "list.txt")), nk=None)
+        summary = collect(replace(one, sampling=ListedOrder(0, str(tmp_path / "ids.txt"))))
+        assert (summary.kept, summary.short, summary.missing) == (11, (WNIDS[0],), (ids[2],))
+
+
+OUTAGES = {
+    "login page": lambda asked, answer: Answer(200, b"<html>sign in</html>", {"Content-Type": "text/html"}),
+    "whole file": lambda asked, answer: Answer(200, b"x" * 9999),
+    "another range": lambda asked, answer: Answer(206, answer.body, {"Content-Range": "bytes 0-9/10"}),
+    "another version": lambda asked, answer: Answer(206, answer.body, {**answer.headers, "ETag": '"two"'}),
+    "403": lambda asked, answer: Answer(403),
+    "404": lambda asked, answer: Answer(404),
+    "503": lambda asked, answer: Answer(503),
+    "other bytes": lambda asked, answer: Answer(
+        206, random.Random(len(answer.body) + (asked.first or 0)).randbytes(len(answer.body)), answer.headers
+    ),
+}
+
+
+@pytest.mark.parametrize("form", ["train", "synset"])
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_an_outage_in_the_middle_holds_nothing_against_any_draw(
+    tmp_path: Path, server: Web, outage: str, form: str
+) -> None:
+    files = {wnid: members(wnid, 30) for wnid in WNIDS}
+    served = 0
+    lies: range
+
+    def page(data: bytes) -> Callable[[Asked, dict[str, str]], Answer]:
+        def answer(asked: Asked, _: dict[str, str]) -> Answer:
+            nonlocal served
+            served += 1
+            honest = ranged(data, asked)
+            return OUTAGES[outage](asked, honest) if served in lies else honest
+
+        return answer
+
+    if form == "train":
+        source = Archive(train=server.put("/train.tar", page(train(files))))
+    else:
+        for wnid in WNIDS:
+            server.put(f"/{wnid}.tar", page(tar(files[wnid])))
+        source = Archive(synset=server.base + "/{wnid}.tar")
+    lies = range(0)
+    collect(job(tmp_path / "undisturbed", source))
+    wanted = list(kept(tmp_path / "undisturbed").index)
+
+    served, lies = 0, range(12, 15)
+    collect(job(tmp_path / "short", source))
+    assert list(kept(tmp_path / "short").index) == wanted, "an outage that passes is bridged"
+
+    served, lies = 0, range(12, 10_000)
+    with pytest.raises(SourceError, match="nothing is held against any image") as error:
+        collect(job(tmp_path / "long", source))
+    assert "\n" not in str(error.value)
+    lies = range(0)
+    collect(job(tmp_path / "long", source))
+    assert list(kept(tmp_path / "long").index) == wanted
+    reasons = set(pd.read_csv(tmp_path / "long" / "classes.csv").columns) - {"words", "gloss"}
+    assert reasons <= {"label", "wnid", "name", "wanted", "kept", "tried", "redrawn"}
+
+
+def test_a_server_that_dies_in_the_middle_ends_the_run(tmp_path: Path) -> None:
+    files = {wnid: members(wnid, 30) for wnid in WNIDS}
+    with web() as site:
+        source = Archive(train=site.put("/train.tar", train(files)))
+        collect(job(tmp_path / "undisturbed", source))
+        port = int(site.base.rpartition(":")[2])
+        honest, answered = site.answer, 0
+
+        def dying(asked: Asked, headers: dict[str, str]) -> Answer:
+            nonlocal answered
+            answered += 1
+            return Answer(206, b"", {}, length=10) if answered > 12 else honest(asked, headers)
+
+        site.answer = dying  # type: ignore[method-assign]
+        with pytest.raises(SourceError, match="nothing is held against any image"):
+            collect(job(tmp_path / "set", source))
+        site.answer = honest  # type: ignore[method-assign]
+        assert port
+        collect(job(tmp_path / "set", source))
+        assert list(kept(tmp_path / "set").index) == list(kept(tmp_path / "undisturbed").index)
+
+
+@pytest.mark.parametrize("classes_asked", [1, 2])
+def test_few_classes_stay_within_the_budget(tmp_path: Path, server: Web, classes_asked: int) -> None:
+    """At most 2 requests and 2.5 times the bytes an image, over some draws: nothing is read ahead of need."""
+    asked = images = sent = held = 0
+    for seed in range(6):
+        files = {wnid: members(wnid, 60, side=40 + 4 * i) for i, wnid in enumerate(WNIDS[:classes_asked])}
+        files = {
+            w: [(name, data + bytes(random.Random(name).randrange(9000))) for name, data in f] for w, f in files.items()
+        }
+        server.asked.clear()
+        source = Archive(train=server.put("/train.tar", train(files)))
+        collect(job(tmp_path / str(seed), source, nk=10, seed=seed, wnids=WNIDS[:classes_asked]))
+        rows = kept(tmp_path / str(seed))
+        assert len(rows) == 10 * classes_asked
+        gets = [one for one in server.asked if one.method == "GET"]
+        asked, sent = asked + len(gets), sent + sum(one.sent for one in gets)
+        images, held = images + len(rows), held + int(rows["bytes"].sum())
+    assert asked <= 2 * images
+    assert sent <= 2.5 * held
 
 
 def test_raising_nk_only_adds(tmp_path: Path, server: Web) -> None:

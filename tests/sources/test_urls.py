@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import random
 import tarfile
 from collections.abc import Callable, Iterator
@@ -113,7 +114,8 @@ REFUSED = {
     "empty": (b"", "empty"),
     "blank": (b"\n\n  \n", "empty"),
     "no wanted class": (b"n99999999_1\thttp://a.example/1.jpg\n", "no usable line of a wanted class"),
-    "no list at all": (b"<html>sign in</html>" * 99, "no usable line of a wanted class"),
+    "no list at all": (b"to whom it may concern\n" * 99, "no usable line of a wanted class"),
+    "a page": (b"<html>sign in</html>" * 99, "a web page, not a list"),
     "UTF-16 with a mark": (ONE.decode().encode("utf-16"), "UTF-16"),
     "UTF-16 without": (ONE.decode().encode("utf-16-le") * 9, "UTF-16"),
     "empty gz": (gzip.compress(b""), "empty"),
@@ -236,6 +238,42 @@ def test_identity_does_not_depend_on_the_classes_asked_for(tmp_path: Path) -> No
     assert len(identities) == 2
 
 
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_what_a_class_has_does_not_depend_on_the_classes_asked_for(tmp_path: Path, shuffled: bool) -> None:
+    """Addresses that stand in two of the 1000 classes are left out, whoever asks; others' classes have no say in it."""
+    rest, other = "n00007846", "n99999998"  # none of the 1000 classes
+    rows = [
+        (A, 1, "http://a.example/only.jpg"),
+        (A, 2, "http://a.example/in-both.jpg"),
+        (A, 3, "http://a.example/with-other.jpg"),
+        (B, 1, "https://A.example:443/in-both.jpg#x"),
+        (B, 2, "http://a.example/mine.jpg"),
+        (rest, 1, "http://a.example/mine.jpg"),
+        (rest, 2, "http://a.example/rest.jpg"),
+        (rest, 3, "http://a.example/in-both.jpg"),
+        (other, 1, "http://a.example/with-other.jpg"),
+        (other, 2, "http://a.example/rest.jpg"),
+    ]
+    lines = [f"{wnid}_{n}\t{url}\n" for wnid, n, url in rows]
+    if shuffled:
+        random.Random(1).shuffle(lines)
+    path = write(tmp_path, "".join(lines).encode())
+    wanted = {A: {f"{A}_1", f"{A}_3"}, B: {f"{B}_2"}, rest: {f"{rest}_2"}, other: {f"{other}_2"}}
+    for size in (1, 2, 3, 4):
+        for asked in itertools.combinations(wanted, size):
+            with opened(Urls(path), asked, here(tmp_path)) as source:
+                for wnid in asked:
+                    assert {candidate.key for candidate in source.candidates(wnid)} == wanted[wnid]
+
+
+def test_another_choice_of_the_1000_classes_needs_no_other_index(tmp_path: Path) -> None:
+    path = write(tmp_path, ONE + f"{B}_2\thttp://a.example/2.jpg\n".encode())
+    for wnids in ([A], [B], [A, B]):
+        with opened(Urls(path), wnids, here(tmp_path)):
+            pass
+    assert len(list((tmp_path / "index").glob("*.index"))) == 1
+
+
 def test_a_listed_image_that_the_list_of_addresses_lacks_is_missing(tmp_path: Path) -> None:
     site = here(tmp_path)
     sampling = Listed({A: [f"{A}_9", f"{A}_1"]})
@@ -243,6 +281,18 @@ def test_a_listed_image_that_the_list_of_addresses_lacks_is_missing(tmp_path: Pa
         gone, there = source.candidates(A)
         assert drive(source, gone) == Rejected("missing")
         assert there.url == "http://a.example/1.jpg"
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_web_page_is_no_list_and_the_next_location_is_tried(tmp_path: Path, site_web: Web, remote: bool) -> None:
+    page = b"<!DOCTYPE html><html>Sign in</html>"
+    first = site_web.put("/list.tgz", lambda *_: Answer(200, page, {"Content-Type": "text/html"}))
+    first = first if remote else write(tmp_path, page, "saved.txt")
+    with opened(Urls([first, write(tmp_path, ONE)]), [A], here(tmp_path)) as source:
+        assert len(list(source.candidates(A))) == 1
+    with pytest.raises(SourceError, match="a web page, not") as error:
+        Urls(first).open([A], here(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 class TestAttempts:

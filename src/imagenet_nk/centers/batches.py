@@ -13,7 +13,7 @@ from imagenet_nk.centers.lanes import Forward, one_thread_each
 log = logging.getLogger(__name__)
 
 ON_CPU = 16  # at most: larger batches outgrow the caches and gain nothing
-SECONDS = 1.0  # that one batch may take on one core, so that Ctrl-C and the end of the list wait for no one
+SECONDS = 0.5  # that one batch may take on one core: at the end of the list one lane waits for the other's last
 ON_GPU = (32, 64, 128, 256, 512)
 WORTH = 1.05  # a doubling that gains less is the last
 

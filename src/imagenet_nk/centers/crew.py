@@ -111,15 +111,16 @@ class EngineCrew:
 def placed(share: Share, rows: Sequence[int], paths: Sequence[Path]) -> Slice:
     """An answer as rows of the list."""
     there = np.array([rows[row] for row in share.rows.tolist()], np.int64)
-    return Slice(there, share.embeddings, tuple(named(share.faults, share.host, rows, paths)))
+    embeddings = np.require(share.embeddings, requirements="W")  # what Ray has in its memory cannot be written to
+    return Slice(there, embeddings, tuple(named(share.faults, share.host, rows, paths)))
 
 
 def add(sums: Sums, mean: Mean, spread: Spread) -> None:
     """Add the sums of a shard to those of the list."""
-    classes_P = torch.from_numpy(sums.classes)
+    classes_P = torch.tensor(sums.classes)
     for ours, arrays in ((mean, sums.mean), (spread, sums.spread)):
         theirs = copy.copy(ours)
-        vars(theirs).update({name: torch.from_numpy(array) for name, array in arrays.items()})
+        vars(theirs).update({name: torch.tensor(array) for name, array in arrays.items()})
         ours.merge(theirs, classes_P)  # type: ignore[arg-type]
 
 

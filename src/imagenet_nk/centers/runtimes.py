@@ -51,6 +51,7 @@ def choose(
     device, batch = devices[0], config.batch_size or ON_CPU
     if device.type == "cpu":
         allocator.keep_big_buffers()
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32; PyTorch would round convolutions to ten bits on a GPU
     builders: dict[str, Callable[[], Forward]] = {
         "eager": lambda: everywhere(backbone, devices, config.dtype, torch.contiguous_format),
         "channels_last": lambda: everywhere(backbone, devices, config.dtype, torch.channels_last),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
+import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from imagenet_nk import storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import manifest, results
 from imagenet_nk.collect.attempts import fact_of, file_name, file_of
-from imagenet_nk.collect.fill import Fact, Fill
+from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import PLACE, Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import IMAGES, translated
@@ -28,6 +30,7 @@ from imagenet_nk.sampling import Split
 log = logging.getLogger(__name__)
 
 _BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
+Wanted = Callable[[str], int | None]  # of a class; None = all that there are
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
 
@@ -37,6 +40,7 @@ _COLUMNS = (
     "height", "mode", "fetched_at",
 )  # fmt: skip
 _SOURCE, _VERDICT, _PIXELS = PLACE.index("source"), len(PLACE), len(PLACE) + 2
+_IMAGE_ID = len(PLACE) + _COLUMNS.index("image_id")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,17 @@ class Summary:
     reasons: Mapping[str, int]
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
+    missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
+
+
+class Walked(Protocol):
+    """What the draw order of a class came to."""
+
+    @property
+    def wnid(self) -> str: ...
+
+    def verdicts(self) -> Mapping[tuple[str, int, str], str]:
+        """By (source, rank, key) of every candidate that was reached: why it is not kept, or ""."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +72,7 @@ class Tables:
     """What the tables of a data set say beside what the ledger knows."""
 
     label_map: LabelMap
-    nk: int | None
+    wanted: Wanted  # images of a class
     split: Split
     materialize: Mapping[str, Materialize]  # by source
 
@@ -112,18 +127,7 @@ class DataSet:
 
         An image counts only if its file is still there and whole.
         """
-        sizes = self.store.sizes(wnid)
-        facts = {}
-        for row in self.ledger.settled(wnid):
-            if row["reason"] in _BY_SETTING:
-                known = False
-            elif row["reason"]:
-                known = retry == Retry.none or (retry == Retry.transient and not row["transient"])
-            else:
-                known = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
-            if known:
-                facts[row["source"], row["rank"], row["key"]] = fact_of(row)
-        return facts
+        return known(self.ledger.settled(wnid), self.store.sizes(wnid), retry)
 
     def is_done(self, fingerprint: str, wnids: Sequence[str]) -> bool:
         """Whether a run with this fingerprint has ended here, and all that it kept is still there."""
@@ -140,16 +144,16 @@ class DataSet:
 
     # --- when classes are settled
 
-    def finish(self, fills: Sequence[Fill], fingerprint: str, tables: Tables) -> Summary:
+    def finish(self, walks: Sequence[Walked], fingerprint: str, tables: Tables) -> Summary:
         """Write the verdicts of the whole run, make images/ hold exactly what is kept, and write the tables."""
         self.ledger.flush()
         self.store.refresh()
         self.ledger.note({"done": ""})  # from here on it is no longer what an earlier run left
-        by_wnid = {fill.wnid: fill for fill in fills}
+        by_wnid = {walk.wnid: walk for walk in walks}
 
         def settled(wnid: str, rows: Rows) -> Sequence[str]:
-            fill = by_wnid.get(wnid)
-            return self._settle_class(fill, rows, tables.materialize) if fill else _verdicts(wnid, rows)
+            walk = by_wnid.get(wnid)
+            return self._settle_class(walk, rows, tables.materialize) if walk else _verdicts(wnid, rows)
 
         summary = self._write(tables, settled)
         self.ledger.note({"done": fingerprint})
@@ -159,17 +163,13 @@ class DataSet:
         """Write manifest.parquet, manifest.csv and classes.csv by the verdicts that the ledger has."""
         return self._write(tables, _verdicts)
 
-    def _settle_class(self, fill: Fill, rows: Rows, materialize: Mapping[str, Materialize]) -> list[str]:
+    def _settle_class(self, walk: Walked, rows: Rows, materialize: Mapping[str, Materialize]) -> list[str]:
         """Verdicts of the rows, now in the ledger as well."""
-        walked = {
-            (fact.source, fact.rank, fact.key): verdict or KEPT
-            for fact, verdict in zip(fill.facts, fill.walk.verdicts, strict=False)
-            if fact
-        }
+        walked = walk.verdicts()
         verdicts, changed, keep, unwanted = [], [], set[str](), set[str]()
         for row in rows:
             number, source, rank, _, key, before, reason, _, path, image_id, kind, *_ = row
-            verdicts.append(verdict := walked.get((source, rank, key), UNREACHED))
+            verdicts.append(verdict := walked.get((source, rank, key), UNREACHED) or KEPT)
             if verdict != before:
                 changed.append((verdict, number))
             if reason:
@@ -178,16 +178,32 @@ class DataSet:
             if verdict == KEPT:
                 keep.add(name)
                 if path and materialize[source] != Materialize.none:
-                    self.store.adopt(fill.wnid, name, Path(path), materialize[source])
+                    self.store.adopt(walk.wnid, name, Path(path), materialize[source])
             elif verdict != UNREACHED:
                 unwanted.add(name)
-        self.store.settle(fill.wnid, keep, unwanted - keep)
+        self.store.settle(walk.wnid, keep, unwanted - keep)
         self.ledger.judge(changed)
         return verdicts
 
+    # --- its tables
+
+    def want(self, named: Mapping[str, int]) -> None:
+        """Note how many images of a class are wanted where nk=null and a list or manifest names them."""
+        self.ledger.note({"named": dict(named)})
+
+    def wanted(self, nk: int | None) -> Wanted:
+        """How many images of a class are wanted; None = all that there are."""
+        named = self.ledger.meta().get("named", {})
+        return lambda wnid: named.get(wnid) if nk is None else nk
+
     def _write(self, tables: Tables, judge: Callable[[str, Rows], Sequence[str]]) -> Summary:
-        """Write the tables out of the ledger; returns what they add up to. A class's rows are read once."""
+        """Write the tables out of the ledger; returns what they add up to. A class's rows are read once.
+
+        Also missing.csv, where images are wanted by name and some are not to be had.
+        """
         label_map = tables.label_map
+        missing: list[dict[str, object]] = []
+        named = self.ledger.meta().get("named", {})
         classes: list[results.Row] = []
         sources: Counter[str] = Counter()
         pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
@@ -202,11 +218,15 @@ class DataSet:
                 reasons = Counter(verdicts)
                 for verdict in (KEPT, UNREACHED, ""):
                     reasons.pop(verdict, None)
-                classes.append(_class_row(label_map, position, tables.nk, len(kept), reasons))
+                classes.append(_class_row(label_map, position, tables.wanted(wnid), len(kept), reasons))
+                if wnid in named:
+                    missing += results.missing(self.ledger.settled(wnid), {row[_IMAGE_ID] for row in kept})
             table = results.classes(classes)
             results.write_csv(table, self.folder / "classes.csv")
+            results.write_missing(missing, self.folder / "missing.csv")
         counts = np.unique(np.concatenate(pixels), return_counts=True)[1]
         return Summary(
+            missing=tuple(str(row["image_id"]) for row in missing),
             classes=len(table),
             kept=sources.total(),
             tried=int(table["tried"].sum()),
@@ -243,16 +263,38 @@ def _images(wnid: str, label: int, kept: Rows, tables: Tables) -> list[tuple[Any
     return images
 
 
-def _class_row(label_map: LabelMap, position: int, nk: int | None, kept: int, reasons: Counter[str]) -> results.Row:
+def _class_row(label_map: LabelMap, position: int, wanted: int | None, kept: int, reasons: Counter[str]) -> results.Row:
     fixed = {
         "label": label_map.labels[position],
         "wnid": label_map.wnids[position],
         "name": label_map.names[position],
-        "wanted": kept if nk is None else nk,
+        "wanted": kept if wanted is None else wanted,
         "kept": kept,
         "tried": kept + reasons.total(),
     }
     return results.Row(fixed, reasons, {"words": label_map.words[position], "gloss": label_map.glosses[position]})
+
+
+def known(
+    rows: Iterable[Mapping[str, Any] | sqlite3.Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
+) -> dict[tuple[str, int, str], Fact]:
+    """Facts by (source, rank, key) out of settled rows of a class: all but what is to be asked again.
+
+    `sizes`: bytes of the class's files by name. `since`: rows with a higher id are of this very run, which asks nothing
+    twice.
+    """
+    facts = {}
+    for row in rows:
+        if not row["reason"]:
+            true = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+        elif row["reason"] in _BY_SETTING:
+            true = row["id"] > since
+        else:
+            passing = retry == Retry.failed or (retry == Retry.transient and row["transient"])
+            true = row["id"] > since or not passing
+        if true:
+            facts[row["source"], row["rank"], row["key"]] = fact_of(row)
+    return facts
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:

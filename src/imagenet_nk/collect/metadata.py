@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import requests
@@ -15,6 +16,7 @@ from urllib3.exceptions import HTTPError
 from imagenet_nk.collect.session import session
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
+from imagenet_nk.pages import is_page
 
 CHUNK = 1 << 16  # what is lost of a connection that breaks
 TRIES = 5  # without a byte of progress between them
@@ -155,7 +157,11 @@ class _Download:
                 raise requests.ConnectionError(f"answers {answer.status_code} {answer.reason}")
             if answer.status_code not in (200, 206):
                 raise OutOfReachError(f"{self.url}: answers {answer.status_code} {answer.reason}")
-            self._save(answer, self._start(answer, have))
+            chunks = answer.iter_content(CHUNK)
+            first = next(chunks, b"")
+            if answer.status_code == 200 and is_page(first):  # what is there of the file stays
+                raise OutOfReachError(f"{self.url}: answered with a web page, not the file; is a login needed?")
+            self._save(chain([first], chunks), self._start(answer, have))
 
     def _start(self, answer: requests.Response, have: int) -> int:
         """The offset of the body's first byte; 200 means that the whole file comes, because it is another version."""
@@ -174,11 +180,11 @@ class _Download:
         _notes(self.part).write_text(json.dumps(asdict(self.version)), encoding="utf-8")
         return start
 
-    def _save(self, answer: requests.Response, start: int) -> None:
+    def _save(self, chunks: Iterable[bytes], start: int) -> None:
         done, size = start, self.version.length
         with self.part.open("r+b" if start else "wb") as file:
             file.seek(start)
-            for chunk in answer.iter_content(CHUNK):
+            for chunk in chunks:
                 done += len(chunk)
                 if done > self.max_bytes:
                     raise SourceError(f"{self.url}: more than the {self.max_bytes:,} bytes that such a file may have")

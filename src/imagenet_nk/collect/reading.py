@@ -137,7 +137,9 @@ class Reader:
             self._workers.give(reading, step.function)
         else:
             reading.request, reading.retried = step, 0
-            if not self._send(reading, time.monotonic()):
+            if step.wait:
+                heapq.heappush(self._later, (time.monotonic() + step.wait, reading))
+            elif not self._send(reading, time.monotonic()):
                 self._at_door.append(reading)
 
     def _came_to(self, reading: Reading, result: Found | Rejected) -> None:

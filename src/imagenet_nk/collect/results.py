@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ MANIFEST_COLUMNS = {
     "mode": "string",
     "fetched_at": "string",
 }
+MISSING_COLUMNS = ["image_id", "wnid", "url", "reason", "detail"]
 _CLASS_COLUMNS = ["label", "wnid", "name", "wanted", "kept", "tried"]
 
 
@@ -53,6 +55,20 @@ def classes(rows: Sequence[Row]) -> pd.DataFrame:
     order = sorted(total, key=lambda reason: (-total[reason], reason))
     records = [{**row.fixed, **{reason: row.reasons[reason] for reason in order}, **row.about} for row in rows]
     return pd.DataFrame(records, columns=None if records else _CLASS_COLUMNS)
+
+
+def missing(settled: Iterable[sqlite3.Row], kept: Collection[str]) -> list[dict[str, object]]:
+    """Images that a list or manifest names and that the source did not give, out of a class's rows of the ledger."""
+    lost = (row for row in settled if row["rank"] == 0 and row["reason"] and row["key"] not in kept)
+    return [{"image_id": row["key"], **{name: row[name] for name in MISSING_COLUMNS[1:]}} for row in lost]
+
+
+def write_missing(rows: Sequence[dict[str, object]], path: Path) -> None:
+    """Write the table of missing images; none if there are none."""
+    if rows:
+        write_csv(pd.DataFrame(rows, columns=MISSING_COLUMNS), path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -42,10 +42,13 @@ class Store:
             if how == Materialize.copy or not _link(original, part):
                 shutil.copyfile(original, part)
 
-    def sizes(self, wnid: str) -> dict[str, int]:
-        """Name and bytes of every complete file of a class, kept or spare; leftovers of a killed run are removed."""
+    def sizes(self, wnid: str, *, alone: bool = True) -> dict[str, int]:
+        """Name and bytes of every complete file of a class, kept or spare.
+
+        `alone`: nobody else writes here, so that what is not complete is the leftover of a killed run, and removed.
+        """
         with translated(self.folder):
-            files = [*self._files(SPARE, wnid), *self._files(IMAGES, wnid)]
+            files = [*self._files(SPARE, wnid, alone=alone), *self._files(IMAGES, wnid, alone=alone)]
             return {entry.name: entry.stat().st_size for entry in files}
 
     def settle(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
@@ -72,14 +75,15 @@ class Store:
         """Bytes that may still be written."""
         return shutil.disk_usage(self.folder).free - _RESERVE
 
-    def _files(self, sub: str, wnid: str) -> Iterator[os.DirEntry[str]]:
+    def _files(self, sub: str, wnid: str, *, alone: bool = True) -> Iterator[os.DirEntry[str]]:
         folder = self.folder / sub / wnid
         if not folder.is_dir():
             return
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(storage.PART):
-                    Path(entry.path).unlink(missing_ok=True)
+                    if alone:
+                        Path(entry.path).unlink(missing_ok=True)
                 elif entry.is_file():
                     yield entry
 

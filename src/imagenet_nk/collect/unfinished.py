@@ -71,9 +71,10 @@ def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Inspe
         return None
     known = label_map.of([wnid for wnid in asked["wnids"] if wnid in label_map]) or label_map
     materialize = {name: Materialize(how) for name, how in asked["materialize"].items()}
-    fills = [_fill(wnid, asked["nk"], dataset.facts(wnid, Retry.none)) for wnid in known]
+    wanted = dataset.wanted(asked["nk"])
+    fills = [_fill(wnid, wanted(wnid), dataset.facts(wnid, Retry.none)) for wnid in known]
     _walk(fills, inspect)
-    summary = dataset.finish(fills, "", Tables(known, asked["nk"], split, materialize))
+    summary = dataset.finish(fills, "", Tables(known, wanted, split, materialize))
     log.warning(
         "a run that collected into %s did not come to its end; it has kept %d images of %d classes so far, and the "
         "same command goes on from there",

@@ -18,6 +18,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import archive_index, devkit, tarscan
 from imagenet_nk.sources.archive_index import Index
 from imagenet_nk.sources.base import Site, image_id
+from imagenet_nk.sources.folders import to_place
 from imagenet_nk.sources.members import Known, Member
 from imagenet_nk.sources.ranges import Local, NoRangeError, Place, Remote
 from imagenet_nk.sources.tar_span import Sizes, Span
@@ -43,9 +44,17 @@ class Opened:
     streamed: set[str] = field(default_factory=set)  # classes whose server sends whole files only
     ends: dict[str, int] = field(default_factory=dict)  # members of a streamed class, once its end was seen
     save: Callable[[], None] = lambda: None
+    doubt: Callable[[str], object] = str  # what is kept of a class is asked anew by the next run; str: nothing to do
 
     def url(self, wnid: str) -> str:
         return self.location.replace("{wnid}", wnid)
+
+    def address(self, wnid: str, member: Member) -> str:
+        """Where the data of a member lies: what source=manifest needs to fetch it again."""
+        url = self.url(wnid)
+        place = url if is_remote(url) else to_place(str(Path(url).expanduser().absolute()))
+        first = (self.spans[wnid].offset if wnid in self.spans else 0) + member.start + tarscan.BLOCK
+        return f"{place}#bytes={first}-{first + member.header.size - 1}"
 
     def close(self) -> None:
         self.save()
@@ -126,6 +135,7 @@ def open_synsets(template: str, wnids: Sequence[str], site: Site, web: requests.
             "%s: the server ignores Range; %d tars are read from their beginning", template, len(there.streamed)
         )
     index.save(file)
+    there.doubt = lambda wnid: index.spans.pop(wnid, None)
     there.identity = f"archive/{'stream/' if there.streamed else ''}{'/'.join(template.split('/')[-2:])}"
     there.save = lambda: index.save(file)
     return there

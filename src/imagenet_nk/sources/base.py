@@ -28,6 +28,15 @@ class Site:
     sampling: Sampling  # which candidates, in which order
 
 
+@dataclass(frozen=True)
+class Usual:
+    """What a source's candidates come to as a rule."""
+
+    success: float  # share of them that gives an image
+    requests: float = 1.0  # for each; 0 = none, or not to be told beforehand
+    bytes: float = 1.0  # fetched for each byte of an image
+
+
 class Source(Protocol):
     """A place that has candidate images. Nothing to inherit.
 
@@ -38,6 +47,8 @@ class Source(Protocol):
     name: str  # the group member, for the manifest's column `source`
     terms: str  # where the images come from and under which terms: the text of TERMS.txt
     materialize: Materialize  # copy: bytes are stored; link and none: only for a Found that has a path
+    one_place: bool  # all candidates lie in one archive, data set or folder: its faults are no candidate's
+    usual: Usual  # what candidates cost and give, until a run knows better
 
     @property
     def identity(self) -> str:
@@ -50,7 +61,11 @@ class Source(Protocol):
         """All candidates of a class in draw order, lazily; none if the source does not know the class."""
 
     def read(self, candidate: Candidate) -> Steps:
-        """The steps to the bytes of one candidate. Faults of the candidate are returned as Rejected, never raised."""
+        """The steps to the bytes of one candidate. Faults of the candidate are returned as Rejected, never raised.
+
+        Raises SourceError for what is wrong with the one place where all of them lie, after some tries: it settles no
+        candidate, so that the next run draws as if nothing had happened.
+        """
 
     def close(self) -> None:
         """Let go of files and servers; open() may be called again."""

@@ -10,7 +10,7 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import Sampling
 from imagenet_nk.sources import demo_pictures
-from imagenet_nk.sources.base import Site, rejection
+from imagenet_nk.sources.base import Site, Usual, rejection
 from imagenet_nk.sources.demo_server import DemoServer, Fate, fate
 from imagenet_nk.wire import Candidate, Found, Rejected, Request, Response
 
@@ -27,6 +27,8 @@ class Demo:
     """
 
     name = "demo"
+    one_place = False
+    usual = Usual(success=0.6)
     materialize = Materialize.copy
     terms = (
         "These images are drawn by the program itself, for trying it out. They are not photographs, they are not\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 from imagenet_nk.config import Materialize, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import layouts, official
-from imagenet_nk.sources.base import Site, distinct_ids, in_order
+from imagenet_nk.sources.base import Site, Usual, distinct_ids, in_order
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
+from imagenet_nk.sources.ranges import TRY_AGAIN
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
+
+_AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})  # a disk of another machine
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,8 @@ class Full:
     """Candidates are the files of a class; nothing is listed before its class is asked for."""
 
     name = "full"
+    one_place = True
+    usual = Usual(success=1.0, requests=0.0)
     terms = TERMS
 
     def __init__(
@@ -76,9 +82,11 @@ class Full:
             return Rejected("missing", detail="listed, but not in the source")
         try:
             data, path = yield Call(lambda: self._layout.read(candidate.url))
-        except FileNotFoundError:
-            return Rejected("missing", detail=candidate.url)
         except OSError as error:
+            if not self.root.exists() or error.errno in _AWAY:
+                raise SourceError(f"source.root={self.root} is gone ({error.strerror}); {TRY_AGAIN}") from error
+            if isinstance(error, FileNotFoundError):
+                return Rejected("missing", detail=candidate.url)
             return Rejected("unreadable", detail=error.strerror or str(error))
         return Found(candidate.key, data, path=path)
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources.base import Site, in_order
+from imagenet_nk.sources.base import Site, Usual, in_order
 from imagenet_nk.sources.hub_catalogue import Catalogue
 from imagenet_nk.sources.hub_files import Files, HubFiles, LocalFiles
+from imagenet_nk.sources.ranges import TRY_AGAIN
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ class Hub:
     """
 
     name = "hub"
+    one_place = True
+    usual = Usual(success=0.99, requests=0.0, bytes=2.5)
     terms = TERMS
     materialize = Materialize.copy
 
@@ -56,7 +60,7 @@ class Hub:
         self._sampling = site.sampling
         here = Path(self.dataset).expanduser()
         files: Files = LocalFiles(here) if here.exists() else HubFiles(self.dataset, self.revision)
-        catalogue = Catalogue(files, self.split, site.sampling.seed, wnids, site.index, self.sorted_labels)
+        catalogue = Catalogue(files, self.split, site.sampling.seed, wnids, site, self.sorted_labels)
         listed = any(site.sampling.listed(wnid) is not None for wnid in wnids)
         if listed and isinstance(files, HubFiles) and catalogue.names[0].endswith(".tar"):
             raise SourceError(
@@ -83,6 +87,8 @@ class Hub:
         catalogue = self._opened
         try:
             data = yield Call(lambda: catalogue.read(candidate.url))
+        except OutOfReachError as error:
+            raise SourceError(f"{error}; {TRY_AGAIN}") from error
         except (OSError, ValueError) as error:
             return Rejected("unreadable", transient=True, detail=" ".join(str(error).split()))
         return Found(candidate.key, data)

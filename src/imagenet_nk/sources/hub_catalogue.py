@@ -6,14 +6,14 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
-from functools import cache
+from functools import cache, partial
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import draw
-from imagenet_nk.sources.hub_files import Files, shards
+from imagenet_nk.sources.base import Site
+from imagenet_nk.sources.hub_files import Files, persistent, shards
 from imagenet_nk.sources.hub_labels import Labels, names_in_card
 from imagenet_nk.sources.hub_shards import Index, ParquetShard, Row, Shard, TarShard
 
@@ -22,9 +22,9 @@ class Catalogue:
     """Which images of the wanted classes a data set has, shard by shard."""
 
     def __init__(
-        self, files: Files, split: str, seed: int, wnids: Collection[str], folder: Path, sorted_labels: bool = False
+        self, files: Files, split: str, seed: int, wnids: Collection[str], site: Site, sorted_labels: bool = False
     ) -> None:
-        """`folder`: for what is spooled. `sorted_labels`: labels without names count the sorted WNIDs.
+        """`site.index`: for what is spooled. `sorted_labels`: labels without names count the sorted WNIDs.
 
         Raises SourceError if the data set has no shard of the split.
         """
@@ -38,7 +38,8 @@ class Catalogue:
         self.names = sorted(found, key=lambda name: (draw(seed, "shard", name), name))
         self.wnids = frozenset(wnids)
         self._files, self._seed, self._sorted_labels = files, seed, sorted_labels
-        self._spool = folder / f"hub-{blake2b(files.where.encode(), digest_size=6).hexdigest()}"
+        self._pause = site.http.backoff
+        self._spool = site.index / f"hub-{blake2b(files.where.encode(), digest_size=6).hexdigest()}"
         self._shards = {name: self._shard(name) for name in self.names}
         self._indexed: dict[str, Future[Index]] = {}
         self._lock = threading.Lock()
@@ -53,11 +54,11 @@ class Catalogue:
                 yield by_block[block]
 
     def read(self, url: str) -> bytes:
-        """The image at an address of `blocks`. Blocks; raises OSError."""
+        """The image at an address of `blocks`. Blocks; raises OutOfReachError, and OSError for what is damaged."""
         name, _, place = url.removeprefix(f"{self._files.where}/").rpartition("#")
         if name not in self._shards:
             raise OSError(f"{url} is not in {self._files.where}")
-        return self._shards[name].read(place)
+        return persistent(lambda: self._shards[name].read(place), self._pause)
 
     def close(self) -> None:
         """End what is on its way, and forget what was spooled: it is fetched again where it is needed again."""
@@ -78,7 +79,7 @@ class Catalogue:
         with self._lock:
             for name in self.names[rank : rank + 1 + ahead]:
                 if name not in self._indexed:
-                    self._indexed[name] = _in_background(self._shards[name].index)
+                    self._indexed[name] = _in_background(partial(persistent, self._shards[name].index, self._pause))
             future = self._indexed[self.names[rank]]
         return future.result()
 

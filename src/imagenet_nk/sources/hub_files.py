@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 import yaml
 from huggingface_hub import HfApi, HfFileSystem
@@ -20,8 +21,11 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
     RevisionNotFoundError,
 )
 
+from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.errors import SourceError
 
+T = TypeVar("T")
+_TRIES = 3
 BLOCK = 1 << 24  # bytes of a tar that are asked for at once
 SUFFIXES = (".parquet", ".tar")  # the first that a data set has is read
 SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
@@ -40,7 +44,7 @@ class Files(Protocol):
 
     @contextmanager
     def opened(self, name: str) -> Iterator[BinaryIO]:
-        """A file that reads only what is asked for. Raises OSError."""
+        """A file that reads only what is asked for. Raises OutOfReachError, and OSError where the file is damaged."""
 
     def local(self, name: str, spool: Path) -> Path:
         """A whole copy on this machine: the file itself where it is one. Raises OSError."""
@@ -75,7 +79,11 @@ class LocalFiles:
 
     @contextmanager
     def opened(self, name: str) -> Iterator[BinaryIO]:
-        with (self._folder / name).open("rb") as file:
+        try:
+            file = (self._folder / name).open("rb")
+        except OSError as error:
+            raise OutOfReachError(f"{self.where}/{name} cannot be read: {error.strerror}") from error
+        with file:
             yield file
 
     def local(self, name: str, spool: Path) -> Path:  # noqa: ARG002
@@ -134,8 +142,14 @@ class HubFiles:
     @contextmanager
     def opened(self, name: str) -> Iterator[BinaryIO]:
         path = f"datasets/{self._repo}@{self._commit}/{name}"
-        with _as_os_error(), self._files.open(path, "rb", cache_type="none") as file:  # pyarrow asks for whole chunks
-            yield file
+        where = f"{self.where}/{name}"
+        with _said(where):
+            try:
+                file = self._files.open(path, "rb", cache_type="none")  # pyarrow asks for whole chunks
+            except OSError as error:
+                raise OutOfReachError(f"{where} cannot be read: {one_line(error)}") from error
+            with file:
+                yield cast("BinaryIO", _Exact(file, where))
 
     def local(self, name: str, spool: Path) -> Path:
         there = spool / name
@@ -146,8 +160,8 @@ class HubFiles:
         with self.opened(name) as source, part.open("ab") as sink:
             source.seek(sink.tell())
             while chunk := source.read(BLOCK):
-                if self._stopped.is_set() or len(chunk) > BLOCK:
-                    raise OSError("stopped" if self._stopped.is_set() else "the hub sends more than was asked for")
+                if self._stopped.is_set():
+                    raise OutOfReachError(f"{self.where}/{name}: stopped")
                 sink.write(chunk)
         return part.replace(there)
 
@@ -178,9 +192,39 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def persistent(work: Callable[[], T], pause: float) -> T:
+    """What the work gives, tried again a few times where the place of a data set is out of reach. Raises its error."""
+    for again in range(_TRIES):
+        try:
+            return work()
+        except OutOfReachError:
+            if again == _TRIES - 1:
+                raise
+            time.sleep(pause * 2**again)
+    raise AssertionError
+
+
+class _Exact:
+    """A remote file whose pieces have the size that was asked for: a server's page about a login has another."""
+
+    def __init__(self, file: Any, where: str) -> None:
+        self._file, self._where = file, where
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._file.size - self._file.tell()
+        wanted = left if size is None or size < 0 else min(size, left)
+        data: bytes = self._file.read(wanted) if wanted else b""
+        if len(data) != wanted:
+            raise OutOfReachError(f"{self._where} cannot be read: the hub sends {len(data)} bytes instead of {wanted}")
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 @contextmanager
-def _as_os_error() -> Iterator[None]:
+def _said(where: str) -> Iterator[None]:
     try:
         yield
     except HTTPError as error:
-        raise OSError(one_line(error)) from error
+        raise OutOfReachError(f"{where} cannot be read: {one_line(error)}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +55,14 @@ class ListIndex:
         self._map.close()
 
 
-def build(chunks: Iterable[bytes | memoryview], wnids: Sequence[str], to: Path) -> None:
+def build(chunks: Iterable[bytes | memoryview], wnids: Sequence[str], to: Path, reference: Collection[str]) -> None:
     """Read a list in one pass and write the index of these classes, whole or not at all. Raises SourceError.
 
-    The same address twice in a class counts once, under the smallest image id; in two classes it is left out of both.
+    The same address twice in a class counts once, under the smallest image id. One that stands in another class of the
+    `reference` is left out. What a class has depends on the reference alone, not on which others are indexed.
     """
-    gathered = _Gathered()
-    scan = Scan(chunks, wnids)
+    gathered = _Gathered(reference)
+    scan = Scan(chunks, {*wnids, *reference})
     for wnid, lines in scan:
         gathered.add(wnid, lines)
     gathered.compare()
@@ -84,13 +85,14 @@ def build(chunks: Iterable[bytes | memoryview], wnids: Sequence[str], to: Path) 
 class _Gathered:
     """The wanted lines of a pass, by class."""
 
-    def __init__(self) -> None:
+    def __init__(self, reference: Collection[str]) -> None:
+        self._reference = frozenset(reference)
         self.counts: Counter[str] = Counter()
         self._raw: dict[str, list[bytes]] = {}
         self._size: Counter[str] = Counter()
         self._lines: dict[str, list[Lines]] = {}
         self._doubtful: dict[str, list[tuple[str, str, int]]] = {}
-        self._shared: set[str] = set()
+        self._owners: dict[str, str] = {}  # class of the reference that has an address; "" = several have
         self._twice = (np.empty(0, np.uint64), np.empty(0, np.uint64))
 
     @property
@@ -111,19 +113,18 @@ class _Gathered:
             self._lines.setdefault(wnid, []).append(lines)
 
     def compare(self) -> None:
-        """Find what may stand twice, and which addresses stand in two classes. Nothing is added after that."""
+        """Find what may stand twice, and who of the reference has such addresses. Nothing is added after that."""
         for wnid in list(self._raw):
             self._parse(wnid)
         pieces = [piece for parts in self._lines.values() for piece in parts]
         self._twice = _repeated([piece.likes for piece in pieces]), _repeated([piece.names for piece in pieces])
-        classes: dict[str, str] = {}
         for wnid, parts in self._lines.items():
             lines = merged(parts)
             self._lines[wnid] = [lines]
             self._doubtful[wnid] = self._not_alone(lines)
-            for _, url, _ in self._doubtful[wnid]:
-                if classes.setdefault(normal(url), wnid) != wnid:
-                    self._shared.add(normal(url))
+            for _, url, _ in self._doubtful[wnid] if wnid in self._reference else ():
+                if self._owners.setdefault(address := normal(url), wnid) != wnid:
+                    self._owners[address] = ""
 
     def _not_alone(self, lines: Lines) -> list[tuple[str, str, int]]:
         """Id, address and number of the lines of which there may be another."""
@@ -140,7 +141,7 @@ class _Gathered:
         ids, addresses, dropped = set[str](), set[str](), set[int]()
         for serial, url, row in sorted(self._doubtful.pop(wnid)):
             address = normal(url)
-            if address in self._shared:
+            if self._owners.get(address, wnid) != wnid:
                 self.counts["in_two_classes"] += 1
             elif address in addresses:
                 self.counts["same_address"] += 1

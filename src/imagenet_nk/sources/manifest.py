@@ -15,8 +15,9 @@ from imagenet_nk.collect.metadata import download, is_remote
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import manifest_table
-from imagenet_nk.sources.base import Site, in_order, rejection
+from imagenet_nk.sources.base import Site, Usual, in_order, rejection
 from imagenet_nk.sources.folders import read_file, to_path
+from imagenet_nk.sources.hub_places import HubPlaces
 from imagenet_nk.sources.local_tars import read_place
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response, Steps
 
@@ -34,6 +35,8 @@ class Manifest:
     """Candidates are the rows of a class in the order of the manifest, whatever the seed: its maker drew them."""
 
     name = "manifest"
+    one_place = False
+    usual = Usual(success=0.9)
     terms = TERMS
     materialize = Materialize.copy
 
@@ -43,6 +46,7 @@ class Manifest:
         """
         self.path, self.replace = path, replace
         self._images: dict[str, manifest_table.Image] = {}
+        self._hub: HubPlaces | None = None
 
     @property
     def identity(self) -> str:
@@ -64,6 +68,10 @@ class Manifest:
         if not here:
             raise SourceError(f"source.path={self.path} has no image of the {len(wnids)} wanted classes")
         log.info("%s: %d images, %d of the %d wanted classes", self.path, len(images), here, len(wnids))
+        self._hub = HubPlaces(site.index / "manifest")
+        if vague := [wrong for image in images if (wrong := unreadable(image.url))]:
+            said = vague[0].detail
+            log.warning("%s: %d of the images cannot be fetched again, such as: %s", self.path, len(vague), said)
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
         places = self._places.get(wnid, {})
@@ -71,10 +79,14 @@ class Manifest:
             return in_order(self._sampling, wnid, places)
         return (Candidate(image_id, wnid, url) for image_id, url in places.items())
 
+    def named(self, wnid: str) -> int:
+        """How many images of a class are wanted by name."""
+        return len(self._places.get(wnid, {}))
+
     def read(self, candidate: Candidate) -> Steps:
-        if not candidate.url:
-            return Rejected("missing", detail="listed, but not in the manifest, or there without an address")
-        result = yield from _fetch(candidate)
+        if wrong := unreadable(candidate.url):
+            return wrong
+        result = yield from self._fetched(candidate)
         wanted = self._images[candidate.key].sha256
         if isinstance(result, Found) and not self.replace:
             digest = hashlib.sha256(result.data).hexdigest()
@@ -83,7 +95,9 @@ class Manifest:
         return result
 
     def close(self) -> None:
-        """Nothing stays open between reads."""
+        """Forget what was spooled of data sets."""
+        if self._hub:
+            self._hub.close()
 
     def _at_hand(self, site: Site) -> Path:
         if not is_remote(self.path):
@@ -91,20 +105,40 @@ class Manifest:
         name = f"manifest-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}"
         return download(self.path, site.index / name, site.http, max_bytes=1 << 30)
 
+    def _fetched(self, candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+        """The bytes at an address: http(s), a path here, a range of either, or a row of a data set."""
+        url, hub = candidate.url, self._hub
+        if hub and hub.holds(url):
+            try:
+                data = yield Call(lambda: hub.read(url))
+            except SourceError as error:
+                return Rejected("unreadable", transient=True, detail=str(error))
+            except (OSError, ValueError) as error:
+                return Rejected("unreadable", detail=" ".join(str(error).split()))
+            return Found(candidate.key, data, url)
+        return (yield from (_over_http(candidate) if is_remote(url) and not _is_file(url) else _from_disk(candidate)))
 
-def _fetch(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
-    """The bytes at an address: http(s), a path of this machine, or a range of either (a member of a tar)."""
-    url = candidate.url
-    scheme = urlsplit(url).scheme.lower() if is_remote(url) else ""
+
+def unreadable(url: str) -> Rejected | None:
+    """Why nothing can be fetched at an address of a manifest, as far as that can be seen; None if it may be."""
+    if not url:
+        return Rejected("missing", detail="listed, but not in the manifest, or there without an address")
+    if HubPlaces.holds(url):
+        return None
     if "#row=" in url:
-        return Rejected("no_address", detail="a row of a parquet file; take its image id with sampling=list source=hub")
+        return Rejected("no_address", detail="a row of a parquet file of another hub; HF_ENDPOINT names the hub")
     if url.partition("#")[0].endswith(".tar") and not _RANGE.match(url):
         return Rejected("no_address", detail="in a tar; take its image id with sampling=list source=archive")
-    if scheme in ("http", "https"):
-        return (yield from _over_http(candidate))
-    if scheme in ("", "file"):
-        return (yield from _from_disk(candidate))
-    return Rejected("no_address", detail=f"{scheme}: is no address that can be fetched")
+    scheme = urlsplit(url).scheme.lower() if is_remote(url) else ""
+    if scheme not in ("", "file", "http", "https"):
+        return Rejected("no_address", detail=f"{scheme}: is no address that can be fetched")
+    if not scheme and not Path(url).is_absolute():
+        return Rejected("no_address", detail="a relative path says nothing on another machine")
+    return None
+
+
+def _is_file(url: str) -> bool:
+    return url.lower().startswith("file:")
 
 
 def _over_http(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
@@ -113,18 +147,20 @@ def _over_http(candidate: Candidate) -> Generator[Request | Call, Any, Found | R
         return rejection(response) or Found(candidate.key, response.body, response.final_url)
     first, last = int(part[2]), int(part[3])
     response = yield Request(part[1], first, last, max_bytes=last - first + 1)
+    if response.status == 200:
+        if "html" in response.headers.get("content-type", ""):
+            return Rejected("login_page", transient=True, detail="a page instead of the archive; is a login needed?")
+        return Rejected("no_range", detail="the server does not send parts of a file")
     if wrong := rejection(response):
         return wrong
-    if response.status != 206 or len(response.body) != last - first + 1:
-        return Rejected("no_range", detail="the server does not send parts of a file")
-    return Found(candidate.key, response.body, response.final_url)
+    if len(response.body) != last - first + 1:
+        return Rejected("wrong_range", transient=True, detail="another range than was asked for")
+    return Found(candidate.key, response.body, candidate.url)
 
 
 def _from_disk(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
     within = bool(_RANGE.match(candidate.url))
     path = None if within else to_path(candidate.url)
-    if path and not path.is_absolute():
-        return Rejected("no_address", detail="a relative path says nothing on another machine")
     try:
         data = yield Call(lambda: read_file(path) if path else read_place(candidate.url))
     except FileNotFoundError:
@@ -135,4 +171,4 @@ def _from_disk(candidate: Candidate) -> Generator[Request | Call, Any, Found | R
         )
     except (OSError, ValueError) as error:
         return Rejected("unreadable", detail=" ".join(str(error).split()))
-    return Found(candidate.key, data, path=path)
+    return Found(candidate.key, data, candidate.url if within else "", path=path)

@@ -12,6 +12,7 @@ from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
 
 COLUMNS = ("image_id", "wnid", "url", "sha256")
+PLACE = "final_url"  # read where it is there: it says which bytes of an archive an image is
 
 _IMAGE_ID = re.compile(r"[A-Za-z0-9._=-]{1,200}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -22,7 +23,7 @@ class Image(NamedTuple):
 
     image_id: str
     wnid: str
-    url: str
+    url: str  # where it can be had: of a member of an archive, with the range of its bytes
     sha256: str  # of the whole file, in hex
 
 
@@ -40,7 +41,9 @@ def checked(rows: Iterable[Mapping[str, object]], where: str) -> Iterator[Image]
     seen: set[str] = set()
     for number, row in enumerate(rows, start=1):
         image = Image(*(str(row[name] if row[name] is not None else "") for name in COLUMNS))
-        image = image._replace(sha256=image.sha256.lower())
+        place = str(row.get(PLACE) or "")
+        within = place.startswith(image.url) and "#bytes=" in place
+        image = image._replace(sha256=image.sha256.lower(), url=place if within else image.url)
         if not WNID.match(image.wnid):
             wrong = f"wnid {image.wnid[:40]!r} is no WNID"
         elif not _IMAGE_ID.match(image.image_id) or not image.image_id.startswith(image.wnid):
@@ -68,7 +71,8 @@ def _parquet(path: Path) -> Iterator[Mapping[str, object]]:
     try:
         with pq.ParquetFile(path) as parquet:
             _require(parquet.schema_arrow.names, path)
-            for batch in parquet.iter_batches(columns=list(COLUMNS)):
+            there = [name for name in (*COLUMNS, PLACE) if name in parquet.schema_arrow.names]
+            for batch in parquet.iter_batches(columns=there):
                 yield from batch.to_pylist()
     except (pa.ArrowException, ValueError) as error:  # ValueError: names and texts that are no UTF-8
         raise SourceError(f"source.path={path} is a broken parquet file: {one_line(error)}") from error

@@ -110,6 +110,13 @@ class Known:
         self._cover(gap.first, min(gap.first + (at or len(data) // BLOCK * BLOCK), self.length))
         return new
 
+    def speaks(self, gap: Gap, data: bytes) -> bool:
+        """Whether data read from the gap on holds the header that is looked for, or an end where one may be."""
+        if gap.exact:
+            header = tarscan.parse(data[:BLOCK])
+            return tarscan.is_end(data) or (header is not None and self._fits(gap.first, header))
+        return self._search(gap.first, data)[1] is not None
+
     def _search(self, first: int, data: bytes) -> tuple[int, Header | None]:
         at = 0
         while found := tarscan.find(data, at):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imagenet_nk.config import Materialize
-from imagenet_nk.sources.base import Site
+from imagenet_nk.sources.base import Site, Usual
 from imagenet_nk.wire import Candidate, Rejected, Steps
 
 
@@ -13,6 +13,8 @@ class Nothing:
     """Knows no class."""
 
     name = "none"
+    one_place = False
+    usual = Usual(success=0.0, requests=0.0)
     terms = ""
     materialize = Materialize.copy
     identity = "none"

@@ -20,9 +20,10 @@ from imagenet_nk.wire import Call, Rejected, Request, Response
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
 _TRIES = 4
+TRY_AGAIN = "nothing is held against any image: run it again when the source is whole"
 _HEAD = 1024  # bytes that are asked for first
 
-Reading = Generator[Request | Call, Any, bytes | Rejected]
+Reading = Generator[Request | Call, Any, bytes]
 
 
 class NoRangeError(SourceError):
@@ -43,7 +44,10 @@ class Place(Protocol):
         """Read now; shorter only at the end of the file. Raises SourceError, and OutOfReachError if it is not there."""
 
     def steps(self, first: int, last: int) -> Reading:
-        """Steps of a candidate's reading: exactly these bytes, or why not."""
+        """Steps of a candidate's reading: exactly these bytes. Raises SourceError after some tries.
+
+        Every fault is that of the file or its server: the range was known to be there.
+        """
 
 
 class Local:
@@ -70,11 +74,10 @@ class Local:
             raise SourceError(f"cannot read {self.location}: {error.strerror}") from error
 
     def steps(self, first: int, last: int) -> Reading:
-        try:
-            data: bytes = yield Call(lambda: self.read(first, last))
-        except SourceError as error:
-            return Rejected("unreadable", detail=str(error))
-        return data if len(data) == last - first + 1 else Rejected("cut_short")
+        data: bytes = yield Call(lambda: self.read(first, last))
+        if len(data) < last - first + 1:
+            raise SourceError(f"{self.location} is shorter than it was; {TRY_AGAIN}")
+        return data
 
 
 class Remote:
@@ -109,7 +112,7 @@ class Remote:
             result = self._check(self._get(first, last), first, last)
         if isinstance(result, bytes):
             return result
-        message = f"{self.location}: {result.detail or result.reason}"
+        message = self._said(result)
         if result.reason == "no_range":
             raise NoRangeError(message)
         gone = result.transient or result.reason.startswith("http_4")
@@ -130,8 +133,17 @@ class Remote:
             return Response(0, fault=fault, headers={"why": reason(error)})
 
     def steps(self, first: int, last: int) -> Reading:
-        response: Response = yield Request(self.location, first, last, max_bytes=last - first + 1)
-        return self._check(response, first, last)
+        wait, wrong = 0.0, ""
+        for again in range(_TRIES):
+            response: Response = yield Request(self.location, first, last, max_bytes=last - first + 1, wait=wait)
+            result = self._check(response, first, last)
+            if isinstance(result, bytes):
+                return result
+            wait, wrong = self._http.backoff * 2 ** (again + 1), self._said(result)
+        raise SourceError(f"{wrong}; {TRY_AGAIN}")
+
+    def _said(self, wrong: Rejected) -> str:
+        return f"{self.location}: {wrong.detail or wrong.reason}"
 
     def _check(self, response: Response, first: int, last: int) -> bytes | Rejected:
         """The bytes that were asked for, of the version that is pinned, or what is wrong with the answer."""

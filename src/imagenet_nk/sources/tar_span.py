@@ -9,18 +9,21 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.members import Gap, Known, Member
-from imagenet_nk.sources.ranges import Place
+from imagenet_nk.sources.ranges import TRY_AGAIN, Place
 from imagenet_nk.sources.tar_names import Names
 from imagenet_nk.sources.tarscan import BLOCK, padded, parse
 from imagenet_nk.wire import Call, Rejected, Request
 
 _MOST_READS = 64  # for one candidate; a doubling window gets through any tar with fewer
+_TRIES = 4
 _MOST_HOPS = 4000  # headers walked for one name
-_SMALL = 16 * 1024  # bytes of a member
+_HOPEFUL = ((4096, 1.35), (16 * 1024, 1.5), (float("inf"), 1.8))  # by bytes of the mean member
 _TYPICAL = 112 * 1024  # bytes of a member, until some are known: the mean of ILSVRC2012
 
 MemberReading = Generator[Request | Call, Any, "tuple[Member, bytes] | Rejected"]
+Bytes = Generator[Request | Call, Any, bytes]
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Sizes:
 
         More saves requests, less saves bytes; of small members, headers and padding make more bytes already.
         """
-        return 1.5 if self._mean < _SMALL else 1.8
+        return next(share for most, share in _HOPEFUL if self._mean < most)
 
     @property
     def _mean(self) -> float:
@@ -59,7 +62,6 @@ class Span:
     ) -> None:
         """`key_of`: what a member is looked up by; `most_bytes`: of a member, a larger one is rejected."""
         self.place, self.offset, self.known, self.sizes = place, offset, known, sizes
-        self.barren = 0  # readings in vain since the last that was not
         self._most_bytes = most_bytes
         self._looking: set[int] = set()  # where readings in flight begin: no use to read on into them
         self._names = Names(key_of)
@@ -85,30 +87,47 @@ class Span:
             if isinstance(found, Member):
                 return Rejected("redrawn") if redrawn(found) else (yield from self._data(found, *window))
             share = 1.25 if found.exact else self.sizes.hopeful if not count else 2.0 ** (count - 1)
-            looked = yield from self._look(found, share)
-            if isinstance(looked, Rejected):
-                return looked
-            window = looked
+            window = yield from self._look(found, share)
         return Rejected("no_member")
 
-    def _look(self, gap: Gap, share: float) -> Generator[Request | Call, Any, tuple[int, bytes] | Rejected]:
+    def _look(self, gap: Gap, share: float) -> Generator[Request | Call, Any, tuple[int, bytes]]:
+        """Read on from a gap, and note what that shows.
+
+        Where the header is not there that should be, or none in a stretch that goes on, the last block is read twice.
+        """
         limit = min([gap.limit, *(first for first in self._looking if first > gap.first)])
-        size = min(self.sizes.window(share), limit - gap.first, padded(self._most_bytes))
+        most = min(limit, gap.first + padded(self._most_bytes))
+        end = min(gap.first + self.sizes.window(share), most)
         self._looking.add(gap.first)
         try:
-            data = yield from self._read(gap.first, gap.first + size)
+            data = yield from self._read(gap.first, end)
+            while not self.known.speaks(gap, data) and (gap.exact or end < most):
+                end = end if gap.exact else min(end + len(data), most)
+                data = yield from self._read_on(gap.first, data, end)
+                if gap.exact:
+                    break
         finally:
             self._looking.discard(gap.first)
-        if isinstance(data, Rejected):
-            return data
         self.learn(gap, data)
         return gap.first, data
 
-    def _read(self, first: int, end: int) -> Generator[Request | Call, Any, bytes | Rejected]:
-        """[first, end) of the span, or why not."""
-        data: bytes | Rejected = yield from self.place.steps(self.offset + first, self.offset + end - 1)
-        self.barren = self.barren + 1 if isinstance(data, Rejected) else 0
-        return data
+    def _read(self, first: int, end: int) -> Bytes:
+        """[first, end) of the span."""
+        return (yield from self.place.steps(self.offset + first, self.offset + end - 1))
+
+    def _read_on(self, first: int, data: bytes, end: int) -> Bytes:
+        """What was read from `first` on, and more of it up to `end`.
+
+        The last block is read once more: it is another one where a server sends anything but the file. Then all is read
+        again, a few times. Raises SourceError.
+        """
+        for _ in range(_TRIES):
+            joint = first + len(data) - BLOCK
+            more = yield from self._read(joint, max(end, joint + BLOCK))
+            if more[:BLOCK] == data[-BLOCK:]:
+                return data + more[BLOCK:]
+            data = yield from self._read(first, first + len(data))
+        raise SourceError(f"{self.place.location}: sends other bytes each time for one range; {TRY_AGAIN}")
 
     def _data(self, member: Member, first: int, window: bytes) -> MemberReading:
         """The data of a member, as far as possible out of the window that was read last, which began at `first`."""
@@ -119,12 +138,10 @@ class Span:
         have = window[member.start - first :] if 0 <= first <= member.start < first + len(window) else b""
         needed = member.end - member.start
         if len(have) < needed:
-            more = yield from self._read(member.start + len(have), member.end)
-            if isinstance(more, Rejected):
-                return more
-            have += more
+            end = member.end
+            have = yield from self._read_on(member.start, have, end) if have else self._read(member.start, end)
         if parse(have[:BLOCK]) != member.header:
-            return Rejected("bad_header")
+            raise SourceError(f"{self.place.location}: another file than it was; {TRY_AGAIN}")
         return member, have[BLOCK:needed]
 
     def named(self, key: str) -> MemberReading:
@@ -135,9 +152,7 @@ class Span:
                 return (yield from self._data(found, -1, b""))
             gap = self._names.where(key, self.known, self.sizes.window(1.0)) if hop < _MOST_READS else None
             if gap := gap or self.known.gap_at(0):
-                window = yield from self._look(gap, 0.0 if gap.exact else 0.75)
-                if isinstance(window, Rejected):
-                    return window
+                yield from self._look(gap, 0.0 if gap.exact else 0.75)
             else:
                 break
         return Rejected("missing")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 import requests
 
-from imagenet_nk.collect.metadata import reason
+from imagenet_nk.collect.metadata import Version, reason
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import tarscan
 from imagenet_nk.sources.members import Member
+from imagenet_nk.sources.ranges import TRY_AGAIN
 from imagenet_nk.sources.tarscan import BLOCK
 
 BATCH = 32  # members that are read together, and among which the draw decides
 _CHUNK = 1 << 18
+_TRIES = 4
 
 
 class Streams:
@@ -25,12 +28,13 @@ class Streams:
 
     def __init__(self, web: requests.Session, http: HttpConfig, most: int = 32) -> None:
         self._web, self._http, self._most = web, http, most
+        self._versions: dict[str, Version] = {}  # that each address had at first
         self._open: OrderedDict[str, TarStream] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, url: str) -> TarStream:
         with self._lock:
-            stream = self._open.pop(url, None) or TarStream(url, self._web, self._http)
+            stream = self._open.pop(url, None) or TarStream(url, self._web, self._http, self._versions)
             self._open[url] = stream
             while len(self._open) > self._most:
                 self._open.popitem(last=False)[1].close()
@@ -46,27 +50,37 @@ class Streams:
 class TarStream:
     """The members of one tar in batches; the connection stays open between them."""
 
-    def __init__(self, url: str, web: requests.Session, http: HttpConfig) -> None:
+    def __init__(self, url: str, web: requests.Session, http: HttpConfig, versions: dict[str, Version]) -> None:
+        """`versions`: of all addresses as they were first seen; this one's is noted there."""
         self.url = url
-        self._web, self._http = web, http
+        self._web, self._http, self._versions = web, http, versions
         self._lock = threading.Lock()
         self._number, self._batch = -1, list[tuple[Member, bytes]]()
         self._answer: requests.Response | None = None
         self._members: Iterator[tuple[Member, bytes]] = iter(())
 
     def batch(self, number: int) -> list[tuple[Member, bytes]]:
-        """The number-th batch of plain files; shorter than BATCH only where the tar ends. Raises SourceError."""
+        """The number-th batch of plain files; shorter than BATCH only where the tar ends.
+
+        Raises SourceError if the server does not give the tar, after some tries.
+        """
         with self._lock:
-            try:
-                if number < self._number or self._answer is None:
-                    self._start()
-                while self._number < number:
-                    self._batch = list(islice(self._members, BATCH))
-                    self._number += 1
-                return self._batch
-            except (requests.RequestException, OSError) as error:
-                self._stop()
-                raise SourceError(f"{self.url}: {reason(error)}") from error
+            for again in range(_TRIES):
+                try:
+                    return self._at(number)
+                except (requests.RequestException, OSError) as error:
+                    self._stop()
+                    wrong = reason(error)
+                time.sleep(self._http.backoff * 2**again)
+            raise SourceError(f"{self.url}: {wrong}; {TRY_AGAIN}")
+
+    def _at(self, number: int) -> list[tuple[Member, bytes]]:
+        if number < self._number or self._answer is None:
+            self._start()
+        while self._number < number:
+            self._batch = list(islice(self._members, BATCH))
+            self._number += 1
+        return self._batch
 
     def find(self, wanted: Callable[[Member], bool]) -> tuple[Member, bytes] | None:
         """The first member that is wanted, looked for from the beginning; None if there is none. Raises SourceError."""
@@ -82,8 +96,16 @@ class TarStream:
         self._stop()
         self._answer = self._web.get(self.url, stream=True, timeout=(self._http.connect_timeout, self._http.deadline))
         self._answer.raise_for_status()
+        length = self._answer.headers.get("Content-Length", "")
+        version = Version.of(self._answer.headers, int(length) if length.isdigit() else None)
+        if self._versions.setdefault(self.url, version) != version:
+            raise OSError("has changed on the server")
         self._number = -1
-        self._members = members(self._answer.iter_content(_CHUNK), self._http.max_bytes)
+        chunks = self._answer.iter_content(_CHUNK)
+        head = _fill(b"", BLOCK, chunks)
+        if not tarscan.parse(head):
+            raise OSError("sends no tar")
+        self._members = members(chain([head], chunks), self._http.max_bytes)
 
     def _stop(self) -> None:
         if self._answer is not None:

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,8 +15,9 @@ from urllib.parse import urlsplit
 from imagenet_nk.collect.metadata import OutOfReachError, download, is_remote
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
+from imagenet_nk.pages import HEAD, is_page
 from imagenet_nk.sources import addresses
-from imagenet_nk.sources.base import Site, in_order, rejection
+from imagenet_nk.sources.base import Site, Usual, in_order, rejection
 from imagenet_nk.wire import Candidate, Found, Rejected, Request, Response, Steps
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_LIST_BYTES = 4 << 30
-FORMAT = 1  # of the kept index
+FORMAT = 2  # of the kept index
 _IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF....WEBP|II\*\0|MM\0\*", re.DOTALL)
 _MENDED_BY_HTTPS = frozenset({"http_400", "http_403", "http_426", "refused", "reset", "timeout", "truncated"})
 _COPIES = (
@@ -37,6 +39,8 @@ class Urls:
     """Candidates are the lines of a list; what their addresses give today is another matter."""
 
     name = "urls"
+    one_place = False
+    usual = Usual(success=0.4)
     materialize = Materialize.copy
     terms = (
         "The images were fetched from the web addresses in the manifest's column url. Each belongs to its owner, under "
@@ -57,7 +61,7 @@ class Urls:
         addresses.check(site.http.attempts)
         self._site = site
         list_file = self._first_there(site)
-        self._index = _index(list_file, sorted(set(wnids)), site.index)
+        self._index = _index(list_file, wnids, site.index)
         if not any(self._index.pairs(wnid) for wnid in wnids):
             shown = ", ".join([*wnids[:3], "..."] if len(wnids) > 3 else wnids)
             raise SourceError(
@@ -68,7 +72,7 @@ class Urls:
         missing: list[str] = []
         for location in self._locations:
             try:
-                return _at_hand(location, site)
+                return _no_page(_at_hand(location, site), location)
             except OutOfReachError as error:
                 missing.append(str(error))
         official = any("image-net.org" in location for location in self._locations)
@@ -129,6 +133,18 @@ def _at_hand(location: str, site: Site) -> Path:
     return download(location, to, site.http, _Progress(location), max_bytes=MAX_LIST_BYTES)
 
 
+def _no_page(file: Path, location: str) -> Path:
+    """The file. Raises OutOfReachError for a page that someone or something saved under a list's name."""
+    try:
+        with file.open("rb") as opened:
+            page = is_page(opened.read(HEAD))
+    except OSError as error:
+        raise OutOfReachError(f"cannot read the list {location}: {error.strerror}") from error
+    if page:
+        raise OutOfReachError(f"{location} is a web page, not a list")
+    return file
+
+
 class _Progress:
     """One line of log every few seconds of a long download."""
 
@@ -143,10 +159,16 @@ class _Progress:
 
 
 def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
-    """The kept index of this list and these classes, made if it is not there."""
+    """The kept index of this list and these classes, made if it is not there.
+
+    The 1000 classes of ILSVRC2012 are always among them, and by these it is judged which addresses stand in two: what
+    a class has does not depend on which others are asked for, and another choice of them needs no other pass.
+    """
     from imagenet_nk.sources.list_file import chunks
     from imagenet_nk.sources.list_index import ListIndex, build
 
+    reference = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
+    wnids = sorted({*wnids, *reference})
     stat = list_file.stat()
     key = f"{FORMAT}\n{list_file.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}\n{','.join(wnids)}"
     file = folder / f"urls-{hashlib.sha256(key.encode()).hexdigest()[:16]}.index"
@@ -154,7 +176,7 @@ def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
         return ListIndex(file)
     except (OSError, KeyError, ValueError, TypeError):
         started = time.monotonic()
-    build(chunks(list_file), wnids, file)
+    build(chunks(list_file), wnids, file, reference)
     index = ListIndex(file)
     counts = ", ".join(f"{name} {count:,}" for name, count in index.counts.items() if count)
     log.info("read %s in %.0f s: %s", list_file, time.monotonic() - started, counts)
