@@ -31,11 +31,12 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from imagenet_nk import listing  # noqa: E402
 from imagenet_nk.classes import LabelMap  # noqa: E402
-from imagenet_nk.collect.dataset import DataSet, Tables  # noqa: E402
+from imagenet_nk.collect.dataset import DataSet  # noqa: E402
 from imagenet_nk.collect.desk import CollectDesk  # noqa: E402
 from imagenet_nk.collect.ledger import Attempt, Values, values  # noqa: E402
 from imagenet_nk.collect.messages import Orders, Report, Tally  # noqa: E402
 from imagenet_nk.collect.store import IMAGES, Store  # noqa: E402
+from imagenet_nk.collect.tables import Tables  # noqa: E402
 from imagenet_nk.collect.walked import Walk  # noqa: E402
 from imagenet_nk.config import HttpConfig, InspectConfig, Materialize  # noqa: E402
 from imagenet_nk.sampling import EvalOnly  # noqa: E402

@@ -16,31 +16,21 @@ from typing import Any, Protocol
 import numpy as np
 
 from imagenet_nk import storage
-from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import manifest, results
 from imagenet_nk.collect.attempts import fact_of, file_name, file_of
 from imagenet_nk.collect.fill import Fact
-from imagenet_nk.collect.ledger import PLACE, Ledger
+from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
-from imagenet_nk.collect.store import IMAGES, translated
+from imagenet_nk.collect.store import translated
+from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, PIXELS, SOURCE, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.sampling import Split
 
 log = logging.getLogger(__name__)
 
 _BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
-Wanted = Callable[[str], int | None]  # of a class; None = all that there are
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
-
-Rows = Sequence[tuple[Any, ...]]  # of one class in the ledger: PLACE, then
-_COLUMNS = (
-    "verdict", "reason", "pixels", "path", "image_id", "format", "url", "final_url", "sha256", "bytes", "width",
-    "height", "mode", "fetched_at",
-)  # fmt: skip
-_SOURCE, _VERDICT, _PIXELS = PLACE.index("source"), len(PLACE), len(PLACE) + 2
-_IMAGE_ID = len(PLACE) + _COLUMNS.index("image_id")
 
 
 @dataclass(frozen=True)
@@ -65,16 +55,6 @@ class Walked(Protocol):
 
     def verdicts(self) -> Mapping[tuple[str, int, str], str]:
         """By (source, rank, key) of every candidate that was reached: why it is not kept, or ""."""
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What the tables of a data set say beside what the ledger knows."""
-
-    label_map: LabelMap
-    wanted: Wanted  # images of a class
-    split: Split
-    materialize: Mapping[str, Materialize]  # by source
 
 
 class DataSet:
@@ -168,13 +148,13 @@ class DataSet:
         walked = walk.verdicts()
         verdicts, changed, keep, unwanted = [], [], set[str](), set[str]()
         for row in rows:
-            number, source, rank, _, key, before, reason, _, path, image_id, kind, *_ = row
+            number, source, rank, _, key, before, reason, _, path, image_id, *_ = row
             verdicts.append(verdict := walked.get((source, rank, key), UNREACHED) or KEPT)
             if verdict != before:
                 changed.append((verdict, number))
             if reason:
                 continue
-            name = file_name(image_id, kind)
+            name = file_name(image_id, row[FORMAT])
             if verdict == KEPT:
                 keep.add(name)
                 if path and materialize[source] != Materialize.none:
@@ -209,18 +189,18 @@ class DataSet:
         pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
         with translated(self.folder), manifest.writing(self.folder) as images:
             for position, wnid in enumerate(label_map.wnids):
-                rows = self.ledger.outcomes(wnid, _COLUMNS)
+                rows = self.ledger.outcomes(wnid, COLUMNS)
                 verdicts = judge(wnid, rows)
                 kept = [row for row, verdict in zip(rows, verdicts, strict=True) if verdict == KEPT]
-                images.add(_images(wnid, label_map.labels[position], kept, tables))
-                sources.update([row[_SOURCE] for row in kept])
-                pixels.append(np.unique(np.array([row[_PIXELS] for row in kept], np.int64)))
+                images.add(tables.images(position, kept))
+                sources.update([row[SOURCE] for row in kept])
+                pixels.append(np.unique(np.array([row[PIXELS] for row in kept], np.int64)))
                 reasons = Counter(verdicts)
                 for verdict in (KEPT, UNREACHED, ""):
                     reasons.pop(verdict, None)
-                classes.append(_class_row(label_map, position, tables.wanted(wnid), len(kept), reasons))
+                classes.append(tables.class_row(position, len(kept), reasons))
                 if wnid in named:
-                    missing += results.missing(self.ledger.settled(wnid), {row[_IMAGE_ID] for row in kept})
+                    missing += results.missing(self.ledger.settled(wnid), {row[IMAGE_ID] for row in kept})
             table = results.classes(classes)
             results.write_csv(table, self.folder / "classes.csv")
             results.write_missing(missing, self.folder / "missing.csv")
@@ -247,32 +227,7 @@ class DataSet:
 
 
 def _verdicts(wnid: str, rows: Rows) -> list[str]:  # noqa: ARG001 - of any class
-    return [row[_VERDICT] for row in rows]
-
-
-def _images(wnid: str, label: int, kept: Rows, tables: Tables) -> list[tuple[Any, ...]]:
-    """Rows of the manifest out of those of the ledger."""
-    held_out, images = tables.split.held_out(len(kept)), []
-    for position, row in enumerate(kept):
-        _, source, _, _, _, _, _, _, path, image_id, kind, url, final_url, sha256, size, width, height, mode, at = row
-        if not path or tables.materialize.get(source) != Materialize.none:
-            path = f"{IMAGES}/{wnid}/{file_name(image_id, kind)}"
-        split = "eval" if position < held_out else "train"
-        facts = (url, final_url, sha256, size, width, height, kind, mode, at)
-        images.append((image_id, wnid, label, path, split, source, *facts))
-    return images
-
-
-def _class_row(label_map: LabelMap, position: int, wanted: int | None, kept: int, reasons: Counter[str]) -> results.Row:
-    fixed = {
-        "label": label_map.labels[position],
-        "wnid": label_map.wnids[position],
-        "name": label_map.names[position],
-        "wanted": kept if wanted is None else wanted,
-        "kept": kept,
-        "tried": kept + reasons.total(),
-    }
-    return results.Row(fixed, reasons, {"words": label_map.words[position], "gloss": label_map.glosses[position]})
+    return [row[VERDICT] for row in rows]
 
 
 def known(

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from imagenet_nk import storage
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import DataSet, Summary, Tables, Walked
+from imagenet_nk.collect.dataset import DataSet, Summary, Walked
 from imagenet_nk.collect.in_process import InProcess
 from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.opening import open_first
 from imagenet_nk.collect.over_engine import OverEngine
+from imagenet_nk.collect.tables import Tables
 from imagenet_nk.collect.worker import Spec
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError, SourceError
