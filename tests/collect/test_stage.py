@@ -472,11 +472,11 @@ def test_a_kill_while_a_larger_set_is_settled_leaves_no_mixture(town: Town, monk
     settle = stage.DataSet._settle_class
     settled: list[str] = []
 
-    def dies(self: stage.DataSet, fill: object, materialize: object) -> None:
+    def dies(self: stage.DataSet, *about_a_class: object) -> list[str]:
         if settled:
             raise KeyboardInterrupt
         settled.append("one")
-        settle(self, fill, materialize)  # type: ignore[arg-type]
+        return settle(self, *about_a_class)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):  # noqa: PT012
         patched.setattr(stage.DataSet, "_settle_class", dies)

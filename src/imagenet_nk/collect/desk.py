@@ -17,12 +17,12 @@ from typing import Any, Protocol
 
 from imagenet_nk.collect import walked
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import Wanted
 from imagenet_nk.collect.dealing import Dealing
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.ledger import Values
 from imagenet_nk.collect.messages import Hand, Orders, Report, Tally
 from imagenet_nk.collect.permits import Permits
+from imagenet_nk.collect.tables import Wanted
 from imagenet_nk.collect.walked import Walk, words
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig
 

@@ -13,6 +13,7 @@ from imagenet_nk.collect.in_process import InProcess
 from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.opening import open_first
 from imagenet_nk.collect.over_engine import OverEngine
+from imagenet_nk.collect.tables import Tables
 from imagenet_nk.collect.worker import Spec
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError, SourceError
@@ -46,7 +47,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     started = time.monotonic()
     dataset.check(job.draw)
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
-        summary = dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
+        summary = dataset.write_tables(_tables(job, dataset))
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
@@ -55,11 +56,14 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     finally:
         for source in job.chain:
             source.close()
-    dataset.settle(walks, job.materialize, job.fingerprint)
-    summary = dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
+    summary = dataset.finish(walks, job.fingerprint, _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started)
     return summary
+
+
+def _tables(job: Job, dataset: DataSet) -> Tables:
+    return Tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
 
 
 def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
@@ -68,8 +72,7 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
     try:
         filling.run(watch)
     except (KeyboardInterrupt, SourceError):  # what is there is left in order
-        dataset.settle(filling.walks, job.materialize, "")
-        dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
+        dataset.finish(filling.walks, "", _tables(job, dataset))
         raise
     finally:
         filling.close()
@@ -85,7 +88,7 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
 
 
 def _begun(job: Job, dataset: DataSet) -> InProcess | OverEngine:
-    workers = job.engine.workers(int(min(job.images, 2**62)))
+    workers = min(job.engine.workers(int(min(job.images, 2**62))), job.http.concurrency, len(job.label_map))
     if workers == 1 and job.engine.name == "local":
         return InProcess(job, dataset, first_is_open=open_first(job, dataset))
     spec = Spec.of(job, workers, dataset.ledger.last())  # before the sources are open: they are to be sent

@@ -49,24 +49,24 @@ class Store:
         """
         with translated(self.folder):
             files = [*self._files(SPARE, wnid, alone=alone), *self._files(IMAGES, wnid, alone=alone)]
-            return {path.name: size for path, size in files}
+            return {entry.name: entry.stat().st_size for entry in files}
 
     def settle(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
         """Make images/<wnid> hold exactly `keep`; `unwanted` is removed, everything else is spare."""
         images, spare = self.folder / IMAGES / wnid, self.folder / SPARE / wnid
         with translated(self.folder):
-            for path, _ in self._files(SPARE, wnid):
-                if path.name in unwanted:
-                    path.unlink()
-                elif path.name in keep:
+            for name in [entry.name for entry in self._files(SPARE, wnid)]:
+                if name in unwanted:
+                    (spare / name).unlink()
+                elif name in keep:
                     images.mkdir(exist_ok=True)
-                    path.replace(images / path.name)
-            for path, _ in self._files(IMAGES, wnid):
-                if path.name in unwanted:
-                    path.unlink()
-                elif path.name not in keep:
+                    (spare / name).replace(images / name)
+            for name in [entry.name for entry in self._files(IMAGES, wnid)]:
+                if name in unwanted:
+                    (images / name).unlink()
+                elif name not in keep:
                     spare.mkdir(exist_ok=True)
-                    path.replace(spare / path.name)
+                    (images / name).replace(spare / name)
 
     def refresh(self) -> None:
         """Look anew at what is there: other processes may have written."""
@@ -75,7 +75,7 @@ class Store:
         """Bytes that may still be written."""
         return shutil.disk_usage(self.folder).free - _RESERVE
 
-    def _files(self, sub: str, wnid: str, *, alone: bool = True) -> Iterator[tuple[Path, int]]:
+    def _files(self, sub: str, wnid: str, *, alone: bool = True) -> Iterator[os.DirEntry[str]]:
         folder = self.folder / sub / wnid
         if not folder.is_dir():
             return
@@ -85,7 +85,7 @@ class Store:
                     if alone:
                         Path(entry.path).unlink(missing_ok=True)
                 elif entry.is_file():
-                    yield Path(entry.path), entry.stat().st_size
+                    yield entry
 
 
 def _link(original: Path, link: Path) -> bool:
