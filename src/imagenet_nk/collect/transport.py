@@ -16,6 +16,7 @@ from typing import Protocol
 import pycurl
 
 from imagenet_nk.collect import guard
+from imagenet_nk.collect.descriptors import connections_within_limit
 from imagenet_nk.collect.memory import Memory
 from imagenet_nk.collect.patience import LOOK_EVERY_S, LivedTime, Wire
 from imagenet_nk.collect.transfer import MOST_AT_ONCE, Transfer
@@ -55,7 +56,9 @@ class CurlTransport:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, http.per_host)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, http.concurrency)
+        connections = connections_within_limit(http.concurrency)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, connections)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
