@@ -16,10 +16,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from collect.city import BUSY, PER_HOST, City, city, wait_for
+from collect.city import PER_HOST, WNIDS, City, city, wait_for
 from imagenet_nk import config
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.engine.local import Local
+from imagenet_nk.errors import DatasetError, SourceError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,10 +36,10 @@ def test_two_processes_keep_what_one_keeps(town: City) -> None:
     assert summary.kept == 54
     assert {"placeholder", "shared", "refused", "http_404"} <= summary.reasons.keys()
     town.most.clear()
+    town.seconds = 0.03
     assert town.run("two", Local(2)) == summary
     assert town.outcome("two") == town.outcome("one")
-    assert town.most[BUSY] == PER_HOST
-    assert max(town.most.values()) == PER_HOST
+    assert 1 < max(town.most.values()) <= PER_HOST, "the server's own count"
 
 
 def test_a_worker_that_is_killed_costs_no_image_but_those_in_its_hands(town: City) -> None:
@@ -76,6 +77,22 @@ def test_the_driver_is_killed_and_the_same_command_goes_on(town: City) -> None:
     assert done.returncode == 0, done.stderr
     assert town.outcome("two") == town.outcome("one")
     assert max(town.images_asked().values()) <= 2 + 2
+
+
+def test_what_a_worker_cannot_write_is_one_line_here_too(town: City) -> None:
+    images = town.folder / "two" / "images"
+    images.mkdir(parents=True)
+    (images / WNIDS[3]).write_text("no folder")
+    with pytest.raises(DatasetError, match=r"two.*: ") as caught:
+        town.run("two", Local(2))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dead_network_holds_nothing_against_anyone(town: City) -> None:
+    """Over processes as in one: nothing is settled by it."""
+    (town.folder / "urls.txt").write_text("".join(f"{wnid}_1\thttp://127.0.3.9:9/{wnid}.jpg\n" for wnid in WNIDS))
+    with pytest.raises(SourceError, match="none of 1 hosts answered"):
+        town.run("two", Local(2))
 
 
 def test_ctrl_c_settles_what_was_begun(town: City) -> None:

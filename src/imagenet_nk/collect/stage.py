@@ -88,7 +88,7 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
 
 
 def _begun(job: Job, dataset: DataSet) -> InProcess | OverEngine:
-    workers = job.engine.workers(int(min(job.images, 2**62)))
+    workers = min(job.engine.workers(int(min(job.images, 2**62))), job.http.concurrency, len(job.label_map))
     if workers == 1 and job.engine.name == "local":
         return InProcess(job, dataset, first_is_open=open_first(job, dataset))
     spec = Spec.of(job, workers, dataset.ledger.last())  # before the sources are open: they are to be sent

@@ -226,7 +226,7 @@ class _Map:
                     self._start(self._todo.popleft(), board)
                 ready, _ = ray.wait([fetching, *self._running], timeout=_TICK_S)
                 for ref in ready:
-                    if ref is fetching:
+                    if ref == fetching:  # a client gets other objects of the same
                         fetching = board.fetch.remote(self._answers(self._fetched(ref)))
                     else:
                         yield from self._ended(ref)
