@@ -69,6 +69,7 @@ DROP INDEX IF EXISTS attempts_by_candidate; -- of earlier versions: three times 
 _INSERT = f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _DRAW_ORDER = itemgetter(2, 3, 0)
 PLACE = ("id", "source", "rank", "draw", "key")  # what every row of a class begins with
+_CHECKPOINT_PAGES = 16_384  # 64 MB: SQLite's 4 MB mean a thousand waits for the disk while ten million rows are judged
 _CACHE_KIB = 64 * 1024  # of pages: the index of ten million rows does not fit SQLite's two megabytes
 
 
@@ -121,6 +122,7 @@ class Ledger:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         except sqlite3.Error:
             db.close()
             raise
