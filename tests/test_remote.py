@@ -48,7 +48,8 @@ def test_urls_of_no_use(url: str, says: str) -> None:
 def test_a_package_that_is_not_installed(
     package: str, url: str, type_this: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("fsspec.registry"), "_registry", {})  # of those that are loaded
+    loaded = importlib.import_module("fsspec.registry")._registry
+    monkeypatch.delitem(loaded, url.partition(":")[0], raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DatasetError, match=f"needs {package}; type: {type_this}"):
         storage.located(url)
