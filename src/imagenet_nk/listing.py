@@ -56,3 +56,15 @@ def read(folder: Path) -> Listed:
         [(lists.resolve(path, entry), entry.label) for entry in lists.read_list(path)] for path in parts
     ]
     return Listed(entries, held_out[0] if held_out else [], lists.sha256(parts[0]))
+
+
+def check_still_there(folder: Path, listed: Listed) -> None:
+    """Raise DatasetError if another run has since given the folder another list, and taken away images of this one."""
+    if read(folder).sha256 == listed.sha256:
+        return
+    gone = [path for path, _ in [*listed.entries, *listed.held_out] if not storage.is_file(path)]
+    if gone:
+        raise DatasetError(
+            f"another run has changed {folder} meanwhile: {len(gone)} images of this run's list are gone from it "
+            f"(first: {gone[0]}); jobs that want different images take a folder each, dataset.dir=ANOTHER"
+        )
