@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -322,3 +323,34 @@ def test_raising_nk_only_adds(tmp_path: Path, server: Web) -> None:
     assert set(five.index) < set(ten.index)
     fresh = kept(tmp_path / "fresh")
     assert list(ten.index) == list(fresh.index)
+
+
+def test_copies_are_asked_for_at_their_own_pace(tmp_path: Path, server: Web) -> None:
+    """As of the Wayback Machine: the addresses are all dead, another host has copies and may be asked 20 a second."""
+    files = members(WNIDS[0], 8)
+    when: list[float] = []
+
+    def copy(data: bytes) -> Callable[[Asked, dict[str, str]], Answer]:
+        return lambda *_: (when.append(time.monotonic()), Answer(200, data))[1]
+
+    lines = []
+    for name, data in files:
+        url = f"{server.base}/{name}"
+        server.put(f"/web/2011id_/{url}", copy(data))
+        lines.append(f"{name.removesuffix('.JPEG')}\t{url}\n")
+    (tmp_path / "list.txt").write_text("".join(lines))
+    copies = server.base.replace("127.0.0.1", "localhost")
+    task = job(tmp_path / "set", Urls(str(tmp_path / "list.txt")), nk=8, wnids=WNIDS[:1])
+    attempts = ["{url}", copies + "/web/{timestamp}id_/{url}"]
+    collect(replace(task, http=replace(task.http, attempts=attempts, host_rates={"localhost": 20.0})))
+    rows = kept(tmp_path / "set")
+    assert sorted(rows.index) == sorted(name.removesuffix(".JPEG") for name, _ in files)
+    assert set(rows.url.str.partition("://")[2].str.partition("/")[0]) == {server.base.partition("://")[2]}
+    assert rows.final_url.str.startswith(copies).all()
+    assert len(when) == 8
+    assert when[-1] - when[0] > 0.8 * 7 / 20
+
+
+def test_the_wayback_machine_is_asked_once_a_second() -> None:
+    assert HttpConfig().host_rates["web.archive.org"] == 1.0
+    assert not any("archive.org" in template for template in HttpConfig().attempts), "only for those who ask for it"
