@@ -26,6 +26,7 @@ PLACES = "dataset.dir=dataset/imagenet hydra.run.dir=outputs/2026-01-31/12-00-00
 STOOD_IN = {'"resnet50", pretrained=True': '"test_resnet", pretrained=False'}  # what would need the internet
 GIVEN = "import torch\nimages = torch.rand(2, 3, 160, 160)\n"  # what a reader has at hand
 PYTHON = "python"
+STARTERS = {"python": [], "torchrun": ["-m", "torch.distributed.run", "--standalone"]}
 
 
 class Block(NamedTuple):
@@ -169,15 +170,16 @@ def stood_in(code: str) -> str:
 
 
 def run(line: str, place: Path) -> None:
-    words = shlex.split(line)
-    assert words[:2] == ["python", "src/imagenet.py"], line
-    given = [re.sub(r"^backbone=\S+", "backbone=timm", word) for word in words[2:]]
+    starter, _, arguments = line.partition("src/imagenet.py")
+    by, *options = shlex.split(starter)
+    assert by in STARTERS, line
+    given = [re.sub(r"^backbone=\S+", "backbone=timm", word) for word in shlex.split(arguments)]
     small = ["backbone.name=test_resnet,test_vit"] if "-m" in given else ["backbone.name=test_resnet"]
     if "backbone=timm" not in given:
         given.append("backbone=timm")
     if not any(word.startswith("classes.limit") for word in given):
         small.append("classes.limit=4")
-    command = [sys.executable, str(ROOT / "src" / "imagenet.py"), *given, *small]
+    command = [sys.executable, *STARTERS[by], *options, str(ROOT / "src" / "imagenet.py"), *given, *small]
     ended = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=200, check=False)
     assert ended.returncode == 0, ended.stderr
 

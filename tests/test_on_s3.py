@@ -147,3 +147,20 @@ def test_credentials_that_may_not_write(strict: dict[str, str], tmp_path: Path) 
     ended = run(strict, *words, "stages=[collect]")
     assert ended.returncode == 1
     assert "check credentials and policy" in ended.stderr.splitlines()[-1]
+
+
+def test_workers_of_an_engine_write_there_too(
+    s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = folder(s3, monkeypatch, "workers")
+    words = ["nk=6", "stages=[collect,lists]"]
+    behind = run(
+        s3, *words, "engine.processes=2", f"dataset.dir={there}", f"dataset.local={tmp_path / 'home'}",
+        f"hydra.run.dir={tmp_path / 'a'}",
+    )  # fmt: skip
+    assert behind.returncode == 0, behind.stderr
+    on_disk = run(s3, *words, f"dataset.dir={tmp_path / 'set'}", f"hydra.run.dir={tmp_path / 'b'}")
+    assert on_disk.returncode == 0, on_disk.stderr
+    assert (there / "eval.txt").read_bytes() == (tmp_path / "set" / "eval.txt").read_bytes()
+    assert manifest(there / "manifest.csv") == manifest(tmp_path / "set" / "manifest.csv")
+    assert images(there) == images(tmp_path / "set")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from imagenet_nk import lists, storage
 from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect import results
+from imagenet_nk.collect import manifest, results
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.lists import Entry
 
@@ -35,10 +35,10 @@ def write(folder: Path, label_map: LabelMap, separator: str) -> None:
     """Write eval.txt, and train.txt where the split has images for it; with renumbered labels also labels.csv."""
     if not storage.is_file(folder / results.MANIFEST):
         raise DatasetError(f"{folder} holds no {results.MANIFEST}: run the stage collect first, stages=[collect,lists]")
-    counts = Counter(split for (split,) in results.manifest_rows(folder, ["split"]))
+    counts = Counter(split for (split,) in manifest.rows(folder, ["split"]))
     for name, split in _SPLITS:
         if counts[split] or name == EVAL:
-            rows = results.manifest_rows(folder, ["path", "label", "split"])
+            rows = manifest.rows(folder, ["path", "label", "split"])
             lists.write_list(folder / name, (Entry(path, label) for path, label, of in rows if of == split), separator)
         else:
             (folder / name).unlink(missing_ok=True)
@@ -56,3 +56,15 @@ def read(folder: Path) -> Listed:
         [(lists.resolve(path, entry), entry.label) for entry in lists.read_list(path)] for path in parts
     ]
     return Listed(entries, held_out[0] if held_out else [], lists.sha256(parts[0]))
+
+
+def check_still_there(folder: Path, listed: Listed) -> None:
+    """Raise DatasetError if another run has since given the folder another list, and taken away images of this one."""
+    if read(folder).sha256 == listed.sha256:
+        return
+    gone = [path for path, _ in [*listed.entries, *listed.held_out] if not storage.is_file(path)]
+    if gone:
+        raise DatasetError(
+            f"another run has changed {folder} meanwhile: {len(gone)} images of this run's list are gone from it "
+            f"(first: {gone[0]}); jobs that want different images take a folder each, dataset.dir=ANOTHER"
+        )

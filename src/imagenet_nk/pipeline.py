@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import closing as ended
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ from imagenet_nk import classes, listing, plan, storage
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import unfinished
 from imagenet_nk.collect.dataset import Summary, fingerprint
+from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.metadata import download
-from imagenet_nk.collect.stage import LOCK, Job, collect
+from imagenet_nk.collect.stage import LOCK, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.errors import ConfigError
@@ -42,10 +44,14 @@ log = logging.getLogger(__name__)
 def run(cfg: DictConfig) -> int:
     """Run the stages that the configuration names; returns the exit code of the job."""
     config = _checked(cfg)
+    with ended(instantiate(cfg.engine)) as engine:
+        return _run(cfg, config, engine)
+
+
+def _run(cfg: DictConfig, config: Config, engine: Engine) -> int:
     folder, output = storage.located(config.dataset.dir), Path(HydraConfig.get().runtime.output_dir)
     home = storage.home_of(folder, config.dataset.local)
     label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, home, config))
-    engine: Engine = instantiate(cfg.engine)
     job = _job(cfg, config, label_map, folder, engine)
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
@@ -56,7 +62,7 @@ def run(cfg: DictConfig) -> int:
     course, began = Course(output), time.time()
     summary, listed = _gathered(config, job, course)
     if listed:
-        _centers(config, label_map, listed, embedding, course)
+        _centers(config, label_map, folder, listed, embedding, course)
     shown: list[Path] = []
     if "report" in config.stages:
         with course.stage("report"):
@@ -95,8 +101,10 @@ def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list
     return tasks.build(Setting(config.backbone, config.centers, home, config.cache, config.seed, workers), output)
 
 
-def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: list[Task], course: Course) -> None:
-    """The stages centers and evaluate."""
+def _centers(
+    config: Config, label_map: LabelMap, folder: Path, listed: Listed, embedding: list[Task], course: Course
+) -> None:
+    """The stages centers and evaluate. Raises DatasetError where another run took images away meanwhile."""
     from imagenet_nk.centers import tasks
 
     if "centers" in config.stages:
@@ -112,6 +120,7 @@ def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: lis
                 settings=config.evaluate,
                 progress=display.embedding,
             )
+    listing.check_still_there(folder, listed)
 
 
 def _display(stage: str) -> Display:

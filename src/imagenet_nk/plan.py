@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from imagenet_nk.collect.dataset import DataSet
+from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.ledger import FILE
-from imagenet_nk.collect.stage import Job
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import SourceError
 

@@ -18,7 +18,9 @@ import pytest
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
+from imagenet_nk.collect.job import Job
 from imagenet_nk.config import HttpConfig, InspectConfig, Retry
+from imagenet_nk.engine.local import Local
 from imagenet_nk.sampling import EvalOnly, RandomOrder, draw
 from imagenet_nk.sources.none import Nothing
 from imagenet_nk.sources.urls import Urls
@@ -72,10 +74,12 @@ def broken_web(shared: Path, folder: Path, seed: int, *sizes: str) -> Iterator[W
         server.stdout.close()
 
 
-def collected(web: Web, folder: Path, seed: int, nk: int, http: HttpConfig) -> dict[str, set[object]]:
+def collected(
+    web: Web, folder: Path, seed: int, nk: int, http: HttpConfig, processes: int = 1
+) -> dict[str, set[object]]:
     """sha256 of the files that a run keeps of each class."""
     table = ClassTable("test", web.wnids)
-    job = stage.Job(
+    job = Job(
         source=Urls(str(web.urls)),
         fallback=Nothing(),
         sampling=RandomOrder(seed),
@@ -87,6 +91,7 @@ def collected(web: Web, folder: Path, seed: int, nk: int, http: HttpConfig) -> d
         inspect=InspectConfig(),
         retry=Retry.none,
         fingerprint="test",
+        engine=Local(processes),
     )
     stage.collect(job)
     files = {wnid: sorted((folder / "images" / wnid).glob("*")) for wnid in web.wnids}
@@ -108,3 +113,9 @@ def test_so_it_is_when_they_are_asked_one_by_one(shared: Path, tmp_path: Path, s
     with broken_web(shared, tmp_path, seed, "--classes", "3", "--urls-per-class", "12") as web:
         http = HttpConfig(concurrency=1, allow_private=True, stall=2.5, deadline=4.0, retries=0)
         assert collected(web, tmp_path / "set", seed, 2, http) == web.first_good(seed, 2)
+
+
+def test_so_it_is_over_processes(shared: Path, tmp_path: Path) -> None:
+    with broken_web(shared, tmp_path, 3, "--classes", "9", "--urls-per-class", "40") as web:
+        http = HttpConfig(concurrency=64, allow_private=True, stall=3.0, deadline=5.0, retries=0)
+        assert collected(web, tmp_path / "set", 3, 10, http, processes=2) == web.first_good(3, 10)

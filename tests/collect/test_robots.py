@@ -70,3 +70,10 @@ def test_no_rules_allow_everything(response: Response) -> None:
     robots.ask("http://a.test/x.jpg", "one")
     assert robots.learn("a.test:80", response) == ["one"]
     assert robots.ask("http://a.test/x.jpg", "one") is True
+
+
+def test_a_server_that_fails_to_give_its_rules_allows_nothing() -> None:
+    robots = Robots(HttpConfig())
+    robots.ask("http://a.test/x.jpg", "one")
+    assert robots.learn("a.test:80", Response(503, b"busy")) == ["one"]
+    assert robots.ask("http://a.test/x.jpg", "one") is False

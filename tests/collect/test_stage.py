@@ -26,8 +26,9 @@ from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.dataset import Summary, fingerprint
+from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.ledger import FILE
-from imagenet_nk.config import HttpConfig, InspectConfig, Retry
+from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.sampling import EvalOnly, RandomOrder, Split, draw
 from imagenet_nk.sources.base import Source
@@ -119,7 +120,7 @@ def run(
     into = town.folder / folder
     used = source or Urls(str(town.folder / "urls.txt"))
     inspection = InspectConfig(**(inspect or {}))  # type: ignore[arg-type]
-    job = stage.Job(
+    job = Job(
         source=used,
         fallback=fallback or Nothing(),
         sampling=RandomOrder(seed),
@@ -293,7 +294,7 @@ def test_the_same_picture_in_two_classes(town: Town, cross_class: str) -> None:
         body = pictures.jpeg("twins")
         comment = b"\xff\xfe\0\x10" + image_id[-14:].encode().rjust(14)
         town.server.put(f"/{image_id}.jpg", answer(body[:2] + comment + body[2:]))
-    summary = run(town, 3, inspect={"cross_class": stage.CrossClass(cross_class)})
+    summary = run(town, 3, inspect={"cross_class": CrossClass(cross_class)})
     assert summary.shared == (2 if cross_class == "report" else 0)
     assert {image_id in ids for image_id in first for ids in kept(town).values() if ids} >= {
         cross_class == "report"
@@ -472,11 +473,11 @@ def test_a_kill_while_a_larger_set_is_settled_leaves_no_mixture(town: Town, monk
     settle = stage.DataSet._settle_class
     settled: list[str] = []
 
-    def dies(self: stage.DataSet, fill: object, materialize: object) -> None:
+    def dies(self: stage.DataSet, *about_a_class: object) -> list[str]:
         if settled:
             raise KeyboardInterrupt
         settled.append("one")
-        settle(self, fill, materialize)  # type: ignore[arg-type]
+        return settle(self, *about_a_class)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):  # noqa: PT012
         patched.setattr(stage.DataSet, "_settle_class", dies)

@@ -26,7 +26,7 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Three classes of four pictures, all fetched, none settled."""
     run = Run(tmp_path, 3, 4)
     run.draw()
-    monkeypatch.setattr(stage.DataSet, "settle", kill)
+    monkeypatch.setattr(stage.DataSet, "finish", kill)
     with pytest.raises(Killed):
         run.collect(nk=3)
     monkeypatch.undo()

@@ -47,3 +47,7 @@ def faulty(shard: object, line: Line) -> None:
 def for_ever(shard: object, line: Line) -> None:
     while True:
         line.exchange("still here")
+
+
+def lacking(shard: object, line: Line) -> None:
+    import no_such_module  # type: ignore[import-not-found]  # noqa: F401

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from imagenet_nk import classes
-from imagenet_nk.collect.stage import Job, collect
+from imagenet_nk.collect.job import Job
+from imagenet_nk.collect.stage import collect
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig, Retry
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import EvalOnly, RandomOrder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from imagenet_nk.collect.reading import Outcome
 from imagenet_nk.wire import Rejected
 
 _MAX_DETAIL = 200
+Row = sqlite3.Row | Mapping[str, Any]  # of the ledger
 
 
 def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
@@ -61,7 +63,7 @@ def fact_unasked(drawn: Drawn, fault: str) -> Fact:
     return Fact(candidate.key, reason=fault, url=candidate.url, source=drawn.source.name, rank=drawn.rank)
 
 
-def fact_of(row: sqlite3.Row) -> Fact:
+def fact_of(row: Row) -> Fact:
     """The same from a row of an earlier run."""
     source, rank = row["source"], row["rank"]
     if row["reason"]:
@@ -70,7 +72,7 @@ def fact_of(row: sqlite3.Row) -> Fact:
     return Fact(row["key"], row["image_id"], "", row["url"], file_of(row), *hashes, source, rank)
 
 
-def file_of(row: sqlite3.Row) -> str:
+def file_of(row: Row) -> str:
     """Name under images/<wnid>/ of a valid image."""
     return file_name(row["image_id"], row["format"])
 

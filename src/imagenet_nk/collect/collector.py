@@ -14,7 +14,7 @@ from imagenet_nk.collect import attempts, interrupts
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.inspection import Picture
-from imagenet_nk.collect.ledger import Ledger
+from imagenet_nk.collect.ledger import Records
 from imagenet_nk.collect.reading import Outcome, Reader
 from imagenet_nk.collect.repeats import Repeats
 from imagenet_nk.wire import Rejected
@@ -51,14 +51,17 @@ class Collector:
         *,
         reader: Reader,
         hosts: Hosts,
-        ledger: Ledger,
+        ledger: Records,
         rules: Rules,
         repeats: Repeats,
         drop_shared: bool,
+        tick_s: float = _TICK_S,
     ) -> None:
+        """`tick_s`: seconds between two looks at what time alone changes, and two calls of who watches."""
         self._fills = {fill.wnid: fill for fill in fills}
         self._reader, self._hosts, self._ledger = reader, hosts, ledger
         self._rules, self._repeats, self._drop_shared = rules, repeats, drop_shared
+        self._tick_s = tick_s
         self._hungry: list[tuple[float, int, Fill]] = []  # heap by progress
         self._queued: set[str] = set()
         self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
@@ -68,23 +71,54 @@ class Collector:
         quotas = [fill.quota for fill in fills]
         self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
 
-    def run(self, watch: Callable[[Progress], None]) -> None:
-        """Fill all classes; calls `watch` five times a second."""
+    def run(self, watch: Callable[[Progress], None], *, stay: bool = False) -> None:
+        """Fill all classes; calls `watch` at every tick, which may add() classes, release() them, or learn().
+
+        `stay`: go on when no class is left, until `watch` raises.
+        """
         self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
         with interrupts.deferred() as raise_if_interrupted:
-            while self._undone:
+            while self._undone or stay:
                 now = time.monotonic()
-                if now - ticked >= _TICK_S:
-                    ticked = now
+                if now - ticked >= self._tick_s:
                     raise_if_interrupted()
+                    self._tell(watch)
+                    ticked = now = time.monotonic()
                     self._unblock(now)
                     self._queue((self._fills[wnid] for wnid in self._undone), now)
-                    self._tell(watch)
                 self._start(now)
-                for outcome in self._reader.poll(_TICK_S):
+                for outcome in self._reader.poll(self._tick_s):
                     self._take(outcome)
         self._tell(watch)
+
+    # --- for who has only a part of the classes, and news of the others
+
+    def add(self, fills: Iterable[Fill]) -> None:
+        """Take on more classes."""
+        for fill in fills:
+            self._fills[fill.wnid] = fill
+            self._undone.add(fill.wnid)
+        self.progress.classes = len(self._fills)
+
+    def release(self) -> list[Fill]:
+        """Let go of the classes that are done, and return them; what of theirs is in flight is still recorded."""
+        done = [wnid for wnid in self._fills if wnid not in self._undone]
+        return [self._fills.pop(wnid) for wnid in done]
+
+    def drop(self) -> list[Fill]:
+        """Let go of all classes, done or not, and return them."""
+        fills = list(self._fills.values())
+        self._fills.clear()
+        self._undone.clear()
+        return fills
+
+    def learn(self, placeholders: Iterable[int], shared: Iterable[int]) -> None:
+        """Take in what others found out: contents that are placeholders', pixels that two classes have."""
+        affected = self._know(set(placeholders), set(shared))
+        for fill in affected:
+            self._advance(fill)
+        self._queue(affected, time.monotonic())
 
     def _tell(self, watch: Callable[[Progress], None]) -> None:
         self.progress.kept = int(sum(min(fill.certain, fill.quota) for fill in self._fills.values()))
@@ -126,7 +160,7 @@ class Collector:
         """Start the first candidate of a class whose host has room, or walk on; False if neither can be done."""
         busy = ""
         looked_at = 0
-        for index, drawn in fill.candidates():
+        for index, drawn in fill.candidates(now):
             host = drawn.host
             if host:
                 # The only place of a source is asked all the same, so that the source can say what is wrong with it.
@@ -197,6 +231,8 @@ class Collector:
                 if affected := self._count(fill, reached):
                     moved.extend(affected)  # this one among them: its walk starts over
                     break
+            if self._fills.get(fill.wnid) is not fill:
+                continue  # released, with something still in flight
             if fill.done:
                 self._undone.discard(fill.wnid)
             else:
@@ -205,17 +241,21 @@ class Collector:
 
     def _count(self, fill: Fill, reached: Fact) -> list[Fill]:
         placeholder, shared = self._repeats.reach(fill.wnid, reached)
-        fresh = False
-        if placeholder and reached.content not in self._rules.placeholders:
-            self._rules.placeholders.add(reached.content)
-            fresh = True
-        if shared and self._drop_shared and reached.pixels not in self._rules.shared:
-            self._rules.shared.add(reached.pixels)
-            fresh = True
-        if not fresh:
+        shared = shared and self._drop_shared
+        if not placeholder and not shared:
             return []
-        affected = [other for other in self._fills.values() if other.reaches(reached.content, reached.pixels)]
-        for other in affected:
-            other.walk_again()
+        affected = self._know({reached.content} if placeholder else set(), {reached.pixels} if shared else set())
         self._queue(affected, time.monotonic())
+        return affected
+
+    def _know(self, placeholders: set[int], shared: set[int]) -> list[Fill]:
+        """Let the rules grow; returns the classes that they touch, whose walks start over."""
+        placeholders, shared = placeholders - self._rules.placeholders, shared - self._rules.shared
+        if not placeholders and not shared:
+            return []
+        self._rules.placeholders.update(placeholders)
+        self._rules.shared.update(shared)
+        affected = [fill for fill in self._fills.values() if fill.reaches(placeholders, shared)]
+        for fill in affected:
+            fill.walk_again()
         return affected

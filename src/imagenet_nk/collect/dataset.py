@@ -5,40 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
+import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from imagenet_nk import storage
-from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect import results
+from imagenet_nk.collect import manifest, results
 from imagenet_nk.collect.attempts import fact_of, file_name, file_of
-from imagenet_nk.collect.fill import Fact, Fill
-from imagenet_nk.collect.ledger import PLACE, Ledger
+from imagenet_nk.collect.fill import Fact
+from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
-from imagenet_nk.collect.store import IMAGES, translated
+from imagenet_nk.collect.store import translated
+from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, PIXELS, SOURCE, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.sampling import Split
 
 log = logging.getLogger(__name__)
 
 _BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
-Wanted = Callable[[str], int | None]  # of a class; None = all that there are
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
-
-_TO_SETTLE = ("reason", "verdict", "image_id", "format", "path")  # columns of the ledger
-_TO_LIST = (
-    "verdict", "pixels", "path", "image_id", "format", "url", "final_url", "sha256", "bytes", "width", "height",
-    "mode", "fetched_at",
-)  # fmt: skip
-_SOURCE, _VERDICT, _PIXELS = PLACE.index("source"), len(PLACE), len(PLACE) + 1
-_IMAGE_ID = len(PLACE) + _TO_LIST.index("image_id")
 
 
 @dataclass(frozen=True)
@@ -53,6 +45,16 @@ class Summary:
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
     missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
+
+
+class Walked(Protocol):
+    """What the draw order of a class came to."""
+
+    @property
+    def wnid(self) -> str: ...
+
+    def verdicts(self) -> Mapping[tuple[str, int, str], str]:
+        """By (source, rank, key) of every candidate that was reached: why it is not kept, or ""."""
 
 
 class DataSet:
@@ -105,18 +107,7 @@ class DataSet:
 
         An image counts only if its file is still there and whole.
         """
-        sizes = self.store.sizes(wnid)
-        facts = {}
-        for row in self.ledger.settled(wnid):
-            if row["reason"] in _BY_SETTING:
-                known = False
-            elif row["reason"]:
-                known = retry == Retry.none or (retry == Retry.transient and not row["transient"])
-            else:
-                known = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
-            if known:
-                facts[row["source"], row["rank"], row["key"]] = fact_of(row)
-        return facts
+        return known(self.ledger.settled(wnid), self.store.sizes(wnid), retry)
 
     def is_done(self, fingerprint: str, wnids: Sequence[str]) -> bool:
         """Whether a run with this fingerprint has ended here, and all that it kept is still there."""
@@ -133,38 +124,47 @@ class DataSet:
 
     # --- when classes are settled
 
-    def settle(self, fills: Sequence[Fill], materialize: Mapping[str, Materialize], fingerprint: str) -> None:
-        """Write the verdicts of the whole run, and make images/ hold exactly what is kept."""
+    def finish(self, walks: Sequence[Walked], fingerprint: str, tables: Tables) -> Summary:
+        """Write the verdicts of the whole run, make images/ hold exactly what is kept, and write the tables."""
         self.ledger.flush()
         self.store.refresh()
         self.ledger.note({"done": ""})  # from here on it is no longer what an earlier run left
-        for fill in fills:
-            self._settle_class(fill, materialize)
-        self.ledger.note({"done": fingerprint})
+        by_wnid = {walk.wnid: walk for walk in walks}
 
-    def _settle_class(self, fill: Fill, materialize: Mapping[str, Materialize]) -> None:
-        walked = {
-            (fact.source, fact.rank, fact.key): verdict or KEPT
-            for fact, verdict in zip(fill.facts, fill.walk.verdicts, strict=False)
-            if fact
-        }
-        verdicts, keep, unwanted = [], set[str](), set[str]()
-        for row in self.ledger.outcomes(fill.wnid, _TO_SETTLE):
-            number, source, rank, _, key, reason, before, image_id, kind, path = row
-            verdict = walked.get((source, rank, key), UNREACHED)
+        def settled(wnid: str, rows: Rows) -> Sequence[str]:
+            walk = by_wnid.get(wnid)
+            return self._settle_class(walk, rows, tables.materialize) if walk else _verdicts(wnid, rows)
+
+        summary = self._write(tables, settled)
+        self.ledger.flush()
+        self.ledger.note({"done": fingerprint})
+        return summary
+
+    def write_tables(self, tables: Tables) -> Summary:
+        """Write manifest.parquet, manifest.csv and classes.csv by the verdicts that the ledger has."""
+        return self._write(tables, _verdicts)
+
+    def _settle_class(self, walk: Walked, rows: Rows, materialize: Mapping[str, Materialize]) -> list[str]:
+        """Verdicts of the rows, now in the ledger as well."""
+        walked = walk.verdicts()
+        verdicts, changed, keep, unwanted = [], [], set[str](), set[str]()
+        for row in rows:
+            number, source, rank, _, key, before, reason, _, path, image_id, *_ = row
+            verdicts.append(verdict := walked.get((source, rank, key), UNREACHED) or KEPT)
             if verdict != before:
-                verdicts.append((verdict, number))
+                changed.append((verdict, number))
             if reason:
                 continue
-            name = file_name(image_id, kind)
+            name = file_name(image_id, row[FORMAT])
             if verdict == KEPT:
                 keep.add(name)
                 if path and materialize[source] != Materialize.none:
-                    self.store.adopt(fill.wnid, name, Path(path), materialize[source])
+                    self.store.adopt(walk.wnid, name, Path(path), materialize[source])
             elif verdict != UNREACHED:
                 unwanted.add(name)
-        self.store.settle(fill.wnid, keep, unwanted - keep)
-        self.ledger.judge(verdicts)
+        self.store.settle(walk.wnid, keep, unwanted - keep)
+        self.ledger.judge(changed)
+        return verdicts
 
     # --- its tables
 
@@ -177,29 +177,31 @@ class DataSet:
         named = self.ledger.meta().get("named", {})
         return lambda wnid: named.get(wnid) if nk is None else nk
 
-    def write_tables(
-        self, label_map: LabelMap, wanted: Wanted, split: Split, materialize: Mapping[str, Materialize]
-    ) -> Summary:
-        """Write manifest.parquet, manifest.csv and classes.csv out of the ledger; returns what they add up to.
+    def _write(self, tables: Tables, judge: Callable[[str, Rows], Sequence[str]]) -> Summary:
+        """Write the tables out of the ledger; returns what they add up to. A class's rows are read once.
 
         Also missing.csv, where images are wanted by name and some are not to be had.
         """
+        label_map = tables.label_map
         missing: list[dict[str, object]] = []
         named = self.ledger.meta().get("named", {})
         classes: list[results.Row] = []
         sources: Counter[str] = Counter()
         pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
-        with translated(self.folder), results.writing_manifest(self.folder) as manifest:
+        with translated(self.folder), manifest.writing(self.folder) as images:
             for position, wnid in enumerate(label_map.wnids):
-                rows = self.ledger.outcomes(wnid, _TO_LIST)
-                kept = [row for row in rows if row[_VERDICT] == KEPT]
-                reasons = Counter(row[_VERDICT] for row in rows if row[_VERDICT] not in (KEPT, UNREACHED, ""))
-                manifest.add(_images(wnid, label_map.labels[position], kept, split, materialize))
-                sources.update(row[_SOURCE] for row in kept)
-                pixels.append(np.unique(np.array([row[_PIXELS] for row in kept], np.int64)))
-                classes.append(_class_row(label_map, position, wanted(wnid), len(kept), reasons))
+                rows = self.ledger.outcomes(wnid, COLUMNS)
+                verdicts = judge(wnid, rows)
+                kept = [row for row, verdict in zip(rows, verdicts, strict=True) if verdict == KEPT]
+                images.add(tables.images(position, kept))
+                sources.update([row[SOURCE] for row in kept])
+                pixels.append(np.unique(np.array([row[PIXELS] for row in kept], np.int64)))
+                reasons = Counter(verdicts)
+                for verdict in (KEPT, UNREACHED, ""):
+                    reasons.pop(verdict, None)
+                classes.append(tables.class_row(position, len(kept), reasons))
                 if wnid in named:
-                    missing += results.missing(self.ledger.settled(wnid), {row[_IMAGE_ID] for row in kept})
+                    missing += results.missing(self.ledger.settled(wnid), {row[IMAGE_ID] for row in kept})
             table = results.classes(classes)
             results.write_csv(table, self.folder / "classes.csv")
             results.write_missing(missing, self.folder / "missing.csv")
@@ -225,37 +227,30 @@ class DataSet:
         self.ledger.close()
 
 
-def _images(
-    wnid: str, label: int, kept: Sequence[tuple[Any, ...]], split: Split, materialize: Mapping[str, Materialize]
-) -> list[tuple[object, ...]]:
-    """Rows of the manifest out of those of the ledger."""
-    held_out, rows = split.held_out(len(kept)), list[tuple[object, ...]]()
-    for position, row in enumerate(kept):
-        _, source, _, _, _, _, _, path, image_id, kind, url, final_url, sha256, size, width, height, mode, at = row
-        in_place = path and materialize.get(source) == Materialize.none
-        rows.append(
-            (
-                image_id,
-                wnid,
-                label,
-                path if in_place else f"{IMAGES}/{wnid}/{file_name(image_id, kind)}",
-                "eval" if position < held_out else "train",
-                *(source, url, final_url, sha256, size, width, height, kind, mode, at),
-            )
-        )
-    return rows
+def _verdicts(wnid: str, rows: Rows) -> list[str]:  # noqa: ARG001 - of any class
+    return [row[VERDICT] for row in rows]
 
 
-def _class_row(label_map: LabelMap, position: int, wanted: int | None, kept: int, reasons: Counter[str]) -> results.Row:
-    fixed = {
-        "label": label_map.labels[position],
-        "wnid": label_map.wnids[position],
-        "name": label_map.names[position],
-        "wanted": kept if wanted is None else wanted,
-        "kept": kept,
-        "tried": kept + reasons.total(),
-    }
-    return results.Row(fixed, reasons, {"words": label_map.words[position], "gloss": label_map.glosses[position]})
+def known(
+    rows: Iterable[Mapping[str, Any] | sqlite3.Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
+) -> dict[tuple[str, int, str], Fact]:
+    """Facts by (source, rank, key) out of settled rows of a class: all but what is to be asked again.
+
+    `sizes`: bytes of the class's files by name. `since`: rows with a higher id are of this very run, which asks nothing
+    twice.
+    """
+    facts = {}
+    for row in rows:
+        if not row["reason"]:
+            true = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+        elif row["reason"] in _BY_SETTING:
+            true = row["id"] > since
+        else:
+            passing = retry == Retry.failed or (retry == Retry.transient and row["transient"])
+            true = row["id"] > since or not passing
+        if true:
+            facts[row["source"], row["rank"], row["key"]] = fact_of(row)
+    return facts
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from imagenet_nk.collect import guard
@@ -135,24 +135,42 @@ class Fill:
 
     def expected(self, now: float) -> float:
         """Images to be hoped for from what is in flight. What takes long is rarely an image any more."""
-        return sum(hope * (_LATE if now > late_at else 1) for late_at, hope in self.in_flight.values())
+        return self._hope(now, self.in_flight.values())
+
+    @staticmethod
+    def _hope(now: float, flights: Iterable[tuple[float, float]]) -> float:
+        return sum(hope * (_LATE if now > late_at else 1) for late_at, hope in flights)
 
     def wishes(self, now: float) -> bool:
         """Whether more should be started: what is certain and in flight will probably not do.
 
-        Or the walk waits for a candidate that was put off, whatever was found behind it.
+        Or the walk will probably come to a candidate that was put off, whatever was found behind it. It is started
+        before the walk stands there: slow ones are then waited for side by side, not one after the other.
         """
-        if self.done:
+        return not self.done and (not self._provided(now) or self._comes_to_waiting(now))
+
+    def _provided(self, now: float) -> bool:
+        return self.certain + self.expected(now) >= self.quota
+
+    def _comes_to_waiting(self, now: float) -> bool:
+        if (first := next(iter(self.waiting), None)) is None:
             return False
-        return len(self.walk.verdicts) in self.waiting or self.certain + self.expected(now) < self.quota
+        found = sum(1 for fact in self.facts[len(self.walk.verdicts) : first] if fact and not fact.reason)
+        hoped = self._hope(now, (flight for index, flight in self.in_flight.items() if index < first))
+        return len(self.walk.kept) + found + hoped < self.quota
 
     def progress(self, now: float) -> float:
         """0 (nothing yet) to 1: classes that are furthest behind go first, so that all finish together."""
         return (self.certain + self.expected(now)) / min(self.quota, _FAR)
 
-    def candidates(self) -> Iterator[tuple[int, Drawn]]:
-        """The unsettled candidates that are not in flight, in draw order, drawing on as far as the caller goes."""
+    def candidates(self, now: float) -> Iterator[tuple[int, Drawn]]:
+        """The unsettled candidates that are not in flight, in draw order, drawing on as far as the caller goes.
+
+        None beyond those put off while what is certain and in flight will probably do.
+        """
         yield from list(self.waiting.items())
+        if self._provided(now):
+            return
         for drawn, fact in self._candidates:
             self.facts.append(fact)
             if fact is None:
@@ -208,6 +226,16 @@ class Fill:
         self._valid_ahead = sum(1 for fact in self.facts if fact and not fact.reason)
         self.walk = Walk()
 
-    def reaches(self, content: int, pixels: int) -> bool:
-        """Whether the walk has passed an image with these bytes or pixels."""
-        return content in self.walk.contents or pixels in self.walk.pixels
+    def reaches(self, contents: set[int], pixels: set[int]) -> bool:
+        """Whether the walk has passed an image with any of these bytes or pixels."""
+        return not (contents.isdisjoint(self.walk.contents) and pixels.isdisjoint(self.walk.pixels))
+
+    def walked(self) -> Iterator[tuple[Fact, str]]:
+        """What the walk has passed, in draw order, with its verdicts."""
+        for fact, verdict in zip(self.facts, self.walk.verdicts, strict=False):
+            if fact:
+                yield fact, verdict
+
+    def verdicts(self) -> dict[tuple[str, int, str], str]:
+        """The same by (source, rank, key)."""
+        return {(fact.source, fact.rank, fact.key): verdict for fact, verdict in self.walked()}

@@ -9,7 +9,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.wire import Response
 
 # Faults that speak of the host, not of one address on it.
-_HOST_FAULTS = frozenset({"no_dns", "refused", "timeout"})
+HOST_FAULTS = frozenset({"no_dns", "refused", "timeout"})
 _FIRST_PROBE_S, _PROBE_GROWTH = 2.0, 2.0
 _PROBES_NEVER_ANSWERED, _PROBES_ANSWERED = 1, 3
 _FIRST_IN_FLIGHT, _LEAST_IN_FLIGHT = 128, 4
@@ -75,11 +75,22 @@ class Hosts:
         host = self.get(key)
         host.in_flight -= 1
         host.seconds += now - started
-        if response.fault not in _HOST_FAULTS:
-            host.failures, host.probes, host.aside, host.last_answer = 0, 0, False, now
-        elif started > host.last_answer:  # else it answers others: this one is only a slow straggler from before
+        if response.fault not in HOST_FAULTS:
+            self.answered_at(key, now)
+        else:
+            self.failed(key, response.fault, started, now)
+
+    def answered_at(self, key: str, now: float) -> None:
+        """Note that the host is alive, whatever it said."""
+        host = self.get(key)
+        host.failures, host.probes, host.aside, host.last_answer = 0, 0, False, now
+
+    def failed(self, key: str, fault: str, started: float, now: float) -> None:
+        """Note that a request that began at `started` met one of HOST_FAULTS."""
+        host = self.get(key)
+        if started > host.last_answer:  # else it answers others: this one is only a slow straggler from before
             host.failures += 1
-            host.fault = response.fault
+            host.fault = fault
             if host.aside and started >= host.since:
                 host.probes += 1
                 host.next_start = now + _FIRST_PROBE_S * _PROBE_GROWTH**host.probes

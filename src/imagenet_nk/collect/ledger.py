@@ -6,13 +6,13 @@ import json
 import queue
 import sqlite3
 import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from imagenet_nk.errors import DatasetError
 
@@ -54,7 +54,9 @@ class Attempt:
 
 
 _COLUMNS = [column.name for column in fields(Attempt)]
-_VALUES = attrgetter(*_COLUMNS)  # dataclasses.astuple would copy every value, at a hundred times the price
+Values = tuple[Any, ...]  # of an Attempt
+_Verdicts = dict[str, list[int]]  # ids by verdict
+values: Callable[[Attempt], Values] = attrgetter(*_COLUMNS)  # dataclasses.astuple takes a hundred times as long
 _TYPES = {"int": "INTEGER", "float": "REAL", "str": "TEXT"}
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -69,6 +71,9 @@ DROP INDEX IF EXISTS attempts_by_candidate; -- of earlier versions: three times 
 _INSERT = f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _DRAW_ORDER = itemgetter(2, 3, 0)
 PLACE = ("id", "source", "rank", "draw", "key")  # what every row of a class begins with
+_JUDGE = "UPDATE attempts SET verdict = ? WHERE id IN (SELECT value FROM json_each(?))"
+_MOST_WAITING = 100  # pieces of work in the queue; then whoever judges waits for the disk
+_CHECKPOINT_PAGES = 16_384  # 64 MB: SQLite's 4 MB mean a thousand waits for the disk while ten million rows are judged
 _CACHE_KIB = 64 * 1024  # of pages: the index of ten million rows does not fit SQLite's two megabytes
 
 
@@ -80,6 +85,12 @@ def signed(number: int) -> int:
 def unsigned(number: int) -> int:
     """The inverse of signed()."""
     return number + 2**64 if number < 0 else number
+
+
+class Records(Protocol):
+    """Where attempts go."""
+
+    def record(self, attempt: Attempt) -> None: ...
 
 
 def _in_draw_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -103,7 +114,8 @@ class Ledger:
                 self._db.close()
                 raise DatasetError(f"{self.path} was written by a later version of imagenet-nk: upgrade it")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        self._queue: queue.SimpleQueue[tuple[Any, ...] | threading.Event | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Values] | _Verdicts | threading.Event | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()  # somebody waits for what is queued
         self._thread = threading.Thread(target=self._write_on, name="ledger", daemon=True)
         self._thread.start()
 
@@ -114,6 +126,7 @@ class Ledger:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         except sqlite3.Error:
             db.close()
             raise
@@ -136,12 +149,18 @@ class Ledger:
     def record(self, attempt: Attempt) -> None:
         """Queue a row. Raises DatasetError if an earlier one could not be written."""
         self._check()
-        self._queue.put(_VALUES(attempt))
+        self._queue.put([values(attempt)])
+
+    def record_rows(self, rows: Sequence[Values]) -> None:
+        """Queue the values of many rows, as values() gives them."""
+        self._check()
+        self._queue.put(list(rows))
 
     def flush(self) -> None:
         """Return when everything recorded so far is on disk."""
         done = threading.Event()
         self._queue.put(done)
+        self._hurry.set()
         while not done.wait(0.5) and self._thread.is_alive():
             pass
         self._check()
@@ -161,6 +180,11 @@ class Ledger:
             cursor.row_factory = None
             query = f"SELECT {chosen} FROM attempts WHERE wnid = ? AND final = 1 ORDER BY id"  # noqa: S608 - our names
             return _in_draw_order(cursor.execute(query, (wnid,)))
+
+    def last(self) -> int:
+        """The highest id so far; 0 for an empty table."""
+        with self._translated():
+            return self._db.execute("SELECT max(id) FROM attempts").fetchone()[0] or 0
 
     def rows(self, wnids: Iterable[str] | None = None) -> Iterator[sqlite3.Row]:
         """All attempts, in the order in which they ended."""
@@ -187,10 +211,14 @@ class Ledger:
         return {wnid for (wnid,) in perhaps if any(not row[-1] for row in self.outcomes(wnid, ("verdict",)))}
 
     def judge(self, verdicts: Iterable[tuple[str, int]]) -> None:
-        """Write (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
-        with self._translated(), self._db:
-            self._db.execute("BEGIN")
-            self._db.executemany("UPDATE attempts SET verdict = ? WHERE id = ?", verdicts)
+        """Queue (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
+        self._check()
+        ids: _Verdicts = defaultdict(list)
+        for verdict, number in verdicts:
+            ids[verdict].append(number)
+        self._queue.put(ids)
+        if self._queue.qsize() > _MOST_WAITING:
+            self.flush()
 
     def forget_unanswered(self) -> None:
         """Settle nothing by attempts that met a dead network: they stay on record, and the candidates stay open."""
@@ -216,6 +244,7 @@ class Ledger:
         """Write what is queued, and close. Never raises for what could not be written: flush() does."""
         if self._thread.is_alive():
             self._queue.put(None)
+            self._hurry.set()
             self._thread.join()
         self._db.close()
 
@@ -237,14 +266,18 @@ class Ledger:
     def _write_batch(self, db: sqlite3.Connection) -> bool:
         """Write what comes within one commit interval; False at the end."""
         items = [self._queue.get()]
-        if isinstance(items[0], tuple):
-            time.sleep(_COMMIT_EVERY_S)
+        if isinstance(items[0], list):
+            self._hurry.wait(_COMMIT_EVERY_S)
+            self._hurry.clear()
         with suppress(queue.Empty):
             while True:
                 items.append(self._queue.get_nowait())
         with db:
             db.execute("BEGIN IMMEDIATE")
-            db.executemany(_INSERT, [item for item in items if isinstance(item, tuple)])
+            db.executemany(_INSERT, [row for item in items if isinstance(item, list) for row in item])
+            for verdicts in (item for item in items if isinstance(item, dict)):
+                # One statement for many rows: Python's lock is free while it runs.
+                db.executemany(_JUDGE, [(verdict, json.dumps(ids)) for verdict, ids in verdicts.items()])
         for item in items:
             if isinstance(item, threading.Event):
                 item.set()

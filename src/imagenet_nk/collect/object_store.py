@@ -37,7 +37,7 @@ class ObjectStore(Store):
             data = original.read_bytes()
         self.write(wnid, name, data)
 
-    def sizes(self, wnid: str) -> dict[str, int]:
+    def sizes(self, wnid: str, *, alone: bool = True) -> dict[str, int]:  # noqa: ARG002 - a put leaves nothing behind
         return {**self._listed(SPARE).get(wnid, {}), **self._listed(IMAGES).get(wnid, {})}
 
     def settle(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:

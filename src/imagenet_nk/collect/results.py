@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from imagenet_nk import storage
 
@@ -37,50 +32,6 @@ MANIFEST_COLUMNS = {
 }
 MISSING_COLUMNS = ["image_id", "wnid", "url", "reason", "detail"]
 _CLASS_COLUMNS = ["label", "wnid", "name", "wanted", "kept", "tried"]
-
-
-_ROW_GROUP = 100_000  # rows of the manifest that are held at once
-
-
-class Manifest:
-    """The two manifests on their way: rows are added class by class, so that they need never be in memory at once."""
-
-    def __init__(self, parquet: pq.ParquetWriter, text: IO[str], schema: pa.Schema) -> None:
-        self._parquet, self._csv, self._schema = parquet, csv.writer(text, lineterminator="\n"), schema
-        self._csv.writerow(MANIFEST_COLUMNS)
-        self._rows: list[tuple[object, ...]] = []
-        self.count = 0
-
-    def add(self, rows: Sequence[tuple[object, ...]]) -> None:
-        """Rows of kept images, in list order, with values in the order of MANIFEST_COLUMNS."""
-        self._csv.writerows(rows)
-        self._rows += rows
-        self.count += len(rows)
-        if len(self._rows) >= _ROW_GROUP:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what was added as a row group; a manifest without rows has one of none."""
-        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
-        arrays = [pa.array(values, kind) for values, kind in zip(columns, self._schema.types, strict=True)]
-        self._parquet.write_table(pa.table(arrays, self._schema))
-        self._rows = []
-
-
-@contextmanager
-def writing_manifest(folder: Path) -> Iterator[Manifest]:
-    """manifest.parquet and manifest.csv of a data set folder, complete when the block ends well."""
-    schema = pa.Table.from_pandas(manifest([]), preserve_index=False).schema
-    with (
-        storage.whole(folder / "manifest.csv") as to_csv,
-        storage.whole(folder / MANIFEST) as to_parquet,
-        to_csv.open("w", encoding="utf-8", newline="") as text,
-        pq.ParquetWriter(to_parquet, schema) as parquet,
-    ):
-        rows = Manifest(parquet, text, schema)
-        yield rows
-        if rows._rows or not rows.count:
-            rows.flush()
 
 
 def manifest(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
@@ -136,10 +87,3 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     """The manifest of a data set folder."""
     with (folder / MANIFEST).open("rb") as file:
         return pd.read_parquet(file)
-
-
-def manifest_rows(folder: Path, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Values of those columns of the manifest, row by row."""
-    with (folder / MANIFEST).open("rb") as file:
-        for batch in pq.ParquetFile(file).iter_batches(_ROW_GROUP, columns=list(columns)):
-            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)

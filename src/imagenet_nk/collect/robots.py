@@ -47,9 +47,16 @@ class Robots:
         return Request(f"{parts.scheme}://{parts.netloc}/robots.txt", max_bytes=_MAX_BYTES) if first else None
 
     def learn(self, host: str, response: Response) -> list[Any]:
-        """Take in a robots.txt; returns what waited for it. No file, no rules (RFC 9309, 2.3.1.3); no answer, none."""
+        """Take in a robots.txt; returns what waited for it.
+
+        No file, no rules (RFC 9309, 2.3.1.3). A server that fails allows nothing (2.3.1.4); one that cannot be reached
+        at all has none to keep: its candidates will fail by themselves, and say why.
+        """
         rules = RobotFileParser()
-        whole = response.status == 200 and not response.fault
-        rules.parse(response.body.decode("utf-8", "replace").splitlines() if whole else [])
+        if response.status >= 500:
+            text = "User-agent: *\nDisallow: /"
+        else:
+            text = response.body.decode("utf-8", "replace") if response.status == 200 and not response.fault else ""
+        rules.parse(text.splitlines())
         self._rules[host] = rules
         return self._waiting.pop(host, [])

@@ -3,93 +3,29 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 
 from imagenet_nk import storage
-from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect.collector import Collector, Progress
-from imagenet_nk.collect.dataset import DataSet, Summary
-from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
-from imagenet_nk.collect.hosts import Hosts, Pace
-from imagenet_nk.collect.inspection import Inspector
-from imagenet_nk.collect.metadata import OutOfReachError
-from imagenet_nk.collect.reading import Reader
-from imagenet_nk.collect.repeats import Repeats
-from imagenet_nk.collect.transport import CurlTransport
-from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Materialize, Retry
-from imagenet_nk.engine.base import Engine
-from imagenet_nk.engine.local import Local
+from imagenet_nk.collect.collector import Progress
+from imagenet_nk.collect.dataset import DataSet, Summary, Walked
+from imagenet_nk.collect.in_process import InProcess
+from imagenet_nk.collect.job import Job, Watch
+from imagenet_nk.collect.opening import open_first
+from imagenet_nk.collect.over_engine import OverEngine
+from imagenet_nk.collect.tables import Tables
+from imagenet_nk.collect.worker import Spec
+from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.lock import alone
-from imagenet_nk.sampling import Sampling, Split
-from imagenet_nk.sources.base import Site, Source
 
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"  # of a data set folder
-Watch = Callable[[Progress], None]  # called five times a second while candidates are asked
 
 
 def _nobody(progress: Progress) -> None:
     """Nobody watches."""
-
-
-_JUDGED_BY = (
-    "min_side",
-    "max_pixels",
-    "placeholder_urls",
-)  # of inspect.*: what settles an image for good
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be collected, how, and where to."""
-
-    source: Source
-    fallback: Source
-    sampling: Sampling
-    split: Split
-    label_map: LabelMap
-    nk: int | None
-    folder: Path
-    http: HttpConfig
-    inspect: InspectConfig
-    retry: Retry
-    fingerprint: str  # of all settings that the outcome depends on; the same again = nothing to do
-    engine: Engine = field(default_factory=lambda: Local(1))
-    local: Path | None = None  # for ledger, lock and indexes, where `folder` is a URL
-
-    @property
-    def home(self) -> Path:
-        """The folder of this machine for what cannot lie in an object store."""
-        return self.local or self.folder
-
-    @property
-    def site(self) -> Site:
-        return Site(self.home / "index", self.http, self.sampling)
-
-    @property
-    def draw(self) -> dict[str, object]:
-        """What the candidates' order and verdicts depend on, as far as it is known before the source is open."""
-        judged = {f"inspect.{name}": getattr(self.inspect, name) for name in _JUDGED_BY}
-        return {
-            "seed": self.sampling.seed,
-            "sampling": self.sampling.identity,
-            "source": self.source.name,
-            **judged,
-        }
-
-    @property
-    def chain(self) -> tuple[Source, Source]:
-        return self.source, self.fallback
-
-    @property
-    def materialize(self) -> dict[str, Materialize]:
-        return {source.name: source.materialize for source in reversed(self.chain)}
 
 
 def collect(job: Job, watch: Watch = _nobody) -> Summary:
@@ -111,143 +47,52 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     started = time.monotonic()
     dataset.check(job.draw)
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
-        summary = dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
+        summary = dataset.write_tables(_tables(job, dataset))
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
-        fills = _fill(job, dataset, _open_first(job, dataset), watch)
+        walks = _fill(job, dataset, _Watch(dataset, watch))
     finally:
         for source in job.chain:
             source.close()
-    dataset.settle(fills, job.materialize, job.fingerprint)
-    summary = dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
+    summary = dataset.finish(walks, job.fingerprint, _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started)
     return summary
 
 
-def _open_first(job: Job, dataset: DataSet) -> bool:
-    """Open the source. False, and a line that says why, if it is out of reach but there is a fallback to go on with.
+def _tables(job: Job, dataset: DataSet) -> Tables:
+    return Tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
 
-    Not in a folder that was begun with the source: its images would all be replaced.
-    """
+
+def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
+    """Open the source and fill all classes, in this process or over the engine; returns what each class came to."""
+    filling = _begun(job, dataset)
     try:
-        job.source.open(job.label_map.wnids, job.site)
-    except OutOfReachError as error:
-        if job.fallback.name == "none":
-            raise
-        if dataset.begun:
-            raise SourceError(
-                f"{error}; {job.folder} was begun with it, so make it reachable again, or type dataset.dir=ANOTHER"
-            ) from error
-        log.warning("%s; going on with fallback=%s", error, job.fallback.name)
-        return False
-    return True
-
-
-def _open_fallback(job: Job, *, alone: bool) -> bool:
-    """Open the fallback. What it cannot fill stays short; only where it stands alone is its failure an error."""
-    try:
-        job.fallback.open(job.label_map.wnids, job.site)
-    except SourceError as error:
-        if alone:
-            raise SourceError(
-                f"neither source={job.source.name} nor fallback={job.fallback.name} can be used ({error}); "
-                f"type source.list=FILE for a list, or source=full source.root=FOLDER for images that you have"
-            ) from error
-        log.warning("fallback=%s cannot be used: %s", job.fallback.name, error)
-        return False
-    return True
-
-
-def _fill(job: Job, dataset: DataSet, first_is_open: bool, watch: Watch) -> list[Fill]:
-    dataset.want(_named(job) if first_is_open else {})
-    wanted = dataset.wanted(job.nk)
-    fills = [
-        Fill(wnid, wanted(wnid), _candidates(job, dataset, 0, wnid) if first_is_open else iter(()))
-        for wnid in job.label_map.wnids
-    ]
-    if first_is_open:
-        dataset.claim({**job.draw, "identity": job.source.identity})
-        dataset.write_terms([job.source.terms])  # at once: images may outlive a run that is stopped
-    hosts = Hosts(job.http)
-    reader = Reader(
-        CurlTransport(job.http, getattr(job.source, "hosts_allowed", frozenset())),
-        hosts,
-        Pace(job.http),
-        Inspector(job.inspect),
-        dataset.store,
-        workers=dataset.store.writers,
-    )
-    collector = Collector(
-        fills,
-        reader=reader,
-        hosts=hosts,
-        ledger=dataset.ledger,
-        rules=Rules(job.inspect.near_duplicate),
-        repeats=Repeats(job.inspect.placeholder_repeats),
-        drop_shared=job.inspect.cross_class == CrossClass.drop,
-    )
-    looking = _Watch(dataset, watch)
-    try:
-        _run_to_the_end(job, dataset, collector, fills, first_is_open, looking)
+        filling.run(watch)
     except (KeyboardInterrupt, SourceError):  # what is there is left in order
-        dataset.settle(fills, job.materialize, "")
-        dataset.write_tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
+        dataset.finish(filling.walks, "", _tables(job, dataset))
         raise
     finally:
-        reader.close()
+        filling.close()
         dataset.ledger.flush()
-    if not hosts.answered:
+    if not filling.hosts.answered:
         dataset.ledger.forget_unanswered()
-        commonest = collector.progress.reasons.most_common(1)[0][0]
+        commonest = filling.progress.reasons.most_common(1)[0][0]
         raise SourceError(
-            f"none of {len(hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
+            f"none of {len(filling.hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
             f"Nothing was held against the candidates; run it again"
         )
-    return fills
+    return filling.walks
 
 
-def _run_to_the_end(
-    job: Job, dataset: DataSet, collector: Collector, fills: Sequence[Fill], first_is_open: bool, watch: Watch
-) -> None:
-    """Fill from the source, then what is short from the fallback."""
-    collector.run(watch)
-    if not _short(fills, first_is_open) or not _open_fallback(job, alone=not first_is_open):
-        return
-    dataset.claim(job.draw)
-    # A class that was full may lose an image to what the fallback shows, and want more in its turn.
-    while short := [fill for fill in _short(fills, first_is_open) if fill.ranks == 1]:
-        for fill in short:
-            fill.extend(_candidates(job, dataset, 1, fill.wnid))
-        collector.run(watch)
-
-
-def _named(job: Job) -> dict[str, int]:
-    """How many images of a class are wanted with nk=null where they are named one by one: by a list or a manifest."""
-    if job.nk is not None:
-        return {}
-    by_source = getattr(job.source, "named", dict[str, int]().get)  # of source=manifest
-    counts = {}
-    for wnid in job.label_map.wnids:
-        listed = job.sampling.listed(wnid)
-        count = by_source(wnid) if listed is None else len(listed)
-        if count is not None:
-            counts[wnid] = count
-    return counts
-
-
-def _short(fills: Sequence[Fill], first_is_open: bool) -> list[Fill]:
-    """The classes that want the fallback. Of a source that could be read, all that there is has come."""
-    return [fill for fill in fills if not fill.full and (fill.quota != math.inf or not first_is_open)]
-
-
-def _candidates(job: Job, dataset: DataSet, rank: int, wnid: str) -> Iterator[tuple[Drawn, Fact | None]]:
-    source, facts = job.chain[rank], dataset.facts(wnid, job.retry)
-    for draw, candidate in enumerate(source.candidates(wnid)):
-        number = draw if candidate.draw is None else candidate.draw
-        yield Drawn(candidate, source, rank, number), facts.get((source.name, rank, candidate.key))
+def _begun(job: Job, dataset: DataSet) -> InProcess | OverEngine:
+    workers = min(job.engine.workers(int(min(job.images, 2**62))), job.http.concurrency, len(job.label_map))
+    if workers == 1 and job.engine.name == "local":
+        return InProcess(job, dataset, first_is_open=open_first(job, dataset))
+    spec = Spec.of(job, workers, dataset.ledger.last())  # before the sources are open: they are to be sent
+    return OverEngine(job, dataset, spec, workers, first_is_open=open_first(job, dataset))
 
 
 class _Watch:

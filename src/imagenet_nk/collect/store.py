@@ -42,27 +42,31 @@ class Store:
             if how == Materialize.copy or not _link(original, part):
                 shutil.copyfile(original, part)
 
-    def sizes(self, wnid: str) -> dict[str, int]:
-        """Name and bytes of every complete file of a class, kept or spare; leftovers of a killed run are removed."""
+    def sizes(self, wnid: str, *, alone: bool = True) -> dict[str, int]:
+        """Name and bytes of every complete file of a class, kept or spare.
+
+        `alone`: nobody else writes here, so that what is not complete is the leftover of a killed run, and removed.
+        """
         with translated(self.folder):
-            return {path.name: size for path, size in [*self._files(SPARE, wnid), *self._files(IMAGES, wnid)]}
+            files = [*self._files(SPARE, wnid, alone=alone), *self._files(IMAGES, wnid, alone=alone)]
+            return {entry.name: entry.stat().st_size for entry in files}
 
     def settle(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
         """Make images/<wnid> hold exactly `keep`; `unwanted` is removed, everything else is spare."""
         images, spare = self.folder / IMAGES / wnid, self.folder / SPARE / wnid
         with translated(self.folder):
-            for path, _ in self._files(SPARE, wnid):
-                if path.name in unwanted:
-                    path.unlink()
-                elif path.name in keep:
+            for name in [entry.name for entry in self._files(SPARE, wnid)]:
+                if name in unwanted:
+                    (spare / name).unlink()
+                elif name in keep:
                     images.mkdir(exist_ok=True)
-                    path.replace(images / path.name)
-            for path, _ in self._files(IMAGES, wnid):
-                if path.name in unwanted:
-                    path.unlink()
-                elif path.name not in keep:
+                    (spare / name).replace(images / name)
+            for name in [entry.name for entry in self._files(IMAGES, wnid)]:
+                if name in unwanted:
+                    (images / name).unlink()
+                elif name not in keep:
                     spare.mkdir(exist_ok=True)
-                    path.replace(spare / path.name)
+                    (images / name).replace(spare / name)
 
     def refresh(self) -> None:
         """Look anew at what is there: other processes may have written."""
@@ -71,16 +75,17 @@ class Store:
         """Bytes that may still be written."""
         return shutil.disk_usage(self.folder).free - _RESERVE
 
-    def _files(self, sub: str, wnid: str) -> Iterator[tuple[Path, int]]:
+    def _files(self, sub: str, wnid: str, *, alone: bool = True) -> Iterator[os.DirEntry[str]]:
         folder = self.folder / sub / wnid
         if not folder.is_dir():
             return
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(storage.PART):
-                    Path(entry.path).unlink(missing_ok=True)
+                    if alone:
+                        Path(entry.path).unlink(missing_ok=True)
                 elif entry.is_file():
-                    yield Path(entry.path), entry.stat().st_size
+                    yield entry
 
 
 def _link(original: Path, link: Path) -> bool:

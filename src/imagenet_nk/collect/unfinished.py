@@ -17,6 +17,7 @@ from imagenet_nk.collect.fill import Fact, Fill, Rules
 from imagenet_nk.collect.ledger import FILE
 from imagenet_nk.collect.repeats import Repeats
 from imagenet_nk.collect.stage import LOCK
+from imagenet_nk.collect.tables import Tables
 from imagenet_nk.config import CrossClass, InspectConfig, Materialize, Retry
 from imagenet_nk.lock import holder
 from imagenet_nk.sampling import Split
@@ -74,8 +75,7 @@ def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Inspe
     wanted = dataset.wanted(asked["nk"])
     fills = [_fill(wnid, wanted(wnid), dataset.facts(wnid, Retry.none)) for wnid in known]
     _walk(fills, inspect)
-    dataset.settle(fills, materialize, "")
-    summary = dataset.write_tables(known, wanted, split, materialize)
+    summary = dataset.finish(fills, "", Tables(known, wanted, split, materialize))
     log.warning(
         "a run that collected into %s did not come to its end; it has kept %d images of %d classes so far, and the "
         "same command goes on from there",

@@ -7,6 +7,8 @@ what a run costs the driver is that many exchanges, whatever they carry, and no 
 
 from __future__ import annotations
 
+import socket
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -43,6 +45,19 @@ Task = Callable[[Any, Line], Any]  # (shard, line) -> result; a function of a mo
 
 def nothing() -> None:
     """Nothing to do between two looks at the workers."""
+
+
+def now_and_then(call: Callable[[], None], seconds: float) -> Callable[[], None]:
+    """The same call, at most every so many seconds: workers may have something to say a thousand times a second."""
+    last = 0.0
+
+    def sometimes() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            call()
+
+    return sometimes
 
 
 class Engine(Protocol):
@@ -111,6 +126,9 @@ def attempt(task: Task, shard: Any, line: Line) -> Success | Failure:
         return Success(task(shard, line))
     except HungUpError:
         raise
+    except ModuleNotFoundError as error:
+        lacks = f"a worker on {socket.gethostname()} has no module {error.name!r}: install there what is installed here"
+        return Failure(EngineError, lacks, traceback.format_exc())
     except ImageNetNkError as error:
         return Failure(type(error), str(error), traceback.format_exc())
     except Exception as error:  # noqa: BLE001 - carried to the driver, where it is raised again

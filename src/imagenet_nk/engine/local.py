@@ -14,11 +14,22 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from imagenet_nk.engine.base import Desk, Failure, HungUpError, Success, Task, Tries, attempt, nothing, value
+from imagenet_nk.engine.base import (
+    Desk,
+    Failure,
+    HungUpError,
+    Success,
+    Task,
+    Tries,
+    attempt,
+    nothing,
+    now_and_then,
+    value,
+)
 
 _TICK_S = 0.2
 _PATIENCE_S = 2.0  # that a worker has for ending by itself
-_WORTH_IT = 5_000  # images from which on further processes earn their start
+_WORTH_IT = 20_000  # images from which on further processes earn their start: benchmarks/engines.py
 _GONE = (EOFError, OSError)  # what a pipe raises whose other end is closed
 
 
@@ -101,6 +112,7 @@ class _Pool:
         self._workers: dict[Connection, _Worker] = {}
 
     def run(self, tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
+        tick = now_and_then(tick, _TICK_S)
         try:
             while self._todo or self._workers:
                 while self._todo and len(self._workers) < self._most:

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from imagenet_nk.collect import results
-from imagenet_nk.collect.results import MANIFEST, MANIFEST_COLUMNS, manifest_rows, read_manifest, writing_manifest
+from imagenet_nk.collect import manifest, results
+from imagenet_nk.collect.results import MANIFEST, MANIFEST_COLUMNS, read_manifest
 
 
 def row(number: int, **other: Any) -> tuple[object, ...]:
@@ -19,25 +19,25 @@ def row(number: int, **other: Any) -> tuple[object, ...]:
 def test_the_two_manifests_say_what_pandas_would_write(
     group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "_ROW_GROUP", group)
+    monkeypatch.setattr(manifest, "_ROW_GROUP", group)
     odd = {"url": 'http://a/"b",c\n', "final_url": "grün ", "mode": "", "path": "images/n1/a b.jpg"}
     rows = [row(1), row(2, **odd), row(3, url="\r"), row(4), row(5)]
-    with writing_manifest(tmp_path) as manifest:
-        manifest.add(rows[:1])
-        manifest.add([])
-        manifest.add(rows[1:])
+    with manifest.writing(tmp_path) as images:
+        images.add(rows[:1])
+        images.add([])
+        images.add(rows[1:])
     frame = results.manifest(dict(zip(MANIFEST_COLUMNS, each, strict=True)) for each in rows)
     pd.testing.assert_frame_equal(read_manifest(tmp_path), frame)
     frame.to_csv(tmp_path / "expected.csv", index=False, lineterminator="\n")
     assert (tmp_path / "manifest.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
-    assert list(manifest_rows(tmp_path, ["path", "label"])) == list(zip(frame["path"], frame["label"], strict=True))
+    assert list(manifest.rows(tmp_path, ["path", "label"])) == list(zip(frame["path"], frame["label"], strict=True))
     if group > len(rows):
         frame.to_parquet(tmp_path / "expected.parquet", index=False)
         assert (tmp_path / MANIFEST).read_bytes() == (tmp_path / "expected.parquet").read_bytes()
 
 
 def test_no_image_at_all(tmp_path: Path) -> None:
-    with writing_manifest(tmp_path):
+    with manifest.writing(tmp_path):
         pass
     assert read_manifest(tmp_path).empty
     assert list(read_manifest(tmp_path)) == list(MANIFEST_COLUMNS)
@@ -45,8 +45,8 @@ def test_no_image_at_all(tmp_path: Path) -> None:
 
 
 def add_and_fail(folder: Path) -> None:
-    with writing_manifest(folder) as manifest:
-        manifest.add([row(1)])
+    with manifest.writing(folder) as images:
+        images.add([row(1)])
         raise KeyError
 
 

@@ -1,0 +1,64 @@
+"""Collecting in this process: one collector over all classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+from imagenet_nk.collect.assembly import assemble, drawn
+from imagenet_nk.collect.collector import Progress
+from imagenet_nk.collect.dataset import DataSet
+from imagenet_nk.collect.fill import Fill, Rules
+from imagenet_nk.collect.hosts import Hosts
+from imagenet_nk.collect.job import Job, Watch
+from imagenet_nk.collect.opening import open_fallback
+
+
+class InProcess:
+    """All classes of a job. `first_is_open`: whether the source could be opened; else all comes from the fallback."""
+
+    def __init__(self, job: Job, dataset: DataSet, *, first_is_open: bool) -> None:
+        self._job, self._dataset, self._first_is_open = job, dataset, first_is_open
+        self.hosts = Hosts(job.http)
+        wanted = dataset.wanted(job.nk)
+        self.walks: Sequence[Fill] = [Fill(wnid, wanted(wnid), iter(())) for wnid in job.label_map.wnids]
+        if first_is_open:
+            self.walks = [
+                Fill(wnid, wanted(wnid), drawn(job.source, 0, wnid, partial(dataset.facts, wnid, job.retry)))
+                for wnid in job.label_map.wnids
+            ]
+        self._collector, self._reader = assemble(
+            self.walks,
+            hosts=self.hosts,
+            inspect=job.inspect,
+            store=dataset.store,
+            ledger=dataset.ledger,
+            rules=Rules(job.inspect.near_duplicate),
+            hosts_allowed=getattr(job.source, "hosts_allowed", frozenset()),
+            threads=dataset.store.writers,
+        )
+
+    @property
+    def progress(self) -> Progress:
+        return self._collector.progress
+
+    def run(self, watch: Watch) -> None:
+        """Fill from the source, then what is short from the fallback."""
+        job, dataset = self._job, self._dataset
+        self._collector.run(watch)
+        if not self._short() or not open_fallback(job, dataset, alone=not self._first_is_open):
+            return
+        # A class that was full may lose an image to what the fallback shows, and want more in its turn.
+        while short := [fill for fill in self._short() if fill.ranks == 1]:
+            for fill in short:
+                fill.extend(drawn(job.fallback, 1, fill.wnid, partial(dataset.facts, fill.wnid, job.retry)))
+            self._collector.run(watch)
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _short(self) -> Sequence[Fill]:
+        """The classes that want the fallback. Of a source that could be read, all that there is has come."""
+        endless = math.inf if self._first_is_open else None
+        return [fill for fill in self.walks if not fill.full and fill.quota != endless]

@@ -1,0 +1,66 @@
+"""Opening the sources of a run, and going on with the other one where that is what the user wants."""
+
+from __future__ import annotations
+
+import logging
+
+from imagenet_nk.collect.dataset import DataSet
+from imagenet_nk.collect.job import Job
+from imagenet_nk.collect.metadata import OutOfReachError
+from imagenet_nk.errors import SourceError
+
+log = logging.getLogger(__name__)
+
+
+def open_first(job: Job, dataset: DataSet) -> bool:
+    """Open the source, and make the folder its own. False, and a line that says why, if it is out of reach but there is
+    a fallback to go on with.
+
+    Not in a folder that was begun with the source: its images would all be replaced.
+    """
+    try:
+        job.source.open(job.label_map.wnids, job.site)
+    except OutOfReachError as error:
+        if job.fallback.name == "none":
+            raise
+        if dataset.begun:
+            raise SourceError(
+                f"{error}; {job.folder} was begun with it, so make it reachable again, or type dataset.dir=ANOTHER"
+            ) from error
+        log.warning("%s; going on with fallback=%s", error, job.fallback.name)
+        dataset.want({})
+        return False
+    dataset.want(_named(job))
+    dataset.claim({**job.draw, "identity": job.source.identity})
+    dataset.write_terms([job.source.terms])  # at once: images may outlive a run that is stopped
+    return True
+
+
+def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
+    """Open the fallback. What it cannot fill stays short; only where it stands alone is its failure an error."""
+    try:
+        job.fallback.open(job.label_map.wnids, job.site)
+    except SourceError as error:
+        if alone:
+            raise SourceError(
+                f"neither source={job.source.name} nor fallback={job.fallback.name} can be used ({error}); "
+                f"type source.list=FILE for a list, or source=full source.root=FOLDER for images that you have"
+            ) from error
+        log.warning("fallback=%s cannot be used: %s", job.fallback.name, error)
+        return False
+    dataset.claim(job.draw)
+    return True
+
+
+def _named(job: Job) -> dict[str, int]:
+    """How many images of a class are wanted with nk=null where they are named one by one: by a list or a manifest."""
+    if job.nk is not None:
+        return {}
+    by_source = getattr(job.source, "named", dict[str, int]().get)  # of source=manifest
+    counts = {}
+    for wnid in job.label_map.wnids:
+        listed = job.sampling.listed(wnid)
+        count = by_source(wnid) if listed is None else len(listed)
+        if count is not None:
+            counts[wnid] = count
+    return counts

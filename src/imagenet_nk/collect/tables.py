@@ -1,0 +1,63 @@
+"""Rows of a data set's tables out of its ledger's rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imagenet_nk.classes import LabelMap
+from imagenet_nk.collect import results
+from imagenet_nk.collect.attempts import file_name
+from imagenet_nk.collect.ledger import PLACE
+from imagenet_nk.collect.store import IMAGES
+from imagenet_nk.config import Materialize
+from imagenet_nk.sampling import Split
+
+Wanted = Callable[[str], int | None]  # of a class; None = all that there are
+Rows = Sequence[tuple[Any, ...]]  # of one class in the ledger: PLACE, then
+COLUMNS = (
+    "verdict", "reason", "pixels", "path", "image_id",
+    # as the manifest has them:
+    "url", "final_url", "sha256", "bytes", "width", "height", "format", "mode", "fetched_at",
+)  # fmt: skip
+SOURCE = PLACE.index("source")
+VERDICT, REASON, PIXELS, PATH, IMAGE_ID, URL = range(len(PLACE), len(PLACE) + 6)
+FORMAT = len(PLACE) + COLUMNS.index("format")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the tables of a data set say beside what the ledger knows."""
+
+    label_map: LabelMap
+    wanted: Wanted  # images of a class
+    split: Split
+    materialize: Mapping[str, Materialize]  # by source
+
+    def images(self, position: int, kept: Rows) -> list[tuple[Any, ...]]:
+        """Rows of the manifest: of the kept images of a class."""
+        wnid, label = self.label_map.wnids[position], self.label_map.labels[position]
+        held_out, images = self.split.held_out(len(kept)), []
+        for place, row in enumerate(kept):
+            source, path, image_id = row[SOURCE], row[PATH], row[IMAGE_ID]
+            if not path or self.materialize.get(source) != Materialize.none:
+                path = f"{IMAGES}/{wnid}/{file_name(image_id, row[FORMAT])}"
+            split = "eval" if place < held_out else "train"
+            images.append((image_id, wnid, label, path, split, source, *row[URL:]))
+        return images
+
+    def class_row(self, position: int, kept: int, reasons: Counter[str]) -> results.Row:
+        """A row of classes.csv."""
+        label_map = self.label_map
+        wanted = self.wanted(label_map.wnids[position])
+        fixed = {
+            "label": label_map.labels[position],
+            "wnid": label_map.wnids[position],
+            "name": label_map.names[position],
+            "wanted": kept if wanted is None else wanted,
+            "kept": kept,
+            "tried": kept + reasons.total(),
+        }
+        return results.Row(fixed, reasons, {"words": label_map.words[position], "gloss": label_map.glosses[position]})
