@@ -1,12 +1,15 @@
 """How quick the collector is, as ratios within one run: to the limit of its parts, and to img2dataset on the same web.
 
     python benchmarks/collect.py clean  --photographs DIR [--peer PYTHON]
+    python benchmarks/collect.py memory --photographs DIR
     python benchmarks/collect.py broken --simulator chaosweb.py [--peer PYTHON]
 
 `clean`: 10,000 addresses, 1000 classes x 10, all good (clean_web.py). The limit is
 cores / (CPU seconds an image of fetching with pycurl + decoding + writing), each measured alone beforehand.
+`memory`: the same web; peak memory of 50 classes and of 1000.
 `broken`: 200 classes x 60 addresses, half of them bad, N_k = 10. Requests are compared with an oracle that fetches in
-draw order one by one. PYTHON is an interpreter of an environment that has img2dataset.
+draw order one by one. PYTHON is an interpreter of an environment that has img2dataset. Settings of our own side go
+behind --set, such as engine.processes=2; TMPDIR says on which disk all of it happens.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -37,6 +39,7 @@ from imagenet_nk.sampling import draw  # noqa: E402
 from imagenet_nk.wire import Request  # noqa: E402
 
 NK = 10
+CHECKED = {"yes": (True,), "no": (False,), "both": (True, False)}
 PORT = 19870
 
 
@@ -54,16 +57,17 @@ def serving(*command: str) -> Iterator[int]:
 
 
 def timed(command: Sequence[str], folder: Path) -> dict[str, float]:
-    """Wall and CPU seconds and peak MB of a command; raises if it fails."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Wall and CPU seconds and peak MB of a command, its children's CPU included; raises if it fails."""
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    wall = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode not in (0, 3):
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall_s": wall, "cpu_s": cpu, "peak_mb": after.ru_maxrss / 1024}
+    with (folder / "log").open("w+") as log:
+        child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.perf_counter() - started
+        if child.returncode not in (0, 3):
+            log.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{log.read()[-2000:]}")
+    return {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
 
 
 def ours(url_list: Path, wnids: Path, folder: Path, *more: str) -> dict[str, float]:
@@ -113,26 +117,41 @@ def _fetch(port: int, count: int, photographs: int) -> None:
     transport.close()
 
 
-def clean(args: argparse.Namespace, folder: Path) -> dict[str, object]:
-    wnids = classes.load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted")).wnids[: args.classes]
-    (folder / "wnids.txt").write_text("\n".join(wnids) + "\n")
-    ids = [(n, f"{wnid}_{k}") for n, (wnid, k) in enumerate((wnid, k) for wnid in wnids for k in range(NK))]
-    url_list = folder / "urls.txt"
+def clean_list(folder: Path, count: int) -> tuple[Path, Path]:
+    """The list of a web of `count` classes, and their WNIDs."""
+    wnids = classes.load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted")).wnids[:count]
+    names, url_list = folder / "wnids.txt", folder / "urls.txt"
+    names.write_text("\n".join(wnids) + "\n")
+    ids = enumerate(f"{wnid}_{k}" for wnid in wnids for k in range(NK))
     url_list.write_text("".join(f"{one}\thttp://127.0.0.1:{PORT}/{n % 1000}/{one}.jpg\n" for n, one in ids))
+    return url_list, names
+
+
+def memory(args: argparse.Namespace, folder: Path) -> dict[str, object]:
+    peaks = {}
+    with serving(str(ROOT / "benchmarks/clean_web.py"), args.photographs, str(PORT)):
+        for count in (50, 1000):
+            peaks[count] = ours(*clean_list(folder, count), folder, *args.set)["peak_mb"]
+    return {"peak_mb": peaks, "ratio": peaks[1000] / peaks[50]}
+
+
+def clean(args: argparse.Namespace, folder: Path) -> dict[str, object]:
+    url_list, names = clean_list(folder, args.classes)
+    images = args.classes * NK
     result: dict[str, object] = {}
     with serving(str(ROOT / "benchmarks/clean_web.py"), args.photographs, str(PORT)):
         bound = limit(Path(args.photographs), PORT, folder)
-        own = ours(url_list, folder / "wnids.txt", folder)
+        own = ours(url_list, names, folder, *args.set)
         stage = json.loads(next((folder / "outputs").rglob("stages.json")).read_text())[0]
-        rate = len(ids) / stage["seconds"]  # of the stage: start-up counts only where a peer's does
+        rate = images / stage["seconds"]  # of the stage: start-up counts only where a peer's does
         result |= {
             "limit": bound,
             "ours": {**own, "stage_s": stage["seconds"]},
             "images_per_s": rate,
             "of_limit": rate / bound["images_per_s"],
         }
-        result["cpu_s_per_1000"] = own["cpu_s"] / len(ids) * 1000
-        for checked in (True, False) if args.peer else ():
+        result["cpu_s_per_1000"] = own["cpu_s"] / images * 1000
+        for checked in CHECKED[args.checked] if args.peer else ():
             runs = {n: peer(args.peer, url_list, folder, n, checked=checked) for n in args.threads}
             best = min(runs, key=lambda n: runs[n]["wall_s"])
             name = "peer_checked" if checked else "peer_unchecked"
@@ -148,7 +167,7 @@ def broken(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     truth = json.loads(truth_file.read_text())["urls"]
     (folder / "wnids.txt").write_text("\n".join(sorted({url["wnid"] for url in truth})) + "\n")
     with serving(args.simulator, "serve", *options):
-        own = ours(url_list, folder / "wnids.txt", folder)
+        own = ours(url_list, folder / "wnids.txt", folder, *args.set)
         seen = json.load(urllib.request.urlopen(f"http://127.0.0.1:{PORT}/__stats", timeout=10))["requests"]
         needed, wanted = oracle(truth)
         right = kept(folder / "ours") == wanted
@@ -183,18 +202,23 @@ def kept(dataset: Path) -> set[str]:
     return {Path(line.rpartition(" ")[0]).stem for line in (dataset / "eval.txt").read_text().splitlines()}
 
 
+PARTS = {"clean": clean, "memory": memory, "broken": broken}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("web", choices=["clean", "broken"])
+    parser.add_argument("web", choices=list(PARTS))
     parser.add_argument("--photographs", help="folder of JPEGs")
     parser.add_argument("--simulator", help="chaosweb.py")
     parser.add_argument("--peer", help="python with img2dataset")
     parser.add_argument("--threads", type=int, nargs="+", default=[32, 128])
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--set", nargs="*", default=[], help="settings of our own side")
+    parser.add_argument("--checked", choices=["yes", "no", "both"], default="both", help="what the peer stores")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = (clean if args.web == "clean" else broken)(args, Path(folder))
+        result = PARTS[args.web](args, Path(folder))
     print(json.dumps(result, indent=1, default=lambda value: round(value, 4)))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from imagenet_nk import lists, remote, storage
 from imagenet_nk.errors import DatasetError, ListError
+from imagenet_nk.image_list import ImageList
 
 pytest.importorskip("upath", reason="pip install 'imagenet-nk[remote]'")
 
@@ -45,7 +48,8 @@ def test_urls_of_no_use(url: str, says: str) -> None:
 def test_a_package_that_is_not_installed(
     package: str, url: str, type_this: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("fsspec.registry"), "_registry", {})  # of those that are loaded
+    loaded = importlib.import_module("fsspec.registry")._registry
+    monkeypatch.delitem(loaded, url.partition(":")[0], raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DatasetError, match=f"needs {package}; type: {type_this}"):
         storage.located(url)
@@ -76,6 +80,15 @@ def test_lists_are_read_and_written_behind_a_url(folder: Path) -> None:
     assert len(lists.sha256(folder / "eval.txt")) == 64
     with pytest.raises(ListError, match=r"cannot read the list .*none\.txt"):
         lists.read_list(folder / "none.txt")
+
+
+def test_a_list_behind_a_url_is_a_data_set(folder: Path) -> None:
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30), (200, 10, 10)).save(data, "PNG")
+    storage.write_bytes(folder / "images" / "a.png", data.getvalue())
+    lists.write_list(folder / "eval.txt", [lists.Entry("images/a.png", 7)])
+    (image, label), *_ = ImageList(str(folder / "eval.txt"))
+    assert (image.size, label) == ((40, 30), 7)
 
 
 def test_statuses_change_with_the_file(folder: Path) -> None:

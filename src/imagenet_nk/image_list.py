@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from torch.utils.data import Dataset
 
-from imagenet_nk import lists
+from imagenet_nk import lists, storage
 from imagenet_nk.errors import ListError
 
 
@@ -20,7 +20,7 @@ class ImageList(Dataset[tuple[Any, int]]):
     """
 
     def __init__(self, path: Path | str, transform: Callable[[Image.Image], Any] | None = None) -> None:
-        self.path = Path(path)
+        self.path = storage.located(path)
         self.entries = lists.read_list(self.path)
         self.transform = transform
 
@@ -44,7 +44,7 @@ def load_rgb(file: Path) -> Image.Image:
     Raises ListError that names the file if it is missing or will not decode.
     """
     try:
-        with Image.open(file) as image:
+        with file.open("rb") as data, Image.open(data) as image:
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that Pillow raises
         raise ListError(f"cannot read the image {file}: {error}") from error

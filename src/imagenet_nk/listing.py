@@ -67,3 +67,15 @@ def digest(folder: Path) -> str:
 def _parts(folder: Path) -> list[Path]:
     """The list that makes centers, then the one that judges them if that is another."""
     return [folder / name for name in (TRAIN, EVAL) if storage.is_file(folder / name)] or [folder / EVAL]
+
+
+def check_still_there(folder: Path, listed: Listed) -> None:
+    """Raise DatasetError if another run has since given the folder another list, and taken away images of this one."""
+    if read(folder).sha256 == listed.sha256:
+        return
+    gone = [path for path, _ in [*listed.entries, *listed.held_out] if not storage.is_file(path)]
+    if gone:
+        raise DatasetError(
+            f"another run has changed {folder} meanwhile: {len(gone)} images of this run's list are gone from it "
+            f"(first: {gone[0]}); jobs that want different images take a folder each, dataset.dir=ANOTHER"
+        )

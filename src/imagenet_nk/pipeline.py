@@ -62,7 +62,7 @@ def _run(cfg: DictConfig, config: Config, engine: Engine) -> int:
     course, began = Course(output), time.time()
     summary, listed = _gathered(config, job, course)
     if listed:
-        _centers(config, label_map, listed, embedding, course)
+        _centers(config, label_map, folder, listed, embedding, course)
     shown: list[Path] = []
     if "report" in config.stages:
         with course.stage("report"):
@@ -101,8 +101,10 @@ def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list
     return tasks.build(Setting(config.backbone, config.centers, home, config.cache, config.seed, workers), output)
 
 
-def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: list[Task], course: Course) -> None:
-    """The stages centers and evaluate."""
+def _centers(
+    config: Config, label_map: LabelMap, folder: Path, listed: Listed, embedding: list[Task], course: Course
+) -> None:
+    """The stages centers and evaluate. Raises DatasetError where another run took images away meanwhile."""
     from imagenet_nk.centers import tasks
 
     if "centers" in config.stages:
@@ -118,6 +120,7 @@ def _centers(config: Config, label_map: LabelMap, listed: Listed, embedding: lis
                 settings=config.evaluate,
                 progress=display.embedding,
             )
+    listing.check_still_there(folder, listed)
 
 
 def _display(stage: str) -> Display:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from collect import pictures
 from imagenet_nk.collect.hosts import Hosts, Pace
 from imagenet_nk.collect.inspection import Inspector, Picture
+from imagenet_nk.collect.memory import Memory
 from imagenet_nk.collect.reading import Outcome, Reader
 from imagenet_nk.collect.store import Store
 from imagenet_nk.config import HttpConfig, InspectConfig
@@ -32,10 +33,13 @@ class Scripted:
         self._answer, self._random = answer, random.Random(seed)
         self._pending: list[tuple[Hashable, Request]] = []
         self.asked: list[str] = []
+        self.memory = Memory(2**30)
+        self.most = 0  # in flight at once
 
     def submit(self, request: Request, ticket: Hashable) -> None:
         self.asked.append(request.url)
         self._pending.append((ticket, request))
+        self.most = max(self.most, len(self._pending))
 
     def poll(self, timeout: float) -> list[tuple[Hashable, Response]]:
         if not self._pending:
@@ -183,6 +187,60 @@ def test_a_pause_holds_for_the_whole_host(tmp_path: Path, closing: list[Reader])
     assert [outcome.reading.ticket for outcome in one.poll(0.0)] == ["c"]
     assert one.poll(0.0) == []
     assert one.in_flight == 1
+
+
+def test_who_waits_for_a_pause_holds_up_nobody_else(tmp_path: Path, closing: list[Reader]) -> None:
+    """With two places in flight, six that are told to come back in a minute do not keep the others from ending."""
+    busy = Response(429, headers={"retry-after": "60"})
+    transport = Scripted(lambda request: busy if "//slow" in request.url else Response(200, BODY))
+    closing.append(one := reader(transport, tmp_path, max_pause=90.0, concurrency=2))
+    urls = [f"http://slow{n}.test/" if n % 2 else f"http://quick.test/{n}" for n in range(12)]
+    ended: list[Any] = []
+    while urls or len(ended) < 6:
+        while urls and one.free:
+            one.start(Candidate(f"{WNID}_{len(urls)}", WNID, url := urls.pop(0)), InTurn(), url)
+        ended += [outcome.reading.ticket for outcome in one.poll(0.05) if outcome.final]
+    assert all("quick" in url for url in ended)
+    assert one.in_flight == 6
+
+
+def test_only_so_many_wait(tmp_path: Path, closing: list[Reader]) -> None:
+    busy = Response(429, headers={"retry-after": "60"})
+    transport = Scripted(lambda request: busy)
+    closing.append(one := reader(transport, tmp_path, max_pause=90.0, concurrency=2))
+    for number in range(100):
+        if one.free:
+            one.start(Candidate(f"{WNID}_{number}", WNID, f"http://h{number}.test/"), InTurn(), number)
+        one.poll(0.0)
+    assert 2 < one.in_flight <= 5 * 2
+
+
+def test_who_comes_back_takes_a_place_like_anybody(tmp_path: Path, closing: list[Reader]) -> None:
+    transport = Scripted(lambda request: Response(503 if request.url not in transport.asked[:-1] else 404))
+    closing.append(one := reader(transport, tmp_path, concurrency=1, retries=1))
+    waiting = list(range(8))
+    while waiting or one.in_flight:
+        while waiting and one.free:
+            number = waiting.pop()
+            one.start(Candidate(f"{WNID}_{number}", WNID, f"http://h{number}.test/"), InTurn(), number)
+        one.poll(0.01)
+    assert transport.most == 1
+    assert len(transport.asked) == 16
+
+
+def test_bodies_that_wait_for_inspection_count(tmp_path: Path, closing: list[Reader]) -> None:
+    transport = Scripted(lambda request: Response(200, BODY))
+    transport.memory = Memory(2 * len(BODY))
+    closing.append(one := reader(transport, tmp_path))
+    urls = [f"http://a.test/{n}" for n in range(50)]
+    outcomes: list[Outcome] = []
+    while urls or one.in_flight:
+        if urls and one.free:
+            one.start(Candidate(f"{WNID}_{len(urls)}", WNID, urls.pop()), InTurn(), len(urls))
+        outcomes += one.poll(0.05)
+    assert len(outcomes) == 50
+    assert transport.memory.waiting == 0
+    assert 0 < transport.memory.most <= 2 * len(BODY)
 
 
 def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, closing: list[Reader]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from imagenet_nk import lists
+from imagenet_nk import lists, storage
 from imagenet_nk.centers import verdict
 from imagenet_nk.centers.file import Centers, load_centers
 from imagenet_nk.centers.listed import Setting, listed
@@ -64,4 +64,4 @@ def _means(centers: Centers) -> verdict.Means:
 def _entries(images: str | Path | Sequence[tuple[str | Path, int]]) -> list[tuple[Path, int]]:
     if isinstance(images, str | Path):
         return [(lists.resolve(images, entry), entry.label) for entry in lists.read_list(images)]
-    return [(Path(path), label) for path, label in images]
+    return [(storage.located(path), label) for path, label in images]

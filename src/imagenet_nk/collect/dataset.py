@@ -136,6 +136,7 @@ class DataSet:
             return self._settle_class(walk, rows, tables.materialize) if walk else _verdicts(wnid, rows)
 
         summary = self._write(tables, settled)
+        self.ledger.flush()
         self.ledger.note({"done": fingerprint})
         return summary
 

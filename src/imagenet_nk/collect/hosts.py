@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
+from imagenet_nk.collect.descriptors import connections_within_limit
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.wire import Response
 
@@ -144,7 +145,8 @@ class Pace:
     """
 
     def __init__(self, http: HttpConfig) -> None:
-        self.limit = float(min(http.concurrency, _FIRST_IN_FLIGHT))
+        self._most = connections_within_limit(http.concurrency)
+        self.limit = float(min(self._most, _FIRST_IN_FLIGHT))
         self._http = http
         self._first_byte = self._body = 0.0  # seconds, moving averages
 
@@ -159,6 +161,6 @@ class Pace:
         self._body += _NEWEST * (body - self._body)
         load = max(self._first_byte / self._http.stall, self._body / self._http.deadline)
         if load > _BUSY:
-            self.limit = max(min(self._http.concurrency, _LEAST_IN_FLIGHT), self.limit * 0.97)
+            self.limit = max(min(self._most, _LEAST_IN_FLIGHT), self.limit * 0.97)
         elif load < _BUSY / 2:
-            self.limit = min(self._http.concurrency, self.limit + 1)
+            self.limit = min(self._most, self.limit + 1)

@@ -6,6 +6,7 @@ import json
 import queue
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
@@ -54,6 +55,7 @@ class Attempt:
 
 _COLUMNS = [column.name for column in fields(Attempt)]
 Values = tuple[Any, ...]  # of an Attempt
+_Verdicts = dict[str, list[int]]  # ids by verdict
 values: Callable[[Attempt], Values] = attrgetter(*_COLUMNS)  # dataclasses.astuple takes a hundred times as long
 _TYPES = {"int": "INTEGER", "float": "REAL", "str": "TEXT"}
 _SCHEMA = f"""
@@ -69,6 +71,9 @@ DROP INDEX IF EXISTS attempts_by_candidate; -- of earlier versions: three times 
 _INSERT = f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _DRAW_ORDER = itemgetter(2, 3, 0)
 PLACE = ("id", "source", "rank", "draw", "key")  # what every row of a class begins with
+_JUDGE = "UPDATE attempts SET verdict = ? WHERE id IN (SELECT value FROM json_each(?))"
+_MOST_WAITING = 100  # pieces of work in the queue; then whoever judges waits for the disk
+_CHECKPOINT_PAGES = 16_384  # 64 MB: SQLite's 4 MB mean a thousand waits for the disk while ten million rows are judged
 _CACHE_KIB = 64 * 1024  # of pages: the index of ten million rows does not fit SQLite's two megabytes
 
 
@@ -109,7 +114,7 @@ class Ledger:
                 self._db.close()
                 raise DatasetError(f"{self.path} was written by a later version of imagenet-nk: upgrade it")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        self._queue: queue.SimpleQueue[list[Values] | threading.Event | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Values] | _Verdicts | threading.Event | None] = queue.SimpleQueue()
         self._hurry = threading.Event()  # somebody waits for what is queued
         self._thread = threading.Thread(target=self._write_on, name="ledger", daemon=True)
         self._thread.start()
@@ -121,6 +126,7 @@ class Ledger:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         except sqlite3.Error:
             db.close()
             raise
@@ -205,10 +211,14 @@ class Ledger:
         return {wnid for (wnid,) in perhaps if any(not row[-1] for row in self.outcomes(wnid, ("verdict",)))}
 
     def judge(self, verdicts: Iterable[tuple[str, int]]) -> None:
-        """Write (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
-        with self._translated(), self._db:
-            self._db.execute("BEGIN")
-            self._db.executemany("UPDATE attempts SET verdict = ? WHERE id = ?", verdicts)
+        """Queue (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
+        self._check()
+        ids: _Verdicts = defaultdict(list)
+        for verdict, number in verdicts:
+            ids[verdict].append(number)
+        self._queue.put(ids)
+        if self._queue.qsize() > _MOST_WAITING:
+            self.flush()
 
     def forget_unanswered(self) -> None:
         """Settle nothing by attempts that met a dead network: they stay on record, and the candidates stay open."""
@@ -265,6 +275,9 @@ class Ledger:
         with db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany(_INSERT, [row for item in items if isinstance(item, list) for row in item])
+            for verdicts in (item for item in items if isinstance(item, dict)):
+                # One statement for many rows: Python's lock is free while it runs.
+                db.executemany(_JUDGE, [(verdict, json.dumps(ids)) for verdict, ids in verdicts.items()])
         for item in items:
             if isinstance(item, threading.Event):
                 item.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -25,8 +26,10 @@ Rows = Sequence[tuple[Any, ...]]  # values in the order of MANIFEST_COLUMNS
 class Manifest:
     """manifest.parquet and manifest.csv, open. The bytes are those that pandas writes, at a quarter of its time."""
 
-    def __init__(self, parquet: pq.ParquetWriter, text: IO[str], schema: pa.Schema) -> None:
-        self._parquet, self._text, self._schema = parquet, text, schema
+    def __init__(self, parquet: pq.ParquetWriter, text: IO[str], schema: pa.Schema, aside: Executor) -> None:
+        """aside: one thread, for what Arrow does without Python's lock."""
+        self._parquet, self._text, self._schema, self._aside = parquet, text, schema, aside
+        self._writing: Future[None] | None = None
         self._rows: list[tuple[Any, ...]] = []
         self._count = 0
         text.write(",".join(MANIFEST_COLUMNS) + "\n")
@@ -43,12 +46,19 @@ class Manifest:
         """Write what is left; a manifest without rows has one group of none."""
         if self._rows or not self._count:
             self._write_group()
+        self._written()
 
     def _write_group(self) -> None:
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
         arrays = [_array(values, kind) for values, kind in zip(columns, self._schema.types, strict=True)]
-        self._parquet.write_table(pa.table(arrays, self._schema))
+        self._written()
+        self._writing = self._aside.submit(self._parquet.write_table, pa.table(arrays, self._schema))
         self._rows = []
+
+    def _written(self) -> None:
+        """Wait for the group before, so that two at most are in memory. Raises what writing it raised."""
+        if self._writing:
+            self._writing.result()
 
 
 @contextmanager
@@ -60,8 +70,9 @@ def writing(folder: Path) -> Iterator[Manifest]:
         storage.whole(folder / MANIFEST) as to_parquet,
         to_csv.open("w", encoding="utf-8", newline="") as text,
         pq.ParquetWriter(to_parquet, schema) as parquet,
+        ThreadPoolExecutor(1, thread_name_prefix="manifest") as aside,
     ):
-        manifest = Manifest(parquet, text, schema)
+        manifest = Manifest(parquet, text, schema, aside)
         yield manifest
         manifest.end()
 

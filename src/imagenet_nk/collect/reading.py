@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 
 _BACKLOG = 32  # bodies that wait for a worker, for each of them: more would only be held in memory, out of its caches
+_WAITING = 4  # readings that may wait for a time or a host, for each request that may be in flight
 _LATE_S, _LATE_TIMES = 1.0, 4.0  # how long is late: at least, and as a multiple of what is usual
 
 
@@ -70,26 +71,39 @@ class Outcome:
 
 
 class Reader:
-    """Carries readings. At most `pace.limit` are in flight, so memory is bounded by them."""
+    """Carries readings. At most `pace.limit` have a place in flight; memory is bounded by them and what they may hold.
+
+    Who waits, for the time of the next try or for the limits of a host, gives its place to others, and takes one again.
+    """
 
     def __init__(
         self, transport: Transport, hosts: Hosts, pace: Pace, inspector: Inspector, store: Store, workers: int
     ) -> None:
         self._http: HttpConfig = hosts.http
         self._transport, self._hosts, self._pace = transport, hosts, pace
+        self._memory = transport.memory
         self._inspector, self._store = inspector, store
         self._robots = Robots(self._http) if self._http.robots_txt else None
         self._workers = Workers(workers, transport.wake)
         self._backlog = _BACKLOG * workers
-        self._later: list[tuple[float, Reading]] = []
-        self._at_door: deque[Reading] = deque()  # requests that wait for their host's limits
+        self._later: list[tuple[float, Reading]] = []  # heap of those that wait for a time
+        self._at_door: defaultdict[str, deque[Reading]] = defaultdict(deque)  # that wait for the limits of a host
         self._outcomes: list[Outcome] = []
-        self.in_flight = 0
+        self.in_flight = 0  # readings that have begun and not ended
+        self._waiting = 0  # of them, without a place in flight
 
     @property
     def free(self) -> bool:
         """Whether another candidate may be started."""
-        return self.in_flight < self._pace.limit and self._workers.waiting < self._backlog
+        return self._has_place and self._waiting < _WAITING * self._http.concurrency
+
+    @property
+    def _has_place(self) -> bool:
+        return (
+            self.in_flight - self._waiting < self._pace.limit
+            and self._workers.waiting < self._backlog
+            and self._memory.room > 0
+        )
 
     @property
     def late_after(self) -> float:
@@ -107,13 +121,16 @@ class Reader:
         self._open_doors()
         if self._outcomes:
             timeout = 0
-        elif self._later:
+        elif self._later and self._has_place:
             timeout = min(timeout, max(0.0, self._later[0][0] - time.monotonic()))
-        for ticket, response in self._transport.poll(timeout):
+        answers = self._transport.poll(timeout)
+        now = time.monotonic()
+        for ticket, response in answers:
             if isinstance(ticket, Reading):
                 self._answered(ticket, response)
             elif self._robots:
-                self._at_door.extend(self._robots.learn(str(ticket), response))
+                for reading in self._robots.learn(str(ticket), response):
+                    self._send_or_wait(reading, now)
         for reading, result, error in self._workers.ended():
             self._work_done(reading, result, error)
         outcomes, self._outcomes = self._outcomes, []
@@ -137,10 +154,11 @@ class Reader:
             self._workers.give(reading, step.function)
         else:
             reading.request, reading.retried = step, 0
+            now = time.monotonic()
             if step.wait:
-                heapq.heappush(self._later, (time.monotonic() + step.wait, reading))
-            elif not self._send(reading, time.monotonic()):
-                self._at_door.append(reading)
+                self._wait_until(now + step.wait, reading)
+            else:
+                self._send_or_wait(reading, now)
 
     def _came_to(self, reading: Reading, result: Found | Rejected) -> None:
         if isinstance(result, Found):
@@ -149,6 +167,7 @@ class Reader:
                 verdict = Rejected("redrawn")
             if verdict is None:
                 reading.found = result
+                self._memory.take(len(result.data))
                 self._workers.give(reading, partial(self._judge, reading.candidate.wnid, result))
                 return
             result = verdict
@@ -172,20 +191,34 @@ class Reader:
             raise error
         else:
             found = reading.found
+            self._memory.give(len(found.data))
             reading.found = Found(found.image_id, b"", found.final_url, found.path)
             self._outcomes.append(Outcome(reading, result))
 
     # --- requests
 
+    def _wait_until(self, at: float, reading: Reading) -> None:
+        self._waiting += 1
+        heapq.heappush(self._later, (at, reading))
+
+    def _send_or_wait(self, reading: Reading, now: float) -> None:
+        if not self._send(reading, now):
+            self._waiting += 1
+            self._at_door[reading.host].append(reading)
+
     def _open_doors(self) -> None:
-        """Send the requests whose time has come and whose hosts have room."""
+        """Send the requests whose time has come and whose hosts have room, as far as there are places."""
         now = time.monotonic()
-        while self._later and self._later[0][0] <= now:
-            self._at_door.append(heapq.heappop(self._later)[1])
-        waiting, self._at_door = self._at_door, deque()  # sending one may open the doors again, from within
-        for reading in waiting:
-            if not self._send(reading, now):
-                self._at_door.append(reading)
+        while self._later and self._later[0][0] <= now and self._has_place:
+            self._waiting -= 1
+            self._send_or_wait(heapq.heappop(self._later)[1], now)
+        for host in list(self._at_door):
+            waiting = self._at_door[host]
+            while waiting and self._has_place and (self._hosts.given_up(host) or self._hosts.ready(host, now)):
+                self._waiting -= 1
+                self._send_or_wait(waiting.popleft(), now)
+            if not waiting:
+                del self._at_door[host]
 
     def _send(self, reading: Reading, now: float) -> bool:
         request = reading.request
@@ -229,7 +262,7 @@ class Reader:
             reason = response.fault or f"http_{response.status}"
             self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
             wait = max(pause, retries.backoff(self._http.backoff, reading.retried))
-            heapq.heappush(self._later, (now + wait, reading))
+            self._wait_until(now + wait, reading)
             return
         if not response.fault and response.body:
             self._pace.note(response.seconds - response.body_seconds, response.body_seconds)

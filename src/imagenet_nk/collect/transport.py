@@ -6,30 +6,30 @@ and worker threads can wake the loop.
 
 from __future__ import annotations
 
-import os
 import selectors
 import socket
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from contextlib import suppress
-from typing import Any, Protocol
-from urllib.parse import quote
+from typing import Protocol
 
-import certifi
 import pycurl
 
-from imagenet_nk.collect import answers, guard
+from imagenet_nk.collect import guard
+from imagenet_nk.collect.descriptors import connections_within_limit
+from imagenet_nk.collect.memory import Memory
+from imagenet_nk.collect.patience import LOOK_EVERY_S, LivedTime, Wire
+from imagenet_nk.collect.transfer import MOST_AT_ONCE, Transfer
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.wire import Request, Response
 
-_DISALLOW_USERNAME_IN_URL = 278  # CURLOPT_..., for which pycurl has no name; a redirect could bring one
-_DNS_CACHE_S = 600
-_LOOK_EVERY_S = 0.1
-_URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"  # what quote() leaves alone, so that an escaped URL stays as it is
+_WIRE_SPAN_S = 1.0
 
 
 class Transport(Protocol):
     """Carries requests. `ticket` comes back with the response and means nothing to the transport."""
+
+    memory: Memory  # what is held of bodies, here and by whoever waits to inspect them
 
     def submit(self, request: Request, ticket: Hashable) -> None:
         """Start a request; its response comes out of poll(), whatever happens to it."""
@@ -49,13 +49,16 @@ class CurlTransport:
 
     def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset()) -> None:
         """`hosts_allowed`: host:port of servers of our own, which the guard lets through."""
+        self.memory = Memory(http.max_held)
         self._http = http
         self._hosts_allowed = hosts_allowed
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, http.per_host)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, http.concurrency)
+        connections = connections_within_limit(http.concurrency)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, connections)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
@@ -64,40 +67,49 @@ class CurlTransport:
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._woken = False
         self._timer: float | None = None
-        self._clock = _LivedTime()
+        self._clock = LivedTime()
         self._looked = 0.0  # for stalled transfers
-        self._active: set[_Transfer] = set()
-        self._idle: list[_Transfer] = []
+        self._wire = Wire(_WIRE_SPAN_S)
+        self._ended_bytes = 0
+        self._unweighed = 0  # bytes that may have come since what is in flight was last weighed
+        self._going: list[Transfer] | None = None  # too much is held: only these may go on
+        self._active: set[Transfer] = set()
+        self._idle: list[Transfer] = []
         self._done: list[tuple[Hashable, Response]] = []
 
     def submit(self, request: Request, ticket: Hashable) -> None:
         if refused := guard.url_refusal(request.url):
             self._done.append((ticket, Response(0, fault="bad_url", headers={"refusal": refused})))
             return
-        transfer = self._idle.pop() if self._idle else _Transfer(self._http, self._hosts_allowed)
+        transfer = self._idle.pop() if self._idle else Transfer(self._http, self._hosts_allowed)
         transfer.start(request, ticket, self._clock.now)
         self._active.add(transfer)
         self._multi.add_handle(transfer.curl)
 
     def poll(self, timeout: float) -> list[tuple[Hashable, Response]]:
-        timeout = 0 if self._done else min(timeout, _LOOK_EVERY_S)
+        timeout = 0 if self._done else min(timeout, LOOK_EVERY_S)
         if self._timer is not None:
             timeout = min(timeout, max(0.0, self._timer - time.monotonic()))
-        for key, events in self._selector.select(timeout):
+        for key, events in self._ready(timeout):
             if key.fileobj is self._wake_read:
                 with suppress(BlockingIOError):
                     self._wake_read.recv(64)
                 self._woken = False
-            else:
-                bits = (pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0) | (
-                    pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
-                )
-                self._multi.socket_action(key.fd, bits)
+                continue
+            bits = (pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0) | (
+                pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
+            )
+            self._multi.socket_action(key.fd, bits)
+            self._unweighed += MOST_AT_ONCE
+            if self._unweighed >= self.memory.room and self._ration():
+                break  # what else is ready will be so next time
         if self._timer is not None and time.monotonic() >= self._timer:
             self._timer = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
         self._drop_stalled(self._clock.tick())
+        if self._going is not None or self.memory.room <= 0:
+            self._ration()
         done, self._done = self._done, []
         return done
 
@@ -126,19 +138,61 @@ class CurlTransport:
             for curl, code in [(curl, 0) for curl in succeeded] + [(curl, code) for curl, code, _ in failed]:
                 self._end(curl.transfer, code)
 
-    def _end(self, transfer: _Transfer, code: int) -> None:
+    def _end(self, transfer: Transfer, code: int) -> None:
         self._multi.remove_handle(transfer.curl)
         self._active.discard(transfer)
+        self._ended_bytes += transfer.size
         self._done.append((transfer.ticket, transfer.finish(code)))
         self._idle.append(transfer)
 
     def _drop_stalled(self, now: float) -> None:
         """End what has come to a stop. libcurl's own low-speed limit takes up to twice its time to notice."""
-        if now - self._looked < _LOOK_EVERY_S:
+        if now - self._looked < LOOK_EVERY_S:
             return
         self._looked = now
-        for transfer in [transfer for transfer in self._active if transfer.stalled(now)]:
+        self._wire.note(now, self._ended_bytes + sum(transfer.size for transfer in self._active))
+        free = self._wire.is_free
+        for transfer in [transfer for transfer in self._active if transfer.stalled(now, wire_is_free=free)]:
             self._end(transfer, pycurl.E_OPERATION_TIMEDOUT)
+
+    def _ready(self, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._going is None:
+            return self._selector.select(timeout)
+        registered = self._selector.get_map()
+        with selectors.DefaultSelector() as few:
+            for fd in {
+                self._wake_read.fileno(),
+                *(transfer.descriptor for transfer in self._going),
+            } & registered.keys():
+                few.register(registered[fd].fileobj, registered[fd].events)
+            return few.select(timeout)
+
+    def _ration(self) -> bool:
+        """Weigh what is in flight. If that is too much, only those go on that there is room for, the largest first.
+
+        One always does, so that it comes to an end; and it stays so until there is room for all that has begun.
+        It is to happen to nobody but who meets very large bodies. Returns whether it is so.
+        """
+        self._unweighed = 0
+        self.memory.weigh(sum(transfer.size for transfer in self._active))
+        room = self.memory.room
+        if self._going is None and room >= 0:
+            return False
+        if room >= self.memory.limit // 2 and room >= sum(one.expected for one in self._active if one.has_begun):
+            self._going = None
+            for transfer in self._active:
+                transfer.let_go(self._clock.now)
+            return False
+        self._going = []
+        for transfer in sorted(self._active, key=lambda one: one.size, reverse=True):
+            expected = transfer.expected
+            if not self._going or expected <= room:
+                room -= expected
+                transfer.let_go(self._clock.now)
+                self._going.append(transfer)
+            else:
+                transfer.hold(self._clock.now)
+        return True
 
     def _on_timer(self, timeout_ms: int) -> None:
         self._timer = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
@@ -155,144 +209,3 @@ class CurlTransport:
                 self._selector.modify(fd, events)
             else:
                 self._selector.register(fd, events)
-
-
-class _Lent(socket.socket):
-    """A socket for libcurl: pycurl duplicates its descriptor, and this original is closed when it is dropped."""
-
-    def __del__(self) -> None:
-        self.close()
-
-
-class _LivedTime:
-    """Seconds that the loop has lived through. While it is not run (a busy machine, a laptop asleep) no server is late:
-    what it has sent may long be waiting here."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._last = time.monotonic()
-
-    def tick(self) -> float:
-        """Move on by what has passed since the last tick, a long gap counting as a short one."""
-        now = time.monotonic()
-        self.now += min(now - self._last, 2 * _LOOK_EVERY_S)
-        self._last = now
-        return self.now
-
-
-class _Transfer:
-    """One easy handle, used again and again: a fresh one costs more than the request."""
-
-    def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str]) -> None:
-        self._http = http
-        self._hosts_allowed = hosts_allowed
-        self.ticket: Hashable = None
-        self.curl = pycurl.Curl()
-        self.curl.transfer = self
-        for option, value in _options(http, self._open_socket).items():
-            self.curl.setopt(option, value)
-
-    def start(self, request: Request, ticket: Hashable, now: float) -> None:
-        self.ticket = ticket
-        self._limit = request.max_bytes or self._http.max_bytes
-        self._chunks: list[bytes] = []
-        self._counted = self._bytes = 0  # chunks, and the bytes in them
-        self._headers: list[bytes] = []
-        self._stopped = ""
-        self._patience = request.patience or self._http.stall
-        self._started = now
-        self._window = (now, 0)  # when it began, with how many bytes
-        _, host, self._port = guard.parsed(request.url)
-        self._own = host in self._hosts_allowed
-        self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")
-        self.curl.setopt(pycurl.URL, self._url)
-        # Many times called for a body; a method of our own would cost more than all else that is done with it.
-        self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
-        self.curl.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
-        self.curl.setopt(pycurl.MAXFILESIZE_LARGE, self._limit)  # on what is announced, and on what comes
-        if request.first is None:
-            self.curl.unsetopt(pycurl.RANGE)
-        else:
-            self.curl.setopt(pycurl.RANGE, f"{request.first}-{'' if request.last is None else request.last}")
-
-    @property
-    def size(self) -> int:
-        """Bytes of body that have come."""
-        while self._counted < len(self._chunks):
-            self._bytes += len(self._chunks[self._counted])
-            self._counted += 1
-        return self._bytes
-
-    def stalled(self, now: float) -> bool:
-        """Whether it is past its deadline, no byte has come for too long, or too few have of late."""
-        began, size = self._window
-        if now - self._started >= self._http.deadline:
-            return True
-        if not self._headers:
-            return now - began >= self._patience
-        if now - began < self._http.stall:
-            return False
-        self._window = (now, self.size)
-        return self.size - size < self._http.min_speed * self._http.stall
-
-    def finish(self, code: int) -> Response:
-        status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
-        with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
-            final_url = answers.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
-        chunks, self._chunks = self._chunks, []
-        self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
-        fault = answers.fault(code, status, len(chunks), self._stopped)
-        if not fault and final_url != self._url and guard.url_refusal(final_url):
-            fault = "forbidden"
-        return Response(
-            status=status,
-            body=b"" if fault else b"".join(chunks),
-            final_url=final_url,
-            address=self.curl.getinfo(pycurl.PRIMARY_IP) or "",
-            headers=answers.last_headers(self._headers),
-            fault=fault,
-            seconds=(total := self.curl.getinfo(pycurl.TOTAL_TIME)),
-            body_seconds=total - self.curl.getinfo(pycurl.STARTTRANSFER_TIME),
-        )
-
-    def _open_socket(self, purpose: int, address: Any) -> socket.socket | int:  # noqa: ARG002
-        family, kind, protocol, (host, port, *_) = address
-        host = host.decode() if isinstance(host, bytes) else host
-        if self._own and port == self._port:
-            allowed = True
-        else:
-            allowed = port in guard.WEB_PORTS or port == self._port
-            allowed = allowed and guard.refusal(host, allow_private=self._http.allow_private) is None
-        if not allowed:
-            self._stopped = "forbidden"
-            return int(pycurl.SOCKET_BAD)
-        return _Lent(family, kind, protocol)
-
-
-def _nothing(chunk: bytes) -> None:
-    """Takes what nobody waits for."""
-
-
-def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket | int]) -> dict[int, Any]:
-    web = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
-    return {
-        _DISALLOW_USERNAME_IN_URL: 1,
-        pycurl.PROTOCOLS: web,
-        pycurl.REDIR_PROTOCOLS: web,
-        pycurl.FOLLOWLOCATION: 1,
-        pycurl.MAXREDIRS: http.max_redirects,
-        pycurl.PROXY: "",  # not from the environment: a proxy would hide the address that the guard must see
-        pycurl.NOSIGNAL: 1,
-        pycurl.OPENSOCKETFUNCTION: open_socket,
-        pycurl.BUFFERSIZE: 256 * 1024,
-        pycurl.CONNECTTIMEOUT_MS: int(http.deadline * 10_000),  # the limits that count are those of stalled()
-        pycurl.DNS_CACHE_TIMEOUT: _DNS_CACHE_S,
-        pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
-        pycurl.HTTP09_ALLOWED: 0,
-        pycurl.PIPEWAIT: 1,  # rather a stream on a connection that may turn out HTTP/2 than one more handshake
-        pycurl.USERAGENT: http.user_agent.format(contact=http.contact),
-        pycurl.HTTPHEADER: ["Accept: image/*,*/*;q=0.5"],  # no Accept-Encoding: images gain nothing from gzip
-        pycurl.SSL_VERIFYPEER: int(http.verify_tls),
-        pycurl.SSL_VERIFYHOST: 2 if http.verify_tls else 0,
-        pycurl.CAINFO: os.environ.get("SSL_CERT_FILE") or certifi.where(),
-    }

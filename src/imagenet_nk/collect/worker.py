@@ -40,8 +40,12 @@ class Spec:
 
     @classmethod
     def of(cls, job: Job, workers: int, since: int) -> Spec:
-        """Each worker has its share of http.concurrency."""
-        http = replace(job.http, concurrency=max(1, job.http.concurrency // workers))
+        """Each worker has its share of what is in flight, and of what is held in memory."""
+        http = replace(
+            job.http,
+            concurrency=max(1, job.http.concurrency // workers),
+            max_held=max(1, job.http.max_held // workers),
+        )
         own = replace(job, http=http, engine=Local(1), folder=_absolute(job.folder), local=_absolute(job.home))
         return cls(pickle.dumps(own), since, str(Path.cwd()))
 

@@ -29,7 +29,7 @@ from imagenet_nk.engine.base import (
 
 _TICK_S = 0.2
 _PATIENCE_S = 2.0  # that a worker has for ending by itself
-_WORTH_IT = 5_000  # images from which on further processes earn their start
+_WORTH_IT = 20_000  # images from which on further processes earn their start: benchmarks/engines.py
 _GONE = (EOFError, OSError)  # what a pipe raises whose other end is closed
 
 

@@ -1,0 +1,184 @@
+"""One GET through libcurl: its options, what comes of it, and how long it is waited for."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import certifi
+import pycurl
+
+from imagenet_nk.collect import answers, guard
+from imagenet_nk.collect.patience import Patience
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.wire import Request, Response
+
+BUFFER = 256 * 1024
+MOST_AT_ONCE = 10 * BUFFER  # libcurl reads so often before it lets others have their turn
+_DISALLOW_USERNAME_IN_URL = 278  # CURLOPT_..., for which pycurl has no name; a redirect could bring one
+_DNS_CACHE_S = 600
+_URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"  # what quote() leaves alone, so that an escaped URL stays as it is
+
+
+class _Lent(socket.socket):
+    """A socket for libcurl: pycurl duplicates its descriptor, and this original is closed when it is dropped."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Transfer:
+    """One easy handle, used again and again: a fresh one costs more than the request."""
+
+    def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str]) -> None:
+        self._http = http
+        self._hosts_allowed = hosts_allowed
+        self.ticket: Hashable = None
+        self.curl = pycurl.Curl()
+        self.curl.transfer = self
+        self._held_since: float | None = None  # it is kept from going on
+        for option, value in _options(http, self._open_socket).items():
+            self.curl.setopt(option, value)
+
+    def start(self, request: Request, ticket: Hashable, now: float) -> None:
+        self.ticket = ticket
+        self._limit = request.max_bytes or self._http.max_bytes
+        self._chunks: list[bytes] = []
+        self._counted = self._bytes = 0  # chunks, and the bytes in them
+        self._headers: list[bytes] = []
+        self._stopped = ""
+        self._patience = Patience(self._http, request.patience or self._http.stall, now)
+        _, host, self._port = guard.parsed(request.url)
+        self._own = host in self._hosts_allowed
+        self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")
+        self.curl.setopt(pycurl.URL, self._url)
+        # Many times called for a body; a method of our own would cost more than all else that is done with it.
+        self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
+        self.curl.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
+        self.curl.setopt(pycurl.MAXFILESIZE_LARGE, self._limit)  # on what is announced, and on what comes
+        if request.first is None:
+            self.curl.unsetopt(pycurl.RANGE)
+        else:
+            self.curl.setopt(pycurl.RANGE, f"{request.first}-{'' if request.last is None else request.last}")
+
+    @property
+    def size(self) -> int:
+        """Bytes of body that have come."""
+        while self._counted < len(self._chunks):
+            self._bytes += len(self._chunks[self._counted])
+            self._counted += 1
+        return self._bytes
+
+    @property
+    def descriptor(self) -> int:
+        """Of the socket that it comes by; -1 if there is none."""
+        return int(self.curl.getinfo(pycurl.ACTIVESOCKET))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether some of its body is there."""
+        return bool(self._chunks)
+
+    @property
+    def expected(self) -> int:
+        """Bytes of body that are still to come, as far as one knows; of what has not begun, one look will tell."""
+        if not self.has_begun:
+            return min(self._limit, MOST_AT_ONCE)
+        return max(0, (length if (length := self._length) >= 0 else self._limit) - self.size)
+
+    @property
+    def _length(self) -> int:
+        return int(self.curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T))  # -1 if it is not known
+
+    def stalled(self, now: float, *, wire_is_free: bool) -> bool:
+        """Whether it is not worth waiting for any longer."""
+        if self._held_since is not None:
+            return False
+        size = self.size
+        return self._patience.is_over(
+            now,
+            answered=bool(self._headers),
+            size=size,
+            length=self._length if size else -1,
+            wire_is_free=wire_is_free,
+        )
+
+    def hold(self, now: float) -> None:
+        """Wait no longer for it, nor read more of its body, until let_go()."""
+        if self._held_since is None:
+            self._held_since = now
+            with suppress(pycurl.error):  # it has no connection yet, or not any more
+                self.curl.pause(pycurl.PAUSE_RECV)
+
+    def let_go(self, now: float) -> None:
+        """Read on. The time that it was held does not count."""
+        if self._held_since is not None:
+            self._patience.extend(now - self._held_since)
+            self._held_since = None
+            with suppress(pycurl.error):
+                self.curl.pause(pycurl.PAUSE_CONT)
+
+    def finish(self, code: int) -> Response:
+        status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
+        with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
+            final_url = answers.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
+        chunks, self._chunks, self._held_since = self._chunks, [], None
+        self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
+        fault = answers.fault(code, status, len(chunks), self._stopped)
+        if not fault and final_url != self._url and guard.url_refusal(final_url):
+            fault = "forbidden"
+        return Response(
+            status=status,
+            body=b"" if fault else b"".join(chunks),
+            final_url=final_url,
+            address=self.curl.getinfo(pycurl.PRIMARY_IP) or "",
+            headers=answers.last_headers(self._headers),
+            fault=fault,
+            seconds=(total := self.curl.getinfo(pycurl.TOTAL_TIME)),
+            body_seconds=total - self.curl.getinfo(pycurl.STARTTRANSFER_TIME),
+        )
+
+    def _open_socket(self, purpose: int, address: Any) -> socket.socket | int:  # noqa: ARG002
+        family, kind, protocol, (host, port, *_) = address
+        host = host.decode() if isinstance(host, bytes) else host
+        if self._own and port == self._port:
+            allowed = True
+        else:
+            allowed = port in guard.WEB_PORTS or port == self._port
+            allowed = allowed and guard.refusal(host, allow_private=self._http.allow_private) is None
+        if not allowed:
+            self._stopped = "forbidden"
+            return int(pycurl.SOCKET_BAD)
+        return _Lent(family, kind, protocol)
+
+
+def _nothing(chunk: bytes) -> None:
+    """Takes what nobody waits for."""
+
+
+def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket | int]) -> dict[int, Any]:
+    web = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
+    return {
+        _DISALLOW_USERNAME_IN_URL: 1,
+        pycurl.PROTOCOLS: web,
+        pycurl.REDIR_PROTOCOLS: web,
+        pycurl.FOLLOWLOCATION: 1,
+        pycurl.MAXREDIRS: http.max_redirects,
+        pycurl.PROXY: "",  # not from the environment: a proxy would hide the address that the guard must see
+        pycurl.NOSIGNAL: 1,
+        pycurl.OPENSOCKETFUNCTION: open_socket,
+        pycurl.BUFFERSIZE: BUFFER,
+        pycurl.CONNECTTIMEOUT_MS: int(http.deadline * 10_000),  # the limits that count are those of stalled()
+        pycurl.DNS_CACHE_TIMEOUT: _DNS_CACHE_S,
+        pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
+        pycurl.HTTP09_ALLOWED: 0,
+        pycurl.USERAGENT: http.user_agent.format(contact=http.contact),
+        pycurl.HTTPHEADER: ["Accept: image/*,*/*;q=0.5"],  # no Accept-Encoding: images gain nothing from gzip
+        pycurl.SSL_VERIFYPEER: int(http.verify_tls),
+        pycurl.SSL_VERIFYHOST: 2 if http.verify_tls else 0,
+        pycurl.CAINFO: os.environ.get("SSL_CERT_FILE") or certifi.where(),
+    }
