@@ -71,7 +71,9 @@ def measure(folder: Path, classes: int, images: int) -> dict[str, Any]:
     label_map = _label_map(classes)
     dataset = DataSet(folder / "set")
     dataset.store = _Listed(folder / "sample", images)
-    desk = CollectDesk(label_map.wnids, dataset.ledger, HttpConfig(), InspectConfig(), workers=WORKERS, quota=images)
+    desk = CollectDesk(
+        label_map.wnids, dataset.ledger, HttpConfig(), InspectConfig(), workers=WORKERS, wanted=lambda _: images
+    )
     parts: dict[str, dict[str, float]] = {}
     with _timed("intake", parts) as intake:
         exchanges, waited = _take_in(desk, images)

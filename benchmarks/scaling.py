@@ -173,7 +173,7 @@ class _NoLedger:
 
 
 def _report_s(count: int = 5000) -> float:
-    desk = CollectDesk(["n00000000"], _NoLedger(), HttpConfig(), InspectConfig(), workers=64, quota=1)
+    desk = CollectDesk(["n00000000"], _NoLedger(), HttpConfig(), InspectConfig(), workers=64, wanted=lambda _: 1)
     desk.exchange("0.1", Report(Tally(), room=8))
     before = time.perf_counter()
     for number in range(count):

@@ -51,11 +51,22 @@ def write(folder: Path, label_map: LabelMap, separator: str) -> None:
 
 def read(folder: Path) -> Listed:
     """The lists of a data set folder. Raises ListError if there are none."""
-    parts = [folder / name for name in (TRAIN, EVAL) if storage.is_file(folder / name)] or [folder / EVAL]
+    parts = _parts(folder)
     entries, *held_out = [
         [(lists.resolve(path, entry), entry.label) for entry in lists.read_list(path)] for path in parts
     ]
     return Listed(entries, held_out[0] if held_out else [], lists.sha256(parts[0]))
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the list that makes centers; "" where there is none."""
+    path = _parts(folder)[0]
+    return lists.sha256(path) if storage.is_file(path) else ""
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The list that makes centers, then the one that judges them if that is another."""
+    return [folder / name for name in (TRAIN, EVAL) if storage.is_file(folder / name)] or [folder / EVAL]
 
 
 def check_still_there(folder: Path, listed: Listed) -> None:

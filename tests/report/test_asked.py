@@ -6,13 +6,15 @@ from imagenet_nk.collect.ledger import FILE, Attempt, Ledger
 from imagenet_nk.report import asked
 
 
-def ledger(folder: Path, *attempts: Attempt, done: bool = True) -> None:
+def ledger(folder: Path, *attempts: Attempt, done: bool = True, reached: int | None = None) -> None:
+    """Attempts of which those after the first `reached` were fetched ahead and not needed."""
     made = Ledger(folder)
     for attempt in attempts:
         made.record(attempt)
     made.flush()
     rows = list(made.rows())
-    made.judge([(row["reason"] or "kept", row["id"]) for row in rows])
+    until = len(rows) if reached is None else reached
+    made.judge([(row["reason"] or "kept" if i < until else "unreached", row["id"]) for i, row in enumerate(rows)])
     if done:
         made.note({"done": "x"})
     made.close()
@@ -37,6 +39,14 @@ def test_hosts_are_counted_with_their_commonest_fault(tmp_path: Path) -> None:
     first = found.hosts[0]
     assert (first.name, first.tried, first.kept, first.seconds, first.fault) == ("a.example", 4, 1, 10.0, "http_404")
     assert {host.name for host in found.hosts} == {"a.example", "(no address)", "urls"}
+
+
+def test_what_was_fetched_ahead_and_not_needed_is_neither_tried_nor_a_fault(tmp_path: Path) -> None:
+    ahead = [tried(f"http://b.example/{serial}") for serial in range(3)]
+    ledger(tmp_path, tried("http://a.example/1"), tried("http://a.example/2", reason="http_404"), *ahead, reached=2)
+    first, second = asked.read(tmp_path).hosts
+    assert (first.tried, first.kept, first.ahead, first.fault, first.pace) == (2, 1, 0, "http_404", 0.5)
+    assert (second.tried, second.kept, second.ahead, second.fault, second.pace) == (0, 0, 3, "", None)
 
 
 def test_pictures_of_several_classes_are_found_by_their_pixels(tmp_path: Path) -> None:

@@ -126,10 +126,19 @@ def test_a_tar_that_shrinks_between_listing_and_reading_is_a_rejection(tmp_path:
     candidate = next(source.candidates(TENCH))
     tar.write_bytes(tar.read_bytes()[:600])
     assert drive(source, candidate) == Rejected("unreadable", detail=f"{candidate.url}: the tar ends before")
+
+
+def test_a_tar_that_is_gone_from_its_folder_is_a_rejection_and_one_that_is_the_root_is_an_error(tmp_path: Path) -> None:
+    """A lost file is that image's fault; a lost root is nobody's, and the run can go on when it is back."""
+    tar = train_tar(tmp_path / "ILSVRC2012_img_train.tar", CLASSES)
+    alone, in_folder = opened(tar), opened(tmp_path)
+    candidates = [next(source.candidates(TENCH)) for source in (alone, in_folder)]
     tar.unlink()
-    result = drive(source, candidate)
+    result = drive(in_folder, candidates[1])
     assert isinstance(result, Rejected)
     assert result.reason == "missing"
+    with pytest.raises(SourceError, match="is gone"):
+        drive(alone, candidates[0])
 
 
 @given(

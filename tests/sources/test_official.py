@@ -106,7 +106,7 @@ def test_a_run_that_died_before_the_check_checks(tmp_path: Path, site: Web) -> N
 def test_a_sign_in_page_instead_is_one_line(tmp_path: Path, site: Web) -> None:
     file = at(site)
     site.put("/ILSVRC2012_img_train.tar", b"<html>sign in</html>")
-    with pytest.raises(SourceError, match="is not what it should be"):
+    with pytest.raises(SourceError, match="is a login needed"):
         fetch(file, tmp_path, HTTP)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -26,6 +29,7 @@ from imagenet_nk.sources.urls import Urls
 from sources.tars import devkit, jpeg, members, tar, train
 from sources.web import Answer, Asked, Web, ranged, web
 
+ROOT = Path(__file__).resolve().parents[2]
 TEDDY = "n04399382"  # of the 1000 classes the one that no list of fall11 has
 WNIDS = ["n01440764", "n02119789", TEDDY]
 
@@ -69,18 +73,29 @@ def kept(folder: Path) -> pd.DataFrame:
 
 
 def test_a_class_in_no_list_is_filled_by_the_archive(tmp_path: Path, server: Web) -> None:
+    """As a user has it done, from the command line to the tables."""
     lines = []
     for wnid in WNIDS[:2]:
         for name, data in members(wnid, 6):
             lines.append(f"{name.removesuffix('.JPEG')}\t{server.put(f'/{name}', data)}\n")
     (tmp_path / "list.txt").write_text("".join(lines))
-    archive = Archive(train=server.put("/train.tar", train({wnid: members(wnid, 12) for wnid in WNIDS})))
-    summary = collect(job(tmp_path / "set", Urls(str(tmp_path / "list.txt")), archive))
-    assert (summary.kept, summary.short) == (12, ())
+    archive = server.put("/train.tar", train({wnid: members(wnid, 12) for wnid in WNIDS}))
+    ended = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "src" / "imagenet.py"), "nk=4", "stages=[collect,lists]", "dataset.dir=set"),
+            *("source=urls", "source.list=list.txt", "source@fallback=archive", f"fallback.train={archive}"),
+            *(f"classes.wnids=[{','.join(WNIDS)}]", "inspect.min_side=8", "http.allow_private=true"),
+        ],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
     rows = kept(tmp_path / "set")
-    assert rows.groupby("wnid")["source"].unique().map(set).to_dict() == {
-        WNIDS[0]: {"urls"}, WNIDS[1]: {"urls"}, TEDDY: {"archive"}
+    assert rows.groupby(["wnid", "source"]).size().to_dict() == {
+        (WNIDS[0], "urls"): 4, (WNIDS[1], "urls"): 4, (TEDDY, "archive"): 4
     }  # fmt: skip
+    entries = (tmp_path / "set" / "eval.txt").read_text().splitlines()
+    assert [entry.rpartition(" ")[2] for entry in entries if TEDDY in entry] == ["850"] * 4, "its index in sorted order"
+    assert "by source: urls 8, archive 4" in ended.stderr
 
 
 @pytest.mark.parametrize("form", ["train", "synset", "local"])
@@ -309,3 +324,34 @@ def test_raising_nk_only_adds(tmp_path: Path, server: Web) -> None:
     assert set(five.index) < set(ten.index)
     fresh = kept(tmp_path / "fresh")
     assert list(ten.index) == list(fresh.index)
+
+
+def test_copies_are_asked_for_at_their_own_pace(tmp_path: Path, server: Web) -> None:
+    """As of the Wayback Machine: the addresses are all dead, another host has copies and may be asked 20 a second."""
+    files = members(WNIDS[0], 8)
+    when: list[float] = []
+
+    def copy(data: bytes) -> Callable[[Asked, dict[str, str]], Answer]:
+        return lambda *_: (when.append(time.monotonic()), Answer(200, data))[1]
+
+    lines = []
+    for name, data in files:
+        url = f"{server.base}/{name}"
+        server.put(f"/web/2011id_/{url}", copy(data))
+        lines.append(f"{name.removesuffix('.JPEG')}\t{url}\n")
+    (tmp_path / "list.txt").write_text("".join(lines))
+    copies = server.base.replace("127.0.0.1", "localhost")
+    task = job(tmp_path / "set", Urls(str(tmp_path / "list.txt")), nk=8, wnids=WNIDS[:1])
+    attempts = ["{url}", copies + "/web/{timestamp}id_/{url}"]
+    collect(replace(task, http=replace(task.http, attempts=attempts, host_rates={"localhost": 20.0})))
+    rows = kept(tmp_path / "set")
+    assert sorted(rows.index) == sorted(name.removesuffix(".JPEG") for name, _ in files)
+    assert set(rows.url.str.partition("://")[2].str.partition("/")[0]) == {server.base.partition("://")[2]}
+    assert rows.final_url.str.startswith(copies).all()
+    assert len(when) == 8
+    assert when[-1] - when[0] > 0.8 * 7 / 20
+
+
+def test_the_wayback_machine_is_asked_once_a_second() -> None:
+    assert HttpConfig().host_rates["web.archive.org"] == 1.0
+    assert not any("archive.org" in template for template in HttpConfig().attempts), "only for those who ask for it"

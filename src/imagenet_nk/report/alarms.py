@@ -11,6 +11,7 @@ from imagenet_nk.report.analysis import Analysis
 from imagenet_nk.report.asked import Asked
 from imagenet_nk.report.evaluation import best_distance, value
 from imagenet_nk.report.facts import Facts
+from imagenet_nk.report.judgement import NO_EMBEDDING, unjudged
 from imagenet_nk.report.labelled import label_alarms
 from imagenet_nk.report.said import PROBLEM, WARNING, Alarm, named, note, percent, plural
 from imagenet_nk.report.thumbnails import Strip
@@ -32,11 +33,25 @@ class Evidence:
 def alarms(evidence: Evidence) -> list[Alarm]:
     """All that apply, problems before warnings before notes."""
     checks: Sequence[Callable[[Evidence], list[Alarm]]] = (
-        _interrupted, _empty, _short, lambda e: label_alarms(e.facts), _confused_classes, _identical, _shared,
+        _foreign, _interrupted, _empty, _short, lambda e: label_alarms(e.facts), _confused_classes, _identical, _shared,
         _weights, _accuracy, _unreadable, _single, _stale,
     )  # fmt: skip
     found = [alarm for check in checks for alarm in check(evidence)]
     return sorted(found, key=lambda alarm: alarm.rank)
+
+
+def _foreign(evidence: Evidence) -> list[Alarm]:
+    """Centers of another list: of another data set, or of this one before it grew or shrank."""
+    facts, centers = evidence.facts, evidence.facts.foreign
+    if centers is None:
+        return []
+    made = f"{plural(int(centers.counts.sum()), 'image')} of {plural(len(centers), 'class', 'classes')}"
+    detail = (
+        f"{facts.run} made them of {made}, under a list that is not the one in {facts.folder} now: of another data "
+        "set, or of this one before it changed. Centers and evaluation are left out of this page; "
+        "stages=[centers,evaluate,report] makes them of the images that are here."
+    )
+    return [Alarm(PROBLEM, "The centers of this run belong to another list", detail)]
 
 
 def _interrupted(evidence: Evidence) -> list[Alarm]:
@@ -186,8 +201,15 @@ def _single(evidence: Evidence) -> list[Alarm]:
 
 def _stale(evidence: Evidence) -> list[Alarm]:
     facts = evidence.facts
+    if facts.foreign is not None:
+        return []
     if facts.centers is None:
         return [note("There are no centers", "Run the stages centers and evaluate to see maps and doubtful images.")]
     if evidence.analysis.images is None and len(facts.images):
         return [note("The embeddings were not kept", "So images cannot be judged here; centers.embeddings=always.")]
+    # Those that could not be read have a warning of their own.
+    lost = unjudged(facts, evidence.analysis).get(NO_EMBEDDING, 0) - len(facts.metrics.get("skipped") or ())
+    if lost > 0:
+        detail = "They have no embedding beside the data set; stages=[centers,evaluate,report] makes it."
+        return [note(f"{lost:,} of {plural(len(facts.images), 'image')} not judged", detail)]
     return []

@@ -97,7 +97,7 @@ def _images(
     splits = facts.images["split"].to_numpy()
     return suspects.distances(
         kept,
-        kept.find(image_paths(facts)),
+        kept.find(zip(image_paths(facts), facts.images["bytes"].tolist(), strict=True)),
         facts.images["row"].to_numpy(np.int64),
         splits == ("train" if (splits == "train").any() else "eval"),
         dict(zip(rows, vectors, strict=True)),

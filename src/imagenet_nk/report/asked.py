@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from imagenet_nk.collect.dataset import KEPT
+from imagenet_nk.collect.dataset import KEPT, UNREACHED
 from imagenet_nk.collect.ledger import FILE
 
 HOSTS = 40  # shown
@@ -23,8 +23,14 @@ class Host:
     name: str
     tried: int = 0
     kept: int = 0
+    ahead: int = 0  # fetched ahead of need and not reached: neither tried nor kept
     seconds: float = 0.0  # waited for it in all
     faults: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def pace(self) -> float | None:
+        """Mean seconds of a candidate that was tried; None without any."""
+        return self.seconds / self.tried if self.tried else None
 
     @property
     def fault(self) -> str:
@@ -61,6 +67,9 @@ def _hosts(db: sqlite3.Connection) -> list[Host]:
     for source, url, verdict, reason, seconds in _settled(db):
         name = _host(url) or source
         host = hosts.setdefault(name, Host(name))
+        if verdict == UNREACHED:
+            host.ahead += 1
+            continue
         host.tried += 1
         host.kept += verdict == KEPT
         host.seconds += seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,23 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Kept:
-    """Embeddings on disk: the row of each image path."""
+    """Embeddings on disk."""
 
-    rows: Mapping[str, int]
+    rows: Mapping[str, int]  # by absolute path or URL
+    moved: Mapping[tuple[str, int], int]  # by the end of the path, as images/<wnid>/<file>, and size in bytes
     matrix: np.memmap[tuple[int, int], np.dtype[np.float32]]
 
-    def find(self, paths: Iterable[Path]) -> NDArray[np.int64]:
-        """(N,) the row of each image; -1 for one that has no embedding."""
-        return np.array([self.rows.get(storage.full_name(path), -1) for path in paths], np.int64)
+    def find(self, images: Iterable[tuple[Path, int]]) -> NDArray[np.int64]:
+        """(N,) the row of each image, given with its size in bytes; -1 for one that has no embedding.
+
+        A data set that was moved or copied is known again: paths were written down in full.
+        """
+        found = []
+        for path, size in images:
+            name = storage.full_name(path)
+            row = self.rows.get(name)
+            found.append(self.moved.get((_end(name), size), -1) if row is None else row)
+        return np.array(found, np.int64)
 
     def read(self, rows: NDArray[np.int64]) -> Floats:
         """(n, D) float32."""
@@ -54,5 +64,16 @@ def _opened(folder: Path, dim: int) -> Kept | None:
         return None
     if not count:
         return None
-    rows = {line.decode(errors="replace").split("\t", 3)[3]: row for row, line in enumerate(lines[:count])}
-    return Kept(rows, np.memmap(folder / ROWS, "<f4", "r", shape=(count, dim)))
+    rows, moved = dict[str, int](), dict[tuple[str, int], int]()
+    for row, line in enumerate(lines[:count]):
+        try:
+            _, size, _, name = line.decode(errors="replace").split("\t", 3)
+            rows[name] = moved[_end(name), int(size)] = row
+        except ValueError:  # a line that no run wrote
+            continue
+    return Kept(rows, moved, np.memmap(folder / ROWS, "<f4", "r", shape=(count, dim)))
+
+
+def _end(name: str) -> str:
+    """What a path keeps when its data set moves."""
+    return "/".join(name.replace(os.sep, "/").split("/")[-3:])

@@ -41,6 +41,17 @@ def rows(metrics: Metrics) -> list[dict[str, str]]:
     return table
 
 
+def nothing_judged(metrics: Metrics) -> str:
+    """Why an evaluation has no accuracy; "" where it has one, or there was no evaluation."""
+    if not metrics.get("ncm") or best_distance(metrics):
+        return ""
+    if metrics.get("images"):
+        return "there is one class, so no other that an image could be taken for."
+    if metrics.get("protocol") == "held-out":
+        return "no held-out image can be read and has a class with a center."
+    return "every class has a single image, and its center cannot be taken without it; nk=2 or more."
+
+
 def per_class(metrics: Metrics) -> dict[str, float | None]:
     """Top-1 of each class by WNID, under the best distance."""
     distance = best_distance(metrics)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from imagenet_nk import storage
+from imagenet_nk import listing, storage
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import Centers, load_centers
 from imagenet_nk.collect import results
@@ -40,6 +40,7 @@ class Facts:
     choices: Mapping[str, str]  # group to member
     stages: Sequence[Stage]
     outcome: Mapping[str, Any]
+    foreign: Centers | None = None  # the run's centers, where they are of another list: nothing is drawn from them
 
     def setting(self, dotted: str) -> Any:
         """A value of the configuration by its key; None if the run left none."""
@@ -59,6 +60,8 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> Facts:
     classes = table[[name for name in _FIXED if name in table]]
     above = _above(run)
     hydra = above / ".hydra"
+    centers = load_centers(run) if (run / CENTERS).is_file() else None
+    ours = centers is None or _same_list(centers, folder)
     return Facts(
         folder=folder,
         home=home or folder,
@@ -66,14 +69,20 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> Facts:
         classes=classes,
         reasons=table.drop(columns=classes.columns),
         images=_numbered(results.read_manifest(folder), classes),
-        centers=load_centers(run) if (run / CENTERS).is_file() else None,
-        metrics=read_json(run / "metrics.json"),
+        centers=centers if ours else None,
+        metrics=read_json(run / "metrics.json") if ours else {},
         config=read_yaml(hydra / "config.yaml", {}),
         overrides=read_yaml(hydra / "overrides.yaml", []),
         choices=_choices(read_yaml(hydra / "hydra.yaml", {})),
         stages=[stage for stage in course.read(above) if stage.name != "report"],
         outcome=read_json(above / "outcome.json"),
+        foreign=None if ours else centers,
     )
+
+
+def _same_list(centers: Centers, folder: Path) -> bool:
+    """Whether centers were made of the list that a data set has now."""
+    return centers.metadata.get("list_sha256", "") in ("", listing.digest(folder))
 
 
 def _table(path: Path) -> pd.DataFrame:

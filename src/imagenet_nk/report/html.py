@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from imagenet_nk import storage
-from imagenet_nk.report.said import percent
+from imagenet_nk.report.said import percent, plural
 
 _PARTS = Path(__file__).parent / "page"
 
@@ -22,6 +22,7 @@ def render(template: str, scripts: tuple[str, ...], facts: Mapping[str, Any], da
     jinja = Environment(loader=FileSystemLoader(_PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     jinja.filters["share"] = lambda number: f"{number:.1%}"  # as CSS has it
     jinja.filters["percent"] = percent
+    jinja.filters["images"] = lambda count: plural(count, "image")
     script = "\n".join(_part(name) for name in scripts)
     return jinja.get_template(template).render(
         **facts,

@@ -9,7 +9,7 @@ from typing import Any
 from imagenet_nk import listing, storage
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import load_centers
-from imagenet_nk.errors import CentersError, DatasetError, ListError
+from imagenet_nk.errors import CentersError, DatasetError
 from imagenet_nk.progress import course
 from imagenet_nk.report.facts import read_yaml
 
@@ -29,10 +29,7 @@ def to_show(named: str | None, output: Path, folder: Path, runs: Path) -> Path:
         return Path(named)
     if (output / CENTERS).is_file() or not runs.is_dir():
         return output
-    try:
-        digest = listing.read(folder).sha256
-    except ListError:  # it was stopped before it had lists
-        digest = ""
+    digest = listing.digest(folder)  # "" if it was stopped before it had lists
     found = (run for run in _newest_first(runs) if run.resolve() != output.resolve())
     return next((run for run in found if _is_about(run, folder, digest)), output)
 

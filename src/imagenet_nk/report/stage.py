@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from imagenet_nk.report import alarms, asked, evaluation, html, overview, payload, suspects, thumbnails
+from imagenet_nk.report import alarms, asked, evaluation, html, judgement, overview, payload, suspects, thumbnails
 from imagenet_nk.report.alarms import Evidence
 from imagenet_nk.report.analysis import Analysis, analyse, image_paths
 from imagenet_nk.report.facts import Facts, gather
@@ -37,7 +37,9 @@ def write(folder: Path, run: Path, home: Path | None = None) -> Path:
     evidence = Evidence(facts, asked.read(facts.home), analysis, strips)
     data = payload.payload(facts, analysis, chosen, strips, galleries, page.parent)
     found = alarms.alarms(evidence)
-    html.write(page, html.render("report.html", _SCRIPTS, _words(evidence, found, chosen), payload.as_script(data)))
+    html.write(
+        page, html.render("report.html", _SCRIPTS, _words(evidence, found, chosen, galleries), payload.as_script(data))
+    )
     log.info("report of %d images, %d warnings: %s", len(facts.images), sum(one.rank < 2 for one in found), page)
     return page
 
@@ -57,7 +59,9 @@ def _strips(facts: Facts, chosen: payload.Chosen, folder: Path) -> dict[str, thu
     return thumbnails.write(folder, {wnids[row]: [paths[image] for image in images] for row, images in chosen.items()})
 
 
-def _words(evidence: Evidence, found: list[Alarm], chosen: payload.Chosen) -> dict[str, object]:
+def _words(
+    evidence: Evidence, found: list[Alarm], chosen: payload.Chosen, galleries: dict[str, list[int]]
+) -> dict[str, object]:
     facts, analysis = evidence.facts, evidence.analysis
     return {
         "title": f"{len(facts.images):,} images of {len(facts.classes):,} classes",
@@ -74,12 +78,13 @@ def _words(evidence: Evidence, found: list[Alarm], chosen: payload.Chosen) -> di
         "has_centers": analysis.atlas is not None,
         "has_matrix": analysis.atlas is not None and analysis.atlas.similarity is not None,
         "has_tsne": analysis.atlas is not None and analysis.atlas.tsne is not None,
-        "has_distances": analysis.images is not None,
         "classes_with_center": len(analysis.atlas.rows) if analysis.atlas else 0,
         "accuracy": evaluation.rows(facts.metrics),
         "protocol": facts.metrics.get("protocol", ""),
         "judged": facts.metrics.get("images", 0),
+        "nothing_judged": evaluation.nothing_judged(facts.metrics),
         "best": evaluation.best_distance(facts.metrics),
         "confused": evaluation.confused(facts.metrics),
+        **judgement.words(facts, analysis, galleries),
         "hidden": len(facts.images) - sum(len(images) for images in chosen.values()),
     }

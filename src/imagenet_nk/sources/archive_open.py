@@ -15,7 +15,7 @@ import requests
 
 from imagenet_nk.collect.metadata import OutOfReachError, download, is_remote
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources import archive_index, devkit, tarscan
+from imagenet_nk.sources import archive_hop, archive_index, devkit, tarscan
 from imagenet_nk.sources.archive_index import Index
 from imagenet_nk.sources.base import Site, image_id
 from imagenet_nk.sources.folders import to_place
@@ -67,7 +67,7 @@ def open_train(location: str, wnids: Sequence[str], site: Site, web: requests.Se
     there = Opened("", location, web, Streams(web, site.http))
     place = _place(location, site, there.web)
     index, file = _index(location, place, site)
-    archive_index.hop(index, place, wnids, lambda: index.save(file))
+    archive_hop.hop(index, place, wnids, lambda: index.save(file))
     sizes = Sizes()
     for wnid in wnids:
         if wnid in index.spans:

@@ -19,7 +19,7 @@ from imagenet_nk import storage
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.addresses import normal
 from imagenet_nk.sources.base import image_id
-from imagenet_nk.sources.list_lines import Lines, merged, parse
+from imagenet_nk.sources.list_lines import Lines, merged, parse, picked, without
 from imagenet_nk.sources.list_scan import Scan, among
 
 _MARK = b"nk-urls1"
@@ -128,12 +128,9 @@ class _Gathered:
 
     def _not_alone(self, lines: Lines) -> list[tuple[str, str, int]]:
         """Id, address and number of the lines of which there may be another."""
-        rows = np.flatnonzero(among(lines.likes, self._twice[0]) | among(lines.names, self._twice[1])).tolist()
-        if not rows:
-            return []
-        split = lines.text.split(b"\n")
-        fields = ((row, split[row].decode("ascii").partition("\t")) for row in rows)
-        return [(serial, url, row) for row, (serial, _, url) in fields]
+        rows = np.flatnonzero(among(lines.likes, self._twice[0]) | among(lines.names, self._twice[1]))
+        fields = (line.decode("ascii").partition("\t") for line in picked(lines.text, rows))
+        return [(serial, url, row) for row, (serial, _, url) in zip(rows.tolist(), fields, strict=True)]
 
     def text(self, wnid: str) -> bytes:
         """The class's lines, each id and each address once; lets go of them."""
@@ -152,9 +149,7 @@ class _Gathered:
                 addresses.add(address)
                 continue
             dropped.add(row)
-        if not dropped:
-            return lines.text
-        return b"\n".join([line for row, line in enumerate(lines.text.split(b"\n")) if row not in dropped])
+        return without(lines.text, np.array(sorted(dropped))) if dropped else lines.text
 
 
 def _repeated(arrays: list[npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:

@@ -17,13 +17,13 @@ from imagenet_nk.sources.addresses import normal, usable
 
 _TAB_HTTP = np.uint64(int.from_bytes(b"\thttp://", "little"))
 _LONGEST_ID, _LONGEST_URL = 64, 2048  # of a line that is not odd
-_PAD = bytes(16)
+_PAD = bytes(24)
+_NEWLINE = ord("\n")
 _SERIAL = re.compile(rb"n\d{8}_[\x21-\x7e]{1,54}\Z")
 _FOLD = np.uint64(0x2020202020202020)  # makes ASCII letters of both cases one
 _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
-_ODD = np.ones(256, bool)  # bytes that no URL may hold as they are
-_ODD[[*range(0x21, 0x7F), *b"\t\n"]] = False
-_ODD[[*b'"#<>\\^`{|}']] = True
+_PLAIN = {*range(0x21, 0x7F), *b"\t\n"} - {*b'"#<>\\^`{|}'}  # bytes that a URL may hold as they are
+_IS_ODD = bytes(byte not in _PLAIN for byte in range(256))
 
 _U64 = npt.NDArray[np.uint64]
 
@@ -52,7 +52,7 @@ class _Layout:
         self._words: _U64 = np.ndarray((len(padded) - 7,), "<u8", padded, 0, (1,))
 
     def words(self, at: npt.NDArray[np.intp]) -> _U64:
-        """The eight bytes at each offset, which may be up to 16 before the block."""
+        """The eight bytes at each offset, which may be up to 24 before the block."""
         return self._words[at + len(_PAD)]
 
 
@@ -60,17 +60,34 @@ def parse(block: bytes, broken: Counter[str]) -> Lines:
     """The usable lines of a block of whole lines of one class; the others are counted by kind in `broken`."""
     layout = _Layout(block)
     odd = _odd(block, layout)
+    likes, names = _numbers(layout)
     if not odd.any():
-        return Lines(block, *_numbers(layout))
-    lines = block.split(b"\n")
-    mended = list(_mended((lines[i] for i in np.flatnonzero(odd).tolist()), broken))
-    sound = b"\n".join([*(lines[i] for i in np.flatnonzero(~odd).tolist()), b""])
-    parts = [Lines(sound, *_numbers(_Layout(sound)))] if sound else []
-    if mended:
+        return Lines(block, likes, names)
+    rows = np.flatnonzero(odd)
+    parts = [Lines(without(block, rows), likes[~odd], names[~odd])]
+    if mended := list(_mended(picked(block, rows), broken)):
         text = "".join(f"{image_id}\t{url}\n" for image_id, url in mended).encode()
         plain = "".join(f"{image_id}\thttp://{normal(url)}\n" for image_id, url in mended).encode()
         parts.append(Lines(text, *_numbers(_Layout(plain))))
     return merged(parts)
+
+
+def picked(text: bytes, rows: npt.NDArray[np.intp]) -> list[bytes]:
+    """Some of the lines, by number in rising order: split() for few lines out of many."""
+    return [text[start:end] for start, end in _spans(text, rows)]
+
+
+def without(text: bytes, rows: npt.NDArray[np.intp]) -> bytes:
+    """All lines but those."""
+    spans = _spans(text, rows)
+    between = zip([0, *(end + 1 for _, end in spans)], [*(start for start, _ in spans), len(text)], strict=True)
+    return b"".join([text[first:stop] for first, stop in between])
+
+
+def _spans(text: bytes, rows: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _NEWLINE)
+    starts = np.where(rows > 0, ends[rows - 1] + 1, 0)
+    return list(zip(starts.tolist(), ends[rows].tolist(), strict=True))
 
 
 def merged(parts: list[Lines]) -> Lines:
@@ -90,7 +107,8 @@ def _odd(block: bytes, layout: _Layout) -> npt.NDArray[np.bool_]:
     odd: npt.NDArray[np.bool_] = ~layout.one_tab | (layout.words(layout.tab) != _TAB_HTTP)
     odd |= layout.letters[layout.tab + 8] == ord("/")
     odd |= (id_length < 11) | (id_length > _LONGEST_ID) | (layout.ends - layout.tab > _LONGEST_URL)
-    odd[np.searchsorted(layout.ends, np.flatnonzero(_ODD[layout.letters[: len(block)]]))] = True
+    odd_letters = np.frombuffer(block.translate(_IS_ODD), bool)
+    odd[np.searchsorted(layout.ends, np.flatnonzero(odd_letters))] = True
     at = block.find(b":80")
     while at >= 0:
         odd[np.searchsorted(layout.ends, at)] = True
@@ -99,15 +117,17 @@ def _odd(block: bytes, layout: _Layout) -> npt.NDArray[np.bool_]:
 
 
 def _numbers(layout: _Layout) -> tuple[_U64, _U64]:
-    """`likes` and `names` of sound lines, out of the last 24 and the first 8 bytes of an address and its length."""
+    """`likes` and `names` of sound lines, out of the last 24 and the first 8 bytes of an address and its length.
+
+    An address of less than 24 bytes is like all others of its length.
+    """
     ends, tab = layout.ends, layout.tab
-    likes = (ends - tab).astype(np.uint64) * _MIX[0]
-    short = np.minimum(ends - tab - 8, 24)  # bytes of the address that may be looked at
+    likes = length = (ends - tab).astype(np.uint64) * _MIX[0]
     for i, at in enumerate((tab + 8, ends - 8, ends - 16, ends - 24)):
-        inside = (at >= tab + 8) & (at + 8 <= ends)
-        word = np.where(inside, layout.words(np.where(inside, at, ends)) | _FOLD, short.astype(np.uint64))
-        likes = (likes ^ word) * _MIX[i % 3]
+        likes = (likes ^ (layout.words(at) | _FOLD)) * _MIX[i % 3]
         likes ^= likes >> np.uint64(29)
+    short = ends - tab < 8 + 24  # looking back from its end would reach its id
+    likes = np.where(short, length, likes) if short.any() else likes
     serial = layout.words(tab - 8)
     names = (layout.words(layout.starts + 1) * _MIX[1] ^ serial) * _MIX[2]
     return likes, names

@@ -59,16 +59,8 @@ drawMatrix();
 drawConfused();
 gallery("wrong", "Images nearer to another class", (image) => `looks like ${CLASSES.name[image.near]}`);
 gallery("far", "Images farthest from their own class", (image) => `distance ${number(image.own)}`);
-if (byId("wrong-said")) {
-  byId("wrong-said").textContent = DATA.galleries.wrong.length
-    ? "Likely wrong: their cosine distance to another class's center is less than to the mean of the other images of their own. The clearest come first."
-    : "None: every image lies nearest to the images of its own class.";
-}
 filledWhenOpened("classes-table", classesTable);
 filledWhenOpened("centers-table", centersTable);
 filledWhenOpened("pairs-table", pairsTable);
 document.querySelectorAll("table.sortable").forEach(makeSortable);
-for (const details of document.querySelectorAll("details[id$='-table']")) {
-  if (/^(wrong|far)-table$/.test(details.id) && !DATA.galleries[details.id.split("-")[0]].length) details.hidden = true;
-}
 document.documentElement.dataset.ready = "yes";
