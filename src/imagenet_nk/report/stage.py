@@ -5,7 +5,18 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from imagenet_nk.report import alarms, asked, evaluation, html, judgement, overview, payload, suspects, thumbnails
+from imagenet_nk.report import (
+    alarms,
+    asked,
+    evaluation,
+    html,
+    judgement,
+    overview,
+    payload,
+    similarity,
+    suspects,
+    thumbnails,
+)
 from imagenet_nk.report.alarms import Evidence
 from imagenet_nk.report.analysis import Analysis, analyse, image_paths
 from imagenet_nk.report.facts import Facts, gather
@@ -37,6 +48,7 @@ def write(folder: Path, run: Path, home: Path | None = None) -> Path:
     evidence = Evidence(facts, asked.read(facts.home), analysis, strips)
     data = payload.payload(facts, analysis, chosen, strips, galleries, page.parent)
     found = alarms.alarms(evidence)
+    similarity.write(page.parent / similarity.TABLE, facts, analysis.atlas)
     html.write(
         page, html.render("report.html", _SCRIPTS, _words(evidence, found, chosen, galleries), payload.as_script(data))
     )

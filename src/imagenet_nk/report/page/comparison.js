@@ -52,7 +52,7 @@ function jobName(job) {
 }
 
 byId("table").append(sortableTable("Backbones", [
-  ["job", (job) => job.job], ["backbone", (job) => job.backbone, jobName],
+  ["job", (job) => job.job], ["backbone", (job) => job.backbone, jobName], ["weights", (job) => job.weights],
   ["parameters", (job) => job.parameters, (job) => million(job.parameters), true],
   ["GMACs", (job) => job.gmacs, (job) => figure(job.gmacs, 2), true],
   ["size", (job) => job.dim, null, true],
