@@ -89,3 +89,12 @@ def test_a_wire_is_free_when_it_brings_much_less_than_it_did() -> None:
         wire.note(second - 0.5, 10**9)  # between two measurements nothing is learnt
         wire.note(float(second), total)
         assert wire.is_free is free
+
+
+def test_a_wire_that_has_become_thin_is_full_again_after_a_while() -> None:
+    wire = Wire(1.0)
+    free = []
+    for second in range(1, 12):
+        wire.note(float(second), 1000 + 300 * (second - 1))
+        free.append(wire.is_free)
+    assert free == [False, *[True] * 4, *[False] * 6]

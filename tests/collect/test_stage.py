@@ -545,7 +545,7 @@ def test_no_good_image_is_fetched_twice_but_for_those_in_flight(town: Town) -> N
 def test_few_open_files_are_enough(town: Town) -> None:
     """Whatever http.concurrency says: a socket that cannot be opened would read as a host that refuses."""
     slow(town, 0.2)
-    limited = ["bash", "-c", 'ulimit -n 80; exec "$@"', "-", *command(town, "set", "http.per_host=512")]
+    limited = ["bash", "-c", 'ulimit -n 44; exec "$@"', "-", *command(town, "set", "http.per_host=512")]
     subprocess.run(limited, capture_output=True, check=True)
     assert kept(town) == town.first_good(6)
 

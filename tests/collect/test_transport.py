@@ -123,7 +123,7 @@ def test_large_bodies_come_one_after_the_other(server: Hostile) -> None:
         return send
 
     urls = [server.put(f"/{n}", large(n)) for n in range(40)]
-    transport = CurlTransport(http(max_bytes=size, max_held=2 * size, per_host=64, deadline=60.0, stall=60.0))
+    transport = CurlTransport(http(max_bytes=size, memory=2 * size, per_host=64, deadline=60.0, stall=60.0))
     try:
         for number, url in enumerate(urls):
             transport.submit(Request(url), number)

@@ -10,6 +10,7 @@ from imagenet_nk.config import HttpConfig
 LOOK_EVERY_S = 0.1
 _SPANS = 4  # to a `stall`: how often the speed of a body is measured
 _SLOW_SPANS = 3  # running, after which a body is given up that would not arrive in time
+_FADES = 0.9  # what is left, after a span, of the best that the wire has brought: it may have become a thinner one
 _CLEARLY = 1.5  # times the deadline: when a body is expected that would not arrive in time
 
 
@@ -30,7 +31,7 @@ class LivedTime:
 
 
 class Wire:
-    """What all transfers together bring in, compared with the best they have brought."""
+    """What all transfers together bring in, compared with the best they have brought of late."""
 
     def __init__(self, span: float) -> None:
         """`span`: seconds that one measurement takes."""
@@ -42,7 +43,7 @@ class Wire:
         """Learn that `total` bytes have come so far, whatever became of them."""
         if now - self._began >= self._span:
             self._latest = (total - self._bytes) / (now - self._began)
-            self._best = max(self._best, self._latest)
+            self._best = max(_FADES * self._best, self._latest)
             self._began, self._bytes = now, total
 
     @property

@@ -15,7 +15,7 @@ from imagenet_nk.collect.opening import open_first
 from imagenet_nk.collect.over_engine import OverEngine
 from imagenet_nk.collect.tables import Tables
 from imagenet_nk.collect.worker import Spec
-from imagenet_nk.config import Materialize, Retry
+from imagenet_nk.config import HttpConfig, Materialize, Retry
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.lock import alone
 
@@ -50,6 +50,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         summary = dataset.write_tables(_tables(job, dataset))
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         return summary
+    warn_of_tls(job.http)
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
         walks = _fill(job, dataset, _Watch(dataset, watch))
@@ -64,6 +65,12 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
 
 def _tables(job: Job, dataset: DataSet) -> Tables:
     return Tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
+
+
+def warn_of_tls(http: HttpConfig) -> None:
+    """Say aloud that certificates are not checked, if they are not."""
+    if not http.verify_tls:
+        log.warning("http.verify_tls=false: certificates are not checked, so anybody on the way may answer for a host")
 
 
 def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:

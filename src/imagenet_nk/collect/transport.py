@@ -49,7 +49,7 @@ class CurlTransport:
 
     def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset()) -> None:
         """`hosts_allowed`: host:port of servers of our own, which the guard lets through."""
-        self.memory = Memory(http.max_held)
+        self.memory = Memory(http.memory)
         self._http = http
         self._hosts_allowed = hosts_allowed
         self._multi = pycurl.CurlMulti()

@@ -44,7 +44,7 @@ class Spec:
         http = replace(
             job.http,
             concurrency=max(1, job.http.concurrency // workers),
-            max_held=max(1, job.http.max_held // workers),
+            memory=max(1, job.http.memory // workers),
         )
         own = replace(job, http=http, engine=Local(1), folder=_absolute(job.folder), local=_absolute(job.home))
         return cls(pickle.dumps(own), since, str(Path.cwd()))

@@ -23,7 +23,7 @@ class HttpConfig:
     min_speed: int = 10_000  # bytes a second
     deadline: float = 10.0  # seconds for one request in all, redirects included
     max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
-    max_held: int = 128 * 2**20  # bytes of bodies in memory, still coming or not yet inspected; above it others wait
+    memory: int = 128 * 2**20  # bytes of bodies in memory, still coming or not yet inspected; above it others wait
     max_redirects: int = 5
     retries: int = 1  # further tries after 429, 5xx, timeouts and broken connections
     backoff: float = 0.5  # seconds before the first retry, doubled each time, with jitter
@@ -43,7 +43,7 @@ class HttpConfig:
     timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "per_host", "max_bytes", "max_held", "dead_host_after"):
+        for name in ("concurrency", "per_host", "max_bytes", "memory", "dead_host_after"):
             require(getattr(self, name) >= 1, f"http.{name} must be at least 1, got {getattr(self, name)}")
         for name in ("retries", "max_redirects", "backoff"):
             require(getattr(self, name) >= 0, f"http.{name} must be at least 0, got {getattr(self, name)}")
