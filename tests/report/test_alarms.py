@@ -198,7 +198,10 @@ def test_an_interrupted_run_says_what_is_missing(spoiled: Run) -> None:
 
 def test_a_run_that_failed_gives_its_reason(spoiled: Run) -> None:
     (spoiled.output / "outcome.json").write_text('{"exit_code": 1, "reason": "the disk is full"}')
-    assert (raised(spoiled)[0].title, raised(spoiled)[0].detail[:30]) == ("The run failed", "It failed: the disk is full. T")
+    assert (raised(spoiled)[0].title, raised(spoiled)[0].detail[:30]) == (
+        "The run failed",
+        "It failed: the disk is full. T",
+    )
 
 
 def test_the_label_check_of_the_evaluation_is_a_problem(spoiled: Run) -> None:
