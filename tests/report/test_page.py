@@ -92,7 +92,7 @@ def test_search_finds_a_class_by_name_wnid_and_label(page: Any) -> None:
 def test_the_pictures_of_a_class_are_one_strip(page: Any) -> None:
     show_sheets(page)
     drawn = script(page, "return getComputedStyle(document.querySelector('.sheet .thumb')).backgroundImage")
-    script(page, "window.strip = new Image(); strip.src = arguments[0]", drawn.removeprefix('url("').removesuffix('")'))
+    script(page, "window.strip = new Image(); strip.src = arguments[0]", drawn.removeprefix('url("').partition('")')[0])
     until(page, "strip.complete")
     assert script(page, "return [strip.naturalWidth, strip.naturalHeight]") == [6 * 112, 112]
 

@@ -20,7 +20,7 @@ from imagenet_nk.report import (
 from imagenet_nk.report.alarms import Evidence
 from imagenet_nk.report.analysis import Analysis, analyse, image_paths
 from imagenet_nk.report.facts import Facts, gather
-from imagenet_nk.report.said import Alarm
+from imagenet_nk.report.said import Alarm, plural
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ def write(folder: Path, run: Path, home: Path | None = None) -> Path:
     html.write(
         page, html.render("report.html", _SCRIPTS, _words(evidence, found, chosen, galleries), payload.as_script(data))
     )
-    log.info("report of %d images, %d warnings: %s", len(facts.images), sum(one.rank < 2 for one in found), page)
+    images, warnings = plural(len(facts.images), "image"), plural(sum(one.rank < 2 for one in found), "warning")
+    log.info("report of %s, %s: %s", images, warnings, page)
     return page
 
 
@@ -76,7 +77,7 @@ def _words(
 ) -> dict[str, object]:
     facts, analysis = evidence.facts, evidence.analysis
     return {
-        "title": f"{len(facts.images):,} images of {len(facts.classes):,} classes",
+        "title": f"{plural(len(facts.images), 'image')} of {plural(len(facts.classes), 'class', 'classes')}",
         "alarms": found,
         "wnids": facts.classes["wnid"].tolist(),
         "tiles": overview.tiles(facts),

@@ -30,7 +30,7 @@ function drawPlot(axis) {
     const label = `${job.backbone}: ${percent(best(job))}, ${shown(job[axis])} ${axis === "parameters" ? "parameters" : title}`;
     return { name: String(job.backbone), x: job[axis], y: best(job), label, say: () => { byId("plot-said").textContent = label; } };
   });
-  plot(byId("plot"), points, { xTitle: title, yTitle: "top-1", tick: axis === "parameters" ? million : String,
+  plot(byId("plot"), points, { xTitle: title, yTitle: "top-1", tick: (value) => (axis === "parameters" ? `${value / 1e6} M` : String(value)),
     label: `Top-1 accuracy against ${title}; the table below has the numbers` });
 }
 
