@@ -118,6 +118,23 @@ def test_the_map_can_be_walked_with_the_keys(page: Any) -> None:
     assert len(seen) > 1
 
 
+def test_enter_on_the_map_takes_the_focus_to_the_class(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    svg = page.find_element("css selector", "#map svg")
+    svg.send_keys(Keys.ARROW_LEFT)
+    name = page.find_element("css selector", "#map-said h4").text
+    svg.send_keys(Keys.ENTER)
+    assert script(page, "return document.activeElement.textContent") == name
+    assert script(page, "return document.activeElement.closest('.sheet') !== null")
+
+
+def test_without_t_sne_the_table_of_centers_has_no_column_for_it(page: Any) -> None:
+    script(page, "document.getElementById('centers-table').open = true")
+    until(page, "document.querySelector('#centers-table table')")
+    assert "t-SNE" not in script(page, "return document.querySelector('#centers-table thead').textContent")
+
+
 def test_pointing_at_a_picture_names_it_and_opening_it_shows_the_file(page: Any) -> None:
     from selenium.webdriver import ActionChains
 
