@@ -92,7 +92,7 @@ def test_search_finds_a_class_by_name_wnid_and_label(page: Any) -> None:
 def test_the_pictures_of_a_class_are_one_strip(page: Any) -> None:
     show_sheets(page)
     drawn = script(page, "return getComputedStyle(document.querySelector('.sheet .thumb')).backgroundImage")
-    script(page, "window.strip = new Image(); strip.src = arguments[0]", drawn.removeprefix('url("').removesuffix('")'))
+    script(page, "window.strip = new Image(); strip.src = arguments[0]", drawn.removeprefix('url("').partition('")')[0])
     until(page, "strip.complete")
     assert script(page, "return [strip.naturalWidth, strip.naturalHeight]") == [6 * 112, 112]
 
@@ -131,10 +131,32 @@ def test_pointing_at_a_picture_names_it_and_opening_it_shows_the_file(page: Any)
     script(page, "document.getElementById('viewer').close()")
 
 
+def test_an_opened_picture_is_walked_on_from_by_arrows_and_by_its_buttons(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    show_sheets(page)
+    script(page, "document.querySelector('.sheet .thumb').click()")
+    number = "[...document.querySelectorAll('#viewer dd')][2].textContent"
+    seen = [script(page, f"return {number}")]
+    for key in (Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT):
+        page.switch_to.active_element.send_keys(key)
+        seen.append(script(page, f"return {number}"))
+    assert len(set(seen[:3])) == 3
+    assert seen[3] == seen[1]
+    following = "document.querySelectorAll('#viewer .turn button')[1]"
+    script(page, f"{following}.focus()")
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    assert script(page, f"return document.activeElement === {following}")
+    assert script(page, f"return {number}") not in seen
+    script(page, "document.getElementById('viewer').close()")
+
+
 def test_tables_sort_by_a_click_on_their_heads(page: Any) -> None:
     details = page.find_element("id", "classes-table")
     script(page, "arguments[0].open = true", details)
     until(page, "document.querySelector('#classes-table table')")
+    script(page, "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", details)
     head = "return [...document.querySelectorAll('#classes-table th button')].find((b) => b.textContent === 'class')"
     names = "return [...document.querySelectorAll('#classes-table tbody tr')].map((r) => r.cells[1].textContent)"
     by_label = script(page, names)
