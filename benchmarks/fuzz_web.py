@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+sys.path[:1] = [str(ROOT / "src"), str(ROOT / "tests")]  # not this folder: it has a collect.py
 
 from collect.fuzz import drive  # noqa: E402
 from collect.hostile import hostile  # noqa: E402

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from imagenet_nk import config
+from imagenet_nk.report import comparison
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(page for page in [ROOT / "README.md"] if page.is_file())]
@@ -133,6 +135,25 @@ def test_every_file_that_a_run_leaves_is_described(ran: Path) -> None:
             assert path.is_dir() or f"`{whole[1] if whole else name}" in said.replace("`report/index", "`index"), inside
 
 
+def test_the_columns_of_the_tables_are_described_in_their_order(ran: Path) -> None:
+    """classes.csv as README and formats.md show it, comparison.csv as it is written."""
+    with (ran / "dataset" / "imagenet" / "classes.csv").open(encoding="utf-8", newline="") as file:
+        columns = next(csv.reader(file))
+    said = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    fixed, about = columns[:6], columns[-2:]
+    shown = re.search(r"^ +(label,wnid,\S+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert shown
+    assert shown[1].split(",")[:6] == fixed
+    assert shown[1].split(",")[-2:] == about
+    part = said.partition("### classes.csv")[2].partition("###")[0]
+    assert re.findall(r"^\| `(\w+)`", part, re.MULTILINE) == [*fixed, *about]
+    part = said.partition("### comparison.csv")[2].partition("\n## ")[0]
+    described = [
+        name for row in re.findall(r"^\| (`.*?) \|", part, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    assert described == comparison.COLUMNS
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_says_works_in_its_order(page: Path, place: Path, request: pytest.FixtureRequest) -> None:
     """Commands of the demo, with a model of a few weights so that they take seconds, then the page's Python."""
@@ -185,7 +206,6 @@ def run(line: str, place: Path) -> None:
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    pytest.importorskip("material", reason="mkdocs-material is not installed: pip install '.[docs]'")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200, check=False)

@@ -25,7 +25,7 @@ from imagenet_nk.collect.metadata import download
 from imagenet_nk.collect.stage import LOCK, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.engine.base import Engine
-from imagenet_nk.errors import ConfigError
+from imagenet_nk.errors import ConfigError, DatasetError
 from imagenet_nk.listing import Listed
 from imagenet_nk.lock import alone
 from imagenet_nk.outcome import COMPLETE, SHORT
@@ -73,12 +73,14 @@ def _run(cfg: DictConfig, config: Config, engine: Engine) -> int:
     _track(tracker, cfg, config, output)
     files = closing.written([folder, output, *(each.output for each in embedding), *shown], began)
     log.info("what came of it\n%s", closing.table(summary or closing.stands(folder), course.stages, files, notes))
+    if embedding and listed is None:
+        raise DatasetError(f"not one image was kept, so there are no centers: see the reasons in {folder}/classes.csv")
     complete = summary is None or not summary.short
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
 def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None, Listed | None]:
-    """The stages collect and lists; then the lists, if there is a stage that works on them.
+    """The stages collect and lists; then the lists, if there is a stage that works on them, and an image in them.
 
     Another job of the same data set waits until these are read: what it writes is not what this one goes on with.
     """
@@ -92,7 +94,8 @@ def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None,
         if "lists" in stages:
             with course.stage("lists"):
                 listing.write(job.folder, job.label_map, config.lists.separator, job.split)
-        if not {"centers", "evaluate"} & stages:
+        held = summary or closing.stands(job.folder)
+        if not {"centers", "evaluate"} & stages or (held is not None and not held.kept):
             return summary, None
         listed = listing.read(job.folder)
     listing.warn_of_another_split(listed, job.split)

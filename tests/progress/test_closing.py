@@ -33,6 +33,21 @@ def test_the_table_says_what_was_kept_what_is_short_and_what_took_how_long() -> 
     ]
 
 
+def test_one_of_a_kind_is_singular_and_paths_are_as_seen_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events.out").write_text("x")
+    one = Summary(classes=1, kept=1, tried=1, short=(), reasons={}, sources={}, shared=0)
+    assert closing.table(one, [], closing.written([tmp_path], 0.0)).splitlines() == [
+        "kept      1 image of 1 class, out of 1 candidate",
+        "short     no class",
+        "rejected  none",
+        "files     tensorboard/events.out  1 bytes",
+    ]
+
+
 def test_brackets_in_a_path_are_no_markup() -> None:
     assert "[red]x[/red].txt" in closing.table(None, [], [(Path("[red]x[/red].txt"), 1)])
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.hosts import Host, Hosts
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.progress.display import LINE_EVERY_S, Display
+from imagenet_nk.progress.display import LINE_EVERY_S, Display, drawn
 from imagenet_nk.progress.standing import Standing
 
 
@@ -70,6 +70,13 @@ def test_on_a_terminal_it_draws_in_place_and_says_nothing_to_the_log(caplog: pyt
     assert "slow.example:80 2.0 s" in shown
     assert shown.count("10 of 20 classes") <= 17, "drawn more often than every quarter of a second"
     assert not caplog.messages
+
+
+def test_a_narrow_terminal_breaks_no_count() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=50, color_system=None, legacy_windows=False)
+    console.print(drawn(Standing("collect", "classes", 0, 12, 0, 1.0, left=130), 50))
+    assert "0 of 12 classes" in screen.getvalue()
 
 
 def test_the_bar_counts_images_where_their_number_is_known() -> None:

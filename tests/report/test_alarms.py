@@ -177,7 +177,7 @@ def test_an_interrupted_run_says_so(spoiled: Run) -> None:
         db.execute("DELETE FROM meta WHERE name = 'done'")
     db.close()
     detail = raised(spoiled)[0].detail
-    assert "the data set was never collected to its end" in detail
+    assert detail.startswith("The data set was never collected to its end; ")
     assert "the stage centers began and did not end" in detail
     assert "missing" not in detail, "it left no settings to compare with"
 
@@ -198,7 +198,10 @@ def test_an_interrupted_run_says_what_is_missing(spoiled: Run) -> None:
 
 def test_a_run_that_failed_gives_its_reason(spoiled: Run) -> None:
     (spoiled.output / "outcome.json").write_text('{"exit_code": 1, "reason": "the disk is full"}')
-    assert "it failed: the disk is full" in raised(spoiled)[0].detail
+    assert (raised(spoiled)[0].title, raised(spoiled)[0].detail[:30]) == (
+        "The run failed",
+        "It failed: the disk is full. T",
+    )
 
 
 def test_the_label_check_of_the_evaluation_is_a_problem(spoiled: Run) -> None:

@@ -48,6 +48,7 @@ def test_a_row_a_backbone_in_the_order_of_the_jobs(sweep: Path) -> None:
     first = found[0]
     assert int(first["parameters"]) > 300_000
     assert 0.05 < float(first["gmacs"]) < 0.2
+    assert first["weights"] == "random:0"
     assert (first["dim"], float(first["images_per_s"])) == ("96", 40.0)
     assert 0 < float(first["euclidean_top1"]) <= float(first["euclidean_top5"] or 1) <= 1
     assert found[1]["reason"] == f"no model {EVIL}"
@@ -72,7 +73,9 @@ def test_the_page_plots_sorts_and_names_what_failed(sweep: Path, tmp_path: Path)
         assert driver.execute_script("return document.documentElement.dataset.ready") == "yes"
         assert "broken" not in driver.title
         assert driver.find_element("css selector", "h1").text == "2 backbones compared"
-        assert driver.find_element("css selector", ".alarm p").text == f"no model {EVIL}"
+        random, failed = driver.find_elements("css selector", ".alarm")
+        assert "Random weights: model2, model10\n" in random.text
+        assert failed.find_element("css selector", "p").text == f"no model {EVIL}"
         assert driver.find_element("id", "plot-without").text == "1 of 3 jobs has no accuracy."
         assert names_on_plot(driver) == ["model2", "model10"]
         driver.find_element("id", "by-gmacs").click()
@@ -104,7 +107,7 @@ def test_a_backbone_without_a_speed_is_named_under_the_plot_and_failures_alike_a
             "Without images a second: their embeddings were there from an earlier run: model10. "
             "2 of 4 jobs have no accuracy."
         )
-        assert [each.text for each in driver.find_elements("css selector", ".alarm")] == [
+        assert [each.text for each in driver.find_elements("css selector", ".alarm.problem")] == [
             f"FAILED\n{EVIL}, job 3, 4\nno model {EVIL}"
         ]
         driver.find_element("id", "by-parameters").click()

@@ -82,6 +82,7 @@ def test_one_class_is_not_praised(tmp_path: Path) -> None:
     assert said(text).startswith("No image could be judged. Not judged: 3 images of the only class")
     assert "No image was judged: there is one class" in text
     assert "Farthest from their own class" in text
+    assert '<h1 id="overview-h">3 images of 1 class</h1>' in text
 
 
 @pytest.mark.parametrize("spoil", ["shrank", "lost"])

@@ -92,7 +92,7 @@ def test_search_finds_a_class_by_name_wnid_and_label(page: Any) -> None:
 def test_the_pictures_of_a_class_are_one_strip(page: Any) -> None:
     show_sheets(page)
     drawn = script(page, "return getComputedStyle(document.querySelector('.sheet .thumb')).backgroundImage")
-    script(page, "window.strip = new Image(); strip.src = arguments[0]", drawn.removeprefix('url("').removesuffix('")'))
+    script(page, "window.strip = new Image(); strip.src = arguments[0]", drawn.removeprefix('url("').partition('")')[0])
     until(page, "strip.complete")
     assert script(page, "return [strip.naturalWidth, strip.naturalHeight]") == [6 * 112, 112]
 
@@ -118,6 +118,23 @@ def test_the_map_can_be_walked_with_the_keys(page: Any) -> None:
     assert len(seen) > 1
 
 
+def test_enter_on_the_map_takes_the_focus_to_the_class(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    svg = page.find_element("css selector", "#map svg")
+    svg.send_keys(Keys.ARROW_LEFT)
+    name = page.find_element("css selector", "#map-said h4").text
+    svg.send_keys(Keys.ENTER)
+    assert script(page, "return document.activeElement.textContent") == name
+    assert script(page, "return document.activeElement.closest('.sheet') !== null")
+
+
+def test_without_t_sne_the_table_of_centers_has_no_column_for_it(page: Any) -> None:
+    script(page, "document.getElementById('centers-table').open = true")
+    until(page, "document.querySelector('#centers-table table')")
+    assert "t-SNE" not in script(page, "return document.querySelector('#centers-table thead').textContent")
+
+
 def test_pointing_at_a_picture_names_it_and_opening_it_shows_the_file(page: Any) -> None:
     from selenium.webdriver import ActionChains
 
@@ -131,10 +148,32 @@ def test_pointing_at_a_picture_names_it_and_opening_it_shows_the_file(page: Any)
     script(page, "document.getElementById('viewer').close()")
 
 
+def test_an_opened_picture_is_walked_on_from_by_arrows_and_by_its_buttons(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    show_sheets(page)
+    script(page, "document.querySelector('.sheet .thumb').click()")
+    number = "[...document.querySelectorAll('#viewer dd')][2].textContent"
+    seen = [script(page, f"return {number}")]
+    for key in (Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT):
+        page.switch_to.active_element.send_keys(key)
+        seen.append(script(page, f"return {number}"))
+    assert len(set(seen[:3])) == 3
+    assert seen[3] == seen[1]
+    following = "document.querySelectorAll('#viewer .turn button')[1]"
+    script(page, f"{following}.focus()")
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    assert script(page, f"return document.activeElement === {following}")
+    assert script(page, f"return {number}") not in seen
+    script(page, "document.getElementById('viewer').close()")
+
+
 def test_tables_sort_by_a_click_on_their_heads(page: Any) -> None:
     details = page.find_element("id", "classes-table")
     script(page, "arguments[0].open = true", details)
     until(page, "document.querySelector('#classes-table table')")
+    script(page, "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", details)
     head = "return [...document.querySelectorAll('#classes-table th button')].find((b) => b.textContent === 'class')"
     names = "return [...document.querySelectorAll('#classes-table tbody tr')].map((r) => r.cells[1].textContent)"
     by_label = script(page, names)

@@ -140,4 +140,6 @@ def _report(summary: Summary, seconds: float) -> None:
         log.warning("%d named images are not to be had (see missing.csv): %s", len(summary.missing), shown)
     if summary.short:
         shown = ", ".join(summary.short[:5]) + (", ..." if len(summary.short) > 5 else "")
-        log.warning("%d classes are short of images (see classes.csv): %s", len(summary.short), shown)
+        count = len(summary.short)
+        lacking = "1 class is" if count == 1 else f"{count} classes are"
+        log.warning("%s short of images (see classes.csv): %s", lacking, shown)

@@ -27,12 +27,15 @@ _FILES = (
     "metrics.json",
     "report/index.html",
 )
+_EVENTS = "tensorboard/events.*"  # of tracker=tensorboard
 _WIDTH = 110
 
 
 def written(folders: Iterable[Path], since: float) -> list[tuple[Path, int]]:
     """Result files in the folders that were written at `since` (seconds of the epoch) or later, with their bytes."""
     found = [path for folder in dict.fromkeys(folders) for name in _FILES if storage.is_file(path := folder / name)]
+    local = [folder for folder in dict.fromkeys(folders) if not storage.is_remote(folder)]
+    found += [path for folder in local for path in sorted(folder.glob(_EVENTS))]
     return [(path, stat.st_size) for path in found if (stat := path.stat()).st_mtime >= since]
 
 
@@ -68,7 +71,7 @@ def table(
     for name, value in [*_collected(summary), *_timed(stages)]:
         rows.add_row(Text(name), Text(value))
     for index, (path, size) in enumerate(files):
-        rows.add_row("" if index else "files", Text(f"{path}  {_size(size)}"))
+        rows.add_row("" if index else "files", Text(f"{_shown(path)}  {_size(size)}"))
     for warning in warnings:
         rows.add_row(Text("warning"), Text(warning))
     console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
@@ -81,10 +84,11 @@ def _collected(summary: Summary | None) -> list[tuple[str, str]]:
     if summary is None:
         return []
     count = len(summary.short)
-    short = f"{count} class{'es' * (count > 1)}: {_first(summary.short)}" if count else "no class"
+    short = f"{_counted(count, 'class', 'es')}: {_first(summary.short)}" if count else "no class"
     reasons = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())
+    kept = f"{_counted(summary.kept, 'image')} of {_counted(summary.classes, 'class', 'es')}"
     return [
-        ("kept", f"{summary.kept} images of {summary.classes} classes, out of {summary.tried} candidates"),
+        ("kept", f"{kept}, out of {_counted(summary.tried, 'candidate')}"),
         ("short", short),
         ("rejected", reasons or "none"),
     ]
@@ -97,6 +101,17 @@ def _timed(stages: Sequence[Stage]) -> list[tuple[str, str]]:
 
 def _first(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def _counted(count: int, one: str, ending: str = "s") -> str:
+    return f"{count} {one}{ending * (count != 1)}"
+
+
+def _shown(path: Path) -> Path:
+    """As seen from where the command was typed, if it lies below."""
+    if storage.is_remote(path) or not path.is_absolute() or not path.is_relative_to(Path.cwd()):
+        return path
+    return path.relative_to(Path.cwd())
 
 
 def _size(count: int) -> str:

@@ -84,7 +84,7 @@ class Display:
 
     def _show(self, standing: Standing) -> None:
         if self._live:
-            self._live.update(drawn(standing), refresh=True)
+            self._live.update(drawn(standing, self._live.console.width), refresh=True)
         else:
             log.info("%s", line(standing))
 
@@ -111,13 +111,13 @@ class Display:
             self._live.stop()
 
 
-def drawn(standing: Standing) -> Group:
+def drawn(standing: Standing, width: int = 80) -> Group:
     """The display: a bar with its numbers, then what was rejected and which hosts are slow."""
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(standing.stage, style="bold"),
-        ProgressBar(total=1.0, completed=standing.share, width=32),
-        Text(f"{standing.done} of {standing.total} {standing.unit}"),
+        ProgressBar(total=1.0, completed=standing.share, width=min(32, max(6, width - 48))),
+        Text(f"{standing.done} of {standing.total} {standing.unit}", no_wrap=True),
         Text(f"{duration(standing.left)} left" if standing.left is not None else "", style="cyan"),
     )
     facts = Table.grid(padding=(0, 2))

@@ -17,6 +17,10 @@ from imagenet_nk.report.said import PROBLEM, WARNING, Alarm, named, note, percen
 from imagenet_nk.report.thumbnails import Strip
 
 NEAR_BITS = 4  # of 64: two pictures with looks so near are one to the eye
+_NOT_ONE = (
+    "No candidate of any class was kept; the reasons are below. retry=transient asks again what timed out, "
+    "source@fallback=archive fills up from the archive, a smaller inspect.min_side lets smaller images in."
+)
 _SHARE = 0.5  # of a class's images
 
 
@@ -56,17 +60,18 @@ def _foreign(evidence: Evidence) -> list[Alarm]:
 
 def _interrupted(evidence: Evidence) -> list[Alarm]:
     facts = evidence.facts
-    said = []
-    if evidence.asked.ended is False:
-        said.append("the data set was never collected to its end")
+    said = ["the data set was never collected to its end"] if evidence.asked.ended is False else []
     said += [f"the stage {stage.name} began and did not end" for stage in facts.stages if stage.seconds is None]
+    title = "The run was interrupted" if said else "The run failed"
     if facts.outcome.get("exit_code") == 1:
         said.append(f"it failed: {facts.outcome.get('reason', '')}")
     if not said:
         return []
     if missing := _missing(facts):
         said.append(f"missing: {', '.join(missing)}")
-    return [Alarm(PROBLEM, "The run was interrupted", f"{'; '.join(said)}. The same command goes on from there.")]
+    detail = "; ".join(said)
+    advice = "The same command goes on from there." if len(facts.images) or evidence.asked.ended is False else ""
+    return [Alarm(PROBLEM, title, f"{detail[0].upper()}{detail[1:]}. {advice}".rstrip())]
 
 
 def _missing(facts: Facts) -> list[str]:
@@ -80,7 +85,7 @@ def _missing(facts: Facts) -> list[str]:
 def _empty(evidence: Evidence) -> list[Alarm]:
     if len(evidence.facts.images):
         return []
-    return [Alarm(PROBLEM, "There is not one image", "No candidate of any class was kept; see the reasons below.")]
+    return [Alarm(PROBLEM, "There is not one image", _NOT_ONE)]
 
 
 def _short(evidence: Evidence) -> list[Alarm]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from imagenet_nk.centers.file import NAME as CENTERS
+from imagenet_nk.centers.file import load_centers
 from imagenet_nk.collect import results
 from imagenet_nk.outcome import FAILED
 from imagenet_nk.outcome import FILE as OUTCOME
@@ -20,7 +21,7 @@ PAGE, TABLE = "comparison.html", "comparison.csv"
 _SCRIPTS = ("elements.js", "tables.js", "plot.js", "comparison.js")
 _DISTANCES = ("euclidean", "cosine", "cl2n")
 COLUMNS = [
-    "job", "backbone", "overrides", "parameters", "gmacs", "dim", "images_per_s", "device",
+    "job", "backbone", "weights", "overrides", "parameters", "gmacs", "dim", "images_per_s", "device",
     *(f"{distance}_top{n}" for distance in _DISTANCES for n in (1, 5)),
     "head_top1", "ncm_over_head", "exit_code", "reason",
 ]  # fmt: skip
@@ -40,6 +41,7 @@ def write(sweep: Path) -> Path | None:
     data = payload.as_script({"jobs": [{**row, "report": reports[str(row["job"])]} for row in records]})
     judged = {row["backbone"] for row in records if any(row[f"{name}_top1"] is not None for name in _DISTANCES)}
     words = {"title": f"{plural(len(judged), 'backbone')} compared", "sweep": sweep, "failed": _failed(records)}
+    words |= {"random": ", ".join(dict.fromkeys(str(row["backbone"]) for row in records if _is_random(row)))}
     return html.write(sweep / PAGE, html.render(PAGE, _SCRIPTS, words, data))
 
 
@@ -82,10 +84,15 @@ def _figures(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     return {
         "backbone": cost.get("backbone") or metrics.get("backbone") or asked,
         **{name: cost.get(name) for name in ("parameters", "gmacs", "dim", "images_per_s", "device")},
+        "weights": load_centers(folder).metadata.get("weights") if (folder / CENTERS).is_file() else None,
         **accuracies,
         "head_top1": head.get("top1_among_centers", head.get("top1")),
         "ncm_over_head": head.get("ncm_over_head"),
     }
+
+
+def _is_random(row: Mapping[str, Any]) -> bool:
+    return str(row["weights"]).startswith("random")
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

@@ -29,7 +29,7 @@ def tiles(facts: Facts) -> list[dict[str, str]]:
     ]
     distance = evaluation.best_distance(facts.metrics)
     if (top1 := evaluation.value(facts.metrics, distance, "top1")) is not None:
-        shown.append({"value": percent(top1), "name": f"nearest class mean, {distance}"})
+        shown.append({"value": percent(top1), "name": f"nearest class mean, best of three: {distance}"})
     return shown
 
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from imagenet_nk.report import alarms, asked, evaluation, html, judgement, overview, payload, suspects, thumbnails
+from imagenet_nk.report import (
+    alarms,
+    asked,
+    evaluation,
+    html,
+    judgement,
+    overview,
+    payload,
+    similarity,
+    suspects,
+    thumbnails,
+)
 from imagenet_nk.report.alarms import Evidence
 from imagenet_nk.report.analysis import Analysis, analyse, image_paths
 from imagenet_nk.report.facts import Facts, gather
-from imagenet_nk.report.said import Alarm
+from imagenet_nk.report.said import Alarm, plural
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +48,12 @@ def write(folder: Path, run: Path, home: Path | None = None) -> Path:
     evidence = Evidence(facts, asked.read(facts.home), analysis, strips)
     data = payload.payload(facts, analysis, chosen, strips, galleries, page.parent)
     found = alarms.alarms(evidence)
+    similarity.write(page.parent / similarity.TABLE, facts, analysis.atlas)
     html.write(
         page, html.render("report.html", _SCRIPTS, _words(evidence, found, chosen, galleries), payload.as_script(data))
     )
-    log.info("report of %d images, %d warnings: %s", len(facts.images), sum(one.rank < 2 for one in found), page)
+    images, warnings = plural(len(facts.images), "image"), plural(sum(one.rank < 2 for one in found), "warning")
+    log.info("report of %s, %s: %s", images, warnings, page)
     return page
 
 
@@ -64,7 +77,7 @@ def _words(
 ) -> dict[str, object]:
     facts, analysis = evidence.facts, evidence.analysis
     return {
-        "title": f"{len(facts.images):,} images of {len(facts.classes):,} classes",
+        "title": f"{plural(len(facts.images), 'image')} of {plural(len(facts.classes), 'class', 'classes')}",
         "alarms": found,
         "wnids": facts.classes["wnid"].tolist(),
         "tiles": overview.tiles(facts),

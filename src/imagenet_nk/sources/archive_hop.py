@@ -91,7 +91,7 @@ def _ahead(index: Index, place: Place) -> dict[int, Index]:
         return {}
     with ThreadPoolExecutor(WALKS) as pool:
         places = range(index.next + step, place.size, step)
-        found = pool.map(partial(_next_class, place), places)
+        found = pool.map(partial(_begun, place), places)
         starts = sorted({index.next, *(start for start in found if start is not None)})
         walks = pool.map(partial(_walk, place, index.version), starts, [*starts[1:], place.size])
         return {start: walk for start, walk in zip(starts, walks, strict=True) if walk.next > start}
@@ -108,8 +108,17 @@ def _walk(place: Place, version: str, start: int, stop: int) -> Index:
     return walk
 
 
+def _begun(place: Place, position: int) -> int | None:
+    """Where a walk may begin behind a position; None if no such place is found, or the server fails."""
+    try:
+        return _next_class(place, position)
+    except SourceError as error:
+        log.debug("%s: behind byte %d: %s", place.location, position, error)
+        return None
+
+
 def _next_class(place: Place, position: int) -> int | None:
-    """Where the header of the next class's tar seems to be, found by bisecting; None if it is not found."""
+    """Where the header of the next class's tar seems to be, found by bisecting."""
     low = tarscan.padded(position)
     own = _class_at(place, low)
     step = _WINDOW
@@ -135,11 +144,7 @@ def _class_at(place: Place, position: int) -> str:
 
 def _headers(place: Place, position: int, length: int) -> Iterator[tuple[int, Header]]:
     """What looks like a header in so many bytes, with its offset from the position."""
-    try:
-        data = place.read(position, min(position + length, place.size) - 1) if position < place.size else b""
-    except SourceError as error:
-        log.debug("%s: at byte %d: %s", place.location, position, error)
-        return
+    data = place.read(position, min(position + length, place.size) - 1) if position < place.size else b""
     at = 0
     while found := tarscan.find(data, at):
         yield found

@@ -11,8 +11,8 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 # Packed bytes inflated in one go. The thread has to wait for Python's lock after each, up to 5 ms: so not too few.
-_PACKED = 1 << 20
-_AHEAD = 4  # pieces that wait for the reader
+_PACKED = 1 << 21
+_AHEAD = 3  # pieces that wait for the reader
 _GZIP_FORMAT = 31  # zlib's wbits
 
 

@@ -30,7 +30,7 @@ function drawPlot(axis) {
     const label = `${job.backbone}: ${percent(best(job))}, ${shown(job[axis])} ${axis === "parameters" ? "parameters" : title}`;
     return { name: String(job.backbone), x: job[axis], y: best(job), label, say: () => { byId("plot-said").textContent = label; } };
   });
-  plot(byId("plot"), points, { xTitle: title, yTitle: "top-1", tick: axis === "parameters" ? million : String,
+  plot(byId("plot"), points, { xTitle: title, yTitle: "top-1", tick: (value) => (axis === "parameters" ? `${value / 1e6} M` : String(value)),
     label: `Top-1 accuracy against ${title}; the table below has the numbers` });
 }
 
@@ -52,7 +52,7 @@ function jobName(job) {
 }
 
 byId("table").append(sortableTable("Backbones", [
-  ["job", (job) => job.job], ["backbone", (job) => job.backbone, jobName],
+  ["job", (job) => job.job], ["backbone", (job) => job.backbone, jobName], ["weights", (job) => job.weights],
   ["parameters", (job) => job.parameters, (job) => million(job.parameters), true],
   ["GMACs", (job) => job.gmacs, (job) => figure(job.gmacs, 2), true],
   ["size", (job) => job.dim, null, true],

@@ -3,7 +3,9 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const CLASSES = DATA.classes;
 const COUNT = CLASSES.wnid.length;
 
-const number = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+const number = (value, digits = 3) => (value === null || value === undefined ? "–" : small(value, digits));
+// What would be rounded to zero keeps two digits that mean something.
+const small = (value, digits) => (value !== 0 && Math.abs(value) < 10 ** -digits ? value.toPrecision(2) : value.toFixed(digits));
 const percent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
 const classTitle = (row) => `${CLASSES.name[row]} (${CLASSES.wnid[row]})`;
 

@@ -45,7 +45,7 @@ function drawMap() {
   });
   svg.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (event.key === "Enter" && on) location.hash = CLASSES.wnid[on.row];
+    if (event.key === "Enter" && on) goTo(CLASSES.wnid[on.row]);
     if (!way) return;
     event.preventDefault();
     const next = on ? inDirection(points, on, way) : points[0];
@@ -58,9 +58,15 @@ function drawMap() {
   byId("map-said").append(element("p", { class: "dim" }, hint()));
 }
 
-const hint = () => (DATA.explained.length && !byId("map-tsne")
+const hint = () => (CLASSES.x.filter((x) => x !== null).length > 1 && DATA.explained.length && !byId("map-tsne")
   ? `The axes carry ${percent(DATA.explained[0])} and ${percent(DATA.explained[1])} of the variance of the centers.`
   : "No class is chosen yet. Red: less than half of the images are recognised.");
+
+// The focus goes along with the window.
+function goTo(wnid) {
+  location.hash = wnid;
+  byId(wnid).querySelector("a").focus({ preventScroll: true });
+}
 
 function describe(row) {
   const other = CLASSES.nearest[row];

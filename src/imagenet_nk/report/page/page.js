@@ -35,7 +35,7 @@ function centersTable() {
     ["accuracy", (row) => CLASSES.top1[row], (row) => percent(CLASSES.top1[row]), true],
     ["nearest other", (row) => (CLASSES.nearest[row] === null ? null : classTitle(CLASSES.nearest[row]))],
     ["cosine", (row) => CLASSES.cosine[row], (row) => number(CLASSES.cosine[row]), true],
-    ...[["PCA 1", "x"], ["PCA 2", "y"], ["t-SNE 1", "tx"], ["t-SNE 2", "ty"]].map(([title, name]) =>
+    ...[["PCA 1", "x"], ["PCA 2", "y"], ...(byId("map-tsne") ? [["t-SNE 1", "tx"], ["t-SNE 2", "ty"]] : [])].map(([title, name]) =>
       [title, (row) => CLASSES[name][row], (row) => number(CLASSES[name][row], 2), true]),
   ], ROWS.filter((row) => CLASSES.x[row] !== null));
 }

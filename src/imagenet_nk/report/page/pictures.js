@@ -7,9 +7,9 @@ function thumbnail(row, position) {
   const button = element("button", {
     type: "button", class: image.missing ? "thumb missing" : "thumb", "aria-label": label,
     style: image.missing ? {} : {
-      backgroundImage: strip,
-      backgroundSize: `calc(var(--cell) * ${imagesOf(row)}) var(--cell)`,
-      backgroundPosition: `calc(var(--cell) * ${-position}) 0`,
+      backgroundImage: `${strip}, var(--hatch)`, // the hatch shows where the strip is lost
+      backgroundSize: `calc(var(--cell) * ${imagesOf(row)}) var(--cell), auto`,
+      backgroundPosition: `calc(var(--cell) * ${-position}) 0, 0 0`,
     },
     onpointerenter: () => showTip(button, image), onpointerleave: hideTip,
     onfocus: () => button.matches(":focus-visible") && showTip(button, image), onblur: hideTip,

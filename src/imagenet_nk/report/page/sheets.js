@@ -3,12 +3,13 @@ const sheets = [];
 
 function sheet(row) {
   const short = CLASSES.kept[row] < CLASSES.wanted[row];
-  const kept = `${CLASSES.kept[row]} of ${CLASSES.wanted[row]}`;
+  const gone = DATA.images[row].missing.length;
+  const kept = `${CLASSES.kept[row]} of ${CLASSES.wanted[row]}${gone ? `, ${gone} missing` : ""}`;
   return element("article", { class: "sheet", id: CLASSES.wnid[row], "data-row": row },
     element("header", {},
       element("h3", { title: CLASSES.words[row] }, element("a", { href: `#${CLASSES.wnid[row]}` }, CLASSES.name[row])),
       element("span", {}, CLASSES.wnid[row]), element("span", {}, `label ${CLASSES.label[row]}`),
-      element("span", { class: short ? "short" : null }, short ? `${kept}, short` : kept),
+      element("span", { class: short || gone ? "short" : null }, short ? `${kept}, short` : kept),
       CLASSES.top1[row] === null ? null : element("span", {}, `accuracy ${percent(CLASSES.top1[row])}`)),
     element("div", { class: "strip" }));
 }
@@ -53,7 +54,7 @@ function find(query) {
     found += !each.hidden;
   });
   byId("found").textContent = words.length ? `${found} of ${COUNT} classes match “${query.trim()}”.`
-    : `${COUNT} classes, by label. Point at a picture for its name; open it for its address.`;
+    : `${COUNT} ${COUNT === 1 ? "class" : "classes"}, by label. Point at a picture for its name; open it for its address.`;
   return found;
 }
 

@@ -1,5 +1,13 @@
 // One image, large: the file itself where it still lies beside the page, and all that is known about it.
 let viewed = null;
+const shownPicture = element("div"), shownFacts = element("div");
+
+// The buttons stay where they are from one picture to the next, so that the one that has the focus keeps it.
+byId("viewer").append(element("div", { class: "shown" }, shownPicture, element("div", {}, shownFacts,
+  element("div", { class: "turn" },
+    element("button", { type: "button", onclick: () => step(-1) }, "← Previous"),
+    element("button", { type: "button", onclick: () => step(1) }, "Next →"),
+    element("button", { type: "button", onclick: () => byId("viewer").close() }, "Close")))));
 
 function view(row, position) {
   viewed = [row, position];
@@ -13,12 +21,8 @@ function view(row, position) {
     ["to its own class", image.own === null ? null : number(image.own)],
     ["nearest other", image.near === null ? null : `${number(image.other)}, ${classTitle(image.near)}`],
   ]);
-  const turn = element("div", { class: "turn" },
-    element("button", { type: "button", onclick: () => step(-1) }, "← Previous"),
-    element("button", { type: "button", onclick: () => step(1) }, "Next →"),
-    element("button", { type: "button", onclick: () => dialog.close() }, "Close"));
-  dialog.replaceChildren(element("div", { class: "shown" }, element("div", {}, large),
-    element("div", {}, element("h4", {}, CLASSES.name[row]), facts, turn)));
+  shownPicture.replaceChildren(large);
+  shownFacts.replaceChildren(element("h4", {}, CLASSES.name[row]), facts);
   if (!dialog.open) dialog.showModal();
 }
 
