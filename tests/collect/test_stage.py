@@ -142,7 +142,7 @@ def run(
         ),
     )
     summary = stage.collect(job, lambda progress: None)
-    listing.write(into, job.label_map, " ")
+    listing.write(into, job.label_map, " ", job.split)
     return summary
 
 
