@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import random
@@ -311,6 +312,27 @@ def all_at_once(source: Archive, candidates: list[object]) -> list[Found | Rejec
     return [r for r in results if r is not None]
 
 
+def login(_: bytes, __: Asked, answer: Answer) -> Answer:
+    page = b"<!doctype html><html>Please log in</html>".ljust(len(answer.body))[: len(answer.body)]
+    return Answer(206, page, {**answer.headers, "Content-Type": "text/html"})
+
+
+def garbage(_: bytes, asked: Asked, answer: Answer) -> Answer:
+    return Answer(206, random.Random(len(answer.body) + (asked.first or 0)).randbytes(len(answer.body)), answer.headers)
+
+
+def zeros(_: bytes, __: Asked, answer: Answer) -> Answer:
+    return Answer(206, bytes(len(answer.body)), answer.headers)
+
+
+def shifted(data: bytes, asked: Asked, answer: Answer) -> Answer:
+    first = asked.first or 0
+    return Answer(206, (bytes(512) + data)[first : first + len(answer.body)], answer.headers)
+
+
+LIES = {"login": login, "garbage": garbage, "zeros": zeros}  # all under the right headers
+
+
 class TestBadServers:
     """A server that lies gives a rejection that says how, or one line."""
 
@@ -362,6 +384,65 @@ class TestBadServers:
     )
     def test_lies_between_requests(self, server, tmp_path, data, line, lie) -> None:
         assert line in self.ended(server, tmp_path, data, lie)
+
+    @pytest.mark.parametrize("lie", LIES)
+    @pytest.mark.parametrize("passes", [True, False], ids=["one", "all"])
+    def test_junk_in_the_middle_settles_no_draw(self, server, tmp_path, lie, passes) -> None:
+        """One junk answer, or all from one on, wherever in the draw of all members it falls."""
+        data = train({A: members(A, 9)})
+        served, lies = 0, range(0)
+
+        def page(asked: Asked, _: dict[str, str]) -> Answer:
+            nonlocal served
+            served += 1
+            answer = ranged(data, asked)
+            return LIES[lie](data, asked, answer) if served in lies else answer
+
+        def run(folder: str) -> list[str]:
+            nonlocal served
+            with opened(Archive(train=server.put("/t.tar", page)), [A], here(tmp_path / folder)) as source:
+                served = 0
+                for candidate in source.candidates(A):
+                    if candidate.key not in settled:
+                        settled[candidate.key] = drive(source, candidate)
+            return list(dict.fromkeys(r.image_id for r in settled.values() if isinstance(r, Found)))
+
+        settled: dict[str, Found | Rejected] = {}
+        honest, asked = run("honest"), served
+        for first in range(1, asked + 1):
+            settled, lies = {}, range(first, first + 1 if passes else 10_000)
+            with contextlib.suppress(SourceError):
+                run(f"{first}")
+            lies = range(0)
+            assert run(f"{first}") == honest, f"lies from request {first} on"
+
+    def test_a_kept_index_that_lies_is_forgotten(self, server, tmp_path) -> None:
+        """Bytes of the file, but from 512 further on: wherever such answers begin, the next run is whole again."""
+        data = train({A: members(A, 9)})
+        served, lies = 0, range(0)
+
+        def page(asked: Asked, _: dict[str, str]) -> Answer:
+            nonlocal served
+            served += 1
+            answer = ranged(data, asked)
+            return shifted(data, asked, answer) if served in lies else answer
+
+        source = Archive(train=server.put("/t.tar", page))
+
+        def run(folder: str) -> list[dict[str, bytes]]:
+            nonlocal served
+            with opened(source, [A], here(tmp_path / folder)):
+                served = 0
+                return [{f.image_id: f.data for f in images(source, A)}]
+
+        honest, asked = run("honest"), served
+        for first in range(1, asked + 1):
+            for count in (1, 10_000):
+                lies = range(first, first + count)
+                with contextlib.suppress(SourceError):
+                    run(f"{first} {count}")
+                lies = range(0)
+                assert run(f"{first} {count}") == honest, f"{count} lies from request {first} on"
 
     def test_the_wrong_bytes_under_the_right_headers(self, server, tmp_path, data) -> None:
         def lie(asked: Asked, answer: Answer) -> Answer:

@@ -32,6 +32,13 @@ class Draws:
 
     def __init__(self) -> None:
         self._first: dict[int, int] = {}  # number of the draw by offset of the member
+        self._times_forgotten = 0
+
+    def follow(self, span: Span) -> None:
+        """Forget what was met when the span has forgotten where its members are: not all of it may be true."""
+        if self._times_forgotten != span.times_forgotten:
+            self._times_forgotten = span.times_forgotten
+            self._first.clear()
 
     def note(self, k: int, member: Member) -> None:
         """The k-th draw has met a member."""
@@ -111,6 +118,7 @@ class Archive:
         met: set[int] = set()
         unsettled: list[tuple[int, int]] = []
         for k in range(_MOST_DRAWS):
+            draws.follow(span)
             unsettled.append((k, self._position(wnid, k, span)))
             found, settled = None, []
             for number, position in unsettled:
@@ -124,7 +132,7 @@ class Archive:
                 return
             if not (isinstance(found, Member) and draws.again(k, found)):
                 yield Candidate(f"{wnid}#{k}", wnid, url, k)
-            if span.known.complete and len(met) == len(span.known):
+            if span.known.complete and met.issuperset(span.known.starts):
                 return
         for k, member in enumerate(span.known.members, start=_MOST_DRAWS):
             if member.start not in met:  # behind a neighbour so small that no draw has met it
@@ -149,8 +157,8 @@ class Archive:
         else:
             try:
                 found = yield from self._from_span(candidate, there.spans[wnid])
-            except SourceError:
-                there.doubt(wnid)
+            except SourceError as error:
+                there.doubt(wnid, error)
                 raise
         if isinstance(found, Rejected):
             return found
@@ -167,6 +175,7 @@ class Archive:
             draws = self._draws.setdefault(wnid, Draws())
 
             def refuse(member: Member) -> bool:
+                draws.follow(span)
                 draws.note(int(k), member)
                 return draws.again(int(k), member)
 

@@ -21,7 +21,7 @@ from imagenet_nk.sources.base import Site, image_id
 from imagenet_nk.sources.folders import to_place
 from imagenet_nk.sources.members import Known, Member
 from imagenet_nk.sources.ranges import Local, NoRangeError, Place, Remote
-from imagenet_nk.sources.tar_span import Sizes, Span
+from imagenet_nk.sources.tar_span import ContradictionError, Sizes, Span
 from imagenet_nk.sources.tar_stream import Streams
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Opened:
     streamed: set[str] = field(default_factory=set)  # classes whose server sends whole files only
     ends: dict[str, int] = field(default_factory=dict)  # members of a streamed class, once its end was seen
     save: Callable[[], None] = lambda: None
-    doubt: Callable[[str], object] = str  # what is kept of a class is asked anew by the next run; str: nothing to do
+    index: Index = field(default_factory=Index)  # what is kept for the next run
 
     def url(self, wnid: str) -> str:
         return self.location.replace("{wnid}", wnid)
@@ -55,6 +55,17 @@ class Opened:
         place = url if is_remote(url) else to_place(str(Path(url).expanduser().absolute()))
         first = (self.spans[wnid].offset if wnid in self.spans else 0) + member.start + tarscan.BLOCK
         return f"{place}#bytes={first}-{first + member.header.size - 1}"
+
+    def doubt(self, wnid: str, error: SourceError) -> None:
+        """Leave to the next run nothing that an error at a class casts doubt upon.
+
+        A class's own tar may have gone; where answers contradict each other, any of this run's may have been a lie.
+        """
+        if "{wnid}" in self.location:
+            self.index.spans.pop(wnid, None)
+        elif isinstance(error, ContradictionError):
+            for span in self.spans.values():
+                span.forget(span.known.head)
 
     def close(self) -> None:
         self.save()
@@ -135,7 +146,7 @@ def open_synsets(template: str, wnids: Sequence[str], site: Site, web: requests.
             "%s: the server ignores Range; %d tars are read from their beginning", template, len(there.streamed)
         )
     index.save(file)
-    there.doubt = lambda wnid: index.spans.pop(wnid, None)
+    there.index = index
     there.identity = f"archive/{'stream/' if there.streamed else ''}{'/'.join(template.split('/')[-2:])}"
     there.save = lambda: index.save(file)
     return there

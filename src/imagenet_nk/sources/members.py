@@ -41,16 +41,34 @@ class Known:
 
     def __init__(self, length: int) -> None:
         self.length = length // BLOCK * BLOCK
+        self.forget(None)
+
+    def forget(self, head: Header | None) -> None:
+        """Know nothing any more, but for the header at the beginning if it is given."""
         self._firsts: list[int] = []  # of the runs, sorted; runs do not touch
         self._ends: list[int] = []
         self._expected = {0}  # where the header before says that one stands
         self._starts: list[int] = []
         self._members: dict[int, Member] = {}
+        if head is not None:
+            self._note(Member(0, head))
+            self._expected.add(head.span)
+            self._cover(0, min(head.span, self.length))
 
     @property
     def members(self) -> list[Member]:
         """In the order of the tar."""
         return [self._members[start] for start in self._starts]
+
+    @property
+    def head(self) -> Header | None:
+        """The header at the beginning, if it is that of a member."""
+        return self._members[0].header if 0 in self._members else None
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """Of the known members, in the order of the tar."""
+        return self._starts
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -83,6 +101,15 @@ class Known:
         limit = self._firsts[run + 1] if run + 1 < len(self._firsts) else self.length
         return Gap(first, limit, first in self._expected)
 
+    def at(self, start: int) -> Member | None:
+        """The known member that starts there."""
+        return self._members.get(start)
+
+    def before(self, position: int) -> Member | None:
+        """The last known member that starts before a position, else the first one known."""
+        i = bisect_left(self._starts, position)
+        return self._members[self._starts[max(i - 1, 0)]] if self._starts else None
+
     def learn(self, gap: Gap, data: bytes) -> list[Member]:
         """Note the headers in `data`, which was read from `gap.first` on; returns the members that were not known.
 
@@ -93,7 +120,7 @@ class Known:
             self._cover(gap.first, self.length)
             return []
         header = tarscan.parse(data[:BLOCK]) if gap.exact else None
-        if header is None or not self._fits(gap.first, header):
+        if header is None or not self.fits(gap.first, header):
             at, header = self._search(gap.first, data)
         while header is not None:
             start = gap.first + at
@@ -101,7 +128,7 @@ class Known:
                 new += self._note(Member(start, header))
             at += header.span
             header = tarscan.parse(data[at : at + BLOCK]) if at + BLOCK <= len(data) else None
-            if header is not None and not self._fits(gap.first + at, header):
+            if header is not None and not self.fits(gap.first + at, header):
                 header = None
             if header is None:
                 self._expected.add(gap.first + at)
@@ -111,22 +138,23 @@ class Known:
         return new
 
     def speaks(self, gap: Gap, data: bytes) -> bool:
-        """Whether data read from the gap on holds the header that is looked for, or an end where one may be."""
+        """Whether data read from the gap on holds the header that is looked for."""
         if gap.exact:
             header = tarscan.parse(data[:BLOCK])
-            return tarscan.is_end(data) or (header is not None and self._fits(gap.first, header))
+            return header is not None and self.fits(gap.first, header)
         return self._search(gap.first, data)[1] is not None
 
     def _search(self, first: int, data: bytes) -> tuple[int, Header | None]:
         at = 0
         while found := tarscan.find(data, at):
             at, header = found
-            if self._fits(first + at, header):
+            if self.fits(first + at, header):
                 return at, header
             at += BLOCK
         return 0, None
 
-    def _fits(self, start: int, header: Header) -> bool:
+    def fits(self, start: int, header: Header) -> bool:
+        """Whether the member of a header at `start` ends within the tar."""
         return start + BLOCK + header.size <= self.length
 
     def _note(self, member: Member) -> list[Member]:

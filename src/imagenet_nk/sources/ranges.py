@@ -147,8 +147,8 @@ class Remote:
 
     def _check(self, response: Response, first: int, last: int) -> bytes | Rejected:
         """The bytes that were asked for, of the version that is pinned, or what is wrong with the answer."""
-        if response.status == 200:
-            page = "html" in response.headers.get("content-type", "")
+        page = response.status in (200, 206) and "html" in response.headers.get("content-type", "")
+        if page or response.status == 200:
             detail = (
                 "answers with a page instead of the archive; is a login needed?"
                 if page

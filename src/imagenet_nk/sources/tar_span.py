@@ -13,7 +13,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.members import Gap, Known, Member
 from imagenet_nk.sources.ranges import TRY_AGAIN, Place
 from imagenet_nk.sources.tar_names import Names
-from imagenet_nk.sources.tarscan import BLOCK, padded, parse
+from imagenet_nk.sources.tarscan import BLOCK, Header, padded, parse
 from imagenet_nk.wire import Call, Rejected, Request
 
 _MOST_READS = 64  # for one candidate; a doubling window gets through any tar with fewer
@@ -22,8 +22,15 @@ _MOST_HOPS = 4000  # headers walked for one name
 _HOPEFUL = ((4096, 1.35), (16 * 1024, 1.5), (float("inf"), 1.8))  # by bytes of the mean member
 _TYPICAL = 112 * 1024  # bytes of a member, until some are known: the mean of ILSVRC2012
 
+_OTHER_BYTES = f"sends other bytes each time for one range; {TRY_AGAIN}"
+_CHANGED = f"another file than it was; {TRY_AGAIN}"
+
 MemberReading = Generator[Request | Call, Any, "tuple[Member, bytes] | Rejected"]
 Bytes = Generator[Request | Call, Any, bytes]
+
+
+class ContradictionError(SourceError):
+    """What is read now is not what was read before: one of both is not the file."""
 
 
 @dataclass
@@ -64,8 +71,20 @@ class Span:
         self.place, self.offset, self.known, self.sizes = place, offset, known, sizes
         self._most_bytes = most_bytes
         self._looking: set[int] = set()  # where readings in flight begin: no use to read on into them
+        self._key_of = key_of
         self._names = Names(key_of)
+        self.times_forgotten = 0
+        self._unproved = False  # whether a stretch counts as empty with no sign yet that the server speaks the truth
         self._note(known.members)
+
+    def forget(self, head: Header | None) -> None:
+        """Know no member any more, but for the first if its header is given."""
+        self.times_forgotten += 1
+        self._unproved = False
+        self.known.forget(head)
+        self._names = Names(self._key_of)
+        for member in self.known.members:
+            self._names.note(member)
 
     def learn(self, gap: Gap, data: bytes) -> None:
         """Note what a piece that was read from the gap on says."""
@@ -79,13 +98,32 @@ class Span:
 
     def at(self, position: int, redrawn: Callable[[Member], bool] = lambda _: False) -> MemberReading:
         """The member that starts at or after a position, and its data unless it is drawn for the second time."""
+        return (yield from self._or_afresh(lambda: self._at(position, redrawn)))
+
+    def _or_afresh(self, reading: Callable[[], MemberReading]) -> MemberReading:
+        """Read; where that contradicts what is known, which may be an earlier lie, once more from nothing."""
+        times = self.times_forgotten
+        try:
+            return (yield from reading())
+        except ContradictionError:
+            block = yield from self._read(0, BLOCK)
+            head = parse(block)
+            if head is None or not self.known.fits(0, head):
+                raise
+            if times == self.times_forgotten:  # no other candidate has done it
+                self.forget(None)
+                self.learn(Gap(0, self.known.length, exact=True), block)
+        return (yield from reading())
+
+    def _at(self, position: int, redrawn: Callable[[Member], bool]) -> MemberReading:
         window = (-1, b"")
         for count in range(_MOST_READS):
             found = self.known.seek(position)
             if found is None:
-                return Rejected("no_member")
+                return (yield from self._settled("no_member"))
             if isinstance(found, Member):
-                return Rejected("redrawn") if redrawn(found) else (yield from self._data(found, *window))
+                settled = redrawn(found)
+                return (yield from (self._settled("redrawn") if settled else self._data(found, *window)))
             share = 1.25 if found.exact else self.sizes.hopeful if not count else 2.0 ** (count - 1)
             window = yield from self._look(found, share)
         return Rejected("no_member")
@@ -93,23 +131,61 @@ class Span:
     def _look(self, gap: Gap, share: float) -> Generator[Request | Call, Any, tuple[int, bytes]]:
         """Read on from a gap, and note what that shows.
 
-        Where the header is not there that should be, or none in a stretch that goes on, the last block is read twice.
+        Where it shows no header, that is not believed before it is proved.
         """
+        times = self.times_forgotten
         limit = min([gap.limit, *(first for first in self._looking if first > gap.first)])
         most = min(limit, gap.first + padded(self._most_bytes))
         end = min(gap.first + self.sizes.window(share), most)
         self._looking.add(gap.first)
         try:
             data = yield from self._read(gap.first, end)
-            while not self.known.speaks(gap, data) and (gap.exact or end < most):
-                end = end if gap.exact else min(end + len(data), most)
+            while not gap.exact and end < most and not self.known.speaks(gap, data):
+                end = min(end + len(data), most)
                 data = yield from self._read_on(gap.first, data, end)
-                if gap.exact:
-                    break
+            if not self.known.speaks(gap, data):
+                data = yield from self._proved(gap, data)
         finally:
             self._looking.discard(gap.first)
-        self.learn(gap, data)
+        if times == self.times_forgotten:
+            self.learn(gap, data)
         return gap.first, data
+
+    def _proved(self, gap: Gap, data: bytes) -> Bytes:
+        """What stands in a gap where no header was seen: past the last member, or only because of a lying server.
+
+        Data with the tar's end behind it is the rest of the last member. Else a block is read once more, and so is a
+        known header if one follows; if none does, that is left open. Raises SourceError.
+        """
+        end = gap.first + len(data)
+        if end == self.known.length and not gap.exact and any(data[:BLOCK]) and data.endswith(bytes(2 * BLOCK)):
+            return data
+        witness, header = self.known.at(end), b""
+        for _ in range(_TRIES):
+            if witness is not None:
+                more = yield from self._read(end - BLOCK, end + BLOCK)
+                again, header, seen = more[:BLOCK], more[BLOCK:], data[-BLOCK:]
+            else:
+                again, seen = (yield from self._read(gap.first, gap.first + BLOCK)), data[:BLOCK]
+            if again == seen:
+                break
+            data = yield from self._read(gap.first, end)
+            if self.known.speaks(gap, data):
+                return data
+        else:
+            raise SourceError(f"{self.place.location}: {_OTHER_BYTES}")
+        self._unproved |= witness is None
+        if witness is not None and parse(header) != witness.header:
+            raise ContradictionError(f"{self.place.location}: {_CHANGED}")
+        return data
+
+    def _settled(self, reason: str) -> Generator[Request | Call, Any, Rejected]:
+        """A rejection that rests on what is known, after a known header was read again if some of it is unproved."""
+        if self._unproved and (witness := self.known.before(self.known.length)) is not None:
+            if parse((yield from self._read(witness.start, witness.start + BLOCK))) != witness.header:
+                raise ContradictionError(f"{self.place.location}: {_CHANGED}")
+            self._unproved = False
+        return Rejected(reason)
 
     def _read(self, first: int, end: int) -> Bytes:
         """[first, end) of the span."""
@@ -127,7 +203,7 @@ class Span:
             if more[:BLOCK] == data[-BLOCK:]:
                 return data + more[BLOCK:]
             data = yield from self._read(first, first + len(data))
-        raise SourceError(f"{self.place.location}: sends other bytes each time for one range; {TRY_AGAIN}")
+        raise SourceError(f"{self.place.location}: {_OTHER_BYTES}")
 
     def _data(self, member: Member, first: int, window: bytes) -> MemberReading:
         """The data of a member, as far as possible out of the window that was read last, which began at `first`."""
@@ -136,16 +212,21 @@ class Span:
         if member.header.size > self._most_bytes:
             return Rejected("too_many_bytes")
         have = window[member.start - first :] if 0 <= first <= member.start < first + len(window) else b""
-        needed = member.end - member.start
+        needed, fresh = member.end - member.start, not have
         if len(have) < needed:
             end = member.end
             have = yield from self._read_on(member.start, have, end) if have else self._read(member.start, end)
         if parse(have[:BLOCK]) != member.header:
-            raise SourceError(f"{self.place.location}: another file than it was; {TRY_AGAIN}")
+            raise ContradictionError(f"{self.place.location}: {_CHANGED}")
+        if fresh:
+            self._unproved = False
         return member, have[BLOCK:needed]
 
     def named(self, key: str) -> MemberReading:
         """The member with a key, found by bisecting where names are in order, by walking where they are not."""
+        return (yield from self._or_afresh(lambda: self._named(key)))
+
+    def _named(self, key: str) -> MemberReading:
         for hop in range(_MOST_HOPS):
             found = self._names.get(key)
             if found is not None:
@@ -155,4 +236,4 @@ class Span:
                 yield from self._look(gap, 0.0 if gap.exact else 0.75)
             else:
                 break
-        return Rejected("missing")
+        return (yield from self._settled("missing"))
