@@ -397,7 +397,7 @@ def test_a_fallback_with_the_same_image_ids_takes_nothing_away(town: Town) -> No
 # --- asking again
 
 
-def test_what_failed_for_now_is_asked_again_by_key(town: Town) -> None:
+def test_what_failed_for_now_is_asked_again_by_key(town: Town, caplog: pytest.LogCaptureFixture) -> None:
     """All candidates are wanted, so that none is asked ahead of need: what is asked does not depend on time."""
     wanted = town.per_class
     for image_id in town.fates:
@@ -405,15 +405,21 @@ def test_what_failed_for_now_is_asked_again_by_key(town: Town) -> None:
     busy, gone = sorted(town.fates)[:2]
     town.server.put(f"/{busy}.jpg", answer(b"", "503 Service Unavailable"))
     assert run(town, wanted).kept == 0
+    advice = "1 of the rejected failed for now (http_503 1): retry=transient asks them again"
+    assert advice in caplog.text
     for image_id in (busy, gone):
         town.put(image_id, "good")
     town.server.clear()
+    caplog.clear()
     run(town, wanted)
     assert town.server.counts() == Counter()
+    assert advice in caplog.text, "nothing else would say how to go on"
     assert run(town, wanted, retry=Retry.transient).kept == 1
     assert town.asked() == Counter([f"/{busy}.jpg"])
     town.server.clear()
+    caplog.clear()
     assert run(town, wanted, retry=Retry.failed).kept == 2
+    assert "failed for now" not in caplog.text
     assert town.asked() == Counter(f"/{image_id}.jpg" for image_id in town.fates if image_id != busy)
 
 

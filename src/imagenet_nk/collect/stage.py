@@ -48,6 +48,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
         summary = dataset.write_tables(_tables(job, dataset))
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
+        _warn_of_short(summary)
         return summary
     warn_of_tls(job.http)
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
@@ -138,8 +139,19 @@ def _report(summary: Summary, seconds: float) -> None:
     if summary.missing:
         shown = ", ".join(summary.missing[:5]) + (", ..." if len(summary.missing) > 5 else "")
         log.warning("%d named images are not to be had (see missing.csv): %s", len(summary.missing), shown)
+    _warn_of_short(summary)
+
+
+def _warn_of_short(summary: Summary) -> None:
     if summary.short:
         shown = ", ".join(summary.short[:5]) + (", ..." if len(summary.short) > 5 else "")
         count = len(summary.short)
         lacking = "1 class is" if count == 1 else f"{count} classes are"
         log.warning("%s short of images (see classes.csv): %s", lacking, shown)
+    if summary.short and summary.passing:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in summary.passing.items())
+        log.warning(
+            "%d of the rejected failed for now (%s): retry=transient asks them again",
+            sum(summary.passing.values()),
+            reasons,
+        )
