@@ -83,7 +83,7 @@ def measure(folder: Path, classes: int, images: int) -> dict[str, Any]:
     with _timed("tables", parts):
         summary = dataset.finish(list(desk.dealing.walks.values()), "fingerprint", tables)
     with _timed("lists", parts):
-        listing.write(folder / "set", label_map, " ")
+        listing.write(folder / "set", label_map, " ", EvalOnly())
     dataset.close()
     assert (summary.kept, summary.short) == (classes * images, ())
     return _said(parts, folder / "set", rows=classes * round(images * ASKED), kept=summary.kept, exchanges=exchanges)

@@ -156,7 +156,7 @@ def measured() -> Costs:
         photographs.mkdir()
         for number in range(1000):
             (photographs / f"{number:04d}.jpg").write_bytes(demo_pictures.encoded("n01440764", number))
-        asked = argparse.Namespace(classes=100, photographs=str(photographs), peer=None, threads=())
+        asked = argparse.Namespace(classes=100, photographs=str(photographs), peer=None, threads=(), set=())
         found = collect.clean(asked, folder)
         driver = driver_scale.measure(folder / "driver", 200, 500)
     worker = sum(found["limit"][part] for part in ("fetch", "decode", "write")) / min(1.0, found["of_limit"])

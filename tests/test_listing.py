@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from imagenet_nk import listing, lists
+from imagenet_nk.classes.loading import load
+from imagenet_nk.collect import manifest, results
+from imagenet_nk.config import ClassesConfig, LabelsConfig
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.lists import Entry
+from imagenet_nk.sampling import EvalOnly, Holdout, Split
 
 
 def given(folder: Path, count: int) -> None:
@@ -36,3 +40,62 @@ def test_one_that_is_as_it_was_or_has_more_is_not(tmp_path: Path, now: int) -> N
     (tmp_path / "1.jpg").unlink()
     if now == 3:
         listing.check_still_there(tmp_path, listed)  # its list is the same: a fault of the image, named by the stage
+
+
+def collected(folder: Path, split: Split, counts: tuple[int, ...] = (4, 1, 3)) -> dict[str, bytes]:
+    """The manifests that collecting under a split leaves, for classes of so many images."""
+    folder.mkdir(exist_ok=True)
+    made = [
+        {"image_id": f"{label}_{n}", "label": label, "wnid": f"n{label:08d}", "path": f"{label}/{n}, x.jpg"}
+        | {"split": "eval" if n < split.held_out(count) else "train"}
+        for label, count in enumerate(counts)
+        for n in range(count)
+    ]
+    frame = results.manifest([dict.fromkeys(results.MANIFEST_COLUMNS, "") | NUMBERS | row for row in made])
+    with manifest.writing(folder) as file:
+        file.add(list(frame.itertuples(index=False, name=None)))
+    return manifests(folder)
+
+
+def manifests(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("manifest.csv", "manifest.parquet")}
+
+
+NUMBERS = {"bytes": 1, "width": 2, "height": 3}
+LABELS = load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted"))
+
+
+def test_the_lists_follow_the_split_of_their_own_command_and_the_manifest_with_them(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    before = collected(folder, EvalOnly())
+    for split, judged in ((Holdout(2), 5), (Holdout(1), 3), (EvalOnly(), 8)):
+        listing.write(folder, LABELS, " ", split)
+        assert manifests(folder) == collected(tmp_path / "afresh", split)
+        assert len(lists.read_list(folder / "eval.txt")) == judged
+        assert (folder / "train.txt").exists() == (judged < 8)
+    assert manifests(folder) == before
+
+
+def test_a_manifest_that_is_divided_so_already_is_not_written(tmp_path: Path) -> None:
+    collected(tmp_path, Holdout(2))
+    times = {path: path.stat().st_ino for path in tmp_path.iterdir()}
+    listing.write(tmp_path, LABELS, " ", Holdout(2))
+    assert {path: path.stat().st_ino for path in times} == times
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "warns"),
+    [
+        (EvalOnly(), EvalOnly(), 0),
+        (Holdout(2), Holdout(2), 0),
+        (EvalOnly(), Holdout(2), 1),
+        (Holdout(1), EvalOnly(), 1),
+    ],
+)
+def test_lists_of_another_split_are_taken_with_a_warning(
+    tmp_path: Path, there: Split, asked: Split, warns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    collected(tmp_path, there)
+    listing.write(tmp_path, LABELS, " ", there)
+    listing.warn_of_another_split(listing.read(tmp_path), asked)
+    assert len(caplog.records) == warns

@@ -11,9 +11,10 @@ import pandas as pd
 
 from imagenet_nk import lists, storage
 from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect import manifest, results
+from imagenet_nk.collect import manifest, resplit, results
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.lists import Entry
+from imagenet_nk.sampling import Split
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +32,25 @@ class Listed:
     sha256: str  # of the list that makes centers
 
 
-def write(folder: Path, label_map: LabelMap, separator: str) -> None:
-    """Write eval.txt, and train.txt where the split has images for it; with renumbered labels also labels.csv."""
+def write(folder: Path, label_map: LabelMap, separator: str, split: Split) -> None:
+    """Write eval.txt, and train.txt where the split has images for it; with renumbered labels also labels.csv.
+
+    A manifest that was written under another split is brought to this one first.
+    """
     if not storage.is_file(folder / results.MANIFEST):
         raise DatasetError(f"{folder} holds no {results.MANIFEST}: run the stage collect first, stages=[collect,lists]")
-    counts = Counter(split for (split,) in manifest.rows(folder, ["split"]))
-    for name, split in _SPLITS:
-        if counts[split] or name == EVAL:
+    if resplit.apply(folder, split):
+        log.info("%s: the images are divided anew, as split= asks", folder)
+    counts = Counter(part for (part,) in manifest.rows(folder, ["split"]))
+    for name, part in _SPLITS:
+        if counts[part] or name == EVAL:
             rows = manifest.rows(folder, ["path", "label", "split"])
-            lists.write_list(folder / name, (Entry(path, label) for path, label, of in rows if of == split), separator)
+            lists.write_list(folder / name, (Entry(path, label) for path, label, of in rows if of == part), separator)
         else:
             (folder / name).unlink(missing_ok=True)
     if label_map.labels != label_map.table_labels:
         results.write_csv(pd.DataFrame(label_map.rows(), columns=_DENSE_COLUMNS), folder / DENSE)
-    log.info(
-        "%s: %s", folder, ", ".join(f"{counts[split]} entries in {name}" for name, split in _SPLITS if counts[split])
-    )
+    log.info("%s: %s", folder, ", ".join(f"{counts[part]} entries in {name}" for name, part in _SPLITS if counts[part]))
 
 
 def read(folder: Path) -> Listed:
@@ -56,6 +60,17 @@ def read(folder: Path) -> Listed:
         [(lists.resolve(path, entry), entry.label) for entry in lists.read_list(path)] for path in parts
     ]
     return Listed(entries, held_out[0] if held_out else [], lists.sha256(parts[0]))
+
+
+def warn_of_another_split(listed: Listed, split: Split) -> None:
+    """Say so in the log where the lists were not divided as `split` would."""
+    held_out, entries = (Counter(label for _, label in part) for part in (listed.held_out, listed.entries))
+    judges, makes = (held_out, entries) if listed.held_out else (entries, Counter[int]())
+    if any(judges[label] != split.held_out(judges[label] + makes[label]) for label in judges | makes):
+        log.warning(
+            "the lists are not divided as split= says, and are taken as they are; the stage lists divides them anew: "
+            "stages=[lists,...]"
+        )
 
 
 def digest(folder: Path) -> str:

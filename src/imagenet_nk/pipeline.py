@@ -57,19 +57,22 @@ def _run(cfg: DictConfig, config: Config, engine: Engine) -> int:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
     tracker = instantiate(cfg.tracker)
+    _check_asked(config, label_map, folder, collected=False)
     # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
     embedding = _embedding(config, home, output, engine) if {"centers", "evaluate"} & set(config.stages) else []
     course, began = Course(output), time.time()
     summary, listed = _gathered(config, job, course)
+    notes: list[str] = []
     if listed:
-        _centers(config, label_map, folder, listed, embedding, course)
+        _check_asked(config, label_map, folder, collected=True)
+        notes = _centers(config, label_map, folder, listed, embedding, course)
     shown: list[Path] = []
     if "report" in config.stages:
         with course.stage("report"):
             shown = _report(config, job, output)
     _track(tracker, cfg, config, output)
     files = closing.written([folder, output, *(each.output for each in embedding), *shown], began)
-    log.info("what came of it\n%s", closing.table(summary or closing.stands(folder), course.stages, files))
+    log.info("what came of it\n%s", closing.table(summary or closing.stands(folder), course.stages, files, notes))
     if embedding and listed is None:
         raise DatasetError(f"not one image was kept, so there are no centers: see the reasons in {folder}/classes.csv")
     complete = summary is None or not summary.short
@@ -90,11 +93,13 @@ def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None,
             unfinished.settle(job.folder, job.label_map, job.split, job.inspect, job.home)
         if "lists" in stages:
             with course.stage("lists"):
-                listing.write(job.folder, job.label_map, config.lists.separator)
+                listing.write(job.folder, job.label_map, config.lists.separator, job.split)
         held = summary or closing.stands(job.folder)
         if not {"centers", "evaluate"} & stages or (held is not None and not held.kept):
             return summary, None
-        return summary, listing.read(job.folder)
+        listed = listing.read(job.folder)
+    listing.warn_of_another_split(listed, job.split)
+    return summary, listed
 
 
 def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list[Task]:
@@ -108,16 +113,20 @@ def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list
 
 def _centers(
     config: Config, label_map: LabelMap, folder: Path, listed: Listed, embedding: list[Task], course: Course
-) -> None:
-    """The stages centers and evaluate. Raises DatasetError where another run took images away meanwhile."""
+) -> list[str]:
+    """The stages centers and evaluate; gives what nobody must miss of it.
+
+    Raises DatasetError where another run took images away meanwhile.
+    """
     from imagenet_nk.centers import tasks
 
+    notes: list[str] = []
     if "centers" in config.stages:
         with course.stage("centers"), _display("centers") as display:
             tasks.compute(embedding, listed.entries, label_map, listed.sha256, display.embedding)
     if "evaluate" in config.stages:
         with course.stage("evaluate"), _display("evaluate") as display:
-            tasks.judge(
+            metrics = tasks.judge(
                 embedding,
                 listed.entries,
                 label_map,
@@ -125,7 +134,23 @@ def _centers(
                 settings=config.evaluate,
                 progress=display.embedding,
             )
+            notes = tasks.wrong_labels(metrics)
     listing.check_still_there(folder, listed)
+    return notes
+
+
+def _check_asked(config: Config, label_map: LabelMap, folder: Path, *, collected: bool) -> None:
+    """Raise ListError for an evaluate.list of no use, before hours of work: files may be to come until it is collected.
+
+    One in the data set's own folder may itself be to come.
+    """
+    asked = config.evaluate.list
+    if "evaluate" not in config.stages or asked is None:
+        return
+    if collected or not storage.located(asked).is_relative_to(folder):
+        from imagenet_nk.centers import judging
+
+        judging.asked_for(config.evaluate, label_map, files=collected)
 
 
 def _display(stage: str) -> Display:

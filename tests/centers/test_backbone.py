@@ -114,8 +114,10 @@ def test_a_device_that_is_not_there_is_one_line():
 
 
 def test_settings_that_the_model_does_not_take_are_one_line():
-    assert "global_pool=bogus" in says(backbone.build, config(pool="bogus"))
-    assert "layer 99" in says(backbone.build, config(layer=99))
+    assert "does not take backbone.pool=bogus" in says(backbone.build, config(pool="bogus"))
+    said = says(backbone.build, config(layer=99))
+    assert "has no layer 99" in said
+    assert "pixels" not in said
     assert "no flat embedding" in says(backbone.build, config(pool=""))
 
 

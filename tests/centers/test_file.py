@@ -47,6 +47,15 @@ def test_what_is_saved_is_loaded(made, tmp_path):
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["centers.safetensors"]
 
 
+def test_the_same_centers_are_the_same_file(made, tmp_path):
+    made = dataclasses.replace(made, metadata={f"key {n}": "ü" * n for n in range(20)})
+    for name in "abc":
+        made.save(tmp_path / name)
+    assert len({(tmp_path / name).read_bytes() for name in "abc"}) == 1
+    loaded = imagenet_nk.load_centers(tmp_path / "a").metadata
+    assert {key: loaded[key] for key in made.metadata} == made.metadata
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no such file", b"\x08\0\0\0\0\0\0\0{}      "])
 def test_what_is_no_centers_file_is_one_line(content, tmp_path):
     path = tmp_path / "c.safetensors"

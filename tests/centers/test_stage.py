@@ -17,7 +17,7 @@ from timm.data import create_transform, resolve_model_data_config
 import imagenet_nk
 from centers.conftest import TINY, label_map
 from imagenet_nk import lists
-from imagenet_nk.centers import runtimes, stage
+from imagenet_nk.centers import runtimes, stage, tasks
 from imagenet_nk.centers.stage import Setting
 from imagenet_nk.classes.loading import load
 from imagenet_nk.config import CentersConfig, ClassesConfig, EvaluateConfig, LabelsConfig
@@ -220,6 +220,7 @@ def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, c
         entries = [(image, order.label(wnid)) for image, wnid in images]
         checked = stage.evaluate(entries, sorted_map, setting, tmp_path)["label_check"]
         assert (checked["labels_wrong"], checked["order_that_fits"]) == (wrong, fits)
+        assert len(tasks.wrong_labels([{"backbone": "x", "label_check": checked}])) == wrong
     assert "numbered as clsloc from 1" in caplog.text
     metrics = stage.evaluate([(image, devkit.label(wnid)) for image, wnid in images], devkit, setting, tmp_path)
     assert not metrics["label_check"]["labels_wrong"]  # the same list, read with the order that it was written in
@@ -261,6 +262,19 @@ def test_an_embedding_that_is_not_finite_stops_the_run_or_is_skipped(entries, ti
             made = stage.compute(entries, label_map(5), setting, tmp_path / choice, "sha", embedder=embedder)
             assert made.counts.sum() == len(entries) - len(entries) // 2
             assert made.metadata["skipped"] == str(len(entries) // 2)
+
+
+def test_when_no_embedding_is_finite_that_is_what_is_said(entries, tiny, tmp_path):
+    setting = Setting(dataclasses.replace(tiny, workers=0), CentersConfig(nonfinite="skip"))
+    embedder = setting.embedder(tmp_path)
+    embedder._chosen = runtimes.Chosen(
+        "poisoned", lambda crops: np.full((len(crops), embedder.built.dim), np.nan, "f4")
+    )
+    said = r"the embeddings of 13 images are not finite, and 1 could not be read \(first: "
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"<html>")
+    with pytest.raises(CentersError, match=said):
+        stage.compute([*entries[:13], (broken, 0)], label_map(5), setting, tmp_path, "sha", embedder=embedder)
 
 
 class Hungry(torch.nn.Module):

@@ -121,7 +121,7 @@ class City:
             engine=engine,
         )
         summary = stage.collect(job, watch)
-        listing.write(job.folder, job.label_map, " ")
+        listing.write(job.folder, job.label_map, " ", job.split)
         return summary
 
     def http(self) -> HttpConfig:

@@ -52,6 +52,11 @@ def test_brackets_in_a_path_are_no_markup() -> None:
     assert "[red]x[/red].txt" in closing.table(None, [], [(Path("[red]x[/red].txt"), 1)])
 
 
+def test_warnings_come_last() -> None:
+    text = closing.table(SUMMARY, [], [(Path("x/metrics.json"), 999)], ["resnet50: the labels are wrong"])
+    assert text.splitlines()[-1] == "warning   resnet50: the labels are wrong"
+
+
 def test_only_files_of_this_run_are_written(tmp_path: Path) -> None:
     for name, time in (("eval.txt", 100.0), ("classes.csv", 300.0), ("other.txt", 300.0)):
         (tmp_path / name).write_text("x")

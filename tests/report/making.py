@@ -106,7 +106,7 @@ class Run:
                 fingerprint="test",
             )
         )
-        listing.write(self.folder, map_, " ")
+        listing.write(self.folder, map_, " ", EvalOnly())
 
     def judge(self, labels: LabelsConfig | None = None, backbone: BackboneConfig = BACKBONE) -> None:
         listed, map_ = listing.read(self.folder), label_map(self.count, labels)

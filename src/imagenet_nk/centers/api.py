@@ -14,10 +14,10 @@ import torch
 from imagenet_nk import lists, storage
 from imagenet_nk.centers import verdict
 from imagenet_nk.centers.file import Centers, load_centers
-from imagenet_nk.centers.listed import Setting, listed
+from imagenet_nk.centers.listed import Entries, Setting, check_files, listed, none_embedded
 from imagenet_nk.centers.statistics import Mean, NormalizedMean
 from imagenet_nk.config import BackboneConfig, CentersConfig, EvaluateConfig
-from imagenet_nk.errors import CentersError
+from imagenet_nk.errors import CentersError, ConfigError, ListError
 
 
 def evaluate(
@@ -33,10 +33,16 @@ def evaluate(
     images: a list file, or (path, label) pairs with the labels of the centers; images of other classes are left out.
     changes: fields of BackboneConfig that differ here, such as device="cuda" or checkpoint=FILE. The backbone is built
     as the centers' metadata say; embeddings are kept in `cache`, if given. CL2N is not judged: the file does not hold
-    its origin. Raises CentersError where the weights are not those that made the centers.
+    its origin.
+
+    `not_judged` counts images of other classes and unreadable ones, which `skipped` names. Raises CentersError where
+    the weights are not those that made the centers, ListError and CentersError where nothing is left to judge.
     """
     centers = centers if isinstance(centers, Centers) else load_centers(centers)
-    config = dataclasses.replace(BackboneConfig(**json.loads(centers.metadata["backbone_config"])), **changes)
+    config = _changed(BackboneConfig(**json.loads(centers.metadata["backbone_config"])), changes)
+    rows = {int(label): row for row, label in enumerate(centers.labels)}
+    given = _entries(images)
+    entries = _of_classes(given, rows)
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(config, CentersConfig(), Path(cache or folder), seed=int(centers.metadata["seed"]))
         embedder = setting.embedder(Path(folder))
@@ -45,12 +51,42 @@ def evaluate(
                 f"the weights of {config.name} are not those that made the centers ({centers.metadata['weights']}); "
                 "give their file: checkpoint=FILE"
             )
-        rows = {int(label): row for row, label in enumerate(centers.labels)}
-        asked = listed(_entries(images), rows, embedder)
+        asked = listed(entries, rows, embedder)
         judged = verdict.judge_all(_means(centers), asked.batches, leave_one_out=False)
+    count = len(judged["euclidean"].ranks)
+    if not count:
+        raise CentersError(f"{none_embedded(embedder)} (first: {entries[0][0]}): there is nothing to judge")
     judged.pop("cl2n")
-    figures = verdict.ncm(judged, len(rows), EvaluateConfig(bootstrap=bootstrap), 0)
-    return {"images": len(judged["euclidean"].ranks), "classes": len(rows), "ncm": figures}
+    return {
+        "images": count,
+        "not_judged": len(given) - count,
+        "skipped": embedder.skipped,
+        "classes": len(rows),
+        "ncm": verdict.ncm(judged, len(rows), EvaluateConfig(bootstrap=bootstrap), 0),
+    }
+
+
+def _changed(config: BackboneConfig, changes: dict[str, Any]) -> BackboneConfig:
+    known = [field.name for field in dataclasses.fields(config)]
+    if unknown := sorted(set(changes) - set(known)):
+        raise ConfigError(
+            f"evaluate() takes no {unknown[0]}=; beside bootstrap= and cache= it takes {', '.join(known)}"
+        )
+    return dataclasses.replace(config, **changes)
+
+
+def _of_classes(entries: Entries, rows: dict[int, int]) -> Entries:
+    """Those whose class has a center. Raises ListError where there is none, or all their files have gone."""
+    if not entries:
+        raise ListError("evaluate() was given no image: a list file, or (path, label) pairs")
+    known = [(path, label) for path, label in entries if label in rows]
+    if not known:
+        raise ListError(
+            f"none of the {len(entries)} images has a label of the centers ({min(rows)}..{max(rows)}; "
+            f"first: {entries[0][1]} of {entries[0][0]}); give them the labels that the centers were made with"
+        )
+    check_files(known)
+    return known
 
 
 def _means(centers: Centers) -> verdict.Means:

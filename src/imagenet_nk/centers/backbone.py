@@ -100,7 +100,8 @@ def _create(config: BackboneConfig, options: Mapping[str, Any], seed: int, **mor
             if index + 1 == len(sizes):
                 raise
         except (AssertionError, ValueError) as error:
-            settings = ", ".join(f"backbone.{key}={value}" for key, value in {**options, **size}.items())
+            given = {"pool": config.pool, **size} if options else size
+            settings = ", ".join(f"backbone.{key}={value}" for key, value in given.items())
             raise BackboneError(
                 f"backbone {config.name} does not take {settings}: {checkpoint.first_line(error)}"
             ) from error
@@ -214,15 +215,15 @@ class Intermediate(nn.Module):
 
 def _embedding_size(config: BackboneConfig, model: nn.Module, input_size: tuple[int, int, int]) -> int:
     """D, found by one forward pass. Raises BackboneError for a model whose output is not (B, D)."""
-    layer = "" if config.layer is None else f", or has no layer {config.layer}"
+    refused = f"does not take images of {input_size[1]}x{input_size[2]} pixels"
     try:
         with torch.inference_mode():
+            if isinstance(model, Intermediate):
+                model.model(torch.zeros(1, *input_size))  # what fails after this is the fault of the layer
+                refused = f"has no layer {config.layer}"
             out = model(torch.zeros(1, *input_size))
     except (RuntimeError, AssertionError, ValueError, AttributeError, IndexError, TypeError) as error:
-        raise BackboneError(
-            f"backbone {config.name} does not take images of {input_size[1]}x{input_size[2]} pixels{layer}: "
-            f"{checkpoint.first_line(error)}"
-        ) from error
+        raise BackboneError(f"backbone {config.name} {refused}: {checkpoint.first_line(error)}") from error
     if not isinstance(out, Tensor) or out.ndim != 2:
         shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise BackboneError(f"backbone {config.name} gives no flat embedding but {shape}; try backbone.pool=avg")

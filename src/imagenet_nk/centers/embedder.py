@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 READ = 1024  # rows of one reading from the store
 WORTH_CALIBRATING = 256  # images below which a calibration costs more than it gains
 KEEP_BELOW = 4 * 2**30  # bytes of embeddings that centers.embeddings=auto keeps
+NOT_FINITE = "its embedding is not finite"
 
 Progress = Callable[[int, int], None]  # images done, images in all
 
@@ -95,6 +96,11 @@ class Embedder:
             there = np.flatnonzero(rows[first : first + READ] >= 0) + first
             if len(there):
                 yield Slice(there, kept.read(rows[there]), ())
+
+    @property
+    def skipped(self) -> list[dict[str, str]]:
+        """The faults, as metrics.json has them."""
+        return [{"path": str(path), "reason": fault.reason} for path, fault in sorted(self.faults.items())]
 
     def settled(self, images: Sequence[Path]) -> None:
         """Have it decided what runs the model, if that is decided here; `key` and `crops` may be others then."""
@@ -222,7 +228,7 @@ class Embedder:
         finite = np.isfinite(part.embeddings).all(axis=1) if len(part.rows) else np.ones(0, bool)
         if finite.all():
             return part
-        broken = [Fault(int(row), paths[row], "its embedding is not finite") for row in part.rows[~finite]]
+        broken = [Fault(int(row), paths[row], NOT_FINITE) for row in part.rows[~finite]]
         if self.settings.nonfinite == NonFinite.stop:
             raise CentersError(
                 f"the embedding of {broken[0].path} is not finite; type centers.nonfinite=skip to leave such images "

@@ -74,8 +74,17 @@ class Centers:
         """Write the file, complete or not at all."""
         tensors = {name: getattr(self, name) for name in COLUMNS} | dict(self.extras)
         words = {"wnids": json.dumps(self.wnids), "names": json.dumps(self.names), "format_version": VERSION}
-        with storage.whole(path) as part:
-            safetensors.numpy.save_file(tensors, part, {**self.metadata, **words})
+        storage.write_bytes(path, _in_order(safetensors.numpy.save(tensors, {**self.metadata, **words})))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same safetensors file with its metadata sorted: the library writes them in another order every time."""
+    start = 8 + int.from_bytes(data[:8], "little")  # the header's length, then the header, a JSON object
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors are aligned
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def load_centers(path: str | Path) -> Centers:

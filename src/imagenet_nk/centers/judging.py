@@ -17,6 +17,7 @@ from imagenet_nk.centers.evaluation import Judged
 from imagenet_nk.centers.listed import Classes, Entries, Listed, Setting, check, first_reading, listed
 from imagenet_nk.centers.statistics import Mean
 from imagenet_nk.config import EvaluateConfig
+from imagenet_nk.errors import ListError
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,7 @@ def evaluate(
     need no second pass.
     """
     settings = settings or EvaluateConfig()
-    if settings.list is not None:
-        held_out = [(lists.resolve(settings.list, entry), entry.label) for entry in lists.read_list(settings.list)]
+    held_out = asked_for(settings, label_map) or held_out
     check(entries, label_map)
     if held_out:
         check(held_out, label_map)
@@ -54,6 +54,18 @@ def evaluate(
     said = f"top-1: {shown}" if shown else _not_judged(metrics)
     log.info("%s: %s nearest class mean, %s", metrics["backbone"], metrics["protocol"], said)
     return metrics
+
+
+def asked_for(settings: EvaluateConfig, label_map: Classes, *, files: bool = True) -> Entries:
+    """The images of settings.list; none without one. Raises ListError as `check` does."""
+    if settings.list is None:
+        return []
+    entries = [(lists.resolve(settings.list, entry), entry.label) for entry in lists.read_list(settings.list)]
+    try:
+        check(entries, label_map, files=files)
+    except ListError as error:
+        raise ListError(f"evaluate.list={settings.list}: {error}") from error
+    return entries
 
 
 def _judged(
@@ -79,7 +91,7 @@ def _judged(
         "classes": classes,
         "images": images,
         "not_judged": len(asked.paths) - images,
-        "skipped": [{"path": str(path), "reason": fault.reason} for path, fault in sorted(embedder.faults.items())],
+        "skipped": embedder.skipped,
         "chance": 1 / classes,
         "ncm": verdict.ncm(judged, classes, settings, seed),
         **head,

@@ -16,7 +16,7 @@ from torch import Tensor
 from imagenet_nk import storage
 from imagenet_nk.centers.backbone import build
 from imagenet_nk.centers.crew import Crew
-from imagenet_nk.centers.embedder import Embedder, Progress
+from imagenet_nk.centers.embedder import NOT_FINITE, Embedder, Progress
 from imagenet_nk.centers.lanes import Slice
 from imagenet_nk.centers.statistics import Mean, Spread
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
@@ -82,8 +82,11 @@ class Setting:
         return Embedder(built, self.backbone, self.centers, folder, self.crops, self.crew, self.seed)
 
 
-def check(entries: Entries, label_map: Classes) -> None:
-    """Raise ListError for a list without entries, with labels that the map lacks, or whose files have all gone."""
+def check(entries: Entries, label_map: Classes, *, files: bool = True) -> None:
+    """Raise ListError for a list without entries, with labels that the map lacks, or whose files have all gone.
+
+    files: false where they may still be to come.
+    """
     if not entries:
         raise ListError(
             "the list has no entry: collect first (stages=[collect,lists]), or see classes.csv for the reasons"
@@ -95,10 +98,26 @@ def check(entries: Entries, label_map: Classes) -> None:
                 f"label {label} of {path} is outside the label map ({min(known)}..{max(known)}); "
                 "give the labels= and classes= that the list was written with"
             )
+    if files:
+        check_files(entries)
+
+
+def check_files(entries: Entries) -> None:
+    """Raise ListError if none of the files is there."""
     if not any(storage.is_file(path) for path, _ in entries):
         raise ListError(
             f"none of the {len(entries)} files of the list is there (first: {entries[0][0]}); collect them again"
         )
+
+
+def none_embedded(embedder: Embedder) -> str:
+    """Why no image of a list has an embedding."""
+    reasons = [fault.reason for fault in embedder.faults.values()]
+    broken = reasons.count(NOT_FINITE)
+    if not broken:
+        return "no image of the list could be read"
+    rest = len(reasons) - broken
+    return f"the embeddings of {broken} images are not finite" + (f", and {rest} could not be read" if rest else "")
 
 
 def listed(entries: Entries, rows: dict[int, int], embedder: Embedder) -> Listed:
@@ -121,7 +140,7 @@ def first_reading(entries: Entries, embedder: Embedder, progress: Progress | Non
                 spread.add(x_BD, classes_B)
     there = mean.counts_K > 0
     if not there.any():
-        raise CentersError(f"no image of the list could be read (first: {entries[0][0]}): there is no center to make")
+        raise CentersError(f"{none_embedded(embedder)} (first: {entries[0][0]}): there is no center to make")
     for statistic in (mean, spread):
         for name, value in vars(statistic).items():
             setattr(statistic, name, value[there])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,12 @@ def compute(
         )
         for task in tasks
     ]
+
+
+def wrong_labels(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the label check says of the runs whose labels are wrong."""
+    found = [(each["backbone"], each["label_check"]) for each in metrics]
+    return [f"{name}: {checked['verdict']}" for name, checked in found if checked and checked["labels_wrong"]]
 
 
 def judge(

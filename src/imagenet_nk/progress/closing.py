@@ -58,8 +58,13 @@ def stands(folder: Path) -> Summary | None:
         return None
 
 
-def table(summary: Summary | None, stages: Sequence[Stage], files: Iterable[tuple[Path, int]]) -> str:
-    """The table as text. Without a summary there is no data set."""
+def table(
+    summary: Summary | None,
+    stages: Sequence[Stage],
+    files: Iterable[tuple[Path, int]],
+    warnings: Iterable[str] = (),
+) -> str:
+    """The table as text, warnings last. Without a summary there is no data set."""
     rows = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     rows.add_column(no_wrap=True)
     rows.add_column(overflow="fold")
@@ -67,6 +72,8 @@ def table(summary: Summary | None, stages: Sequence[Stage], files: Iterable[tupl
         rows.add_row(Text(name), Text(value))
     for index, (path, size) in enumerate(files):
         rows.add_row("" if index else "files", Text(f"{_shown(path)}  {_size(size)}"))
+    for warning in warnings:
+        rows.add_row(Text("warning"), Text(warning))
     console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
     with console.capture() as captured:
         console.print(rows)

@@ -1,0 +1,41 @@
+"""What a command says before, or instead of, hours of work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "src" / "imagenet.py"
+SMALL = ["source=demo", "nk=3", "classes.limit=2", "backbone=timm", "backbone.name=test_resnet", "backbone.workers=1"]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    told = [*SMALL, "dataset.dir=set", "hydra.run.dir=out", *arguments]
+    return subprocess.run([sys.executable, str(SCRIPT), *told], cwd=folder, capture_output=True, text=True, timeout=100)
+
+
+@pytest.mark.parametrize(("text", "says"), [(None, "cannot read the list"), ("a.jpg 1234\n", "outside the label map")])
+def test_an_evaluate_list_of_no_use_is_refused_before_anything_is_collected(tmp_path, text, says):
+    if text:
+        (tmp_path / "asked.txt").write_text(text)
+    ended = run(tmp_path, "evaluate.list=asked.txt")
+    assert ended.returncode == 1
+    assert says in ended.stdout + ended.stderr
+    assert not (tmp_path / "set" / "images").exists()
+
+
+def test_one_whose_files_have_gone_before_anything_is_embedded_and_a_later_split_is_that_of_its_command(tmp_path):
+    (tmp_path / "asked.txt").write_text("gone/a.jpg 1\n")
+    ended = run(tmp_path, "evaluate.list=asked.txt")
+    assert ended.returncode == 1
+    assert "none of the 1 files" in ended.stdout + ended.stderr
+    assert len(list((tmp_path / "set" / "images").rglob("*.*"))) == 6
+    assert not (tmp_path / "out" / "centers.safetensors").exists()
+    ended = run(tmp_path, "split=holdout", "split.eval_per_class=1", "stages=[lists,centers,evaluate]")
+    assert ended.returncode == 0, ended.stderr
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["protocol"], metrics["images"]) == ("held-out", 2)
