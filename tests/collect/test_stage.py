@@ -337,6 +337,21 @@ def test_the_fallback_fills_what_the_source_could_not(town: Town) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+def test_a_fallback_out_of_reach_is_tried_again(town: Town, processes: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Its outage settles nothing: the same command fills up once it is there, and asks the source for nothing."""
+    for image_id in [image_id for image_id in town.fates if image_id.startswith(WNIDS[2])]:
+        town.put(image_id, "gone")
+    fallback = Full(str(town.folder / "local"))
+    first = run(town, 4, fallback=fallback, processes=processes)
+    assert first.short == (WNIDS[2],)
+    assert "what it was to fill stays open: the same command goes on from there" in caplog.text
+    local_copy(town, {f"{WNIDS[2]}_{number}": f"local {number}" for number in range(1000, 1012)})
+    town.server.clear()
+    assert run(town, 4, fallback=fallback, processes=processes).sources == {"urls": 8, "full": 4}
+    assert town.server.counts() == Counter()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("with_fallback", [False, True])
 def test_all_that_a_list_names_may_be_of_one_class(town: Town, processes: int, with_fallback: bool) -> None:
     """Nothing is wanted of the others, so they neither hold the run up nor are short."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 
 from imagenet_nk import storage
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import DataSet, Summary, Walked
+from imagenet_nk.collect.dataset import DataSet, Summary
 from imagenet_nk.collect.in_process import InProcess
 from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.opening import open_first
@@ -53,11 +52,12 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     warn_of_tls(job.http)
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
-        walks = _fill(job, dataset, _Watch(dataset, watch))
+        filling = _fill(job, dataset, _Watch(dataset, watch))
     finally:
         for source in job.chain:
             source.close()
-    summary = dataset.finish(walks, job.fingerprint, _tables(job, dataset))
+    # What a fallback out of reach was to fill is not settled: the same command is to try it again.
+    summary = dataset.finish(filling.walks, job.fingerprint if filling.complete else "", _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started)
     return summary
@@ -73,8 +73,8 @@ def warn_of_tls(http: HttpConfig) -> None:
         log.warning("http.verify_tls=false: certificates are not checked, so anybody on the way may answer for a host")
 
 
-def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
-    """Open the source and fill all classes, in this process or over the engine; returns what each class came to."""
+def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
+    """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
     filling = _begun(job, dataset)
     try:
         filling.run(watch)
@@ -91,7 +91,7 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
             f"none of {len(filling.hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
             f"Nothing was held against the candidates; run it again"
         )
-    return filling.walks
+    return filling
 
 
 def _begun(job: Job, dataset: DataSet) -> InProcess | OverEngine:
