@@ -27,13 +27,18 @@ def _nobody(progress: Progress) -> None:
     """Nobody watches."""
 
 
+def check(job: Job) -> None:
+    """Raise DatasetError for what its folder cannot hold. Makes nothing."""
+    if storage.is_remote(job.folder) and Materialize.link in job.materialize.values():
+        raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
+
+
 def collect(job: Job, watch: Watch = _nobody) -> Summary:
     """Have nk images of every class in the folder, as far as the sources have them; only what is missing is fetched.
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
     """
-    if storage.is_remote(job.folder) and Materialize.link in job.materialize.values():
-        raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
+    check(job)
     with alone(job.home / LOCK):
         dataset = DataSet(job.folder, job.home)
         try:
