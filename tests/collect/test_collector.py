@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collect.worlds import Truth, World, by_definition, collect, seeded
+from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.config import HttpConfig
 
@@ -102,6 +103,21 @@ def test_little_is_asked_in_vain() -> None:
     verdicts, settler = collect(world, 64, seeded(0))
     assert all(one == [""] * 10 for one in verdicts.values())
     assert len(settler.started) < 1.5 * 200
+
+
+def test_a_class_of_which_nothing_is_wanted_holds_nobody_up() -> None:
+    """With nk=null it is one that the list of images does not name."""
+    ticks = []
+
+    def watch(progress: Progress) -> None:
+        ticks.append(progress.done)
+        assert len(ticks) < 9, "it never ends"
+
+    world = World({"n00000001": [picture(1)], "n00000002": []}, quota=0)
+    verdicts, settler = collect(world, 4, seeded(0), watch=watch)
+    assert verdicts == {"n00000001": [], "n00000002": []}
+    assert settler.started == []
+    assert ticks[-1] == 2
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,15 @@ from imagenet_nk import listing
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
+from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.dataset import Summary, fingerprint
-from imagenet_nk.collect.job import Job
+from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.ledger import FILE
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
+from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError
-from imagenet_nk.sampling import EvalOnly, RandomOrder, Split, draw
+from imagenet_nk.sampling import EvalOnly, RandomOrder, Sampling, Split, draw
+from imagenet_nk.sampling_list import ListedOrder
 from imagenet_nk.sources.base import Source
 from imagenet_nk.sources.full import Full
 from imagenet_nk.sources.none import Nothing
@@ -113,6 +116,9 @@ def run(
     retry: Retry = Retry.none,
     split: Split | None = None,
     inspect: dict[str, object] | None = None,
+    sampling: Sampling | None = None,
+    processes: int = 1,
+    watch: Watch = lambda _: None,
     **http: object,
 ) -> Summary:
     """stage.collect and stage.lists, as the pipeline puts them together."""
@@ -123,7 +129,7 @@ def run(
     job = Job(
         source=used,
         fallback=fallback or Nothing(),
-        sampling=RandomOrder(seed),
+        sampling=sampling or RandomOrder(seed),
         split=split or EvalOnly(),
         label_map=label_map(),
         nk=nk,
@@ -140,8 +146,9 @@ def run(
                 "i": repr(inspection),
             }
         ),
+        engine=Local(processes),
     )
-    summary = stage.collect(job, lambda progress: None)
+    summary = stage.collect(job, watch)
     listing.write(into, job.label_map, " ", job.split)
     return summary
 
@@ -329,6 +336,40 @@ def test_the_fallback_fills_what_the_source_could_not(town: Town) -> None:
     assert town.server.counts() == Counter()
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_fallback_out_of_reach_is_tried_again(town: Town, processes: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Its outage settles nothing: the same command fills up once it is there, and asks the source for nothing."""
+    for image_id in [image_id for image_id in town.fates if image_id.startswith(WNIDS[2])]:
+        town.put(image_id, "gone")
+    fallback = Full(str(town.folder / "local"))
+    first = run(town, 4, fallback=fallback, processes=processes)
+    assert first.short == (WNIDS[2],)
+    assert "what it was to fill stays open: the same command goes on from there" in caplog.text
+    local_copy(town, {f"{WNIDS[2]}_{number}": f"local {number}" for number in range(1000, 1012)})
+    town.server.clear()
+    assert run(town, 4, fallback=fallback, processes=processes).sources == {"urls": 8, "full": 4}
+    assert town.server.counts() == Counter()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("with_fallback", [False, True])
+def test_all_that_a_list_names_may_be_of_one_class(town: Town, processes: int, with_fallback: bool) -> None:
+    """Nothing is wanted of the others, so they neither hold the run up nor are short."""
+    until = time.monotonic() + 60
+
+    def watch(_: Progress) -> None:
+        assert time.monotonic() < until, "it never ends"
+
+    ids = [f"{WNIDS[1]}_{number}" for number in (7, 3)]
+    source = local_copy(town, {image_id: image_id for image_id in (*ids, f"{WNIDS[0]}_1")})
+    (town.folder / "one.txt").write_text("".join(f"{image_id}.JPEG\n" for image_id in ids))
+    listed = ListedOrder(0, str(town.folder / "one.txt"))
+    fallback = Urls(str(town.folder / "urls.txt")) if with_fallback else None
+    summary = run(town, None, source=source, fallback=fallback, sampling=listed, processes=processes, watch=watch)
+    assert (summary.kept, summary.short) == (2, ())
+    assert kept(town) == {WNIDS[0]: [], WNIDS[1]: ids, WNIDS[2]: []}
+
+
 def test_a_fallback_with_the_same_image_ids_takes_nothing_away(town: Town) -> None:
     """The ids of ILSVRC's files are those of the list: what is kept stays, what is bad is had from the fallback."""
     for wnid in WNIDS:
@@ -356,7 +397,7 @@ def test_a_fallback_with_the_same_image_ids_takes_nothing_away(town: Town) -> No
 # --- asking again
 
 
-def test_what_failed_for_now_is_asked_again_by_key(town: Town) -> None:
+def test_what_failed_for_now_is_asked_again_by_key(town: Town, caplog: pytest.LogCaptureFixture) -> None:
     """All candidates are wanted, so that none is asked ahead of need: what is asked does not depend on time."""
     wanted = town.per_class
     for image_id in town.fates:
@@ -364,15 +405,21 @@ def test_what_failed_for_now_is_asked_again_by_key(town: Town) -> None:
     busy, gone = sorted(town.fates)[:2]
     town.server.put(f"/{busy}.jpg", answer(b"", "503 Service Unavailable"))
     assert run(town, wanted).kept == 0
+    advice = "1 of the rejected failed for now (http_503 1): retry=transient asks them again"
+    assert advice in caplog.text
     for image_id in (busy, gone):
         town.put(image_id, "good")
     town.server.clear()
+    caplog.clear()
     run(town, wanted)
     assert town.server.counts() == Counter()
+    assert advice in caplog.text, "nothing else would say how to go on"
     assert run(town, wanted, retry=Retry.transient).kept == 1
     assert town.asked() == Counter([f"/{busy}.jpg"])
     town.server.clear()
+    caplog.clear()
     assert run(town, wanted, retry=Retry.failed).kept == 2
+    assert "failed for now" not in caplog.text
     assert town.asked() == Counter(f"/{image_id}.jpg" for image_id in town.fates if image_id != busy)
 
 

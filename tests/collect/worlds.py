@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imagenet_nk.collect.attempts import Attempt
-from imagenet_nk.collect.collector import Collector
+from imagenet_nk.collect.collector import Collector, Progress
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.inspection import Picture, near
@@ -100,7 +100,7 @@ def collect(
     pick: Callable[[int], int],
     known: Callable[[str, int], bool] = lambda *_: False,
     hosts: Hosts | None = None,
-    watch: Callable[[object], None] = lambda progress: None,
+    watch: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[dict[str, list[str]], Settler]:
     """Verdicts of each class as far as its draw order was walked, and the reader with what was started."""
     fills = [Fill(wnid, world.quota, candidates(world, wnid, known)) for wnid in world.classes]

@@ -67,7 +67,7 @@ class Collector:
         self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
         self._waiting: set[str] = set()  # classes in _blocked
         self._order = itertools.count()
-        self._undone = set(self._fills)
+        self._undone: set[str] = set()  # a class of which nothing is wanted is done before it begins
         quotas = [fill.quota for fill in fills]
         self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
 
@@ -98,7 +98,8 @@ class Collector:
         """Take on more classes."""
         for fill in fills:
             self._fills[fill.wnid] = fill
-            self._undone.add(fill.wnid)
+            if not fill.done:
+                self._undone.add(fill.wnid)
         self.progress.classes = len(self._fills)
 
     def release(self) -> list[Fill]:
@@ -121,6 +122,7 @@ class Collector:
         self._queue(affected, time.monotonic())
 
     def _tell(self, watch: Callable[[Progress], None]) -> None:
+        self.progress.done = len(self._fills) - len(self._undone)
         self.progress.kept = int(sum(min(fill.certain, fill.quota) for fill in self._fills.values()))
         watch(self.progress)
 
@@ -237,7 +239,6 @@ class Collector:
                 self._undone.discard(fill.wnid)
             else:
                 self._undone.add(fill.wnid)
-        self.progress.done = len(self._fills) - len(self._undone)
 
     def _count(self, fill: Fill, reached: Fact) -> list[Fill]:
         placeholder, shared = self._repeats.reach(fill.wnid, reached)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,18 @@ from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import translated
-from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, PIXELS, SOURCE, VERDICT, Rows, Tables, Wanted
+from imagenet_nk.collect.tables import (
+    COLUMNS,
+    FORMAT,
+    IMAGE_ID,
+    PIXELS,
+    SOURCE,
+    TRANSIENT,
+    VERDICT,
+    Rows,
+    Tables,
+    Wanted,
+)
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
 
@@ -44,6 +56,7 @@ class Summary:
     reasons: Mapping[str, int]
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
+    passing: Mapping[str, int] = field(default_factory=dict)  # of `reasons`, what failed only for now
     missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
 
 
@@ -187,6 +200,7 @@ class DataSet:
         named = self.ledger.meta().get("named", {})
         classes: list[results.Row] = []
         sources: Counter[str] = Counter()
+        passing: Counter[str] = Counter()
         pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
         with translated(self.folder), manifest.writing(self.folder) as images:
             for position, wnid in enumerate(label_map.wnids):
@@ -196,9 +210,14 @@ class DataSet:
                 images.add(tables.images(position, kept))
                 sources.update([row[SOURCE] for row in kept])
                 pixels.append(np.unique(np.array([row[PIXELS] for row in kept], np.int64)))
-                reasons = Counter(verdicts)
+                reasons, for_now = (
+                    Counter(verdicts),
+                    Counter(itertools.compress(verdicts, [r[TRANSIENT] for r in rows])),
+                )
                 for verdict in (KEPT, UNREACHED, ""):
                     reasons.pop(verdict, None)
+                    for_now.pop(verdict, None)
+                passing += for_now
                 classes.append(tables.class_row(position, len(kept), reasons))
                 if wnid in named:
                     missing += results.missing(self.ledger.settled(wnid), {row[IMAGE_ID] for row in kept})
@@ -207,6 +226,7 @@ class DataSet:
             results.write_missing(missing, self.folder / "missing.csv")
         counts = np.unique(np.concatenate(pixels), return_counts=True)[1]
         return Summary(
+            passing=dict(passing.most_common()),
             missing=tuple(str(row["image_id"]) for row in missing),
             classes=len(table),
             kept=sources.total(),

@@ -12,12 +12,47 @@ WEB_PORTS = frozenset({80, 443})
 _UNPRINTED = re.compile(r"[\x00-\x20\x7f]")
 _KNOWN = 8192  # addresses whose parts are remembered: each one is asked about several times, and parsing is slow
 
+_IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# From the special-purpose registries (https://www.iana.org/assignments/iana-ipv4-special-registry and
+# .../iana-ipv6-special-registry): the tables of ipaddress differ from one Python to the next. First match counts.
+_IPV4 = [
+    (ipaddress.IPv4Network(network), kind)
+    for kind, networks in {
+        "unspecified": "0.0.0.0/32",
+        "loopback": "127.0.0.0/8",
+        "link-local": "169.254.0.0/16",
+        "multicast": "224.0.0.0/4",
+        "reserved": "240.0.0.0/4",
+        "private": "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 "
+        "192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24",
+    }.items()
+    for network in networks.split()
+]
+_IPV6 = [
+    (ipaddress.IPv6Network(network), kind)
+    for kind, networks in {
+        "unspecified": "::/128",
+        "loopback": "::1/128",
+        "link-local": "fe80::/10",
+        "multicast": "ff00::/8",
+        "": "::/96 ::ffff:0:0/96 64:ff9b::/96 2001::/32 2002::/16",  # judged by the IPv4 address inside
+        "private": "2001::/23 2001:db8::/32 3fff::/20 fc00::/7 fec0::/10",
+    }.items()
+    for network in networks.split()
+]
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is given out to the world (RFC 4291, 2.4); the rest waits
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _COMPATIBLE = ipaddress.IPv6Network("::/96")  # IPv4-compatible, RFC 4291 2.5.5.1: deprecated, still routed by some
+_ISATAP = {0x0000_5EFE, 0x0200_5EFE}  # how an interface id begins that ends in an IPv4 address (RFC 5214, 6.1)
 _METADATA = {  # where clouds hand out credentials
-    ipaddress.ip_address("169.254.169.254"),
-    ipaddress.ip_address("100.100.100.200"),
-    ipaddress.ip_address("fd00:ec2::254"),
+    ipaddress.ip_address(address)
+    for address in (
+        *("169.254.169.254", "fd00:ec2::254", "fd20:ce::254"),  # most; Amazon and Google over IPv6
+        *("169.254.170.2", "169.254.170.23", "fd00:ec2::23"),  # Amazon's containers
+        *("168.63.129.16", "192.0.0.192", "100.100.100.200"),  # Azure, Oracle, Alibaba
+        *("169.254.0.23", "169.254.42.42", "fd00:42::42"),  # Tencent, Scaleway
+    )
 }
 _NEVER = ("metadata service", "multicast", "unspecified", "reserved")
 
@@ -27,7 +62,7 @@ def refusal(address: str, *, allow_private: bool) -> str | None:
 
     `allow_private` lets private, loopback and link-local addresses through; a cloud's metadata service, multicast and
     reserved addresses stay refused. An IPv6 address that stands for an IPv4 one (mapped, compatible, 6to4, NAT64,
-    Teredo) is judged by both.
+    Teredo, ISATAP) is judged by both.
     """
     try:
         outer = ipaddress.ip_address(address.strip("[]").partition("%")[0])
@@ -40,31 +75,24 @@ def refusal(address: str, *, allow_private: bool) -> str | None:
     return None
 
 
-def _embedded(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+def _embedded(ip: _IP) -> list[ipaddress.IPv4Address]:
     if isinstance(ip, ipaddress.IPv4Address):
         return []
     found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    if ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
+    isatap = int(ip) >> 32 & 0xFFFFFFFF in _ISATAP
+    if isatap or ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
         found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
     return [inner for inner in found if inner is not None]
 
 
-def _kind(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+def _kind(ip: _IP) -> str:
+    """What an address is, whatever it may hold inside; "" for one of the open web."""
     if ip in _METADATA:
         return "metadata service"
-    if ip.is_unspecified:
-        return "unspecified"
-    if ip.is_multicast:
-        return "multicast"
-    if ip.is_loopback:
-        return "loopback"
-    if ip.is_link_local:
-        return "link-local"
-    if isinstance(ip, ipaddress.IPv6Address) and (ip.ipv4_mapped or ip.sixtofour or ip.teredo or ip in _NAT64):
-        return ""  # judged by the IPv4 address inside
-    if ip.is_reserved and not (isinstance(ip, ipaddress.IPv6Address) and ip in _COMPATIBLE):
-        return "reserved"
-    return "" if ip.is_global else "private"
+    for network, kind in _IPV4 if isinstance(ip, ipaddress.IPv4Address) else _IPV6:
+        if ip in network:
+            return kind
+    return "" if isinstance(ip, ipaddress.IPv4Address) or ip in _UNICAST else "reserved"
 
 
 class Address(NamedTuple):
