@@ -23,6 +23,7 @@ _FAULTS = {
     pycurl.E_SSL_CERTPROBLEM: "tls",
     pycurl.E_SSL_CIPHER: "tls",
 }
+_DETAILS = {pycurl.E_UNSUPPORTED_PROTOCOL: "another scheme", pycurl.E_LOGIN_DENIED: "credentials"}
 _OTHER = "bad_answer"  # nonsense in chunks or headers, and what else a broken server comes up with
 
 
@@ -38,6 +39,11 @@ def fault(code: int, status: int, size: int, stopped: str) -> str:
     if code == pycurl.E_UNSUPPORTED_PROTOCOL and not status:
         return _OTHER  # no redirect to another scheme, but an answer that is no HTTP
     return found
+
+
+def forbidden(code: int) -> str:
+    """What was refused of a transfer that libcurl itself ended as "forbidden"."""
+    return _DETAILS.get(code, "")
 
 
 def text(raw: bytes | str) -> str:

@@ -9,7 +9,7 @@ import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,13 +22,14 @@ from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import translated
-from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, PIXELS, SOURCE, VERDICT, Rows, Tables, Wanted
+from imagenet_nk.collect.tables import COLUMNS, DETAIL, FORMAT, IMAGE_ID, PIXELS, SOURCE, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
 
 log = logging.getLogger(__name__)
 
-_BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
+FORBIDDEN = "forbidden"
+_BY_SETTING = frozenset({FORBIDDEN, "opt_out", "robots"})  # it cost little, and http.* may have changed since
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
 
@@ -45,6 +46,7 @@ class Summary:
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
     missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
+    forbidden: Mapping[str, int] = field(default_factory=dict)  # what it was, of the reason of that name
 
 
 class Walked(Protocol):
@@ -149,7 +151,7 @@ class DataSet:
         walked = walk.verdicts()
         verdicts, changed, keep, unwanted = [], [], set[str](), set[str]()
         for row in rows:
-            number, source, rank, _, key, before, reason, _, path, image_id, *_ = row
+            number, source, rank, _, key, before, reason, _, _, path, image_id, *_ = row
             verdicts.append(verdict := walked.get((source, rank, key), UNREACHED) or KEPT)
             if verdict != before:
                 changed.append((verdict, number))
@@ -187,6 +189,7 @@ class DataSet:
         named = self.ledger.meta().get("named", {})
         classes: list[results.Row] = []
         sources: Counter[str] = Counter()
+        forbidden: Counter[str] = Counter()
         pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
         with translated(self.folder), manifest.writing(self.folder) as images:
             for position, wnid in enumerate(label_map.wnids):
@@ -197,6 +200,8 @@ class DataSet:
                 sources.update([row[SOURCE] for row in kept])
                 pixels.append(np.unique(np.array([row[PIXELS] for row in kept], np.int64)))
                 reasons = Counter(verdicts)
+                if FORBIDDEN in reasons:
+                    forbidden.update(row[DETAIL] for row, what in zip(rows, verdicts, strict=True) if what == FORBIDDEN)
                 for verdict in (KEPT, UNREACHED, ""):
                     reasons.pop(verdict, None)
                 classes.append(tables.class_row(position, len(kept), reasons))
@@ -214,6 +219,7 @@ class DataSet:
             short=tuple(table.loc[table["kept"] < table["wanted"], "wnid"]),
             reasons=dict(sum((row.reasons for row in classes), Counter[str]()).most_common()),
             sources=dict(sources),
+            forbidden=forbidden,
             shared=int(counts[counts > 1].sum()),
         )
 
