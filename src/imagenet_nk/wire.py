@@ -38,7 +38,9 @@ class Response:
     body: bytes = b""
     final_url: str = ""
     address: str = ""  # IP address that answered
-    headers: Mapping[str, str] = field(default_factory=dict)  # of the last answer, names in lower case
+    headers: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of the last answer, X-Robots-Tag of all; names in lower case
     fault: str = ""  # why there is no whole body: timeout, refused, no_dns, too_big, ...; "" = whole
     seconds: float = 0.0
     body_seconds: float = 0.0  # of them, from the first byte of the answer on

@@ -137,7 +137,7 @@ class Transfer:
             body=b"" if fault else b"".join(chunks),
             final_url=final_url,
             address=self.curl.getinfo(pycurl.PRIMARY_IP) or "",
-            headers=answers.last_headers(self._headers),
+            headers=answers.headers_of(self._headers),
             fault=fault,
             seconds=(total := self.curl.getinfo(pycurl.TOTAL_TIME)),
             body_seconds=total - self.curl.getinfo(pycurl.STARTTRANSFER_TIME),
