@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,8 +20,6 @@ RUN = """
 import json, resource, sys
 from pathlib import Path
 from types import SimpleNamespace
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
-
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.listed import Setting
 from imagenet_nk.config import BackboneConfig
@@ -32,6 +31,7 @@ config = BackboneConfig(name=model, pretrained=False, device="cpu", img_size=siz
 stage.compute(entries, label_map, Setting(config), folder, "")
 print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 """
+ENV = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent / "src")}
 
 
 def peak(images: list[Path], count: int, model: str, size: int) -> float:
@@ -41,7 +41,11 @@ def peak(images: list[Path], count: int, model: str, size: int) -> float:
         for n, path in zip(range(count), itertools.cycle(images), strict=False):
             (Path(folder) / "images" / f"{n:06d}.jpg").symlink_to(path.resolve())
         done = subprocess.run(
-            [sys.executable, "-c", RUN, folder, model, str(size)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", RUN, folder, model, str(size)],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env=ENV,
         )
     return float(json.loads(done.stdout))
 

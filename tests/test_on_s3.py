@@ -119,6 +119,7 @@ def test_mistakes_are_one_line(s3: dict[str, str], tmp_path: Path, words: list[s
     assert ended.returncode == 1
     assert says in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "home").exists()
 
 
 def test_no_credentials(s3: dict[str, str], tmp_path: Path) -> None:
@@ -127,6 +128,15 @@ def test_no_credentials(s3: dict[str, str], tmp_path: Path) -> None:
     ended = run(s3 | without, *words, "stages=[collect]")
     assert ended.returncode == 1
     assert "no credentials for s3://" in ended.stderr.splitlines()[-1]
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_server_that_is_gone(s3: dict[str, str], tmp_path: Path) -> None:
+    words = [f"dataset.dir=s3://{BUCKET}/gone", f"dataset.local={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
+    ended = run(s3 | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}, *words, "stages=[collect]")
+    assert ended.returncode == 1
+    assert "is out of reach" in ended.stderr.splitlines()[-1]
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.fixture
@@ -147,6 +157,7 @@ def test_credentials_that_may_not_write(strict: dict[str, str], tmp_path: Path) 
     ended = run(strict, *words, "stages=[collect]")
     assert ended.returncode == 1
     assert "check credentials and policy" in ended.stderr.splitlines()[-1]
+    assert not (tmp_path / "home").exists()
 
 
 def test_workers_of_an_engine_write_there_too(

@@ -112,8 +112,9 @@ def test_a_rank_that_is_killed_ends_all_with_a_line(place: Path) -> None:
     assert not any(alive(pid) for pid in [other])
 
 
-def test_ranks_and_other_workers_do_not_go_together(place: Path) -> None:
-    code, said = ended(start(place, "both", "engine.processes=2", by=RANKS))
+@pytest.mark.parametrize("stages", ["[centers]", "[collect]"])
+def test_ranks_and_other_workers_do_not_go_together(place: Path, stages: str) -> None:
+    code, said = ended(start(place, "both", f"stages={stages}", "source=demo", "engine.processes=2", by=RANKS))
     assert code == 1
     assert said.count("torchrun shares the work among its ranks: leave engine= and engine.processes= out") == 1
 

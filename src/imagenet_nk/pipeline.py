@@ -16,13 +16,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from imagenet_nk import classes, listing, plan, storage
+from imagenet_nk import classes, listing, plan, storage, torchrun
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import unfinished
 from imagenet_nk.collect.dataset import Summary, fingerprint
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.metadata import download
-from imagenet_nk.collect.stage import LOCK, collect
+from imagenet_nk.collect.object_store import try_out
+from imagenet_nk.collect.stage import LOCK, check, collect
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.errors import ConfigError, DatasetError
@@ -45,12 +46,15 @@ def run(cfg: DictConfig) -> int:
     """Run the stages that the configuration names; returns the exit code of the job."""
     config = _checked(cfg)
     with ended(instantiate(cfg.engine)) as engine:
+        torchrun.check(engine)
         return _run(cfg, config, engine)
 
 
 def _run(cfg: DictConfig, config: Config, engine: Engine) -> int:
     folder, output = storage.located(config.dataset.dir), Path(HydraConfig.get().runtime.output_dir)
     home = storage.home_of(folder, config.dataset.local)
+    if {"collect", "lists"} & set(config.stages) and not config.plan:
+        try_out(folder, home)
     label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, home, config))
     job = _job(cfg, config, label_map, folder, engine)
     if config.plan:
@@ -85,6 +89,8 @@ def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None,
     Another job of the same data set waits until these are read: what it writes is not what this one goes on with.
     """
     summary, stages = None, set(config.stages)
+    if "collect" in stages:
+        check(job)  # before the lock makes a folder
     with alone(job.home / LOCK) if {"collect", "lists"} & stages else nullcontext():
         if "collect" in stages:
             with course.stage("collect"), _display("collect") as display:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+from imagenet_nk.errors import EngineError
+
+if TYPE_CHECKING:
+    from imagenet_nk.engine.base import Engine
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _LEADER = "IMAGENET_NK_LEADER"  # environment variable: process number of rank 0's run
@@ -36,6 +42,16 @@ def lead() -> None:
 def leads() -> bool:
     """Whether it is: a process that it has started has its variables, but not its ranks."""
     return os.environ.get(_LEADER) == str(os.getpid())
+
+
+def check(engine: Engine) -> None:
+    """Raise EngineError where ranks and other workers are asked for at once."""
+    if world() == 1:
+        return
+    if not engine.here or engine.workers(0) > 1:
+        raise EngineError("torchrun shares the work among its ranks: leave engine= and engine.processes= out")
+    if not leads():
+        raise EngineError("under torchrun the jobs of a sweep go one after the other: leave hydra/launcher= out")
 
 
 def _there() -> bool:

@@ -337,6 +337,21 @@ def test_the_fallback_fills_what_the_source_could_not(town: Town) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+def test_a_fallback_out_of_reach_is_tried_again(town: Town, processes: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Its outage settles nothing: the same command fills up once it is there, and asks the source for nothing."""
+    for image_id in [image_id for image_id in town.fates if image_id.startswith(WNIDS[2])]:
+        town.put(image_id, "gone")
+    fallback = Full(str(town.folder / "local"))
+    first = run(town, 4, fallback=fallback, processes=processes)
+    assert first.short == (WNIDS[2],)
+    assert "what it was to fill stays open: the same command goes on from there" in caplog.text
+    local_copy(town, {f"{WNIDS[2]}_{number}": f"local {number}" for number in range(1000, 1012)})
+    town.server.clear()
+    assert run(town, 4, fallback=fallback, processes=processes).sources == {"urls": 8, "full": 4}
+    assert town.server.counts() == Counter()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("with_fallback", [False, True])
 def test_all_that_a_list_names_may_be_of_one_class(town: Town, processes: int, with_fallback: bool) -> None:
     """Nothing is wanted of the others, so they neither hold the run up nor are short."""
@@ -382,7 +397,7 @@ def test_a_fallback_with_the_same_image_ids_takes_nothing_away(town: Town) -> No
 # --- asking again
 
 
-def test_what_failed_for_now_is_asked_again_by_key(town: Town) -> None:
+def test_what_failed_for_now_is_asked_again_by_key(town: Town, caplog: pytest.LogCaptureFixture) -> None:
     """All candidates are wanted, so that none is asked ahead of need: what is asked does not depend on time."""
     wanted = town.per_class
     for image_id in town.fates:
@@ -390,15 +405,21 @@ def test_what_failed_for_now_is_asked_again_by_key(town: Town) -> None:
     busy, gone = sorted(town.fates)[:2]
     town.server.put(f"/{busy}.jpg", answer(b"", "503 Service Unavailable"))
     assert run(town, wanted).kept == 0
+    advice = "1 of the rejected failed for now (http_503 1): retry=transient asks them again"
+    assert advice in caplog.text
     for image_id in (busy, gone):
         town.put(image_id, "good")
     town.server.clear()
+    caplog.clear()
     run(town, wanted)
     assert town.server.counts() == Counter()
+    assert advice in caplog.text, "nothing else would say how to go on"
     assert run(town, wanted, retry=Retry.transient).kept == 1
     assert town.asked() == Counter([f"/{busy}.jpg"])
     town.server.clear()
+    caplog.clear()
     assert run(town, wanted, retry=Retry.failed).kept == 2
+    assert "failed for now" not in caplog.text
     assert town.asked() == Counter(f"/{image_id}.jpg" for image_id in town.fates if image_id != busy)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -17,9 +18,11 @@ from engine import tasks
 from engine.contract import EngineContract
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.desk import CollectDesk
+from imagenet_nk.engine import ray_cluster
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.engine.local import Local
-from imagenet_nk.engine.ray import Ray, why_not
+from imagenet_nk.engine.ray import Ray
+from imagenet_nk.engine.ray_cluster import why_not
 from imagenet_nk.errors import EngineError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +90,12 @@ def test_one_node_keeps_what_one_process_keeps(engine: Engine, town: City) -> No
     assert town.outcome("ray") == town.outcome("one")
 
 
+def test_what_was_joined_is_in_the_log(engine: Engine, cluster: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "imagenet_nk"):
+        engine.workers(10)
+    assert f"connected to the Ray cluster at {cluster.address}: 1 nodes, 1 CPUs, 0 GPUs" in caplog.text
+
+
 def test_a_driver_outside_the_cluster(cluster: Any, town: City) -> None:
     program = [sys.executable, str(ROOT / "src/imagenet.py"), "engine=ray", f"engine.address={cluster.client_address}"]
     done = subprocess.run([*program, *town.overrides("ray")], capture_output=True, text=True, timeout=120)
@@ -145,6 +154,75 @@ class TestThreeNodes(EngineContract):
         assert max(town.most.values()) <= PER_HOST
 
 
+# --- a cluster that wants a token
+
+GUARDED = """
+import sys
+from ray.cluster_utils import Cluster
+port = int(sys.argv[1])
+head = {"num_cpus": 1, "include_dashboard": False, "ray_client_server_port": port}
+one = Cluster(initialize_head=True, head_node_args=head)
+print("up:", one.address, f"ray://127.0.0.1:{port}", flush=True)
+sys.stdin.read()
+one.shutdown()
+"""
+JOIN = "import sys; from imagenet_nk.engine.ray import Ray; print(Ray(sys.argv[1]).workers(1))"
+TOKEN = "0123456789abcdef" * 4
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[tuple[str, str]]:
+    """Both addresses of a cluster that lets nobody in without TOKEN."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = str(unused.getsockname()[1])
+    guards = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    with subprocess.Popen(
+        [sys.executable, "-c", GUARDED, port],
+        env=os.environ | guards,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        _, head, client = next(line for line in running.stdout if line.startswith("up:")).split()
+        yield head, client
+        running.communicate("")
+
+
+def join(address: str, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    settings = clean | {"PYTHONPATH": str(ROOT / "src"), "HOME": str(home)} | variables
+    return subprocess.run(
+        [sys.executable, "-c", JOIN, address], env=settings, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("address", [0, 1], ids=["head", "client"])
+def test_a_token_that_is_there_is_used(guarded: tuple[str, str], address: int, tmp_path: Path) -> None:
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text(TOKEN)
+    done = join(guarded[address], tmp_path)
+    assert done.stdout == "1\n", done.stderr
+
+
+@pytest.mark.parametrize("address", [0, 1], ids=["head", "client"])
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({}, "copy ~/.ray/auth_token of its head node to the same place here"),
+        ({"RAY_AUTH_TOKEN": TOKEN[::-1]}, "there is none here, or another one: copy"),
+        ({"RAY_AUTH_TOKEN": TOKEN, "RAY_AUTH_MODE": "disabled"}, "forbids to send one: set RAY_AUTH_MODE=token"),
+    ],
+)
+def test_a_token_that_is_lacking(
+    guarded: tuple[str, str], address: int, variables: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    done = join(guarded[address], tmp_path, **variables)
+    assert f"EngineError: the Ray cluster at {guarded[address]} wants a token, and " in done.stderr
+    assert says in done.stderr.splitlines()[-1]
+
+
 # --- what can be wrong
 
 
@@ -162,6 +240,23 @@ def test_nobody_listens_at_the_address(scheme: str) -> None:
         with pytest.raises(EngineError, match=r"cannot be reached .*Connection refused.*: start one") as caught:
             Ray(address).workers(1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_what_listens_is_no_ray(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "_ANSWER_S", 0.5)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        address = f"{scheme}127.0.0.1:{deaf.getsockname()[1]}"
+        with pytest.raises(EngineError, match=f"what listens at {address} is not Ray, or hangs") as caught:
+            Ray(address).workers(1)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_server_for_clients_is_no_head_node(cluster: Any) -> None:
+    with pytest.raises(EngineError, match=r"is not Ray.* its server for clients, ray://HOST:10001"):
+        Ray(cluster.client_address.removeprefix("ray://")).workers(1)
 
 
 def test_another_version_of_ray_or_python() -> None:

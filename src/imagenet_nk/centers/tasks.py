@@ -18,7 +18,6 @@ from imagenet_nk.centers.listed import Classes, Entries, Setting, check
 from imagenet_nk.centers.several import embed_together
 from imagenet_nk.config import Cache, EvaluateConfig
 from imagenet_nk.engine.base import Engine
-from imagenet_nk.errors import EngineError
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +34,11 @@ class Task:
 def crew(engine: Engine, cache: Cache) -> Crew | None:
     """The workers that a run has for its passes; None if it has this process alone.
 
-    On one machine not by itself: the lanes have all its cores already. Raises EngineError for two kinds at once.
+    On one machine not by itself: the lanes have all its cores already.
     """
-    ranks, others = torchrun.world() > 1, not engine.here or engine.workers(0) > 1
-    if not ranks and not others:
+    ranks = torchrun.world() > 1  # by themselves: torchrun.check()
+    if not ranks and engine.here and engine.workers(0) == 1:
         return None
-    if ranks and others:
-        raise EngineError("torchrun shares the work among its ranks: leave engine= and engine.processes= out")
-    if ranks and not torchrun.leads():
-        raise EngineError("under torchrun the jobs of a sweep go one after the other: leave hydra/launcher= out")
     if cache != Cache.none:
         log.warning("cache=%s is for a run in one process: workers decode for themselves", cache)
     if not ranks:

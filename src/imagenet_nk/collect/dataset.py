@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import math
@@ -22,7 +23,19 @@ from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import translated
-from imagenet_nk.collect.tables import COLUMNS, DETAIL, FORMAT, IMAGE_ID, PIXELS, SOURCE, VERDICT, Rows, Tables, Wanted
+from imagenet_nk.collect.tables import (
+    COLUMNS,
+    DETAIL,
+    FORMAT,
+    IMAGE_ID,
+    PIXELS,
+    SOURCE,
+    TRANSIENT,
+    VERDICT,
+    Rows,
+    Tables,
+    Wanted,
+)
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
 
@@ -45,6 +58,7 @@ class Summary:
     reasons: Mapping[str, int]
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
+    passing: Mapping[str, int] = field(default_factory=dict)  # of `reasons`, what failed only for now
     missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
     forbidden: Mapping[str, int] = field(default_factory=dict)  # what it was, of the reason of that name
 
@@ -190,6 +204,7 @@ class DataSet:
         classes: list[results.Row] = []
         sources: Counter[str] = Counter()
         forbidden: Counter[str] = Counter()
+        passing: Counter[str] = Counter()
         pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
         with translated(self.folder), manifest.writing(self.folder) as images:
             for position, wnid in enumerate(label_map.wnids):
@@ -199,11 +214,16 @@ class DataSet:
                 images.add(tables.images(position, kept))
                 sources.update([row[SOURCE] for row in kept])
                 pixels.append(np.unique(np.array([row[PIXELS] for row in kept], np.int64)))
-                reasons = Counter(verdicts)
+                reasons, for_now = (
+                    Counter(verdicts),
+                    Counter(itertools.compress(verdicts, [r[TRANSIENT] for r in rows])),
+                )
                 if FORBIDDEN in reasons:
                     forbidden.update(row[DETAIL] for row, what in zip(rows, verdicts, strict=True) if what == FORBIDDEN)
                 for verdict in (KEPT, UNREACHED, ""):
                     reasons.pop(verdict, None)
+                    for_now.pop(verdict, None)
+                passing += for_now
                 classes.append(tables.class_row(position, len(kept), reasons))
                 if wnid in named:
                     missing += results.missing(self.ledger.settled(wnid), {row[IMAGE_ID] for row in kept})
@@ -212,6 +232,7 @@ class DataSet:
             results.write_missing(missing, self.folder / "missing.csv")
         counts = np.unique(np.concatenate(pixels), return_counts=True)[1]
         return Summary(
+            passing=dict(passing.most_common()),
             missing=tuple(str(row["image_id"]) for row in missing),
             classes=len(table),
             kept=sources.total(),

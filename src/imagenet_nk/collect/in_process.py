@@ -21,6 +21,7 @@ class InProcess:
     def __init__(self, job: Job, dataset: DataSet, *, first_is_open: bool) -> None:
         self._job, self._dataset, self._first_is_open = job, dataset, first_is_open
         self.hosts = Hosts(job.http)
+        self.complete = True  # False: a fallback was needed and could not be used
         wanted = dataset.wanted(job.nk)
         self.walks: Sequence[Fill] = [Fill(wnid, wanted(wnid), iter(())) for wnid in job.label_map.wnids]
         if first_is_open:
@@ -47,7 +48,9 @@ class InProcess:
         """Fill from the source, then what is short from the fallback."""
         job, dataset = self._job, self._dataset
         self._collector.run(watch)
-        if not self._short() or not open_fallback(job, dataset, alone=not self._first_is_open):
+        if self._short():
+            self.complete = open_fallback(job, dataset, alone=not self._first_is_open)
+        if not self.complete:
             return
         # A class that was full may lose an image to what the fallback shows, and want more in its turn.
         while short := [fill for fill in self._short() if fill.ranks == 1]:

@@ -82,6 +82,16 @@ def open_store(folder: Path) -> Store:
     return ObjectStore(folder) if storage.is_remote(folder) else Store(folder)
 
 
+def try_out(folder: Path, home: Path) -> None:
+    """Write behind a URL once before anything is made in a new `home`. Raises DatasetError where that cannot be."""
+    if not storage.is_remote(folder) or home.exists():
+        return
+    trial = storage.part_of(folder / "trial")
+    with translated(folder):
+        storage.write_bytes(trial, b"")
+        trial.unlink()
+
+
 def own(folder: Path, home: Path) -> None:
     """Bind a URL to the ledger in `home`, for good. Raises DatasetError if another ledger has it, or it is unwritable.
 

@@ -37,7 +37,10 @@ def open_first(job: Job, dataset: DataSet) -> bool:
 
 
 def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
-    """Open the fallback. What it cannot fill stays short; only where it stands alone is its failure an error."""
+    """Open the fallback. What it cannot fill stays short; only where it stands alone is its failure an error.
+
+    False, and a line that says why, if it cannot be used.
+    """
     try:
         job.fallback.open(job.label_map.wnids, job.site)
     except SourceError as error:
@@ -47,6 +50,7 @@ def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
                 f"type source.list=FILE for a list, or source=full source.root=FOLDER for images that you have"
             ) from error
         log.warning("fallback=%s cannot be used: %s", job.fallback.name, error)
+        log.warning("what it was to fill stays open: the same command goes on from there")
         return False
     dataset.claim(job.draw)
     return True

@@ -25,6 +25,7 @@ class OverEngine:
         if not first_is_open:
             open_fallback(job, dataset, alone=True)
         self._fallback_tried = not first_is_open
+        self.complete = True  # False: a fallback was needed and could not be used
         self._desk = CollectDesk(
             job.label_map.wnids,
             dataset.ledger,
@@ -75,5 +76,5 @@ class OverEngine:
             return ()
         if not self._fallback_tried:
             self._fallback_tried = True
-            self._fallback_is_open = open_fallback(self._job, self._dataset, alone=False)
-        return waiting if self._fallback_is_open else ()
+            self.complete = open_fallback(self._job, self._dataset, alone=False)
+        return waiting if self.complete else ()

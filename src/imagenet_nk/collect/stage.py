@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from imagenet_nk import storage
 from imagenet_nk.collect import guard
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import DataSet, Summary, Walked
+from imagenet_nk.collect.dataset import DataSet, Summary
 from imagenet_nk.collect.in_process import InProcess
 from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.opening import open_first
@@ -29,13 +29,18 @@ def _nobody(progress: Progress) -> None:
     """Nobody watches."""
 
 
+def check(job: Job) -> None:
+    """Raise DatasetError for what its folder cannot hold. Makes nothing."""
+    if storage.is_remote(job.folder) and Materialize.link in job.materialize.values():
+        raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
+
+
 def collect(job: Job, watch: Watch = _nobody) -> Summary:
     """Have nk images of every class in the folder, as far as the sources have them; only what is missing is fetched.
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
     """
-    if storage.is_remote(job.folder) and Materialize.link in job.materialize.values():
-        raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
+    check(job)
     with alone(job.home / LOCK):
         dataset = DataSet(job.folder, job.home)
         try:
@@ -50,15 +55,17 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
         summary = dataset.write_tables(_tables(job, dataset))
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
+        _warn_of_short(summary)
         return summary
     warn_of_tls(job.http)
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
-        walks = _fill(job, dataset, _Watch(dataset, watch))
+        filling = _fill(job, dataset, _Watch(dataset, watch))
     finally:
         for source in job.chain:
             source.close()
-    summary = dataset.finish(walks, job.fingerprint, _tables(job, dataset))
+    # What a fallback out of reach was to fill is not settled: the same command is to try it again.
+    summary = dataset.finish(filling.walks, job.fingerprint if filling.complete else "", _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started, job.http.allow_private)
     return summary
@@ -74,8 +81,8 @@ def warn_of_tls(http: HttpConfig) -> None:
         log.warning("http.verify_tls=false: certificates are not checked, so anybody on the way may answer for a host")
 
 
-def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
-    """Open the source and fill all classes, in this process or over the engine; returns what each class came to."""
+def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
+    """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
     filling = _begun(job, dataset)
     try:
         filling.run(watch)
@@ -92,7 +99,7 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> Sequence[Walked]:
             f"none of {len(filling.hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
             f"Nothing was held against the candidates; run it again"
         )
-    return filling.walks
+    return filling
 
 
 def _begun(job: Job, dataset: DataSet) -> InProcess | OverEngine:
@@ -138,11 +145,22 @@ def _report(summary: Summary, seconds: float, allow_private: bool) -> None:
     if summary.missing:
         shown = ", ".join(summary.missing[:5]) + (", ..." if len(summary.missing) > 5 else "")
         log.warning("%d named images are not to be had (see missing.csv): %s", len(summary.missing), shown)
+    _warn_of_short(summary)
+
+
+def _warn_of_short(summary: Summary) -> None:
     if summary.short:
         shown = ", ".join(summary.short[:5]) + (", ..." if len(summary.short) > 5 else "")
         count = len(summary.short)
         lacking = "1 class is" if count == 1 else f"{count} classes are"
         log.warning("%s short of images (see classes.csv): %s", lacking, shown)
+    if summary.short and summary.passing:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in summary.passing.items())
+        log.warning(
+            "%d of the rejected failed for now (%s): retry=transient asks them again",
+            sum(summary.passing.values()),
+            reasons,
+        )
 
 
 def _report_forbidden(counts: Mapping[str, int], allow_private: bool) -> None:

@@ -8,16 +8,12 @@ there; what that code needs must be installed.
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import pickle
-import socket
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from imagenet_nk.engine import ray_cluster
 from imagenet_nk.engine.base import (
     Desk,
     Failure,
@@ -33,9 +29,7 @@ from imagenet_nk.engine.base import (
 from imagenet_nk.errors import EngineError
 
 _TICK_S = 0.2
-_REACH_S = 5.0  # that a cluster's address has to answer in
 _LINES = 100_000  # reports that may wait at once: one a worker
-_NAMESPACE = "imagenet_nk"
 
 
 class Ray:
@@ -47,7 +41,7 @@ class Ray:
         """`address`: auto, local, HOST:6379 or ray://HOST:10001. `workers`: null = as many as the cluster has CPUs."""
         self._address, self._workers = address, workers
         self._ray: Any = None
-        _imported()
+        ray_cluster.imported()
 
     def workers(self, images: int) -> int:  # noqa: ARG002 - who asks for a cluster is to get it
         return self._workers or max(1, int(self._connected().cluster_resources().get("CPU", 1)))
@@ -81,61 +75,8 @@ class Ray:
 
     def _connected(self) -> Any:
         if self._ray is None:
-            self._ray = _connect(self._address)
+            self._ray = ray_cluster.connect(self._address)
         return self._ray
-
-
-# --- joining a cluster
-
-
-def _imported() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent home
-    try:
-        import ray
-    except ImportError as error:
-        raise EngineError("engine=ray needs Ray: pip install 'imagenet-nk[ray]'") from error
-    return ray
-
-
-def _connect(address: str) -> Any:
-    ray = _imported()
-    if ray.is_initialized():
-        return ray
-    options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    try:
-        _reach(address)
-        ray.init(
-            address=address,
-            namespace=_NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"py_modules": [str(Path(__file__).parents[1])], "excludes": ["**/__pycache__"]},
-            **options,
-        )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise EngineError(why_not(address, error)) from error
-    return ray
-
-
-def _reach(address: str) -> None:
-    """Raise OSError where nobody listens: Ray itself would try for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
-
-
-def why_not(address: str, error: Exception) -> str:
-    """One line for a cluster that cannot be joined."""
-    said = " ".join(str(error).split())[:300]
-    if "mismatch" in said.lower():
-        here = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Ray {_imported().__version__}"
-        return (
-            f"the Ray cluster at {address} runs other versions than this environment ({here}); install the same: {said}"
-        )
-    how = "start one (ray start --head), or type engine.address=local for one of this machine"
-    if address == "auto":
-        return f"no Ray cluster runs here: {how}, or engine.address=HOST:6379 or ray://HOST:10001"
-    return f"the Ray cluster at {address} cannot be reached ({said}): {how}"
 
 
 # --- on the cluster

@@ -1,0 +1,146 @@
+"""Joining a Ray cluster: what is at an address is asked first, because Ray itself would try for minutes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from imagenet_nk.errors import EngineError
+
+_REACH_S = 5.0  # that an address has to accept a connection in
+_ANSWER_S = 15.0  # and to answer as Ray does
+_NAMESPACE = "imagenet_nk"
+_MODE = "RAY_AUTH_MODE"
+# A question that changes nothing, by what an address names: a head node, or its server for clients.
+_HEAD, _CLIENT = "/ray.rpc.NodeInfoGcsService/CheckAlive", "/ray.rpc.RayletDriver/ClusterInfo"
+
+log = logging.getLogger(__name__)
+
+
+def imported() -> Any:
+    """The package. Raises EngineError where it is not installed."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent home
+    try:
+        import ray
+    except ImportError as error:
+        raise EngineError("engine=ray needs Ray: pip install 'imagenet-nk[ray]'") from error
+    return ray
+
+
+def connect(address: str) -> Any:
+    """Ray, connected. Raises EngineError within half a minute if that cannot be."""
+    ray = imported()
+    if ray.is_initialized():
+        return ray
+    options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    try:
+        _reach(address)
+        ray.init(
+            address=address,
+            namespace=_NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"py_modules": [str(Path(__file__).parents[1])], "excludes": ["**/__pycache__"]},
+            **options,
+        )
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        raise EngineError(why_not(address, error)) from error
+    _introduce(ray, address)
+    return ray
+
+
+def _introduce(ray: Any, address: str) -> None:
+    there = ray.cluster_resources()
+    log.info(
+        "connected to the Ray cluster at %s: %d nodes, %g CPUs, %g GPUs",
+        address if ":" in address else ray.get_runtime_context().gcs_address,
+        sum(node["Alive"] for node in ray.nodes()),
+        there.get("CPU", 0),
+        there.get("GPU", 0),
+    )
+
+
+def why_not(address: str, error: Exception) -> str:
+    """One line for a cluster that cannot be joined."""
+    said = " ".join(str(error).split())[:300]
+    if "mismatch" in said.lower():
+        here = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Ray {imported().__version__}"
+        return (
+            f"the Ray cluster at {address} runs other versions than this environment ({here}); install the same: {said}"
+        )
+    if "authentication" in said.lower():
+        return _refused(address)
+    how = "start one (ray start --head), or type engine.address=local for one of this machine"
+    if address == "auto":
+        return f"no Ray cluster runs here: {how}, or engine.address=HOST:6379 or ray://HOST:10001"
+    return f"the Ray cluster at {address} cannot be reached ({said}): {how}"
+
+
+# --- before Ray tries
+
+
+def _reach(address: str) -> None:
+    """Raise OSError where nobody listens, and EngineError where whoever does is no Ray, or will not let us in.
+
+    A token is sent only to who asks for one. Ray looks for it by itself where a cluster of this machine is joined, but
+    not for an address that was typed; here both do.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return  # whose keys are Ray's to find
+    question = _CLIENT if address.startswith("ray://") else _HEAD
+    answer = _asked(f"{host}:{port}", question)
+    if answer == "UNAUTHENTICATED" and (token := _token()):
+        answer = _asked(f"{host}:{port}", question, token)
+    if answer == "UNAUTHENTICATED":
+        raise EngineError(_refused(address))
+    if answer in ("DEADLINE_EXCEEDED", "UNAVAILABLE", "UNIMPLEMENTED"):
+        raise EngineError(
+            f"what listens at {address} is not Ray, or hangs (it says {answer}): type the address of a head node, "
+            f"HOST:6379, or that of its server for clients, ray://HOST:10001"
+        )
+
+
+def _asked(target: str, question: str, token: tuple[tuple[str, str], ...] = ()) -> str:
+    """The status that gRPC has for the answer: OK, or why there is none."""
+    import grpc
+
+    with grpc.insecure_channel(target, [("grpc.enable_http_proxy", 0)]) as channel:  # as Ray has it
+        try:
+            channel.unary_unary(question)(b"", timeout=_ANSWER_S, metadata=token, wait_for_ready=True)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    return "OK"
+
+
+def _token() -> tuple[tuple[str, str], ...]:
+    """Ray's token for this user, as a request has it; from here on Ray sends it. () if there is none, or no wish."""
+    if os.environ.get(_MODE, "token").lower() != "token":
+        return ()
+    raylet = imported()._raylet
+    if not hasattr(raylet, "AuthenticationTokenLoader"):
+        return ()  # a Ray that knows no tokens
+    loader = raylet.AuthenticationTokenLoader.instance()
+    if not loader.has_token(ignore_auth_mode=True):
+        return ()
+    os.environ[_MODE] = "token"
+    raylet.Config.initialize("")  # Ray has read the variable already
+    return tuple(loader.get_token_for_http_header().items())
+
+
+def _refused(address: str) -> str:
+    mode = os.environ.get(_MODE)
+    which = "here" if address == "auto" else f"at {address}"
+    if mode is not None and mode.lower() != "token":
+        return f"the Ray cluster {which} wants a token, and {_MODE}={mode} forbids to send one: set {_MODE}=token"
+    return (
+        f"the Ray cluster {which} wants a token, and there is none here, or another one: copy ~/.ray/auth_token of its "
+        f"head node to the same place here, or set RAY_AUTH_TOKEN to what `ray get-auth-token` says there"
+    )
