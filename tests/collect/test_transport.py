@@ -376,9 +376,26 @@ def test_a_server_of_our_own_may_not_send_us_elsewhere_on_this_machine(server: H
                     pass
             finally:
                 transport.close()
-            if "127.0.0.2" not in target:  # that one has our port, and its address is checked alone
-                assert done[0][1].fault == "forbidden", target
+            assert done[0][1].fault == "forbidden", target
         assert other.asked == []
+
+
+def test_nor_to_another_address_of_its_port() -> None:
+    with hostile("0.0.0.0") as server:
+        server.put("/secret", answer(b"secret"))
+        server.put("/own", answer(b"own"))
+        for host, fault in (("127.0.0.1", ""), ("127.0.0.2", "forbidden")):
+            path = "/own" if host == "127.0.0.1" else "/secret"
+            start = server.put("/a", redirect(server.url(path, host)))
+            transport = CurlTransport(http(allow_private=False), frozenset({f"127.0.0.1:{server.port}"}))
+            try:
+                transport.submit(Request(start), None)
+                while not (done := transport.poll(0.2)):
+                    pass
+            finally:
+                transport.close()
+            assert done[0][1].fault == fault
+        assert server.counts()["/secret"] == 0
 
 
 def test_a_redirect_to_another_port_is_refused(server: Hostile) -> None:

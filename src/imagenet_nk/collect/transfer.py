@@ -154,7 +154,7 @@ class Transfer:
 
     def _refused(self, address: str, port: int) -> str:
         """What speaks against a connection, in a few words; "" if nothing does."""
-        if self._own and port == self._port:
+        if self._own and f"{address}:{port}" in self._hosts_allowed:  # not all that it redirects to
             return ""
         if port not in guard.WEB_PORTS and port != self._port:
             return "another port"
