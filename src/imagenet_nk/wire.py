@@ -38,15 +38,18 @@ class Response:
     body: bytes = b""
     final_url: str = ""
     address: str = ""  # IP address that answered
-    headers: Mapping[str, str] = field(default_factory=dict)  # of the last answer, names in lower case
+    headers: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of the last answer, X-Robots-Tag of all; names in lower case
     fault: str = ""  # why there is no whole body: timeout, refused, no_dns, too_big, ...; "" = whole
     seconds: float = 0.0
     body_seconds: float = 0.0  # of them, from the first byte of the answer on
+    detail: str = ""  # of the fault, where there is more to say
 
     def without_body(self) -> Response:
         """The same as a record that holds no memory. Spelled out: dataclasses.replace takes four times as long."""
         where = self.final_url, self.address, self.headers, self.fault
-        return Response(self.status, b"", *where, self.seconds, self.body_seconds)
+        return Response(self.status, b"", *where, self.seconds, self.body_seconds, self.detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_nk.collect.guard import refusal
+from imagenet_nk.collect.session import session
+from imagenet_nk.config import HttpConfig
 
 PRIVATE = [
     "127.0.0.1", "127.8.9.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "192.0.2.1",
@@ -43,6 +46,13 @@ def test_some_addresses_are_refused_even_then(address: str) -> None:
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_pass(address: str) -> None:
     assert refusal(address, allow_private=False) is None
+
+
+def test_a_session_names_the_key_only_where_it_helps() -> None:
+    for address, helps in (("127.0.0.1", True), ("169.254.169.254", False)):
+        with pytest.raises(requests.ConnectionError) as raised:
+            session(HttpConfig()).get(f"http://{address}:9/")
+        assert ("allow_private" in str(raised.value)) == helps
 
 
 @given(st.ip_addresses())

@@ -623,6 +623,26 @@ def test_exit_codes_say_whether_it_is_complete(town: Town) -> None:
     assert "seed=0" in errors
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_key_is_named_only_for_what_it_helps_with(
+    town: Town, caplog: pytest.LogCaptureFixture, allowed: bool
+) -> None:
+    fates = ["http://169.254.169.254/", "http://127.0.0.1:9/x", "ftp://a.test/x", "http://a:b@127.0.0.1/x"]
+    for image_id, target in zip(list(town.fates), fates, strict=False):
+        town.server.put(f"/{image_id}.jpg", redirect(target))
+    town.fates = dict(list(town.fates.items())[: len(fates)])
+    town.write_list()
+    with caplog.at_level("WARNING"):
+        run(town, None, allow_private=allowed)
+    said = [line for line in caplog.messages if "addresses lead" in line]
+    if allowed:
+        assert said == [
+            "4 addresses lead where none may: another port 1, another scheme 1, credentials 1, metadata service 1"
+        ]
+    else:
+        assert said == ["4 addresses lead to private networks; http.allow_private=true lets them through"]
+
+
 def test_what_is_left_behind(town: Town) -> None:
     run(town, 2)
     left = {path.name for path in (town.folder / "set").iterdir()}

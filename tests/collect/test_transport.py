@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from collect.hostile import Asked, Hostile, answer, hostile, redirect
+from imagenet_nk.collect.robots import opted_out
 from imagenet_nk.collect.transport import CurlTransport
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.wire import Request, Response
@@ -68,12 +69,21 @@ def test_what_is_asked_for_says_who_asks_and_wants_no_gzip(server: Hostile) -> N
 
 def test_a_redirect_is_followed_and_the_last_answer_counts(server: Hostile) -> None:
     last = server.put("/photo_unavailable.png", answer(b"grey", "200 OK", "X-B: 2"))
-    first = server.put("/a.jpg", answer(b"moved", "302 Found", f"Location: {last}", "X-A: 1", "X-Robots-Tag: noai"))
+    first = server.put("/a.jpg", answer(b"moved", "302 Found", f"Location: {last}", "X-A: 1"))
     response = get(first)
     assert (response.status, response.body, response.final_url) == (200, b"grey", last)
     assert "x-a" not in response.headers
-    assert "x-robots-tag" not in response.headers
     assert response.headers["x-b"] == "2"
+
+
+def test_an_opt_out_of_any_answer_on_the_way_counts(server: Hostile) -> None:
+    last = server.put("/b.jpg", answer(b"body", "200 OK", "X-Robots-Tag: nofollow"))
+    middle = server.put("/m.jpg", redirect(last))
+    first = server.put("/a.jpg", answer(b"moved", "302 Found", f"Location: {middle}", "X-Robots-Tag: noai"))
+    plain, shy = fetch(middle, first)
+    assert shy.body == b"body"
+    assert opted_out(shy.headers, ["noai"])
+    assert not opted_out(plain.headers, ["noai"])
 
 
 def test_a_range(server: Hostile) -> None:
@@ -366,9 +376,26 @@ def test_a_server_of_our_own_may_not_send_us_elsewhere_on_this_machine(server: H
                     pass
             finally:
                 transport.close()
-            if "127.0.0.2" not in target:  # that one has our port, and its address is checked alone
-                assert done[0][1].fault == "forbidden", target
+            assert done[0][1].fault == "forbidden", target
         assert other.asked == []
+
+
+def test_nor_to_another_address_of_its_port() -> None:
+    with hostile("0.0.0.0") as server:
+        server.put("/secret", answer(b"secret"))
+        server.put("/own", answer(b"own"))
+        for host, fault in (("127.0.0.1", ""), ("127.0.0.2", "forbidden")):
+            path = "/own" if host == "127.0.0.1" else "/secret"
+            start = server.put("/a", redirect(server.url(path, host)))
+            transport = CurlTransport(http(allow_private=False), frozenset({f"127.0.0.1:{server.port}"}))
+            try:
+                transport.submit(Request(start), None)
+                while not (done := transport.poll(0.2)):
+                    pass
+            finally:
+                transport.close()
+            assert done[0][1].fault == fault
+        assert server.counts()["/secret"] == 0
 
 
 def test_a_redirect_to_another_port_is_refused(server: Hostile) -> None:

@@ -23,6 +23,8 @@ _FAULTS = {
     pycurl.E_SSL_CERTPROBLEM: "tls",
     pycurl.E_SSL_CIPHER: "tls",
 }
+_DETAILS = {pycurl.E_UNSUPPORTED_PROTOCOL: "another scheme", pycurl.E_LOGIN_DENIED: "credentials"}
+_ROBOTS = "x-robots-tag"
 _OTHER = "bad_answer"  # nonsense in chunks or headers, and what else a broken server comes up with
 
 
@@ -40,17 +42,25 @@ def fault(code: int, status: int, size: int, stopped: str) -> str:
     return found
 
 
+def forbidden(code: int) -> str:
+    """What was refused of a transfer that libcurl itself ended as "forbidden"."""
+    return _DETAILS.get(code, "")
+
+
 def text(raw: bytes | str) -> str:
     """What libcurl gives as either."""
     return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
 
 
-def last_headers(lines: list[bytes]) -> dict[str, str]:
-    """Headers of the last answer: redirects and interim answers come before it. A repeated one is joined by commas."""
+def headers_of(lines: list[bytes]) -> dict[str, str]:
+    """Headers of the last answer: redirects and interim answers come before it. A repeated one is joined by commas.
+
+    X-Robots-Tag is that of all answers: a webmaster who redirects has spoken as well.
+    """
     headers: dict[str, str] = {}
     for line in lines:
         if line.startswith(b"HTTP/"):
-            headers = {}
+            headers = {_ROBOTS: headers[_ROBOTS]} if _ROBOTS in headers else {}
         name, colon, value = line.decode("latin-1").partition(":")
         if colon:
             name, value = name.strip().lower(), value.strip()

@@ -25,6 +25,7 @@ from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import translated
 from imagenet_nk.collect.tables import (
     COLUMNS,
+    DETAIL,
     FORMAT,
     IMAGE_ID,
     PIXELS,
@@ -40,7 +41,8 @@ from imagenet_nk.errors import DatasetError
 
 log = logging.getLogger(__name__)
 
-_BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
+FORBIDDEN = "forbidden"
+_BY_SETTING = frozenset({FORBIDDEN, "opt_out", "robots"})  # it cost little, and http.* may have changed since
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
 
@@ -58,6 +60,7 @@ class Summary:
     shared: int  # kept images whose pixels stand in another class as well
     passing: Mapping[str, int] = field(default_factory=dict)  # of `reasons`, what failed only for now
     missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
+    forbidden: Mapping[str, int] = field(default_factory=dict)  # what it was, of the reason of that name
 
 
 class Walked(Protocol):
@@ -162,7 +165,7 @@ class DataSet:
         walked = walk.verdicts()
         verdicts, changed, keep, unwanted = [], [], set[str](), set[str]()
         for row in rows:
-            number, source, rank, _, key, before, reason, _, path, image_id, *_ = row
+            number, source, rank, _, key, before, reason, _, _, path, image_id, *_ = row
             verdicts.append(verdict := walked.get((source, rank, key), UNREACHED) or KEPT)
             if verdict != before:
                 changed.append((verdict, number))
@@ -200,6 +203,7 @@ class DataSet:
         named = self.ledger.meta().get("named", {})
         classes: list[results.Row] = []
         sources: Counter[str] = Counter()
+        forbidden: Counter[str] = Counter()
         passing: Counter[str] = Counter()
         pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
         with translated(self.folder), manifest.writing(self.folder) as images:
@@ -214,6 +218,8 @@ class DataSet:
                     Counter(verdicts),
                     Counter(itertools.compress(verdicts, [r[TRANSIENT] for r in rows])),
                 )
+                if FORBIDDEN in reasons:
+                    forbidden.update(row[DETAIL] for row, what in zip(rows, verdicts, strict=True) if what == FORBIDDEN)
                 for verdict in (KEPT, UNREACHED, ""):
                     reasons.pop(verdict, None)
                     for_now.pop(verdict, None)
@@ -234,6 +240,7 @@ class DataSet:
             short=tuple(table.loc[table["kept"] < table["wanted"], "wnid"]),
             reasons=dict(sum((row.reasons for row in classes), Counter[str]()).most_common()),
             sources=dict(sources),
+            forbidden=forbidden,
             shared=int(counts[counts > 1].sum()),
         )
 

@@ -54,7 +54,7 @@ _METADATA = {  # where clouds hand out credentials
         *("169.254.0.23", "169.254.42.42", "fd00:42::42"),  # Tencent, Scaleway
     )
 }
-_NEVER = ("metadata service", "multicast", "unspecified", "reserved")
+PRIVATE = frozenset({"private", "loopback", "link-local"})  # kinds that http.allow_private lets through
 
 
 def refusal(address: str, *, allow_private: bool) -> str | None:
@@ -65,14 +65,18 @@ def refusal(address: str, *, allow_private: bool) -> str | None:
     Teredo, ISATAP) is judged by both.
     """
     try:
-        outer = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+        kind = kind_refused(address, allow_private=allow_private)
     except ValueError:
         return f"{address!r} is no IP address"
-    for ip in (outer, *_embedded(outer)):
-        kind = _kind(ip)
-        if kind and not (allow_private and kind not in _NEVER):
-            return f"{address} is a {kind} address"
-    return None
+    return f"{address} is a {kind} address" if kind else None
+
+
+def kind_refused(address: str, *, allow_private: bool) -> str:
+    """The same in one word or two: one of PRIVATE, or what is never let through; "" if it may. Raises ValueError."""
+    outer = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+    kinds = [kind for ip in (outer, *_embedded(outer)) if (kind := _kind(ip))]
+    never = [kind for kind in kinds if kind not in PRIVATE]
+    return next(iter(never if allow_private else never + kinds), "")
 
 
 def _embedded(ip: _IP) -> list[ipaddress.IPv4Address]:

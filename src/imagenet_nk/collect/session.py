@@ -33,7 +33,8 @@ class _Guarded:
 
     def _judge(self, address: str) -> None:
         if reason := refusal(address, allow_private=self.allow_private):
-            hint = "" if self.allow_private else "; http.allow_private=true lets private addresses through"
+            helps = refusal(address, allow_private=True) is None
+            hint = "; http.allow_private=true lets private addresses through" if helps else ""
             raise RefusedAddressError(reason + hint)
 
 

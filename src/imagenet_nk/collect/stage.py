@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 
 from imagenet_nk import storage
+from imagenet_nk.collect import guard
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.dataset import DataSet, Summary
 from imagenet_nk.collect.in_process import InProcess
@@ -65,7 +67,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     # What a fallback out of reach was to fill is not settled: the same command is to try it again.
     summary = dataset.finish(filling.walks, job.fingerprint if filling.complete else "", _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
-    _report(summary, time.monotonic() - started)
+    _report(summary, time.monotonic() - started, job.http.allow_private)
     return summary
 
 
@@ -126,7 +128,7 @@ class _Watch:
         self._watch(progress)
 
 
-def _report(summary: Summary, seconds: float) -> None:
+def _report(summary: Summary, seconds: float, allow_private: bool) -> None:
     log.info(
         "kept %d of %d candidates tried, %d classes, %.0f s; rejected: %s",
         summary.kept,
@@ -139,8 +141,7 @@ def _report(summary: Summary, seconds: float) -> None:
         log.info("by source: %s", ", ".join(f"{name} {count}" for name, count in summary.sources.items()))
     if summary.shared:
         log.info("%d kept images show the same pixels as one of another class", summary.shared)
-    if forbidden := summary.reasons.get("forbidden"):
-        log.warning("%d addresses lead to private networks; http.allow_private=true lets them through", forbidden)
+    _report_forbidden(summary.forbidden, allow_private)
     if summary.missing:
         shown = ", ".join(summary.missing[:5]) + (", ..." if len(summary.missing) > 5 else "")
         log.warning("%d named images are not to be had (see missing.csv): %s", len(summary.missing), shown)
@@ -160,3 +161,15 @@ def _warn_of_short(summary: Summary) -> None:
             sum(summary.passing.values()),
             reasons,
         )
+
+
+def _report_forbidden(counts: Mapping[str, int], allow_private: bool) -> None:
+    """Name the key that helps for what it helps with, and what was refused of the rest."""
+    private = sum(count for what, count in counts.items() if what in guard.PRIVATE)
+    if private and not allow_private:
+        log.warning("%d addresses lead to private networks; http.allow_private=true lets them through", private)
+    rest = [(what or "unknown", count) for what, count in counts.items() if what not in guard.PRIVATE]
+    if rest:
+        rest.sort(key=lambda one: (-one[1], one[0]))
+        shown = ", ".join(f"{what} {count}" for what, count in rest[:5]) + (", ..." if len(rest) > 5 else "")
+        log.warning("%d addresses lead where none may: %s", sum(count for _, count in rest), shown)

@@ -18,12 +18,12 @@ from imagenet_nk.sampling import Split
 Wanted = Callable[[str], int | None]  # of a class; None = all that there are
 Rows = Sequence[tuple[Any, ...]]  # of one class in the ledger: PLACE, then
 COLUMNS = (
-    "verdict", "reason", "pixels", "path", "image_id", "transient",
+    "verdict", "reason", "detail", "pixels", "path", "image_id", "transient",
     # as the manifest has them:
     "url", "final_url", "sha256", "bytes", "width", "height", "format", "mode", "fetched_at",
 )  # fmt: skip
 SOURCE = PLACE.index("source")
-VERDICT, REASON, PIXELS, PATH, IMAGE_ID, TRANSIENT, URL = range(len(PLACE), len(PLACE) + 7)
+VERDICT, REASON, DETAIL, PIXELS, PATH, IMAGE_ID, TRANSIENT, URL = range(len(PLACE), len(PLACE) + 8)
 FORMAT = len(PLACE) + COLUMNS.index("format")
 
 

@@ -50,7 +50,7 @@ class Transfer:
         self._chunks: list[bytes] = []
         self._counted = self._bytes = 0  # chunks, and the bytes in them
         self._headers: list[bytes] = []
-        self._stopped = ""
+        self._stopped = ""  # what it was that the guard refused
         self._patience = Patience(self._http, request.patience or self._http.stall, now)
         _, host, self._port = guard.parsed(request.url)
         self._own = host in self._hosts_allowed
@@ -128,32 +128,37 @@ class Transfer:
             final_url = answers.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
         chunks, self._chunks, self._held_since = self._chunks, [], None
         self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
-        fault = answers.fault(code, status, len(chunks), self._stopped)
-        if not fault and final_url != self._url and guard.url_refusal(final_url):
-            fault = "forbidden"
+        fault = answers.fault(code, status, len(chunks), "forbidden" if self._stopped else "")
+        detail = (self._stopped or answers.forbidden(code)) if fault == "forbidden" else ""
+        if not fault and final_url != self._url and (refused := guard.url_refusal(final_url)):
+            fault, detail = "forbidden", refused
         return Response(
             status=status,
             body=b"" if fault else b"".join(chunks),
             final_url=final_url,
             address=self.curl.getinfo(pycurl.PRIMARY_IP) or "",
-            headers=answers.last_headers(self._headers),
+            headers=answers.headers_of(self._headers),
             fault=fault,
             seconds=(total := self.curl.getinfo(pycurl.TOTAL_TIME)),
             body_seconds=total - self.curl.getinfo(pycurl.STARTTRANSFER_TIME),
+            detail=detail,
         )
 
     def _open_socket(self, purpose: int, address: Any) -> socket.socket | int:  # noqa: ARG002
         family, kind, protocol, (host, port, *_) = address
         host = host.decode() if isinstance(host, bytes) else host
-        if self._own and port == self._port:
-            allowed = True
-        else:
-            allowed = port in guard.WEB_PORTS or port == self._port
-            allowed = allowed and guard.refusal(host, allow_private=self._http.allow_private) is None
-        if not allowed:
-            self._stopped = "forbidden"
+        if refused := self._refused(host, port):
+            self._stopped = refused
             return int(pycurl.SOCKET_BAD)
         return _Lent(family, kind, protocol)
+
+    def _refused(self, address: str, port: int) -> str:
+        """What speaks against a connection, in a few words; "" if nothing does."""
+        if self._own and f"{address}:{port}" in self._hosts_allowed:  # not all that it redirects to
+            return ""
+        if port not in guard.WEB_PORTS and port != self._port:
+            return "another port"
+        return guard.kind_refused(address, allow_private=self._http.allow_private)
 
 
 def _nothing(chunk: bytes) -> None:

@@ -48,7 +48,7 @@ class CurlTransport:
     """Transport over pycurl. Addresses are checked where they are connected to, so redirects and rebinding are seen."""
 
     def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset()) -> None:
-        """`hosts_allowed`: host:port of servers of our own, which the guard lets through."""
+        """`hosts_allowed`: address:port of servers of our own, which the guard lets through."""
         self.memory = Memory(http.memory)
         self._http = http
         self._hosts_allowed = hosts_allowed

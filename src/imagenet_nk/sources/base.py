@@ -112,7 +112,7 @@ def in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterat
 def rejection(response: Response) -> Rejected | None:
     """What a Response without a whole 200 body means for its candidate; None if the body is there."""
     if response.fault:
-        return Rejected(response.fault, transient=response.fault in TRANSIENT_FAULTS)
+        return Rejected(response.fault, transient=response.fault in TRANSIENT_FAULTS, detail=response.detail)
     if response.status in (200, 206):
         return None
     transient = response.status == 429 or response.status >= 500
