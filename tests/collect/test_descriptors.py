@@ -13,6 +13,7 @@ import sys
 sys.path.insert(0, {src!r})
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
 from imagenet_nk.collect.descriptors import connections_within_limit
+connections_within_limit({wanted})
 print(connections_within_limit({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
@@ -30,3 +31,5 @@ def test_as_many_as_the_process_may_open(soft: int, hard: int, wanted: int, gran
     program = ASK.format(src=str(ROOT / "src"), soft=soft, hard=hard, wanted=wanted)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(granted), str(soft_then)]
+    said = f"holds connections down to {granted} of {wanted}"
+    assert done.stderr.count(said) == (granted < wanted)

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from contextlib import suppress
+from functools import cache
+
+log = logging.getLogger(__name__)
 
 _OTHERS = 64  # the ledger, images that are being written, the sources' files, what libraries hold open
 _EACH = 2  # of a connection: its socket, and a pair's worth while its name is looked up
 
 
 def connections_within_limit(wanted: int) -> int:
-    """As many of the wanted connections as there may be, at least 1. Raises the soft limit towards the hard one."""
+    """As many of the wanted connections as there may be, at least 1. Raises the soft limit towards the hard one.
+
+    Says so in the log, once, if they are fewer.
+    """
     needed = _EACH * wanted + _OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _exceeds(needed, soft):
         with suppress(ValueError, OSError):  # some systems know a limit below the one that they name
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard if _exceeds(needed, hard) else needed, hard))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, (soft - _OTHERS) // _EACH) if _exceeds(needed, soft) else wanted
+    if not _exceeds(needed, soft):
+        return wanted
+    granted = max(1, (soft - _OTHERS) // _EACH)
+    _warn(granted, wanted, soft)
+    return granted
+
+
+@cache  # once: every part that opens connections asks
+def _warn(granted: int, wanted: int, limit: int) -> None:
+    log.warning("the limit of open files (ulimit -n, %d) holds connections down to %d of %d", limit, granted, wanted)
 
 
 def _exceeds(number: int, limit: int) -> bool:
