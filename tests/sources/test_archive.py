@@ -644,3 +644,17 @@ def test_half_an_outer_index_is_gone_on_from(tmp_path: Path, server: Web) -> Non
     with opened(Archive(train=url), wnids, here(tmp_path)) as source:
         assert len(server.asked) == 1 + 20
         assert all(len(images(source, wnid)) == 2 for wnid in wnids)
+
+
+def test_an_end_that_was_a_lie_is_looked_at_anew_by_the_next_run(tmp_path: Path, server: Web, classes) -> None:
+    data = train(classes)
+
+    def page(asked: Asked, _: dict[str, str]) -> Answer:
+        return zeros(data, asked, ranged(data, asked)) if asked.first else ranged(data, asked)
+
+    url = server.put("/t.tar", page)
+    with opened(Archive(train=url), [A, B], here(tmp_path)) as source:
+        assert set(source._there.spans) == {A}
+    server.put("/t.tar", data)
+    with opened(Archive(train=url), [A, B], here(tmp_path)) as source:
+        assert set(source._there.spans) == {A, B}

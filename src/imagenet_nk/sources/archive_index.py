@@ -22,7 +22,7 @@ class Index:
 
     version: str = ""  # of the file that was indexed
     next: int = 0  # offset of the outer header to read next
-    complete: bool = False  # whether the outer tar has been read to its end
+    complete: bool = False  # whether this run has met the outer tar's end; not kept, as it may be a lie
     spans: dict[str, tuple[int, Known]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)  # of the classes' own files, where each has one
 
@@ -32,7 +32,7 @@ class Index:
         try:
             state = json.loads(file.read_text(encoding="utf-8"))
             spans = {wnid: (int(offset), Known.restored(known)) for wnid, (offset, known) in state["spans"].items()}
-            return cls(state["version"], int(state["next"]), bool(state["complete"]), spans, dict(state["versions"]))
+            return cls(state["version"], int(state["next"]), spans=spans, versions=dict(state["versions"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
@@ -40,6 +40,7 @@ class Index:
         """Write it whole under its name. Raises SourceError."""
         spans = {wnid: (offset, known.state()) for wnid, (offset, known) in self.spans.items()}
         state = {**vars(self), "spans": spans}
+        del state["complete"]
         try:
             storage.write_text(file, json.dumps(state, separators=(",", ":")))
         except OSError as error:
