@@ -122,7 +122,8 @@ def test_a_sweep_ends_as_its_own_worst_job(program: Path) -> None:
     assert run(program, "-m", "how=good,none").returncode == 0
 
 
-def test_ctrl_c_ends_calmly(program: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_calmly(program: Path, sent: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, str(program), "how=wait"],
         cwd=program.parent, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -130,8 +131,8 @@ def test_ctrl_c_ends_calmly(program: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "job wait\n"
         time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 128 + sent
     assert "the same command goes on from there" in err
     assert "Traceback" not in err

@@ -1,9 +1,10 @@
-"""The process around Hydra: one line for a mistake in the command, a calm end on Ctrl-C."""
+"""The process around Hydra: one line for a mistake in the command, a calm end on Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from imagenet_nk import mistakes, torchrun
 from imagenet_nk.outcome import FAILED, TRACEBACKS
 
 _FOLDER_FAULTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_SIGNALLED = 128  # and the number of the signal, as shells have it
 
 
 def config_folder() -> str:
@@ -33,13 +34,14 @@ def run(main: Callable[[], object]) -> None:
         sys.exit(ranks.follow())
     torchrun.lead()
     _findable()
+    came = _terminated_like_interrupted()
     os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to the lines below
     try:
         main()
     except KeyboardInterrupt:
         _say("stopped; what was kept so far is whole, and the same command goes on from there")
-        sys.exit(INTERRUPTED)
+        sys.exit(_SIGNALLED + (signal.SIGTERM if came else signal.SIGINT))
     except Exception as error:
         line = mistakes.one_line(error) or _folder_fault(error)
         if line is None or os.environ[TRACEBACKS] == "1":
@@ -51,6 +53,27 @@ def run(main: Callable[[], object]) -> None:
             from imagenet_nk.centers import ranks
 
             ranks.dismiss()
+
+
+def _terminated_like_interrupted() -> list[int]:
+    """Let SIGTERM, as schedulers and `kill` send it, end a run as Ctrl-C does; the list tells that one came.
+
+    Left alone where somebody else handles it, or where Ctrl-C is ignored (nohup): it then ends the process at once.
+    """
+    came: list[int] = []
+    process = os.getpid()
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        if os.getpid() != process:  # a fork, whose end is not the run's
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        came.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and callable(signal.getsignal(signal.SIGINT)):
+        signal.signal(signal.SIGTERM, interrupt)
+    return came
 
 
 def _findable() -> None:

@@ -597,14 +597,15 @@ def test_few_open_files_are_enough(town: Town) -> None:
     assert kept(town) == town.first_good(6)
 
 
-def test_ctrl_c_ends_with_one_line_and_130(town: Town) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_so_in_one_line_and_goes_on(town: Town, sent: signal.Signals) -> None:
     slow(town, 0.05)
     for moment in (2, 12):
         child = spawn(town, "set", "http.concurrency=4", nk=12)
         wait_for(town, sum(town.server.counts().values()) + moment)
-        child.send_signal(signal.SIGINT)
+        child.send_signal(sent)
         _, errors = child.communicate(timeout=5)
-        assert child.returncode == 130
+        assert child.returncode == 128 + sent
         assert "Traceback" not in errors
         assert errors.strip().splitlines()[-1].startswith("stopped")
     run(town, 6)

@@ -104,16 +104,17 @@ def test_no_space_left_is_one_line_and_leaves_what_was_there(tmp_path: Path, mon
 @pytest.mark.parametrize("sub", [IMAGES, SPARE])
 def test_a_file_where_a_folder_must_be(tmp_path: Path, sub: str) -> None:
     (tmp_path / sub).write_text("")
-    with pytest.raises(DatasetError, match=str(tmp_path)):
+    with pytest.raises(DatasetError, match=f"{tmp_path / sub} is a file where a folder must be"):
         Store(tmp_path)
 
 
 def test_a_file_where_the_folder_of_a_class_must_be(tmp_path: Path) -> None:
     store = Store(tmp_path)
     (tmp_path / IMAGES / A).write_text("")
-    with pytest.raises(DatasetError, match=str(tmp_path)):
+    named = f"{tmp_path / IMAGES / A} is a file where a folder must be: move it away"
+    with pytest.raises(DatasetError, match=named):
         store.write(A, "a.jpg", b"one")
-    with pytest.raises(DatasetError, match=str(tmp_path)):
+    with pytest.raises(DatasetError, match=named):
         store.adopt(A, "a.jpg", tmp_path / IMAGES / A, Materialize.copy)
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_nk.sampling import RandomOrder
-from imagenet_nk.sources.base import distinct_ids, in_order
+from imagenet_nk.sources.base import distinct_ids, in_order, rejection
+from imagenet_nk.wire import Rejected, Response
 
 TENCH = "n01440764"
 NAMES = st.text(min_size=1, max_size=250) | st.from_regex(r"(n01440764_)?[a=2.]{1,5}\.(jpg|png)", fullmatch=True)
@@ -31,3 +33,19 @@ def test_candidates_come_in_the_order_of_the_sampling_with_their_places() -> Non
     candidates = list(in_order(RandomOrder(3), TENCH, places))
     assert [candidate.key for candidate in candidates] == RandomOrder(3).arrange(TENCH, places)
     assert all(candidate.url == places[candidate.key] for candidate in candidates)
+
+
+@pytest.mark.parametrize(
+    ("status", "rejected"),
+    [
+        (200, None),
+        (203, None),  # a proxy has touched it (RFC 9110, 15.3.4)
+        (206, None),
+        (204, Rejected("http_204")),
+        (404, Rejected("http_404")),
+        (429, Rejected("http_429", transient=True)),
+        (503, Rejected("http_503", transient=True)),
+    ],
+)
+def test_what_a_status_means_for_a_candidate(status: int, rejected: Rejected | None) -> None:
+    assert rejection(Response(status, b"...")) == rejected

@@ -118,4 +118,8 @@ def _translated(error: Exception, folder: Path) -> DatasetError:
         return DatasetError(f"no space left for {folder}: free some, or choose another dataset.dir; then run it again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DatasetError(f"{folder} cannot be written ({error.strerror}): choose another dataset.dir")
-    return DatasetError(f"{folder}: {error.strerror or error}: {error.filename2 or error.filename}")
+    where = error.filename2 or error.filename
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        where = next((one for one in Path(where).parents if one.is_file()), where)
+        return DatasetError(f"{where} is a file where a folder must be: move it away, then run it again")
+    return DatasetError(f"{folder}: {error.strerror or error}: {where}")

@@ -110,10 +110,13 @@ def in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterat
 
 
 def rejection(response: Response) -> Rejected | None:
-    """What a Response without a whole 200 body means for its candidate; None if the body is there."""
+    """What a Response without a whole body means for its candidate; None if the body is there.
+
+    203 is a 200 that a proxy on the way has touched (RFC 9110, 15.3.4): inspection judges it like any other.
+    """
     if response.fault:
         return Rejected(response.fault, transient=response.fault in TRANSIENT_FAULTS, detail=response.detail)
-    if response.status in (200, 206):
+    if response.status in (200, 203, 206):
         return None
     transient = response.status == 429 or response.status >= 500
     return Rejected(f"http_{response.status}", transient)
