@@ -8,7 +8,8 @@ Per model, in one process and on the same photographs (weights are random: they 
     model     images/s of the model alone on crops in memory, all cores, with the runtime that the stage chose
     limit     cores / (CPU seconds to decode an image + CPU seconds of its forward pass), which is what both take of
               a core when all cores are at it: 1 / (1 / decode + 1 / model)
-    stage     images/s of stage.compute: the pass, statistics, writing; `whole` is with building and calibration
+    stage     images/s of stage.compute: the pass, statistics, writing; `whole` is with what is done once:
+              building the model, counting its operations, trying the runtimes
     cached    images/s of the pass when the crops are there from before, as for the second backbone of a sweep
     plain     images/s of DataLoader(num_workers=2) over timm's transform and an fp32 forward pass of 32 images
 
@@ -141,6 +142,7 @@ class Stage:
         self.setting = Setting(self.config, CentersConfig())
         self.embedder = self.setting.embedder(Path())
         self.chosen = self.embedder.ready(self.paths)
+        _ = self.embedder.built.gmacs  # counted once a run
         self.building = time.perf_counter() - started
 
     def run(self, folder: Path, cache: Cache = Cache.none) -> tuple[float, float]:
@@ -158,7 +160,7 @@ class Stage:
     def fill(self, folder: Path, cores: int) -> None:
         """Leave the crops of all photographs in the folder, as an earlier backbone would."""
         with (
-            crops.loader(self.embedder.crops, Cache.crops, folder, self.paths) as load,
+            crops.loader(self.embedder.crops, Cache.crops, folder, self.paths) as (load, _),
             ThreadPoolExecutor(cores) as pool,
         ):
             list(pool.map(load, self.paths))

@@ -65,6 +65,16 @@ def test_the_second_backbone_decodes_nothing_when_crops_are_kept(entries, tiny, 
     assert decoded["decoded"] == 3 * len(entries)  # crops of another size are other crops
 
 
+def test_crops_that_are_there_and_crops_that_are_new_go_together(entries, tiny, tmp_path, decoded):
+    cached = {"cache": tmp_path / "cache", "crops": "crops"}
+    first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
+    stage.compute(entries[::2], label_map(5), Setting(first, **cached), tmp_path / "1", "sha")
+    made = stage.compute(entries, label_map(5), Setting(other, **cached), tmp_path / "2", "sha")
+    assert decoded["decoded"] == len(entries)
+    plain = stage.compute(entries, label_map(5), Setting(other), tmp_path / "3", "sha")
+    np.testing.assert_array_equal(made.centers, plain.centers)
+
+
 def test_crops_that_the_disk_does_not_hold_are_not_kept(entries, tiny, tmp_path, monkeypatch, caplog):
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(crops.shutil, "disk_usage", lambda _: usage(10**12, 10**12, 10**6))

@@ -32,6 +32,13 @@ def test_what_was_appended_is_found_by_the_next_run(images, tmp_path):
     np.testing.assert_array_equal(again.read(found[:3]), np.concatenate([rows(2), rows(1, seed=1)]))
 
 
+@pytest.mark.parametrize("wanted", [[], [3], [0, 1, 2, 3, 4], [4, 3, 2], [1, 2, 4, 0, 0], [2, 2, 3]])
+def test_rows_are_read_in_the_order_they_are_asked_for(images, tmp_path, wanted):
+    store = Store(tmp_path / "s", 3)
+    store.append(images, rows(5))
+    np.testing.assert_array_equal(store.read(np.array(wanted, np.int64)), rows(5)[wanted])
+
+
 @pytest.mark.parametrize("name", ["embeddings.f32", "images.tsv"])
 @pytest.mark.parametrize("cut", [1, 5, 13, 30])
 def test_a_run_killed_while_writing_leaves_whole_rows_alone(images, tmp_path, name, cut):

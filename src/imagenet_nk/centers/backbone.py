@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import timm
 import torch
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from imagenet_nk.centers import checkpoint, hub
 from imagenet_nk.config import BackboneConfig
@@ -38,6 +41,23 @@ class Backbone:
         """Height and width of the images that the model is given."""
         _, height, width = self.data["input_size"]
         return height, width
+
+    @cached_property
+    def gmacs(self) -> float | None:
+        """Billions of multiply-adds for one image, as PyTorch counts them: in matrix products and convolutions.
+
+        None for a model with an operation that cannot be counted on weights without values.
+        """
+        try:
+            with torch.device("meta"):
+                image = torch.empty(1, 3, *self.input_size)
+            named = itertools.chain(self.model.named_parameters(), self.model.named_buffers())
+            weights = {name: tensor.to("meta") for name, tensor in named}
+            with torch.inference_mode(), FlopCounterMode(display=False) as counted:
+                torch.func.functional_call(self.model, weights, (image,))
+        except (RuntimeError, NotImplementedError, TypeError):
+            return None
+        return float(counted.get_total_flops()) / 2e9
 
 
 def build(config: BackboneConfig, seed: int = 0) -> Backbone:

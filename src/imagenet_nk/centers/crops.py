@@ -15,7 +15,7 @@ import torch
 
 from imagenet_nk import storage
 from imagenet_nk.centers import store
-from imagenet_nk.centers.lanes import Load
+from imagenet_nk.centers.lanes import Gather, Load
 from imagenet_nk.centers.on_device import OnDevice
 from imagenet_nk.centers.pixels import Crops, Exact, Fast, Pixels
 from imagenet_nk.config import Cache
@@ -41,13 +41,16 @@ def choose(data: Mapping[str, Any], wanted: Wanted, devices: Sequence[torch.devi
 
 
 @contextmanager
-def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> Iterator[Load]:
-    """How a pass over `images` gets its pixels. With cache=crops, what is decoded stays in `folder` as uint8."""
+def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> Iterator[tuple[Load, Gather]]:
+    """How a pass over `images` gets its pixels: one image, then a batch of what that gave.
+
+    With cache=crops, what is decoded stays in `folder` as uint8.
+    """
     if cache == Cache.crops and isinstance(crops, OnDevice):
         log.warning("cache=crops keeps no crops of backbone.pixels=device: they never leave the device")
     if cache != Cache.crops or isinstance(crops, OnDevice):
         with storage.reading(images) as read:
-            yield lambda path: crops(read(path))
+            yield (lambda path: crops(read(path))), crops.batch
         return
     height, width = crops.size
     with store.opened(folder, f"{height}x{width}", {"crops": crops.spatial}, height * width * 3, np.uint8) as kept:
@@ -64,7 +67,8 @@ def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> 
         there = {path: int(row) for path, row in zip(images, rows, strict=True) if row >= 0}
         log.info("%d of %d crops are there from before", len(there), len(images))
         with storage.reading([path for path in images if path not in there]) as read:
-            yield _Kept(crops, read, kept, there, writes=needed + SPARE <= free)
+            known = _Kept(crops, read, kept, there, writes=needed + SPARE <= free)
+            yield known.load, known.batch
 
 
 class _Kept:
@@ -74,12 +78,21 @@ class _Kept:
         self.crops, self.read, self.kept, self.there, self.writes = crops, read, kept, there, writes
         self.writing = Lock()
 
-    def __call__(self, path: Path) -> Pixels:
+    def load(self, path: Path) -> Pixels | int:
+        """The pixels of an image, or its row in the store, which is read with its batch."""
         if (row := self.there.get(path)) is not None:
-            found: Pixels = self.kept.read(np.array([row])).reshape(*self.crops.size, 3)
-            return found
+            return row
         pixels: Pixels = self.crops(self.read(path))
         if self.writes:
             with self.writing:
                 self.kept.append([path], pixels.reshape(1, -1))
         return pixels
+
+    def batch(self, items: Sequence[Pixels | int]) -> Any:
+        """(B, H, W, 3)."""
+        rows = [item for item in items if isinstance(item, int)]
+        found: Pixels = self.kept.read(np.array(rows, np.int64)).reshape(-1, *self.crops.size, 3)
+        if len(rows) == len(items):
+            return found
+        read = iter(found)
+        return self.crops.batch([next(read) if isinstance(item, int) else item for item in items])

@@ -195,8 +195,8 @@ class Embedder:
             yield from in_order(parts, rows) if ordered else parts
             return
         runtime = self.ready(images)
-        with crops.loader(self.crops, self.cache, self.folder, images) as load:
-            yield from lanes.run(paths, rows, load, runtime.forward, gather=self.crops.batch, **self.width)
+        with crops.loader(self.crops, self.cache, self.folder, images) as (load, gather):
+            yield from lanes.run(paths, rows, load, runtime.forward, gather=gather, **self.width)
 
     def _took(self, images: int, seconds: float, skipped: int) -> None:
         self.seconds, self.embedded = self.seconds + seconds, self.embedded + images

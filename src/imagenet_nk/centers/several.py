@@ -61,9 +61,8 @@ def _parts(group: Sequence[Embedder], paths: Sequence[Path], rows: Sequence[int]
     if first.crew:
         yield from first.crew.embed([each.order(images) for each in group], paths, rows)
         return
-    with crops.loader(first.crops, first.cache, first.folder, images) as load:
-        forward, gather = side_by_side(group, paths), first.crops.batch
-        yield from lanes.run(paths, rows, load, forward, gather=gather, **first.width)
+    with crops.loader(first.crops, first.cache, first.folder, images) as (load, gather):
+        yield from lanes.run(paths, rows, load, side_by_side(group, paths), gather=gather, **first.width)
 
 
 def side_by_side(group: Sequence[Embedder], paths: Sequence[Path]) -> Forward:

@@ -9,6 +9,7 @@ nk, embeds only what is new.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import zlib
@@ -68,12 +69,13 @@ class Store:
     def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """(n, D) of those rows. Read rather than mapped: what a pass has seen does not stay in its memory."""
         result = np.empty((len(rows), self.dim), self.dtype)
-        size = self.dtype.itemsize * self.dim
-        if len(rows):
-            with self._rows_file.open("rb", buffering=0) as file:
-                for place, row in enumerate(rows.tolist()):
-                    file.seek(row * size)
-                    file.readinto(result[place].data)
+        if not len(rows):
+            return result
+        starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)  # of neighbours in the file, read at once
+        with self._rows_file.open("rb") as file:
+            for first, end in itertools.pairwise([*starts.tolist(), len(rows)]):
+                file.seek(int(rows[first]) * self.dtype.itemsize * self.dim)
+                file.readinto(result[first:end].data)
         return result
 
     def _checksum(self, row: NDArray[Any]) -> int:
