@@ -19,11 +19,12 @@ from rich.console import Console
 from imagenet_nk import classes, listing, plan, storage, torchrun
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect import unfinished
-from imagenet_nk.collect.dataset import Summary, fingerprint
+from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.metadata import download
 from imagenet_nk.collect.object_store import try_out
 from imagenet_nk.collect.stage import LOCK, check, collect
+from imagenet_nk.collect.summary import Summary
 from imagenet_nk.config import Config, DemoConfig, NoSourceConfig, refuse_unknown
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.errors import ConfigError, DatasetError

@@ -23,8 +23,9 @@ from imagenet_nk import listing
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
-from imagenet_nk.collect.dataset import Summary, fingerprint
+from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.job import Job, Watch
+from imagenet_nk.collect.summary import Summary
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
 from imagenet_nk.engine.base import Engine
 from imagenet_nk.sampling import EvalOnly, RandomOrder

@@ -26,9 +26,10 @@ from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import Summary, fingerprint
+from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.ledger import FILE
+from imagenet_nk.collect.summary import Summary
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import logging
 import math
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
 
 from imagenet_nk import storage
 from imagenet_nk.collect import manifest, results
@@ -23,44 +18,15 @@ from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import translated
-from imagenet_nk.collect.tables import (
-    COLUMNS,
-    DETAIL,
-    FORMAT,
-    IMAGE_ID,
-    PIXELS,
-    SOURCE,
-    TRANSIENT,
-    VERDICT,
-    Rows,
-    Tables,
-    Wanted,
-)
+from imagenet_nk.collect.summary import FORBIDDEN, KEPT, UNREACHED, Summary, Sums
+from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
 
 log = logging.getLogger(__name__)
 
-FORBIDDEN = "forbidden"
 _BY_SETTING = frozenset({FORBIDDEN, "opt_out", "robots"})  # it cost little, and http.* may have changed since
-KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 TERMS = "TERMS.txt"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a data set came to."""
-
-    classes: int
-    kept: int
-    tried: int  # candidates that the draw order reached
-    short: tuple[str, ...]  # WNIDs of the classes with fewer images than wanted
-    reasons: Mapping[str, int]
-    sources: Mapping[str, int]  # kept images by the source that gave them
-    shared: int  # kept images whose pixels stand in another class as well
-    passing: Mapping[str, int] = field(default_factory=dict)  # of `reasons`, what failed only for now
-    missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
-    forbidden: Mapping[str, int] = field(default_factory=dict)  # what it was, of the reason of that name
 
 
 class Walked(Protocol):
@@ -198,51 +164,19 @@ class DataSet:
 
         Also missing.csv, where images are wanted by name and some are not to be had.
         """
-        label_map = tables.label_map
-        missing: list[dict[str, object]] = []
         named = self.ledger.meta().get("named", {})
-        classes: list[results.Row] = []
-        sources: Counter[str] = Counter()
-        forbidden: Counter[str] = Counter()
-        passing: Counter[str] = Counter()
-        pixels = [np.empty(0, np.int64)]  # of each class's kept images, each once
+        sums = Sums(tables)
         with translated(self.folder), manifest.writing(self.folder) as images:
-            for position, wnid in enumerate(label_map.wnids):
+            for position, wnid in enumerate(tables.label_map.wnids):
                 rows = self.ledger.outcomes(wnid, COLUMNS)
-                verdicts = judge(wnid, rows)
-                kept = [row for row, verdict in zip(rows, verdicts, strict=True) if verdict == KEPT]
+                kept = sums.add(position, rows, judge(wnid, rows))
                 images.add(tables.images(position, kept))
-                sources.update([row[SOURCE] for row in kept])
-                pixels.append(np.unique(np.array([row[PIXELS] for row in kept], np.int64)))
-                reasons, for_now = (
-                    Counter(verdicts),
-                    Counter(itertools.compress(verdicts, [r[TRANSIENT] for r in rows])),
-                )
-                if FORBIDDEN in reasons:
-                    forbidden.update(row[DETAIL] for row, what in zip(rows, verdicts, strict=True) if what == FORBIDDEN)
-                for verdict in (KEPT, UNREACHED, ""):
-                    reasons.pop(verdict, None)
-                    for_now.pop(verdict, None)
-                passing += for_now
-                classes.append(tables.class_row(position, len(kept), reasons))
                 if wnid in named:
-                    missing += results.missing(self.ledger.settled(wnid), {row[IMAGE_ID] for row in kept})
-            table = results.classes(classes)
+                    sums.missing += results.missing(self.ledger.settled(wnid), {row[IMAGE_ID] for row in kept})
+            table = sums.table()
             results.write_csv(table, self.folder / "classes.csv")
-            results.write_missing(missing, self.folder / "missing.csv")
-        counts = np.unique(np.concatenate(pixels), return_counts=True)[1]
-        return Summary(
-            passing=dict(passing.most_common()),
-            missing=tuple(str(row["image_id"]) for row in missing),
-            classes=len(table),
-            kept=sources.total(),
-            tried=int(table["tried"].sum()),
-            short=tuple(table.loc[table["kept"] < table["wanted"], "wnid"]),
-            reasons=dict(sum((row.reasons for row in classes), Counter[str]()).most_common()),
-            sources=dict(sources),
-            forbidden=forbidden,
-            shared=int(counts[counts > 1].sum()),
-        )
+            results.write_missing(sums.missing, self.folder / "missing.csv")
+        return sums.summary(table)
 
     def write_terms(self, texts: Sequence[str]) -> None:
         """Write TERMS.txt."""

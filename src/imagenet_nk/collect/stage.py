@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from imagenet_nk import storage
 from imagenet_nk.collect import guard
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import DataSet, Summary
+from imagenet_nk.collect.dataset import DataSet
 from imagenet_nk.collect.in_process import InProcess
 from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.opening import open_first
 from imagenet_nk.collect.over_engine import OverEngine
+from imagenet_nk.collect.summary import Summary
 from imagenet_nk.collect.tables import Tables
 from imagenet_nk.collect.worker import Spec
 from imagenet_nk.config import HttpConfig, Materialize, Retry

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imagenet_nk import storage
-from imagenet_nk.collect.dataset import Summary
+from imagenet_nk.collect.summary import Summary
 from imagenet_nk.progress.course import Stage
 from imagenet_nk.progress.standing import duration
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from imagenet_nk.collect.dataset import KEPT, UNREACHED
 from imagenet_nk.collect.ledger import FILE
+from imagenet_nk.collect.summary import KEPT, UNREACHED
 
 HOSTS = 40  # shown
 
