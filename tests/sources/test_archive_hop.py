@@ -12,7 +12,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import archive_hop
 from imagenet_nk.sources.archive_hop import hop
-from imagenet_nk.sources.archive_index import Index
+from imagenet_nk.sources.archive_index import Index, first_known
 from imagenet_nk.sources.ranges import Local, Remote
 from sources.tars import train
 from sources.web import Answer, Asked, Web, ranged, web
@@ -116,3 +116,15 @@ def test_a_server_that_fails_for_the_middle_is_no_worse_than_one_walk(server: We
 
     place = Remote(server.put("/t.tar", page), HTTP, connected)
     assert set(hopped(place)[2]) == set(WNIDS)
+
+
+def test_a_kept_index_that_leads_to_no_header_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "t.tar").write_bytes(outer(0))
+    place = Local(tmp_path / "t.tar")
+    index = Index(place.version, next=1024, spans={WNIDS[0]: (7 * 512, first_known(10**6, b""))})
+    kept: list[int] = []
+    hop(index, place, WNIDS, lambda: kept.append(len(index.spans)))
+    offsets = {wnid: offset for wnid, (offset, _) in index.spans.items()}
+    assert offsets == {wnid: offset for wnid, (offset, _) in hopped(place)[2].items()}
+    assert 0 in kept, "nothing of it is left on disk, whatever comes next"
+    assert "is indexed anew" in caplog.text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -30,13 +30,31 @@ _WORTH = 200  # missing classes; for fewer, what finding the stretches reads is 
 _LARGE = 100  # windows between two places
 
 
-def hop(index: Index, place: Place, wanted: Iterable[str], keep: Callable[[], None]) -> None:
+class _NoHeaderError(SourceError):
+    """There is no header where the headers so far say that there is one."""
+
+
+def hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], None]) -> None:
     """Read outer headers, one small read for each class, until all wanted classes are found or the tar ends.
 
-    Where many are wanted of a large tar on a server, from several places at once.
+    Where many are wanted of a large tar on a server, from several places at once. An index that an earlier run left and
+    that leads to no header is dropped, and all is read anew: what it was made of may have been lies.
 
     Raises SourceError for a file that is no tar of tars. `keep` is called now and then, and when it ends.
     """
+    is_ours = not index.next
+    try:
+        _hop(index, place, wanted, keep)
+    except _NoHeaderError as error:
+        index.forget()
+        keep()
+        if is_ours:
+            raise
+        log.warning("%s; it does not fit what an earlier run saw, and is indexed anew", error)
+        hop(index, place, wanted, keep)
+
+
+def _hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], None]) -> None:
     missing = set(wanted) - set(index.spans)
     told = time.monotonic()
     ahead = _ahead(index, place) if len(missing) >= _WORTH and isinstance(place, Remote) else {}
@@ -69,14 +87,14 @@ def _outer(index: Index, place: Place) -> str:
             index.complete = True
             return ""
         what = "is no tar" if not at else f"has no tar header at byte {at:,}; it is damaged or cut short"
-        raise SourceError(f"{place.location} {what}; fetch it again or check source.train")
+        raise _NoHeaderError(f"{place.location} {what}; fetch it again or check source.train")
     index.next = at + header.span
     match = _CLASS_TAR.match(header.name)
     if not match or not header.is_file:
         return ""
     start = at + BLOCK
     if start + header.size > place.size:
-        raise SourceError(f"{place.location} is cut short inside {header.name}; fetch it again")
+        raise _NoHeaderError(f"{place.location} is cut short inside {header.name}; fetch it again")
     if tarscan.parse(head[BLOCK:]):
         index.spans[match[1]] = (start, first_known(header.size, head[BLOCK:]))
     else:

@@ -36,6 +36,12 @@ class Index:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
+    def forget(self) -> None:
+        """Know nothing of the file any more but its version."""
+        self.next, self.complete = 0, False
+        self.spans.clear()
+        self.versions.clear()
+
     def save(self, file: Path) -> None:
         """Write it whole under its name. Raises SourceError."""
         spans = {wnid: (offset, known.state()) for wnid, (offset, known) in self.spans.items()}

@@ -64,8 +64,7 @@ class Opened:
         if "{wnid}" in self.location:
             self.index.spans.pop(wnid, None)
         elif isinstance(error, ContradictionError):
-            for span in self.spans.values():
-                span.forget(span.known.head)
+            self.index.forget()
 
     def close(self) -> None:
         self.save()
@@ -85,7 +84,7 @@ def open_train(location: str, wnids: Sequence[str], site: Site, web: requests.Se
             offset, known = index.spans[wnid]
             there.spans[wnid] = _span(place, offset, known, sizes, wnid, site)
     there.identity = f"archive/{_digest(place)}"
-    there.save = lambda: index.save(file)
+    there.index, there.save = index, lambda: index.save(file)
     return there
 
 
@@ -112,7 +111,7 @@ def open_val(location: str, kit: str, wnids: Sequence[str], site: Site, web: req
     there.spans = dict.fromkeys(there.images, span)
     truth = hashlib.sha256("\n".join(f"{w} {','.join(s)}" for w, s in sorted(images.items())).encode()).hexdigest()
     there.identity = f"archive/val/{_digest(place)}/{truth[:12]}"
-    there.save = lambda: index.save(file)
+    there.index, there.save = index, lambda: index.save(file)
     return there
 
 
@@ -146,9 +145,8 @@ def open_synsets(template: str, wnids: Sequence[str], site: Site, web: requests.
             "%s: the server ignores Range; %d tars are read from their beginning", template, len(there.streamed)
         )
     index.save(file)
-    there.index = index
     there.identity = f"archive/{'stream/' if there.streamed else ''}{'/'.join(template.split('/')[-2:])}"
-    there.save = lambda: index.save(file)
+    there.index, there.save = index, lambda: index.save(file)
     return there
 
 

@@ -41,29 +41,20 @@ class Known:
 
     def __init__(self, length: int) -> None:
         self.length = length // BLOCK * BLOCK
-        self.forget(None)
+        self.forget()
 
-    def forget(self, head: Header | None) -> None:
-        """Know nothing any more, but for the header at the beginning if it is given."""
+    def forget(self) -> None:
+        """Know nothing any more."""
         self._firsts: list[int] = []  # of the runs, sorted; runs do not touch
         self._ends: list[int] = []
         self._expected = {0}  # where the header before says that one stands
         self._starts: list[int] = []
         self._members: dict[int, Member] = {}
-        if head is not None:
-            self._note(Member(0, head))
-            self._expected.add(head.span)
-            self._cover(0, min(head.span, self.length))
 
     @property
     def members(self) -> list[Member]:
         """In the order of the tar."""
         return [self._members[start] for start in self._starts]
-
-    @property
-    def head(self) -> Header | None:
-        """The header at the beginning, if it is that of a member."""
-        return self._members[0].header if 0 in self._members else None
 
     @property
     def starts(self) -> Sequence[int]:

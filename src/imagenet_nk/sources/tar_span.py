@@ -13,7 +13,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.members import Gap, Known, Member
 from imagenet_nk.sources.ranges import TRY_AGAIN, Place
 from imagenet_nk.sources.tar_names import Names
-from imagenet_nk.sources.tarscan import BLOCK, Header, padded, parse
+from imagenet_nk.sources.tarscan import BLOCK, padded, parse
 from imagenet_nk.wire import Call, Rejected, Request
 
 _MOST_READS = 64  # for one candidate; a doubling window gets through any tar with fewer
@@ -77,14 +77,12 @@ class Span:
         self._unproved = False  # whether a stretch counts as empty with no sign yet that the server speaks the truth
         self._note(known.members)
 
-    def forget(self, head: Header | None) -> None:
-        """Know no member any more, but for the first if its header is given."""
+    def forget(self) -> None:
+        """Know no member any more."""
         self.times_forgotten += 1
         self._unproved = False
-        self.known.forget(head)
+        self.known.forget()
         self._names = Names(self._key_of)
-        for member in self.known.members:
-            self._names.note(member)
 
     def learn(self, gap: Gap, data: bytes) -> None:
         """Note what a piece that was read from the gap on says."""
@@ -111,7 +109,7 @@ class Span:
             if head is None or not self.known.fits(0, head):
                 raise
             if times == self.times_forgotten:  # no other candidate has done it
-                self.forget(None)
+                self.forget()
                 self.learn(Gap(0, self.known.length, exact=True), block)
         return (yield from reading())
 
