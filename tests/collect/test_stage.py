@@ -353,6 +353,19 @@ def test_a_fallback_out_of_reach_is_tried_again(town: Town, processes: int, capl
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+def test_a_source_out_of_reach_is_tried_again_where_the_fallback_did_not_do(town: Town, processes: int) -> None:
+    fallback = local_copy(town, {f"{wnid}_{number}": f"local {wnid} {number}" for wnid in WNIDS for number in (1, 2)})
+    away = Urls(town.server.url("/list.txt"))
+    first = run(town, 4, source=away, fallback=fallback, processes=processes)
+    assert first.sources == {"full": 2 * len(WNIDS)}
+    assert set(first.short) == set(WNIDS)
+    town.server.put("/list.txt", answer((town.folder / "urls.txt").read_bytes()))
+    again = run(town, 4, source=Urls(town.server.url("/list.txt")), fallback=fallback, processes=processes)
+    assert again.short == ()
+    assert kept(town) == town.first_good(4)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("with_fallback", [False, True])
 def test_all_that_a_list_names_may_be_of_one_class(town: Town, processes: int, with_fallback: bool) -> None:
     """Nothing is wanted of the others, so they neither hold the run up nor are short."""

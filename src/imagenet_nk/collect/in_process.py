@@ -21,7 +21,7 @@ class InProcess:
     def __init__(self, job: Job, dataset: DataSet, *, first_is_open: bool) -> None:
         self._job, self._dataset, self._first_is_open = job, dataset, first_is_open
         self.hosts = Hosts(job.http)
-        self.complete = True  # False: a fallback was needed and could not be used
+        self.complete = True  # False: what was needed was out of reach, so the same command is to try again
         wanted = dataset.wanted(job.nk)
         self.walks: Sequence[Fill] = [Fill(wnid, wanted(wnid), iter(())) for wnid in job.label_map.wnids]
         if first_is_open:
@@ -57,6 +57,7 @@ class InProcess:
             for fill in short:
                 fill.extend(drawn(job.fallback, 1, fill.wnid, partial(dataset.facts, fill.wnid, job.retry)))
             self._collector.run(watch)
+        self.complete = self._first_is_open or not self._short()
 
     def close(self) -> None:
         self._reader.close()

@@ -65,7 +65,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     finally:
         for source in job.chain:
             source.close()
-    # What a fallback out of reach was to fill is not settled: the same command is to try it again.
+    # What a source or fallback out of reach was to fill is not settled: the same command is to try it again.
     summary = dataset.finish(filling.walks, job.fingerprint if filling.complete else "", _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started, job.http.allow_private)
