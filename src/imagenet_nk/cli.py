@@ -66,10 +66,10 @@ def _terminated_like_interrupted() -> list[int]:
     def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
         if os.getpid() != process:  # a fork, whose end is not the run's
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
-        came.append(number)
-        signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            came.append(number)
+            signal.raise_signal(signal.SIGINT)
 
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and callable(signal.getsignal(signal.SIGINT)):
         signal.signal(signal.SIGTERM, interrupt)

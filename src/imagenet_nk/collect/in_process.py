@@ -19,9 +19,9 @@ class InProcess:
     """All classes of a job. `first_is_open`: whether the source could be opened; else all comes from the fallback."""
 
     def __init__(self, job: Job, dataset: DataSet, *, first_is_open: bool) -> None:
-        self._job, self._dataset, self._first_is_open = job, dataset, first_is_open
+        self._job, self._dataset, self.first_is_open = job, dataset, first_is_open
         self.hosts = Hosts(job.http)
-        self.complete = True  # False: what was needed was out of reach, so the same command is to try again
+        self.complete = True  # False: a fallback was needed and could not be used
         wanted = dataset.wanted(job.nk)
         self.walks: Sequence[Fill] = [Fill(wnid, wanted(wnid), iter(())) for wnid in job.label_map.wnids]
         if first_is_open:
@@ -49,7 +49,7 @@ class InProcess:
         job, dataset = self._job, self._dataset
         self._collector.run(watch)
         if self._short():
-            self.complete = open_fallback(job, dataset, alone=not self._first_is_open)
+            self.complete = open_fallback(job, dataset, alone=not self.first_is_open)
         if not self.complete:
             return
         # A class that was full may lose an image to what the fallback shows, and want more in its turn.
@@ -57,12 +57,11 @@ class InProcess:
             for fill in short:
                 fill.extend(drawn(job.fallback, 1, fill.wnid, partial(dataset.facts, fill.wnid, job.retry)))
             self._collector.run(watch)
-        self.complete = self._first_is_open or not self._short()
 
     def close(self) -> None:
         self._reader.close()
 
     def _short(self) -> Sequence[Fill]:
         """The classes that want the fallback. Of a source that could be read, all that there is has come."""
-        endless = math.inf if self._first_is_open else None
+        endless = math.inf if self.first_is_open else None
         return [fill for fill in self.walks if not fill.full and fill.quota != endless]

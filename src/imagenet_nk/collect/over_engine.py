@@ -24,8 +24,8 @@ class OverEngine:
         self._spec, self._workers = replace(spec, first_is_open=first_is_open), workers
         if not first_is_open:
             open_fallback(job, dataset, alone=True)
-        self._fallback_tried = not first_is_open
-        self.complete = True  # False: what was needed was out of reach, so the same command is to try again
+        self.first_is_open, self._fallback_tried = first_is_open, not first_is_open
+        self.complete = True  # False: a fallback was needed and could not be used
         self._desk = CollectDesk(
             job.label_map.wnids,
             dataset.ledger,
@@ -64,8 +64,6 @@ class OverEngine:
             shards = [self._spec] * self._workers
             for _ in self._job.engine.map(collect_classes, shards, workers=self._workers, desk=self._desk, tick=tick):
                 pass
-        if not self._spec.first_is_open and not all(walk.full for walk in self.walks):
-            self.complete = False
 
     def close(self) -> None:
         """Nothing is open here."""

@@ -65,11 +65,15 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     finally:
         for source in job.chain:
             source.close()
-    # What a source or fallback out of reach was to fill is not settled: the same command is to try it again.
-    summary = dataset.finish(filling.walks, job.fingerprint if filling.complete else "", _tables(job, dataset))
+    summary = dataset.finish(filling.walks, job.fingerprint if _is_settled(filling) else "", _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started, job.http.allow_private)
     return summary
+
+
+def _is_settled(filling: InProcess | OverEngine) -> bool:
+    """Whether the same command would find nothing more. What is out of reach is to be tried again, if it is needed."""
+    return filling.complete and (filling.first_is_open or all(walk.full for walk in filling.walks))
 
 
 def _tables(job: Job, dataset: DataSet) -> Tables:

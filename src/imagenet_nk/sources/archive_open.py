@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,8 +43,8 @@ class Opened:
     images: dict[str, list[str]] = field(default_factory=dict)  # file stems by class, where a ground truth tells
     streamed: set[str] = field(default_factory=set)  # classes whose server sends whole files only
     ends: dict[str, int] = field(default_factory=dict)  # members of a streamed class, once its end was seen
-    save: Callable[[], None] = lambda: None
     index: Index = field(default_factory=Index)  # what is kept for the next run
+    file: Path | None = None  # where that is kept
 
     def url(self, wnid: str) -> str:
         return self.location.replace("{wnid}", wnid)
@@ -59,7 +59,7 @@ class Opened:
     def doubt(self, wnid: str, error: SourceError) -> None:
         """Leave to the next run nothing that an error at a class casts doubt upon.
 
-        A class's own tar may have gone; where answers contradict each other, any of this run's may have been a lie.
+        A class's own tar may have gone; where answers contradict each other, any may have been a lie, in whatever run.
         """
         if "{wnid}" in self.location:
             self.index.spans.pop(wnid, None)
@@ -67,7 +67,8 @@ class Opened:
             self.index.forget()
 
     def close(self) -> None:
-        self.save()
+        if self.file:
+            self.index.save(self.file)
         self.streams.close()
         self.web.close()
 
@@ -84,7 +85,7 @@ def open_train(location: str, wnids: Sequence[str], site: Site, web: requests.Se
             offset, known = index.spans[wnid]
             there.spans[wnid] = _span(place, offset, known, sizes, wnid, site)
     there.identity = f"archive/{_digest(place)}"
-    there.index, there.save = index, lambda: index.save(file)
+    there.index, there.file = index, file
     return there
 
 
@@ -111,7 +112,7 @@ def open_val(location: str, kit: str, wnids: Sequence[str], site: Site, web: req
     there.spans = dict.fromkeys(there.images, span)
     truth = hashlib.sha256("\n".join(f"{w} {','.join(s)}" for w, s in sorted(images.items())).encode()).hexdigest()
     there.identity = f"archive/val/{_digest(place)}/{truth[:12]}"
-    there.index, there.save = index, lambda: index.save(file)
+    there.index, there.file = index, file
     return there
 
 
@@ -146,7 +147,7 @@ def open_synsets(template: str, wnids: Sequence[str], site: Site, web: requests.
         )
     index.save(file)
     there.identity = f"archive/{'stream/' if there.streamed else ''}{'/'.join(template.split('/')[-2:])}"
-    there.index, there.save = index, lambda: index.save(file)
+    there.index, there.file = index, file
     return there
 
 
