@@ -21,6 +21,10 @@ class SourceError(ImageNetNkError):
     """A source that cannot be opened or read; faults of single candidates are rejections, not errors."""
 
 
+class ContradictionError(SourceError):
+    """A source whose answers cannot all be true: one of them was not out of its file, and nobody knows which."""
+
+
 class DatasetError(ImageNetNkError):
     """The dataset folder cannot be used: unwritable, full, or made by a run with other settings."""
 

@@ -325,11 +325,6 @@ def zeros(_: bytes, __: Asked, answer: Answer) -> Answer:
     return Answer(206, bytes(len(answer.body)), answer.headers)
 
 
-def shifted(data: bytes, asked: Asked, answer: Answer) -> Answer:
-    first = asked.first or 0
-    return Answer(206, (bytes(512) + data)[first : first + len(answer.body)], answer.headers)
-
-
 LIES = {"login": login, "garbage": garbage, "zeros": zeros}  # all under the right headers
 
 
@@ -415,34 +410,6 @@ class TestBadServers:
                 run(f"{first}")
             lies = range(0)
             assert run(f"{first}") == honest, f"lies from request {first} on"
-
-    def test_a_kept_index_that_lies_is_forgotten(self, server, tmp_path) -> None:
-        """Bytes of the file, but from 512 further on: wherever such answers begin, the next run is whole again."""
-        data = train({A: members(A, 9)})
-        served, lies = 0, range(0)
-
-        def page(asked: Asked, _: dict[str, str]) -> Answer:
-            nonlocal served
-            served += 1
-            answer = ranged(data, asked)
-            return shifted(data, asked, answer) if served in lies else answer
-
-        source = Archive(train=server.put("/t.tar", page))
-
-        def run(folder: str) -> list[dict[str, bytes]]:
-            nonlocal served
-            with opened(source, [A], here(tmp_path / folder)):
-                served = 0
-                return [{f.image_id: f.data for f in images(source, A)}]
-
-        honest, asked = run("honest"), served
-        for first in range(1, asked + 1):
-            for count in (1, 10_000):
-                lies = range(first, first + count)
-                with contextlib.suppress(SourceError):
-                    run(f"{first} {count}")
-                lies = range(0)
-                assert run(f"{first} {count}") == honest, f"{count} lies from request {first} on"
 
     def test_the_wrong_bytes_under_the_right_headers(self, server, tmp_path, data) -> None:
         def lie(asked: Asked, answer: Answer) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 from imagenet_nk import classes
 from imagenet_nk.collect.job import Job
@@ -268,6 +270,60 @@ def test_an_outage_in_the_middle_holds_nothing_against_any_draw(
     assert list(kept(tmp_path / "long").index) == wanted
     reasons = set(pd.read_csv(tmp_path / "long" / "classes.csv").columns) - {"words", "gloss"}
     assert reasons <= {"label", "wnid", "name", "wanted", "kept", "tried", "redrawn"}
+
+
+@pytest.mark.parametrize(
+    ("form", "shift", "count"),
+    [("train", -512, 1), ("train", -512, 10_000), ("train", 512, 10_000), ("synset", 512, 10_000)],
+)
+def test_what_a_lying_server_said_is_held_against_nothing(
+    tmp_path: Path, server: Web, caplog: pytest.LogCaptureFixture, form: str, shift: int, count: int
+) -> None:
+    """Bytes of the file, but those 512 before or behind: where such answers are noticed, an honest run is whole again.
+
+    They fit each other, so that draws are settled by them, and an index is kept, before one contradicts the rest.
+    """
+    files = {wnid: members(wnid, 12) for wnid in WNIDS[:2]}
+    served, lies = 0, range(0)
+
+    def page(data: bytes) -> Callable[[Asked, dict[str, str]], Answer]:
+        def answer(asked: Asked, _: dict[str, str]) -> Answer:
+            nonlocal served
+            served += 1
+            honest = ranged(data, asked)
+            if served not in lies:
+                return honest
+            padded = bytes(512) + data + bytes(512)
+            first = 512 + shift + (asked.first or 0)
+            return Answer(206, padded[first : first + len(honest.body)], honest.headers)
+
+        return answer
+
+    if form == "train":
+        source = Archive(train=server.put("/train.tar", page(train(files))))
+    else:
+        for wnid, images in files.items():
+            server.put(f"/{wnid}.tar", page(tar(images)))
+        source = Archive(synset=server.base + "/{wnid}.tar")
+
+    def run(folder: str) -> pd.DataFrame:
+        nonlocal served
+        served = 0
+        collect(job(tmp_path / folder, source, nk=6, wnids=WNIDS[:2]))
+        return kept(tmp_path / folder)[["wnid", "path", "final_url", "sha256"]]
+
+    undisturbed, asked = run("undisturbed"), served
+    noticed = 0
+    for first in range(3, asked + 1, 5):
+        lies = range(first, first + count)
+        caplog.clear()
+        with contextlib.suppress(SourceError):
+            run(f"{first}")
+        lies = range(0)
+        if "nothing is held against any image" in caplog.text:
+            noticed += 1
+            assert_frame_equal(run(f"{first}"), undisturbed, obj=f"after lies from request {first} on")
+    assert noticed
 
 
 def test_a_server_that_dies_in_the_middle_ends_the_run(tmp_path: Path) -> None:

@@ -225,6 +225,11 @@ class Ledger:
         with self._translated(), self._db:
             self._db.execute("UPDATE attempts SET final = 0 WHERE reason != '' AND transient = 1 AND status = 0")
 
+    def forget_source(self, name: str) -> None:
+        """Settle nothing by what a source gave: its attempts stay on record, and its candidates are open again."""
+        with self._translated(), self._db:
+            self._db.execute("UPDATE attempts SET final = 0 WHERE source = ?", (name,))
+
     # --- facts about the data set as a whole
 
     def meta(self) -> dict[str, Any]:

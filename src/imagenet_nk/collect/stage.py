@@ -18,8 +18,9 @@ from imagenet_nk.collect.summary import Summary
 from imagenet_nk.collect.tables import Tables
 from imagenet_nk.collect.worker import Spec
 from imagenet_nk.config import HttpConfig, Materialize, Retry
-from imagenet_nk.errors import DatasetError, SourceError
+from imagenet_nk.errors import ContradictionError, DatasetError, SourceError
 from imagenet_nk.lock import alone
+from imagenet_nk.sources.base import Remembers
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,9 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     warn_of_tls(job.http)
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
-        filling = _fill(job, dataset, _Watch(dataset, watch))
+        filling = _fill_or_anew(job, dataset, _Watch(dataset, watch))
     finally:
-        for source in job.chain:
-            source.close()
+        _close(job)
     summary = dataset.finish(filling.walks, job.fingerprint if _is_settled(filling) else "", _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started, job.http.allow_private)
@@ -86,12 +86,33 @@ def warn_of_tls(http: HttpConfig) -> None:
         log.warning("http.verify_tls=false: certificates are not checked, so anybody on the way may answer for a host")
 
 
+def _close(job: Job) -> None:
+    for source in job.chain:
+        source.close()
+
+
+def _fill_or_anew(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
+    """Fill; where a source contradicts itself, once more without anything that it ever said."""
+    try:
+        return _fill(job, dataset, watch)
+    except ContradictionError as error:
+        log.warning("%s", error)
+        log.warning("it is run again at once: all that it gave is read anew")
+        _close(job)
+        try:
+            return _fill(job, dataset, watch)
+        except SourceError as again:
+            raise error from again
+
+
 def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
     """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
     filling = _begun(job, dataset)
     try:
         filling.run(watch)
-    except (KeyboardInterrupt, SourceError):  # what is there is left in order
+    except (KeyboardInterrupt, SourceError) as error:  # what is there is left in order
+        if isinstance(error, ContradictionError):
+            _forget(job, dataset)
         dataset.finish(filling.walks, "", _tables(job, dataset))
         raise
     finally:
@@ -105,6 +126,15 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
             f"Nothing was held against the candidates; run it again"
         )
     return filling
+
+
+def _forget(job: Job, dataset: DataSet) -> None:
+    """Settle nothing by what a source said that contradicts itself, in whatever run it said it."""
+    dataset.ledger.flush()
+    for source in job.chain:
+        if isinstance(source, Remembers):
+            source.forget()
+            dataset.ledger.forget_source(source.name)
 
 
 def _begun(job: Job, dataset: DataSet) -> InProcess | OverEngine:

@@ -32,13 +32,6 @@ class Draws:
 
     def __init__(self) -> None:
         self._first: dict[int, int] = {}  # number of the draw by offset of the member
-        self._times_forgotten = 0
-
-    def follow(self, span: Span) -> None:
-        """Forget what was met when the span has forgotten where its members are: not all of it may be true."""
-        if self._times_forgotten != span.times_forgotten:
-            self._times_forgotten = span.times_forgotten
-            self._first.clear()
 
     def note(self, k: int, member: Member) -> None:
         """The k-th draw has met a member."""
@@ -118,7 +111,6 @@ class Archive:
         met: set[int] = set()
         unsettled: list[tuple[int, int]] = []
         for k in range(_MOST_DRAWS):
-            draws.follow(span)
             unsettled.append((k, self._position(wnid, k, span)))
             found, settled = None, []
             for number, position in unsettled:
@@ -175,7 +167,6 @@ class Archive:
             draws = self._draws.setdefault(wnid, Draws())
 
             def refuse(member: Member) -> bool:
-                draws.follow(span)
                 draws.note(int(k), member)
                 return draws.again(int(k), member)
 
@@ -197,6 +188,11 @@ class Archive:
         seed = self._site.sampling.seed
         batch = sorted(batch, key=lambda pair: (draw(seed, wnid, pair[0].header.stem), pair[0].start))
         return batch[place] if place < len(batch) else Rejected("past_end")
+
+    def forget(self) -> None:
+        """Keep nothing for the next run of what was seen so far: not all of it can be true."""
+        if self._opened is not None:
+            self._opened.index.forget()
 
     def close(self) -> None:
         if self._opened is not None:

@@ -14,14 +14,14 @@ from pathlib import Path
 import requests
 
 from imagenet_nk.collect.metadata import OutOfReachError, download, is_remote
-from imagenet_nk.errors import SourceError
+from imagenet_nk.errors import ContradictionError, SourceError
 from imagenet_nk.sources import archive_hop, archive_index, devkit, tarscan
 from imagenet_nk.sources.archive_index import Index
 from imagenet_nk.sources.base import Site, image_id
 from imagenet_nk.sources.folders import to_place
 from imagenet_nk.sources.members import Known, Member
 from imagenet_nk.sources.ranges import Local, NoRangeError, Place, Remote
-from imagenet_nk.sources.tar_span import ContradictionError, Sizes, Span
+from imagenet_nk.sources.tar_span import Sizes, Span
 from imagenet_nk.sources.tar_stream import Streams
 
 log = logging.getLogger(__name__)
@@ -61,10 +61,10 @@ class Opened:
 
         A class's own tar may have gone; where answers contradict each other, any may have been a lie, in whatever run.
         """
-        if "{wnid}" in self.location:
-            self.index.spans.pop(wnid, None)
-        elif isinstance(error, ContradictionError):
+        if isinstance(error, ContradictionError):
             self.index.forget()
+        elif "{wnid}" in self.location:
+            self.index.spans.pop(wnid, None)
 
     def close(self) -> None:
         if self.file:

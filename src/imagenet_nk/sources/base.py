@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from imagenet_nk.config import HttpConfig, Materialize
 from imagenet_nk.sampling import Sampling
@@ -69,6 +69,16 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files and servers; open() may be called again."""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A source that keeps beside the data set what it has seen of its one place; it may raise ContradictionError."""
+
+    name: str
+
+    def forget(self) -> None:
+        """Keep none of it: not all of it can be true."""
 
 
 def image_id(wnid: str, name: str) -> str:

@@ -41,10 +41,6 @@ class Known:
 
     def __init__(self, length: int) -> None:
         self.length = length // BLOCK * BLOCK
-        self.forget()
-
-    def forget(self) -> None:
-        """Know nothing any more."""
         self._firsts: list[int] = []  # of the runs, sorted; runs do not touch
         self._ends: list[int] = []
         self._expected = {0}  # where the header before says that one stands

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from imagenet_nk.errors import SourceError
+from imagenet_nk.errors import ContradictionError
 from imagenet_nk.sources.members import Gap, Known, Member
 from imagenet_nk.sources.ranges import TRY_AGAIN, Place
 from imagenet_nk.sources.tar_names import Names
@@ -27,10 +27,6 @@ _CHANGED = f"another file than it was; {TRY_AGAIN}"
 
 MemberReading = Generator[Request | Call, Any, "tuple[Member, bytes] | Rejected"]
 Bytes = Generator[Request | Call, Any, bytes]
-
-
-class ContradictionError(SourceError):
-    """What is read now is not what was read before: one of both is not the file."""
 
 
 @dataclass
@@ -73,20 +69,8 @@ class Span:
         self._looking: set[int] = set()  # where readings in flight begin: no use to read on into them
         self._key_of = key_of
         self._names = Names(key_of)
-        self.times_forgotten = 0
         self._unproved = False  # whether a stretch counts as empty with no sign yet that the server speaks the truth
         self._note(known.members)
-
-    def forget(self) -> None:
-        """Know no member any more."""
-        self.times_forgotten += 1
-        self._unproved = False
-        self.known.forget()
-        self._names = Names(self._key_of)
-
-    def learn(self, gap: Gap, data: bytes) -> None:
-        """Note what a piece that was read from the gap on says."""
-        self._note(self.known.learn(gap, data))
 
     def _note(self, members: Iterable[Member]) -> None:
         for member in members:
@@ -95,25 +79,10 @@ class Span:
                 self.sizes.note(member.header.size)
 
     def at(self, position: int, redrawn: Callable[[Member], bool] = lambda _: False) -> MemberReading:
-        """The member that starts at or after a position, and its data unless it is drawn for the second time."""
-        return (yield from self._or_afresh(lambda: self._at(position, redrawn)))
+        """The member that starts at or after a position, and its data unless it is drawn for the second time.
 
-    def _or_afresh(self, reading: Callable[[], MemberReading]) -> MemberReading:
-        """Read; where that contradicts what is known, which may be an earlier lie, once more from nothing."""
-        times = self.times_forgotten
-        try:
-            return (yield from reading())
-        except ContradictionError:
-            block = yield from self._read(0, BLOCK)
-            head = parse(block)
-            if head is None or not self.known.fits(0, head):
-                raise
-            if times == self.times_forgotten:  # no other candidate has done it
-                self.forget()
-                self.learn(Gap(0, self.known.length, exact=True), block)
-        return (yield from reading())
-
-    def _at(self, position: int, redrawn: Callable[[Member], bool]) -> MemberReading:
+        Raises SourceError: a ContradictionError where what is read now does not go with what was read before.
+        """
         window = (-1, b"")
         for count in range(_MOST_READS):
             found = self.known.seek(position)
@@ -131,7 +100,6 @@ class Span:
 
         Where it shows no header, that is not believed before it is proved.
         """
-        times = self.times_forgotten
         limit = min([gap.limit, *(first for first in self._looking if first > gap.first)])
         most = min(limit, gap.first + padded(self._most_bytes))
         end = min(gap.first + self.sizes.window(share), most)
@@ -145,15 +113,14 @@ class Span:
                 data = yield from self._proved(gap, data)
         finally:
             self._looking.discard(gap.first)
-        if times == self.times_forgotten:
-            self.learn(gap, data)
+        self._note(self.known.learn(gap, data))
         return gap.first, data
 
     def _proved(self, gap: Gap, data: bytes) -> Bytes:
         """What stands in a gap where no header was seen: past the last member, or only because of a lying server.
 
         Data with the tar's end behind it is the rest of the last member. Else a block is read once more, and so is a
-        known header if one follows; if none does, that is left open. Raises SourceError.
+        known header if one follows; if none does, that is left open. Raises ContradictionError.
         """
         end = gap.first + len(data)
         if end == self.known.length and not gap.exact and any(data[:BLOCK]) and data.endswith(bytes(2 * BLOCK)):
@@ -171,17 +138,23 @@ class Span:
             if self.known.speaks(gap, data):
                 return data
         else:
-            raise SourceError(f"{self.place.location}: {_OTHER_BYTES}")
+            raise ContradictionError(f"{self.place.location}: {_OTHER_BYTES}")
         self._unproved |= witness is None
         if witness is not None and parse(header) != witness.header:
             raise ContradictionError(f"{self.place.location}: {_CHANGED}")
+        if gap.exact:  # the header before says that one stands here: does it say so still?
+            yield from self._confirm(self.known.before(gap.first))
         return data
+
+    def _confirm(self, member: Member | None) -> Generator[Request | Call, Any, None]:
+        """Read a known header once more. Raises ContradictionError if it is another one."""
+        if member and parse((yield from self._read(member.start, member.start + BLOCK))) != member.header:
+            raise ContradictionError(f"{self.place.location}: {_CHANGED}")
 
     def _settled(self, reason: str) -> Generator[Request | Call, Any, Rejected]:
         """A rejection that rests on what is known, after a known header was read again if some of it is unproved."""
         if self._unproved and (witness := self.known.before(self.known.length)) is not None:
-            if parse((yield from self._read(witness.start, witness.start + BLOCK))) != witness.header:
-                raise ContradictionError(f"{self.place.location}: {_CHANGED}")
+            yield from self._confirm(witness)
             self._unproved = False
         return Rejected(reason)
 
@@ -193,7 +166,7 @@ class Span:
         """What was read from `first` on, and more of it up to `end`.
 
         The last block is read once more: it is another one where a server sends anything but the file. Then all is read
-        again, a few times. Raises SourceError.
+        again, a few times. Raises ContradictionError.
         """
         for _ in range(_TRIES):
             joint = first + len(data) - BLOCK
@@ -201,7 +174,7 @@ class Span:
             if more[:BLOCK] == data[-BLOCK:]:
                 return data + more[BLOCK:]
             data = yield from self._read(first, first + len(data))
-        raise SourceError(f"{self.place.location}: {_OTHER_BYTES}")
+        raise ContradictionError(f"{self.place.location}: {_OTHER_BYTES}")
 
     def _data(self, member: Member, first: int, window: bytes) -> MemberReading:
         """The data of a member, as far as possible out of the window that was read last, which began at `first`."""
@@ -221,10 +194,10 @@ class Span:
         return member, have[BLOCK:needed]
 
     def named(self, key: str) -> MemberReading:
-        """The member with a key, found by bisecting where names are in order, by walking where they are not."""
-        return (yield from self._or_afresh(lambda: self._named(key)))
+        """The member with a key, found by bisecting where names are in order, by walking where they are not.
 
-    def _named(self, key: str) -> MemberReading:
+        Raises SourceError, as at() does.
+        """
         for hop in range(_MOST_HOPS):
             found = self._names.get(key)
             if found is not None:
