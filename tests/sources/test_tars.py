@@ -38,6 +38,27 @@ def test_headers_are_read_as_tarfile_reads_them(these, form) -> None:
             assert (header.name, header.size, header.is_file) == (member.name, member.size, True)
 
 
+@given(
+    st.lists(st.tuples(st.text("aé鱼./", min_size=1, max_size=300), st.booleans()), min_size=1, max_size=4),
+    st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+)
+def test_whole_names_are_those_that_tarfile_reads(these, form) -> None:
+    data = tar([(name, b"x" * 700 * filled) for name, filled in these], form=form)
+    with tarfile.open(fileobj=io.BytesIO(data)) as whole:
+        for member in whole:
+            header = tarscan.parse(data[member.offset_data - BLOCK :])
+            assert header is not None
+            name = tarscan.whole_name(data[: member.offset_data]) if header.may_be_cut else header.name
+            if member.isreg():
+                assert name == member.name
+
+
+@given(st.one_of(st.binary(max_size=3000), broken_tars()))
+def test_a_whole_name_is_asked_of_anything(data: bytes) -> None:
+    name = tarscan.whole_name(data)
+    assert name is None or isinstance(name, str)
+
+
 @given(st.one_of(st.binary(max_size=3000), broken_tars()), st.integers(0, 3000))
 def test_find_gives_the_first_header_or_none(data: bytes, start: int) -> None:
     found = tarscan.find(data, start)

@@ -155,7 +155,7 @@ class Archive:
         if isinstance(found, Rejected):
             return found
         member, data = found
-        stem = member.header.stem or ""
+        stem = member.stem or ""
         other = _OTHER_WNID.match(stem)
         if other and other[0] != wnid:
             return Rejected("wrong_class", detail=f"{stem} in the tar of {wnid}")
@@ -180,13 +180,13 @@ class Archive:
         stream = self._there.streams.get(candidate.url)
         if not k:
             key = candidate.key
-            return stream.find(lambda m: image_id(wnid, m.header.stem or "") == key) or Rejected("missing")
+            return stream.find(lambda m: image_id(wnid, m.stem or "") == key) or Rejected("missing")
         number, place = divmod(int(k), BATCH)
         batch = stream.batch(number)
         if len(batch) < BATCH:
             self._there.ends[wnid] = number * BATCH + len(batch)
         seed = self._site.sampling.seed
-        batch = sorted(batch, key=lambda pair: (draw(seed, wnid, pair[0].header.stem), pair[0].start))
+        batch = sorted(batch, key=lambda pair: (draw(seed, wnid, pair[0].stem), pair[0].start))
         return batch[place] if place < len(batch) else Rejected("past_end")
 
     def forget(self) -> None:

@@ -107,7 +107,7 @@ def open_val(location: str, kit: str, wnids: Sequence[str], site: Site, web: req
         if not len(index.spans["val"][1]):
             raise SourceError(f"{location} does not begin with an image; source.val takes ILSVRC2012_img_val.tar")
     sizes = Sizes()
-    span = Span(place, 0, index.spans["val"][1], sizes, lambda m: m.header.stem or "", site.http.max_bytes)
+    span = Span(place, 0, index.spans["val"][1], sizes, lambda m: m.stem or "", site.http.max_bytes)
     there.images = {wnid: images[wnid] for wnid in wnids if wnid in images}
     there.spans = dict.fromkeys(there.images, span)
     truth = hashlib.sha256("\n".join(f"{w} {','.join(s)}" for w, s in sorted(images.items())).encode()).hexdigest()
@@ -197,6 +197,6 @@ def _digest(place: Place) -> str:
 
 def _span(place: Place, offset: int, known: Known, sizes: Sizes, wnid: str, site: Site) -> Span:
     def key_of(member: Member) -> str:
-        return image_id(wnid, member.header.stem or "")
+        return image_id(wnid, member.stem or "")
 
     return Span(place, offset, known, sizes, key_of, site.http.max_bytes)

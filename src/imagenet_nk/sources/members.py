@@ -20,6 +20,12 @@ class Member:
 
     start: int
     header: Header
+    whole_name: str = ""  # where headers before it give one
+
+    @property
+    def stem(self) -> str | None:
+        """The file name without folder and extension; None for a name that leads elsewhere, or is none."""
+        return tarscan.stem(self.whole_name or self.header.name)
 
     @property
     def end(self) -> int:

@@ -6,24 +6,25 @@ Steps of all candidates of a span run on one thread (the collector's); what one 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from imagenet_nk.errors import ContradictionError
 from imagenet_nk.sources.members import Gap, Known, Member
 from imagenet_nk.sources.ranges import TRY_AGAIN, Place
 from imagenet_nk.sources.tar_names import Names
-from imagenet_nk.sources.tarscan import BLOCK, padded, parse
+from imagenet_nk.sources.tarscan import BLOCK, padded, parse, whole_name
 from imagenet_nk.wire import Call, Rejected, Request
 
 _MOST_READS = 64  # for one candidate; a doubling window gets through any tar with fewer
 _TRIES = 4
+_LOOK_BACK = 16 * BLOCK  # for the headers that give a member its whole name
 _MOST_HOPS = 4000  # headers walked for one name
 _HOPEFUL = ((4096, 1.35), (16 * 1024, 1.5), (float("inf"), 1.8))  # by bytes of the mean member
 _TYPICAL = 112 * 1024  # bytes of a member, until some are known: the mean of ILSVRC2012
 
 _OTHER_BYTES = f"sends other bytes each time for one range; {TRY_AGAIN}"
-_CHANGED = f"another file than it was; {TRY_AGAIN}"
+_CHANGED = f"sends other bytes than before for one range; {TRY_AGAIN}"
 
 MemberReading = Generator[Request | Call, Any, "tuple[Member, bytes] | Rejected"]
 Bytes = Generator[Request | Call, Any, bytes]
@@ -69,6 +70,7 @@ class Span:
         self._looking: set[int] = set()  # where readings in flight begin: no use to read on into them
         self._key_of = key_of
         self._names = Names(key_of)
+        self._whole: dict[int, Member | None] = {}  # by offset, those whose own name looked cut
         self._unproved = False  # whether a stretch counts as empty with no sign yet that the server speaks the truth
         self._note(known.members)
 
@@ -178,7 +180,8 @@ class Span:
 
     def _data(self, member: Member, first: int, window: bytes) -> MemberReading:
         """The data of a member, as far as possible out of the window that was read last, which began at `first`."""
-        if not member.header.is_file or not member.header.size or member.header.stem is None:
+        named = yield from self._named_wholly(member)
+        if named is None or named.stem is None or not member.header.is_file or not member.header.size:
             return Rejected("bad_member")
         if member.header.size > self._most_bytes:
             return Rejected("too_many_bytes")
@@ -191,7 +194,20 @@ class Span:
             raise ContradictionError(f"{self.place.location}: {_CHANGED}")
         if fresh:
             self._unproved = False
-        return member, have[BLOCK:needed]
+        return named, have[BLOCK:needed]
+
+    def _named_wholly(self, member: Member) -> Generator[Request | Call, Any, Member | None]:
+        """The member with its whole name, which may stand before it; None if what stands there makes it no plain file.
+
+        What is known of a tar are single headers, found from anywhere: only a name that looks cut is worth a read.
+        """
+        if not member.header.may_be_cut:
+            return member
+        if member.start not in self._whole:
+            data = yield from self._read(max(0, member.start - _LOOK_BACK), member.start + BLOCK)
+            name = whole_name(data)
+            self._whole[member.start] = replace(member, whole_name=name) if name else None
+        return self._whole[member.start]
 
     def named(self, key: str) -> MemberReading:
         """The member with a key, found by bisecting where names are in order, by walking where they are not.
@@ -207,4 +223,7 @@ class Span:
                 yield from self._look(gap, 0.0 if gap.exact else 0.75)
             else:
                 break
+        for member in self.known.members:
+            if (whole := (yield from self._named_wholly(member))) and self._key_of(whole) == key:
+                return (yield from self._data(whole, -1, b""))
         return (yield from self._settled("missing"))

@@ -124,18 +124,24 @@ def members(chunks: Iterator[bytes], most_bytes: int) -> Iterator[tuple[Member, 
     A file of more than `most_bytes` is passed over.
     """
     held, start = b"", 0
+    before = b""  # headers about the next member
     while True:
         held = _fill(held, BLOCK, chunks)
         header = tarscan.parse(held)
         if header is None:
             return
         if header.size > most_bytes:
-            held = _drop(held, header.span, chunks)
+            held, before = _drop(held, header.span, chunks), b""
             start += header.span
             continue
         held = _fill(held, header.span, chunks)
-        if header.is_file and header.size and header.stem and len(held) >= BLOCK + header.size:
-            yield Member(start, header), held[BLOCK : BLOCK + header.size]
+        if header.is_prefix:
+            before += held[: header.span]
+        else:
+            name = tarscan.whole_name(before + held[:BLOCK])
+            if header.is_file and header.size and name and tarscan.stem(name) and len(held) >= BLOCK + header.size:
+                yield Member(start, header, name), held[BLOCK : BLOCK + header.size]
+            before = b""
         held = held[header.span :]
         start += header.span
 

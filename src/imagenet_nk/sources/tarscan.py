@@ -5,12 +5,14 @@ Form: POSIX.1-1988 ustar and GNU tar; a header is one block of 512 bytes and say
 
 from __future__ import annotations
 
+import io
 import tarfile
 from dataclasses import dataclass
 
 BLOCK = 512
 _MAGIC, _MAGIC_AT = b"ustar", 257
 _FILE_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_LONG_NAME = 99  # characters; the field has room for 100, or for 99 and a NUL
 _PREFIX_TYPES = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
@@ -33,17 +35,22 @@ class Header:
         return self.kind in _PREFIX_TYPES
 
     @property
-    def stem(self) -> str | None:
-        """The file name without folder and extension; None if the path is absolute, climbs, or is no name at all."""
-        if self.name.startswith("/") or "\\" in self.name or ".." in self.name.split("/"):
-            return None
-        name = self.name.rpartition("/")[2]
-        return name.rpartition(".")[0] or name or None
+    def may_be_cut(self) -> bool:
+        """Whether its name looks as if the whole one stood in a header before: as long as fits, or not plain ASCII."""
+        return len(self.name) >= _LONG_NAME or "?" in self.name or not self.name.isascii()
 
     @property
     def span(self) -> int:
         """Bytes from this header to the next one."""
         return BLOCK + padded(self.size)
+
+
+def stem(name: str) -> str | None:
+    """The file name without folder and extension; None if the path is absolute, climbs, or is no name at all."""
+    if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+        return None
+    name = name.rpartition("/")[2]
+    return name.rpartition(".")[0] or name or None
 
 
 def padded(size: int) -> int:
@@ -80,3 +87,35 @@ def find(data: bytes, start: int = 0) -> tuple[int, Header] | None:
             return offset, header
         at = data.find(_MAGIC, at + 1)
     return None
+
+
+def whole_name(data: bytes) -> str | None:
+    """The name of the plain file whose header is the last block of `data`, as pax or GNU headers before it have it.
+
+    Its own name if there are none; None if they cannot be read, or make something else of it than a plain file.
+    """
+    end = len(data) - BLOCK
+    own = parse(data[end:])
+    at = 0
+    while found := find(data[:end], at):
+        at = found[0] + BLOCK
+        if _leads_to(end, data, found[0]):
+            return _described(data[found[0] :], own)
+    return own.name if own else None
+
+
+def _leads_to(end: int, data: bytes, at: int) -> bool:
+    """Whether there are only headers about the next member from one offset up to another."""
+    while at < end and (header := parse(data[at : at + BLOCK])) and header.is_prefix:
+        at += header.span
+    return at == end
+
+
+def _described(headers: bytes, own: Header | None) -> str | None:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(headers), mode="r:") as archive:
+            info = archive.next()
+    except (tarfile.TarError, OSError, ValueError):
+        return None
+    plain = info and own and info.isreg() and not info.issparse() and info.size == own.size
+    return info.name if info and plain else None
