@@ -154,6 +154,8 @@ def test_fewer_requests_on_a_thin_wire_and_more_again_on_a_quick_one() -> None:
         for _ in range(300):
             pace.note(*late)
         assert pace.limit == 4
+        pace.note(0.1, 0.1, wanted=False)
+        assert pace.limit == 4
         for _ in range(600):
             pace.note(0.1, 0.1)
         assert pace.limit == 256 > begin

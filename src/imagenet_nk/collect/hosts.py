@@ -141,7 +141,8 @@ class Pace:
     """How many requests may be in flight: as many as are still answered, and get their bodies through, in good time.
 
     On a thin wire or a busy machine many at once would all be late, and good images would be lost to the deadline. The
-    observed times drive additive increase and multiplicative decrease (as TCP does it, RFC 5681).
+    observed times drive additive increase and multiplicative decrease (as TCP does it, RFC 5681). While bodies already
+    wait to be inspected, more in flight would only be held in memory.
     """
 
     def __init__(self, http: HttpConfig) -> None:
@@ -155,12 +156,15 @@ class Pace:
         """Seconds that an answer takes at present, whole."""
         return self._first_byte + self._body
 
-    def note(self, first_byte: float, body: float) -> None:
-        """Learn from an answer that came whole: seconds until its first byte, and from there to the last."""
+    def note(self, first_byte: float, body: float, *, wanted: bool = True) -> None:
+        """Learn from an answer that came whole: seconds until its first byte, and from there to the last.
+
+        `wanted`: whether nothing else waits to be inspected.
+        """
         self._first_byte += _NEWEST * (first_byte - self._first_byte)
         self._body += _NEWEST * (body - self._body)
         load = max(self._first_byte / self._http.stall, self._body / self._http.deadline)
         if load > _BUSY:
             self.limit = max(min(self._most, _LEAST_IN_FLIGHT), self.limit * 0.97)
-        elif load < _BUSY / 2:
+        elif wanted and load < _BUSY / 2:
             self.limit = min(self._most, self.limit + 1)

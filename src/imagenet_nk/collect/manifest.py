@@ -17,7 +17,7 @@ from imagenet_nk import storage
 from imagenet_nk.collect import results
 from imagenet_nk.collect.results import MANIFEST, MANIFEST_COLUMNS
 
-_ROW_GROUP = 100_000  # rows of the manifest that are held at once
+_ROW_GROUP = 2_000  # rows of the manifest that are held at once: Arrow's writer takes 8 MB for them, 20 for more
 _LINE = ",".join(["%s"] * len(MANIFEST_COLUMNS)) + "\n"
 
 Rows = Sequence[tuple[Any, ...]]  # values in the order of MANIFEST_COLUMNS

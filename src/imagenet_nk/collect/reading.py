@@ -265,7 +265,8 @@ class Reader:
             self._wait_until(now + wait, reading)
             return
         if not response.fault and response.body:
-            self._pace.note(response.seconds - response.body_seconds, response.body_seconds)
+            first_byte = response.seconds - response.body_seconds
+            self._pace.note(first_byte, response.body_seconds, wanted=not self._workers.waiting)
         reading.response = response.without_body()
         if opted_out(response.headers, self._http.respect_opt_out):
             response = reading.response = replace(reading.response, fault="opt_out")
