@@ -5,27 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from imagenet_nk import storage
 from imagenet_nk.collect import manifest, results
-from imagenet_nk.collect.attempts import fact_of, file_name, file_of
+from imagenet_nk.collect.attempts import file_name, file_of, known
 from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import translated
-from imagenet_nk.collect.summary import FORBIDDEN, KEPT, UNREACHED, Summary, Sums
+from imagenet_nk.collect.summary import KEPT, UNREACHED, Summary, Sums
 from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
 
 log = logging.getLogger(__name__)
 
-_BY_SETTING = frozenset({FORBIDDEN, "opt_out", "robots"})  # it cost little, and http.* may have changed since
 TERMS = "TERMS.txt"
 
 
@@ -190,28 +187,6 @@ class DataSet:
 
 def _verdicts(wnid: str, rows: Rows) -> list[str]:  # noqa: ARG001 - of any class
     return [row[VERDICT] for row in rows]
-
-
-def known(
-    rows: Iterable[Mapping[str, Any] | sqlite3.Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
-) -> dict[tuple[str, int, str], Fact]:
-    """Facts by (source, rank, key) out of settled rows of a class: all but what is to be asked again.
-
-    `sizes`: bytes of the class's files by name. `since`: rows with a higher id are of this very run, which asks nothing
-    twice.
-    """
-    facts = {}
-    for row in rows:
-        if not row["reason"]:
-            true = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
-        elif row["reason"] in _BY_SETTING:
-            true = row["id"] > since
-        else:
-            passing = retry == Retry.failed or (retry == Retry.transient and row["transient"])
-            true = row["id"] > since or not passing
-        if true:
-            facts[row["source"], row["rank"], row["key"]] = fact_of(row)
-    return facts
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:

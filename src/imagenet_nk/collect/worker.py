@@ -11,8 +11,8 @@ from pathlib import Path
 
 from imagenet_nk import storage
 from imagenet_nk.collect.assembly import Facts, assemble, drawn
+from imagenet_nk.collect.attempts import known
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import known
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.leased_hosts import LeasedHosts

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from imagenet_nk.config.backbones import (
@@ -153,6 +152,8 @@ def refuse_unknown(node: DictConfig, prefix: str = "") -> None:
 
 def register() -> None:
     """Make the schemas known to Hydra, under names that the yaml files of conf/ extend."""
+    from hydra.core.config_store import ConfigStore  # half a second that a worker of an engine does not pay
+
     store = ConfigStore.instance()
     # Hydra copies its only store some hundred times to answer --help, without changing a copy: a second of nothing.
     vars(store)["__deepcopy__"] = lambda memo: store  # noqa: ARG005
