@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +71,17 @@ FILES = {
     "palette": encoded(picture(9).quantize(16), "GIF"),
     "bytes after the end": encoded(picture(10)) + b"and more",
 }
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """What a disk that is full does to whoever writes more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture

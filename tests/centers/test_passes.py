@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 
 import numpy as np
 import pytest
 import torch
 
-from centers.conftest import label_map
+from centers.conftest import file_size_limit, label_map
 from imagenet_nk.centers import backbone, crops, lanes, pixels, runtimes, stage, tasks
 from imagenet_nk.centers.stage import Setting
+from imagenet_nk.centers.store import Store
 from imagenet_nk.config import BackboneConfig, CentersConfig
 from imagenet_nk.errors import CentersError, ConfigError
 
@@ -81,6 +83,49 @@ def test_crops_that_the_disk_does_not_hold_are_not_kept(entries, tiny, tmp_path,
     stage.compute(entries, label_map(5), Setting(tiny, crops="crops"), tmp_path, "sha")
     assert "crops are not kept" in caplog.text
     assert sum(file.stat().st_size for file in tmp_path.rglob("crops.u8")) == 0
+
+
+def test_a_disk_that_is_full_for_a_while_costs_crops_and_no_image(entries, tiny, tmp_path, decoded, caplog):
+    first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
+    cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(embeddings="never")}
+    with file_size_limit(5 * 160 * 160 * 3 + 1000):
+        made = stage.compute(entries, label_map(5), Setting(first, **cached), tmp_path / "1", "sha")
+    assert caplog.text.count("no more crops are kept") == 1
+    assert "skipped /" not in caplog.text
+    wanted = stage.compute(entries, label_map(5), Setting(first), tmp_path / "2", "sha")
+    np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
+    decoded.clear()
+    made = stage.compute(entries, label_map(5), Setting(other, **cached), tmp_path / "3", "sha")
+    assert decoded["decoded"] == len(entries) - 5
+    wanted = stage.compute(entries, label_map(5), Setting(other), tmp_path / "4", "sha")
+    np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("harm", ["changed", "cut while it is open"])
+def test_damaged_crops_are_decoded_anew(entries, tiny, tmp_path, decoded, caplog, harm, monkeypatch):
+    first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
+    cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(embeddings="never")}
+    wanted = stage.compute(entries, label_map(5), Setting(other), tmp_path / "1", "sha")
+    stage.compute(entries, label_map(5), Setting(first, **cached), tmp_path / "2", "sha")
+    (file,) = tmp_path.rglob("crops.u8")
+    data = bytearray(file.read_bytes())
+    if harm == "changed":
+        data[3 * 160 * 160 * 3 + 7] ^= 1
+        file.write_bytes(data)
+    else:
+        found = Store.find
+
+        def and_cut(store, paths):
+            rows = found(store, paths)
+            os.truncate(file, len(data) - 80_000)
+            return rows
+
+        monkeypatch.setattr(Store, "find", and_cut)
+    decoded.clear()
+    made = stage.compute(entries, label_map(5), Setting(other, **cached), tmp_path / "3", "sha")
+    np.testing.assert_array_equal(made.centers, wanted.centers)
+    assert decoded["decoded"] == (1 if harm == "changed" else 2)
+    assert caplog.text.count("are damaged") == 1
 
 
 def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):

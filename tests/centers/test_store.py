@@ -7,7 +7,9 @@ import os
 import numpy as np
 import pytest
 
+from centers.conftest import file_size_limit
 from imagenet_nk.centers.store import Store, opened
+from imagenet_nk.errors import CentersError
 
 
 @pytest.fixture
@@ -61,6 +63,37 @@ def test_a_row_that_does_not_match_its_checksum_is_not_there(images, tmp_path):
     data[13] ^= 1
     (tmp_path / "s" / "embeddings.f32").write_bytes(data)
     assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [0, -1]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint8])
+@pytest.mark.parametrize("room", [30, 40, 60])  # bytes of either file: rows of 12, lines of some 40 in two files
+def test_rows_that_the_disk_did_not_take_move_no_other(images, tmp_path, kind, room):
+    values = rows(5).astype(kind) if kind is np.float32 else np.arange(60, dtype=np.uint8).reshape(5, 12)
+    store = Store(tmp_path / "s", values.shape[1], kind)
+    store.append(images[:1], values[:1])
+    with file_size_limit(room), pytest.raises(CentersError, match="File too large; free space"):
+        store.append(images[1:4], values[1:4])
+    store.append(images[4:], values[4:])
+    for each in (store, Store(tmp_path / "s", values.shape[1], kind)):
+        found = each.find(images)
+        assert found.tolist() == [0, -1, -1, -1, 1]
+        read = each.read(found[[0, 4]])
+        np.testing.assert_array_equal(read, values[[0, 4]])
+        assert each.intact(found[[0, 4]], read).all()
+
+
+def test_a_folder_that_is_no_store_is_one_line(tmp_path):
+    with opened(tmp_path, "m", {"a": 1}, 3):
+        pass
+    for file in tmp_path.rglob("images.tsv"):
+        file.unlink()
+    for folder in (tmp_path / "embeddings").iterdir():
+        (folder / "images.tsv").mkdir()
+    with (
+        pytest.raises(CentersError, match=r"cannot use .*: Is a directory; mend or remove it"),
+        opened(tmp_path, "m", {"a": 1}, 3),
+    ):
+        pass
 
 
 def test_a_line_that_no_run_wrote_is_passed_over(images, tmp_path):

@@ -6,21 +6,23 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from imagenet_nk import storage
 from imagenet_nk.centers import store
-from imagenet_nk.centers.lanes import Gather, Load
+from imagenet_nk.centers.lanes import Gather, Load, fault
 from imagenet_nk.centers.on_device import OnDevice
-from imagenet_nk.centers.pixels import Crops, Exact, Fast, Pixels
+from imagenet_nk.centers.pixels import UNREADABLE, Crops, Exact, Fast, Pixels, UndecodableError
 from imagenet_nk.config import Cache
 from imagenet_nk.config import Pixels as Wanted
-from imagenet_nk.errors import BackboneError
+from imagenet_nk.errors import BackboneError, CentersError
 
 log = logging.getLogger(__name__)
 
@@ -72,27 +74,71 @@ def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> 
 
 
 class _Kept:
-    """Crops out of a store, and into it."""
+    """Crops out of a store, and into it. One that cannot be kept, or is not what was kept, costs its decoding."""
 
     def __init__(self, crops: Crops, read: Read, kept: store.Store, there: Mapping[Path, int], writes: bool) -> None:
         self.crops, self.read, self.kept, self.there, self.writes = crops, read, kept, there, writes
-        self.writing = Lock()
+        self.lock, self.damage_said = Lock(), False
 
-    def load(self, path: Path) -> Pixels | int:
+    def load(self, path: Path) -> Pixels | _Row:
         """The pixels of an image, or its row in the store, which is read with its batch."""
         if (row := self.there.get(path)) is not None:
-            return row
+            return _Row(row, path)
         pixels: Pixels = self.crops(self.read(path))
-        if self.writes:
-            with self.writing:
-                self.kept.append([path], pixels.reshape(1, -1))
+        self._keep(path, pixels)
         return pixels
 
-    def batch(self, items: Sequence[Pixels | int]) -> Any:
-        """(B, H, W, 3)."""
-        rows = [item for item in items if isinstance(item, int)]
-        found: Pixels = self.kept.read(np.array(rows, np.int64)).reshape(-1, *self.crops.size, 3)
-        if len(rows) == len(items):
-            return found
-        read = iter(found)
-        return self.crops.batch([next(read) if isinstance(item, int) else item for item in items])
+    def batch(self, items: Sequence[Pixels | _Row]) -> Any:
+        """(B, H, W, 3). Raises UndecodableError."""
+        asked = [item for item in items if isinstance(item, _Row)]
+        rows = np.array([item.number for item in asked], np.int64)
+        found = self._read(rows)
+        whole = self.kept.intact(rows, found)
+        crops = found.reshape(-1, *self.crops.size, 3)
+        if len(asked) == len(items) and whole.all():
+            return crops
+        anew = self._anew([item.path for item, good in zip(asked, whole, strict=True) if not good])
+        ready = iter([crops[n] if good else next(anew) for n, good in enumerate(whole)])
+        given = [next(ready) if isinstance(item, _Row) else item for item in items]
+        if lost := {place: item for place, item in enumerate(given) if isinstance(item, str)}:
+            raise UndecodableError(lost)
+        return self.crops.batch(given)
+
+    def _read(self, rows: NDArray[np.int64]) -> Pixels:
+        try:
+            return self.kept.read(rows)
+        except OSError as error:
+            log.debug("crops cannot be read: %s", error)
+            return np.zeros((len(rows), self.kept.dim), np.uint8)  # which are not intact
+
+    def _anew(self, paths: Sequence[Path]) -> Iterator[Pixels | str]:
+        """Pixels of images whose crops are not what was kept, or why there are none."""
+        if paths and not self.damage_said:
+            self.damage_said = True
+            log.warning("crops in %s are damaged (first: that of %s): decoded anew", self.kept.folder, paths[0])
+        with storage.reading(paths) as read:
+            for path in paths:
+                try:
+                    pixels = self.crops(read(path))
+                except UNREADABLE as error:
+                    yield fault(error)
+                    continue
+                self._keep(path, pixels)
+                yield pixels
+
+    def _keep(self, path: Path, pixels: Pixels) -> None:
+        with self.lock:
+            if self.writes:
+                try:
+                    self.kept.append([path], pixels.reshape(1, -1))
+                except CentersError as error:
+                    self.writes = False
+                    log.warning("%s; no more crops are kept", error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The crop of an image in the store."""
+
+    number: int
+    path: Path

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +28,7 @@ from imagenet_nk.centers.pixels import UNREADABLE, UndecodableError
 
 log = logging.getLogger(__name__)
 
+_ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
 Floats = NDArray[np.float32]
 Load = Callable[[Path], Any]  # what Crops makes of one image, or UNREADABLE; GIL-free where the time goes
 Gather = Callable[[Sequence[Any]], Any]  # those of a slice to (B, H, W, 3), or UndecodableError; where the model runs
@@ -117,10 +119,14 @@ def _decoded(paths: Sequence[Path], rows: Sequence[int], load: Load) -> _Decoded
             result.items.append(load(paths[row]))
             result.rows.append(row)
         except UNREADABLE as error:
-            result.faults.append(
-                Fault(row, paths[row], f"{type(error).__name__}: {' '.join(str(error).split())[:160]}")
-            )
+            result.faults.append(Fault(row, paths[row], fault(error)))
     return result
+
+
+def fault(error: Exception) -> str:
+    """Why an image cannot be read, in one line: the same in each run, so without Pillow's addresses of objects."""
+    text = _ADDRESS.sub("", " ".join(str(error).split()))
+    return f"{type(error).__name__}: {text[:160]}"
 
 
 def _embedded(decoded: _Decoded, paths: Sequence[Path], forward: Forward, gather: Gather) -> Slice:

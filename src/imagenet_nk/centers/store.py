@@ -1,10 +1,9 @@
 """Rows of numbers on disk, one an image: embeddings, so that no image meets the same model twice, and crops.
 
 A folder has two files that only grow: `embeddings.f32` or `crops.u8`, little-endian, and `images.tsv`, one line a row:
-CRC-32 of the row (0 where it is not checked), bytes and stamp of the image (of a file its modification time in ns), its
-path or URL. A row counts once its line is whole, so a run that is killed at any instant leaves a store that the next
-one goes on with. An image that was changed has another size or stamp and is embedded again; another list, or a larger
-nk, embeds only what is new.
+CRC-32 of the row, bytes and stamp of the image (of a file its modification time in ns), its path or URL. A row counts
+once its line is whole, so a run that is killed at any instant leaves a store that the next one goes on with. An image
+that was changed has another size or stamp and is embedded again; another list, or a larger nk, embeds only what is new.
 """
 
 from __future__ import annotations
@@ -12,14 +11,15 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import zlib
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from isal.isal_zlib import crc32  # a tenth of the time of zlib's
 from numpy.typing import NDArray
 
 from imagenet_nk import storage
@@ -32,17 +32,23 @@ BATCH = 1024  # rows that are checked at once
 
 
 class Store:
-    """One row of `dim` numbers for each image so far: float32 with a checksum each, or uint8 without."""
+    """One row of `dim` numbers for each image so far, float32 or uint8.
+
+    The checksums of float32 rows are compared when the store is opened. Rows of uint8 are many bytes, and may never be
+    asked for: whoever reads them looks whether they are `intact`.
+    """
 
     def __init__(self, folder: Path, dim: int, kind: type[np.float32] | type[np.uint8] = np.float32) -> None:
-        self.dim, self.dtype = dim, np.dtype(kind).newbyteorder("<")
+        self.folder, self.dim, self.dtype = folder, dim, np.dtype(kind).newbyteorder("<")
         self._checked = kind is np.float32
+        self._bytes_each = self.dtype.itemsize * dim
         self._rows_file = folder / (ROWS if self._checked else "crops.u8")
         self._images_file = folder / IMAGES
         folder.mkdir(parents=True, exist_ok=True)
         self._rows: dict[Status, int] = {}
         self._seen: dict[Path, Status] = {}  # images as they stood when they were looked for
-        self._count = 0
+        self._count, self._index_bytes = 0, 0
+        self._sums = array("I")  # by row
         self._recover()
 
     def find(self, paths: Sequence[Path]) -> NDArray[np.int64]:
@@ -53,18 +59,25 @@ class Store:
         )
 
     def append(self, paths: Sequence[Path], values: NDArray[Any]) -> None:
-        """Keep (n, D) rows of n images; what is not whole on disk is as if it had not been."""
+        """Keep (n, D) rows of n images; what is not whole on disk is as if it had not been.
+
+        Raises CentersError if the disk takes no more; later rows may be kept all the same.
+        """
         rows = np.ascontiguousarray(values, dtype=self.dtype)
-        with self._rows_file.open("ab") as file:
-            file.write(rows.tobytes())
-        lines = []
-        for offset, (path, row) in enumerate(zip(paths, rows, strict=True)):
-            image = self._seen.get(path) or next(iter(_images([path]))) or Status("", 0, 0)
-            self._rows[image] = self._count + offset
-            lines.append(f"{self._checksum(row):08x}\t{image.size}\t{image.stamp}\t{image.name}\n")
-        with self._images_file.open("a", encoding="utf-8", newline="") as file:
-            file.writelines(lines)
-        self._count += len(rows)
+        images = [self._seen.get(path) or next(iter(_images([path]))) or Status("", 0, 0) for path in paths]
+        sums = [crc32(row) for row in rows]
+        lines = [f"{sum_:08x}\t{one.size}\t{one.stamp}\t{one.name}\n" for sum_, one in zip(sums, images, strict=True)]
+        index = "".join(lines).encode()
+        try:
+            _put(self._rows_file, self._count * self._bytes_each, rows.tobytes())
+            _put(self._images_file, self._index_bytes, index)
+        except OSError as error:
+            raise CentersError(
+                f"cannot write {self._rows_file.parent}: {error.strerror}; free space, or type dataset.dir=ELSEWHERE"
+            ) from error
+        self._rows |= {image: self._count + offset for offset, image in enumerate(images)}
+        self._sums.extend(sums)
+        self._count, self._index_bytes = self._count + len(rows), self._index_bytes + len(index)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """(n, D) of those rows. Read rather than mapped: what a pass has seen does not stay in its memory."""
@@ -74,40 +87,49 @@ class Store:
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)  # of neighbours in the file, read at once
         with self._rows_file.open("rb") as file:
             for first, end in itertools.pairwise([*starts.tolist(), len(rows)]):
-                file.seek(int(rows[first]) * self.dtype.itemsize * self.dim)
+                file.seek(int(rows[first]) * self._bytes_each)
                 file.readinto(result[first:end].data)
         return result
 
-    def _checksum(self, row: NDArray[Any]) -> int:
-        return zlib.crc32(row.tobytes()) if self._checked else 0
+    def intact(self, rows: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.bool_]:
+        """(n,) whether the (n, D) values that were read of those rows are those that were written."""
+        return np.array([self._sums[row] == crc32(value) for row, value in zip(rows, values, strict=True)], np.bool_)
 
     def _recover(self) -> None:
         """Read the index, drop what a killed run left half-written, and what does not match its checksum."""
         lines = self._images_file.read_bytes().split(b"\n")[:-1] if self._images_file.exists() else []
-        bytes_each = self.dtype.itemsize * self.dim
-        whole = self._rows_file.stat().st_size // bytes_each if self._rows_file.exists() else 0
+        whole = self._rows_file.stat().st_size // self._bytes_each if self._rows_file.exists() else 0
         self._count = min(len(lines), whole)
         lines = lines[: self._count]
-        for file, size in (
-            (self._images_file, sum(map(len, lines)) + len(lines)),
-            (self._rows_file, self._count * bytes_each),
-        ):
+        self._index_bytes = sum(map(len, lines)) + len(lines)
+        for file, size in ((self._images_file, self._index_bytes), (self._rows_file, self._count * self._bytes_each)):
             if file.exists():
                 os.truncate(file, size)
         for first in range(0, self._count, BATCH):
-            part = lines[first : first + BATCH]
-            values = self.read(np.arange(first, first + len(part))) if self._checked else [None] * len(part)
-            for row, (line, value) in enumerate(zip(part, values, strict=True), start=first):
-                self._recall(row, line, value)
+            part = range(first, min(first + BATCH, self._count))
+            images = [self._recall(lines[row]) for row in part]
+            rows = np.array(part)
+            good = self.intact(rows, self.read(rows)) if self._checked else [True] * len(part)
+            self._rows |= {image: row for row, image, fine in zip(part, images, good, strict=True) if image and fine}
 
-    def _recall(self, row: int, line: bytes, value: NDArray[Any] | None) -> None:
+    def _recall(self, line: bytes) -> Status | None:
+        """The image of a line of the index; None for a line that no run wrote."""
         fields = line.decode(errors="replace").split("\t", 3)
         try:
             checksum, image = int(fields[0], 16), Status(fields[3], int(fields[1]), int(fields[2]))
-        except (ValueError, IndexError):
-            return  # a line that no run wrote
-        if value is None or checksum == self._checksum(value):
-            self._rows[image] = row
+            self._sums.append(checksum)
+        except (ValueError, IndexError, OverflowError):
+            self._sums.append(0)
+            return None
+        return image
+
+
+def _put(file: Path, end: int, data: bytes) -> None:
+    """Write behind the first `end` bytes of a file, in place of whatever a write that failed has left there."""
+    with file.open("r+b" if file.exists() else "wb") as out:
+        out.seek(end)
+        out.truncate()
+        out.write(data)
 
 
 def _images(paths: Sequence[Path]) -> list[Status | None]:
@@ -132,11 +154,13 @@ def opened(
     folder = (
         cache / ("embeddings" if kind is np.float32 else "crops") / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
     )
-    try:
-        storage.write_text(folder / (KEY if kind is np.float32 else "crops.json"), text + "\n")
-    except OSError as error:
-        raise CentersError(
-            f"cannot write {folder}: {error.strerror}; mend it, or type dataset.dir=ELSEWHERE"
-        ) from error
-    with alone(folder / "lock"):
-        yield Store(folder, dim, kind)
+    with ExitStack() as stack:
+        try:
+            storage.write_text(folder / (KEY if kind is np.float32 else "crops.json"), text + "\n")
+            stack.enter_context(alone(folder / "lock"))
+            kept = Store(folder, dim, kind)
+        except OSError as error:
+            raise CentersError(
+                f"cannot use {folder}: {error.strerror}; mend or remove it, or type dataset.dir=ELSEWHERE"
+            ) from error
+        yield kept
