@@ -86,9 +86,11 @@ def _findable() -> None:
 
 def _folder_fault(error: Exception) -> str | None:
     """The line for a run folder that cannot be written: Hydra makes it before any code of ours runs."""
-    if isinstance(error, OSError) and error.errno in _FOLDER_FAULTS:
-        return f"{error.filename}: {error.strerror}; choose another folder for the run: hydra.run.dir=DIR"
-    return None
+    if not isinstance(error, OSError) or error.errno not in _FOLDER_FAULTS:
+        return None
+    if error.filename is None:
+        return f"{error.strerror}; mend that, then run the same command again"
+    return f"{error.filename}: {error.strerror}; choose another folder for the run: hydra.run.dir=DIR"
 
 
 def _say(line: str) -> None:

@@ -222,6 +222,16 @@ def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, c
         assert (checked["labels_wrong"], checked["order_that_fits"]) == (wrong, fits)
         assert len(tasks.wrong_labels([{"backbone": "x", "label_check": checked}])) == wrong
     assert "numbered as clsloc from 1" in caplog.text
+    written = tmp_path / "asked.txt"
+    written.write_text("".join(f"{image} {devkit.label(wnid)}\n" for image, wnid in images))
+    right = [(image, sorted_map.label(wnid)) for image, wnid in images]
+    with_all = right + [(images[0][0], label) for label in sorted_map.labels]  # so that each label has a center
+    asked = EvaluateConfig(list=str(written))
+    checked = stage.evaluate(with_all, sorted_map, setting, tmp_path, settings=asked)["label_check"]
+    assert (checked["labels_wrong"], checked["order_that_fits"]) == (True, "clsloc from 1")
+    with caplog.at_level(logging.INFO):
+        assert not stage.evaluate(right[:3], sorted_map, setting, tmp_path, settings=asked)["images"]
+    assert "is their list numbered as labels= says?" in caplog.text
     metrics = stage.evaluate([(image, devkit.label(wnid)) for image, wnid in images], devkit, setting, tmp_path)
     assert not metrics["label_check"]["labels_wrong"]  # the same list, read with the order that it was written in
     assert metrics["head"]["top1"] == 1.0

@@ -230,9 +230,10 @@ class Embedder:
             return part
         broken = [Fault(int(row), paths[row], NOT_FINITE) for row in part.rows[~finite]]
         if self.settings.nonfinite == NonFinite.stop:
+            exact = "" if self.config.dtype == Dtype.float32 else ", or backbone.dtype=float32"
             raise CentersError(
                 f"the embedding of {broken[0].path} is not finite; type centers.nonfinite=skip to leave such images "
-                "out, or backbone.dtype=float32 if it is another"
+                f"out{exact}"
             )
         return Slice(part.rows[finite], part.embeddings[finite], (*part.faults, *broken))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def _judged(
     made_of, mean, _ = first_reading(entries, embedder, progress)
     asked = listed(held_out, made_of.rows, embedder) if held_out else made_of
     classes, dim = len(made_of.rows), embedder.built.dim
-    judged = verdict.judge_all(verdict.Means.of(made_of.batches, classes, dim), asked.batches, not held_out)
+    means = verdict.Means.of(made_of.batches, classes, dim, plain=mean)
+    judged = verdict.judge_all(means, asked.batches, not held_out)
     images = len(judged["euclidean"].ranks)
     head, votes = _head(embedder, made_of.rows, asked, label_map, judged)
     return {
@@ -108,7 +110,12 @@ def _not_judged(metrics: dict[str, Any]) -> str:
     if metrics["images"]:
         return "nothing to judge: there is one class, so no other that an image could be taken for"
     if metrics["protocol"] == "held-out":
-        return "nothing to judge: no held-out image can be read and has a class with a center"
+        if len(metrics["skipped"]) >= metrics["not_judged"]:
+            return "nothing to judge: no held-out image can be read"
+        return (
+            f"nothing to judge: none of {metrics['not_judged']} held-out images is of a class that has a center; "
+            "is their list numbered as labels= says?"
+        )
     return "nothing to judge: every class has a single image, and its center cannot be taken without it; nk=2 or more"
 
 
@@ -124,15 +131,24 @@ def _head(
     order = label_check.head_order(head.out_features, label_map.wnids) if head is not None else None
     if head is None or order is None or not len(judged["euclidean"].ranks):
         return {"head": None, "label_check": None}, {}
-    figures, said = verdict.head_figures(head, order, [given[label] for label in rows], asked.batches)
-    labels_N = np.concatenate([asked.labels[rows_B.numpy()] for _, _, rows_B in asked.batches()])
+    wnids = [given[label] for label in rows]
+    figures, said, rows_N = verdict.head_figures(head, order, wnids, asked.batches)
+    labels_N = asked.labels[rows_N]
     best = max(each.top(1) for each in judged.values())
     ratio = best / figures["top1_among_centers"] if figures["top1_among_centers"] else None
-    checked = verdict.label_verdict(labels_N, said, given, best)
+    checked = verdict.label_verdict(labels_N, said, given, max(best, _alike(judged, wnids, said)))
     if checked["labels_wrong"]:
         log.error("label check: %s", checked["verdict"])
     votes = label_check.votes(labels_N.tolist(), said)
     return {"head": {**figures, "ncm_over_head": ratio}, "label_check": checked}, votes
+
+
+def _alike(judged: dict[str, Judged], wnids: Sequence[str], said: Sequence[str]) -> float:
+    """On what share of a held-out list the centers and the head agree, whatever its labels say."""
+    taken = [[wnids[row] for row in each.nearest.tolist()] for each in judged.values()]
+    if len(taken[0]) != len(said):  # leave-one-out leaves out classes of one image
+        return 0.0
+    return max(float(np.mean([one == other for one, other in zip(names, said, strict=True)])) for names in taken)
 
 
 def _divisions(
@@ -148,9 +164,16 @@ def _per_class(
     rows: dict[int, int], mean: Mean, label_map: Classes, judged: dict[str, Judged], votes: label_check.Votes
 ) -> list[Any]:
     known = dict(zip(label_map.labels, zip(label_map.wnids, label_map.names, strict=True), strict=True))
+    asked = np.bincount(judged["euclidean"].classes, minlength=len(rows))
     columns = {name: by_class(each, len(rows)) for name, each in judged.items()}
     return [
-        {"label": label, "wnid": known[label][0], "name": known[label][1], "images": int(mean.counts_K[row])}
+        {
+            "label": label,
+            "wnid": known[label][0],
+            "name": known[label][1],
+            "images": int(mean.counts_K[row]),
+            "judged": int(asked[row]),
+        }
         | {name: column[row] for name, column in columns.items()}
         | ({"head_says": votes[label][0], "head_share": votes[label][1]} if label in votes else {})
         for label, row in rows.items()

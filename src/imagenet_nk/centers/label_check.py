@@ -41,7 +41,8 @@ def check(
 ) -> dict[str, Any]:
     """Whether head and labels agree, and if not, which known order does.
 
-    labels_N: the numbers in the list; said_N: the WNID that the head gives each image; ncm: top-1 of the centers.
+    labels_N: the numbers in the list; said_N: the WNID that the head gives each image; ncm: top-1 of the centers, or on
+    what share of the images they agree with the head, if that is more: the list may be another than theirs.
     Labels count as wrong when the head is right on fewer than half as many images as the centers, which separate the
     classes well, and another order at least doubles it.
     """

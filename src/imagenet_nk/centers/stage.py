@@ -112,7 +112,8 @@ def _empty(known: dict[int, tuple[str, str]], rows: dict[int, int]) -> list[str]
     empty = [known[label][0] for label in sorted(known) if label not in rows]
     if empty:
         more = ", ..." if len(empty) > 5 else ""
-        log.warning("%d classes have no image and so no center: %s%s", len(empty), ", ".join(empty[:5]), more)
+        have = "1 class has" if len(empty) == 1 else f"{len(empty)} classes have"
+        log.warning("%s no image that can be read, and so no center: %s%s", have, ", ".join(empty[:5]), more)
     return empty
 
 

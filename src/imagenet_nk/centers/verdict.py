@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imagenet_nk.centers import accuracy, evaluation, label_check
@@ -29,10 +30,12 @@ class Means:
     centred: NormalizedMean
 
     @classmethod
-    def of(cls, reading: Reading, classes: int, dim: int) -> Means:
-        plain = Mean(classes, dim)
-        for x_BD, classes_B, _ in reading():
-            plain.add(x_BD, classes_B)
+    def of(cls, reading: Reading, classes: int, dim: int, plain: Mean | None = None) -> Means:
+        """`plain`: the means, if they are known: where embeddings are not kept, a reading is a forward pass."""
+        if plain is None:
+            plain = Mean(classes, dim)
+            for x_BD, classes_B, _ in reading():
+                plain.add(x_BD, classes_B)
         centred = NormalizedMean(classes, dim, plain.sums_KD.sum(0) / plain.counts_K.sum())
         for x_BD, classes_B, _ in reading():
             centred.add(x_BD, classes_B)
@@ -82,22 +85,25 @@ def _summary(top1: list[float]) -> dict[str, Any]:
 
 def head_figures(
     head: nn.Module, order: Sequence[str], wnids: Sequence[str], reading: Reading
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], list[str], NDArray[np.int64]]:
     """The classifier's accuracy on the images, among all its classes and among those that have centers.
 
-    Also the WNID that it gives each image, in the order of the reading. `order` names its outputs, `wnids` the rows.
+    Also the WNID that it gives each image, and the (N,) rows of the list that these are, in the order of the reading.
+    `order` names its outputs, `wnids` the rows.
     """
     place = {wnid: index for index, wnid in enumerate(order)}
     columns = torch.tensor([place[wnid] for wnid in wnids])
-    right_all, right_some, said = 0, 0, list[str]()
+    right_all, right_some, said, rows = 0, 0, list[str](), list[int]()
     with torch.inference_mode():
-        for x_BD, classes_B, _ in reading():
+        for x_BD, classes_B, rows_B in reading():
+            rows += rows_B.tolist()
             logits_BC = head(x_BD.float())
             best_B = logits_BC.argmax(1)
             said += [order[index] for index in best_B.tolist()]
             right_all += int((best_B == columns[classes_B]).sum())
             right_some += int((logits_BC[:, columns].argmax(1) == classes_B).sum())
-    return {"top1": right_all / len(said), "top1_among_centers": right_some / len(said)}, said
+    figures = {"top1": right_all / len(said), "top1_among_centers": right_some / len(said)}
+    return figures, said, np.array(rows, np.int64)
 
 
 def label_verdict(
