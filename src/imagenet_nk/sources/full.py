@@ -10,7 +10,8 @@ from pathlib import Path
 from imagenet_nk.config import Materialize, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import layouts, official
-from imagenet_nk.sources.base import Site, Usual, distinct_ids, in_order
+from imagenet_nk.sources.base import REST, UNLISTED, Site, Usual, distinct_ids, in_order
+from imagenet_nk.sources.folders import Listing, to_place
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
 from imagenet_nk.sources.ranges import TRY_AGAIN
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
@@ -63,6 +64,7 @@ class Full:
             official.fetch(file, self.root, site.http)
         self._layout = layouts.recognise(self.root, self.part)
         self._sampling = site.sampling
+        self._lacks: dict[str, str] = {}  # by class: why not all of it could be listed, or ""
         here = sum(wnid in self._layout.wnids for wnid in wnids)
         if not here:
             raise SourceError(
@@ -72,12 +74,22 @@ class Full:
         log.info("%s: %s, with %d of the %d wanted classes", self.root, self._layout.what, here, len(wnids))
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
-        if wnid not in self._layout.wnids:
-            return in_order(self._sampling, wnid, {})
-        files = self._layout.files(wnid)
-        return in_order(self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True)))
+        """The images of a class; behind them one that no reading gives, if not all of them could be listed."""
+        files, lacks = self._listing(wnid)
+        yield from in_order(self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True)))
+        if lacks and self._sampling.listed(wnid) is None:  # of a list, each lost image is missed by its name
+            yield Candidate(f"{wnid}{REST}", wnid, to_place(str(self.root.absolute())))
+
+    def _listing(self, wnid: str) -> Listing:
+        listing = self._layout.files(wnid)
+        if listing.lacks and listing.lacks not in self._lacks.values():
+            log.warning("%s", listing.lacks)
+        self._lacks[wnid] = listing.lacks
+        return listing
 
     def read(self, candidate: Candidate) -> Steps:
+        if candidate.key.endswith(REST):
+            return Rejected(UNLISTED, detail=self._lacks[candidate.wnid])
         if not candidate.url:
             return Rejected("missing", detail="listed, but not in the source")
         try:

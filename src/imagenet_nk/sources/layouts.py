@@ -11,7 +11,7 @@ from typing import Protocol
 from imagenet_nk.config import WNID, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import devkit
-from imagenet_nk.sources.folders import Folders, class_folders
+from imagenet_nk.sources.folders import Folders, Listing, class_folders
 from imagenet_nk.sources.local_tars import ClassTars, TarOfTars
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL
 from imagenet_nk.sources.validation import SOLUTION, FlatFolder, FlatTar, Truth, solution
@@ -29,8 +29,8 @@ class Layout(Protocol):
     what: str  # for the log: "class folders in /data/train"
     wnids: frozenset[str]  # of all classes that it has
 
-    def files(self, wnid: str) -> dict[str, str]:
-        """File name -> place of each image of a class, sorted by name. Raises SourceError if it cannot be listed."""
+    def files(self, wnid: str) -> Listing:
+        """The images of a class, none of one that it does not have. Raises SourceError if it cannot be listed."""
 
     def read(self, place: str) -> tuple[bytes, Path | None]:
         """The bytes at a place of `files`, and the file that holds exactly these. Raises OSError."""
