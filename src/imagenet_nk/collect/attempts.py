@@ -24,7 +24,7 @@ def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
     response, found = reading.response, reading.found
     return Attempt(
         **_where(drawn),
-        **_verdict(judged.verdict),
+        **_verdict(judged.verdict, drawn),
         final=int(outcome.final),
         image_id=found.image_id if found else "",
         final_url=(found.final_url if found else "") or response.final_url,
@@ -40,9 +40,8 @@ def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
 
 def unasked(drawn: Drawn, fault: str) -> Attempt:
     """The row of a candidate that is rejected with its host, without a request."""
-    return Attempt(
-        **_where(drawn), final=1, reason=fault, transient=1, detail="its host does not answer", fetched_at=_now()
-    )
+    rejected = Rejected(fault, transient=True, detail="its host does not answer")
+    return Attempt(**_where(drawn), **_verdict(rejected, drawn), final=1, fetched_at=_now())
 
 
 def fact(drawn: Drawn, outcome: Outcome) -> Fact:
@@ -94,10 +93,10 @@ def _where(drawn: Drawn) -> dict[str, Any]:
     }
 
 
-def _verdict(verdict: Picture | Rejected) -> dict[str, Any]:
+def _verdict(verdict: Picture | Rejected, drawn: Drawn) -> dict[str, Any]:
     if isinstance(verdict, Rejected):
-        detail = verdict.detail[:_MAX_DETAIL]
-        return {"reason": verdict.reason, "transient": int(verdict.transient), "detail": detail}
+        detail, wanted = verdict.detail[:_MAX_DETAIL], drawn.candidate.sha256
+        return {"reason": verdict.reason, "transient": int(verdict.transient), "detail": detail, "sha256": wanted}
     return {
         "sha256": verdict.sha256,
         "pixels": signed(verdict.pixels),

@@ -19,7 +19,7 @@ from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import translated
 from imagenet_nk.collect.summary import FORBIDDEN, KEPT, UNREACHED, Summary, Sums
-from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, VERDICT, Rows, Tables, Wanted
+from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, SHA256, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
 
@@ -172,7 +172,8 @@ class DataSet:
                 kept = sums.add(position, rows, judge(wnid, rows))
                 images.add(tables.images(position, kept))
                 if wnid in named:
-                    sums.missing += results.missing(self.ledger.settled(wnid), {row[IMAGE_ID] for row in kept})
+                    by_id = {row[IMAGE_ID]: row[SHA256] for row in kept}
+                    sums.missing += results.missing(self.ledger.settled(wnid), by_id)
             table = sums.table()
             results.write_csv(table, self.folder / "classes.csv")
             results.write_missing(sums.missing, self.folder / "missing.csv")

@@ -25,7 +25,7 @@ COLUMNS = (
 )  # fmt: skip
 SOURCE, RANK = PLACE.index("source"), PLACE.index("rank")
 VERDICT, REASON, DETAIL, PIXELS, PATH, IMAGE_ID, TRANSIENT, URL = range(len(PLACE), len(PLACE) + 8)
-FORMAT = len(PLACE) + COLUMNS.index("format")
+FORMAT, SHA256 = (len(PLACE) + COLUMNS.index(name) for name in ("format", "sha256"))
 
 
 @dataclass(frozen=True)
