@@ -134,10 +134,21 @@ def test_a_root_that_is_nothing_of_the_kind_is_one_line(tmp_path: Path) -> None:
         opened(folders(tmp_path, "a.jpg") / "a.jpg")
 
 
-def test_a_class_folder_that_cannot_be_listed_is_one_line(tmp_path: Path) -> None:
-    source = opened(folders(tmp_path, f"{TENCH}/a.jpg"))
+def test_a_class_folder_that_cannot_be_listed_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = opened(folders(tmp_path, f"{TENCH}/a.jpg", f"{GOLDFISH}/b.jpg"))
     (tmp_path / TENCH).rename(tmp_path / "gone")
-    with pytest.raises(SourceError, match=f"{TENCH} cannot be listed: No such file"):
+    [rest] = source.candidates(TENCH)
+    said = f"{tmp_path}/{TENCH} cannot be listed: No such file or directory"
+    assert drive(source, rest) == Rejected("unlisted", detail=said)
+    assert caplog.messages == [said]
+    assert ids(source, GOLDFISH) == [f"{GOLDFISH}_b"]
+
+
+def test_a_root_that_is_gone_while_classes_are_listed_is_an_error(tmp_path: Path) -> None:
+    """A disk that is away for a while is no class's fault."""
+    source = opened(folders(tmp_path / "root", f"{TENCH}/a.jpg"))
+    (tmp_path / "root").rename(tmp_path / "gone")
+    with pytest.raises(SourceError, match="is gone"):
         list(source.candidates(TENCH))
 
 

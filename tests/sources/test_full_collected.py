@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import pytest
 from imagenet_nk.collect.stage import collect
 from imagenet_nk.collect.summary import Summary
 from imagenet_nk.engine.local import Local
+from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.archive import Archive
 from imagenet_nk.sources.base import Source
 from imagenet_nk.sources.full import Full
@@ -163,6 +167,70 @@ def test_a_tar_that_breaks_off_behind_what_is_wanted_is_said_and_no_more(
     summary = run(tmp_path, Full(str(root)), nk=1)
     assert (summary.kept, summary.short, summary.reasons) == (3, (), {})
     assert "is broken behind byte" in caplog.text
+
+
+def a_gzipped_class_tar(root: Path) -> Path:
+    (class_tars(root) / f"{SECOND}.tar").write_bytes(gzip.compress(tar(FILES[SECOND])))
+    return root
+
+
+def a_class_tar_of_nothing(root: Path) -> Path:
+    (class_tars(root) / f"{SECOND}.tar").write_bytes(b"")
+    return root
+
+
+def a_class_tar_that_is_a_page(root: Path) -> Path:
+    (class_tars(root) / f"{SECOND}.tar").write_bytes(b"<!doctype html>" + b"log in " * 300)
+    return root
+
+
+def a_class_tar_that_is_a_folder(root: Path) -> Path:
+    (class_tars(root) / f"{SECOND}.tar").unlink()
+    (root / f"{SECOND}.tar").mkdir()
+    return root
+
+
+def a_gzipped_tar_in_the_tar(root: Path) -> Path:
+    packed = [(f"{wnid}.tar", tar(FILES[wnid])) for wnid in WNIDS]
+    packed[1] = (f"{SECOND}.tar", gzip.compress(packed[1][1]))
+    root.write_bytes(tar(packed))
+    return root
+
+
+@pytest.mark.parametrize("nk", [None, 4])
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (a_gzipped_class_tar, r"n01443537\.tar is gzip'ed; gunzip it first"),
+        (a_class_tar_of_nothing, r"n01443537\.tar is no tar: "),
+        (a_class_tar_that_is_a_page, r"n01443537\.tar is no tar: "),
+        (a_class_tar_that_is_a_folder, r"n01443537\.tar cannot be read: Is a directory"),
+        (a_gzipped_tar_in_the_tar, r"n01443537\.tar in \S+/root is gzip'ed"),
+    ],
+)
+def test_a_class_that_cannot_be_read_is_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, make: Make, said: str, processes: int, nk: int | None
+) -> None:
+    summary = run(tmp_path, Full(str(make(tmp_path / "root"))), nk=nk, processes=processes)
+    assert (summary.kept, summary.short) == (2 * (nk or 6), (SECOND,))
+    assert classes(tmp_path).unlisted.to_dict() == {FIRST: 0, SECOND: 1, THIRD: 0}
+    [_] = [record for record in caplog.records if re.search(said, record.getMessage())]
+    with closing(sqlite3.connect(tmp_path / "set" / "ledger.sqlite")) as ledger:
+        [(detail,)] = ledger.execute("SELECT detail FROM attempts WHERE reason = 'unlisted'")
+    assert re.search(said, detail)
+
+
+@pytest.mark.parametrize("nk", [None, 4])
+def test_where_no_class_can_be_read_that_is_one_line(tmp_path: Path, nk: int | None) -> None:
+    for wnid in WNIDS:
+        a_class = class_tars(tmp_path / "root") if wnid == FIRST else tmp_path / "root"
+        (a_class / f"{wnid}.tar").write_bytes(gzip.compress(tar(FILES[wnid])))
+    with pytest.raises(
+        SourceError, match=r"none of the 3 wanted classes can be read: .*n01440764\.tar is gzip'ed"
+    ) as e:
+        run(tmp_path, Full(str(tmp_path / "root")), nk=nk)
+    assert "\n" not in str(e.value)
 
 
 def test_the_exit_code_says_it_unless_that_is_not_wanted(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class Full:
                 f"source.root={self.root} has none of the {len(wnids)} wanted classes; it is {self._layout.what} "
                 f"with {len(self._layout.wnids)} classes, such as {min(self._layout.wnids)}"
             )
+        self._require_one(wnids)
         log.info("%s: %s, with %d of the %d wanted classes", self.root, self._layout.what, here, len(wnids))
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
@@ -80,8 +81,33 @@ class Full:
         if lacks and self._sampling.listed(wnid) is None:  # of a list, each lost image is missed by its name
             yield Candidate(f"{wnid}{REST}", wnid, to_place(str(self.root.absolute())))
 
+    def _require_one(self, wnids: Sequence[str]) -> None:
+        """Raise SourceError if no wanted class can be read; ends at the first that can."""
+        said = []
+        for wnid in wnids:
+            if wnid in self._layout.wnids:
+                files, lacks = self._listed(wnid)
+                if files or not lacks:
+                    return
+                said.append(lacks)
+        raise SourceError(f"source.root={self.root}: none of the {len(said)} wanted classes can be read: {said[0]}")
+
+    def _listed(self, wnid: str) -> Listing:
+        """The images of a class; none where it cannot be listed: its fault alone, as long as the root is there."""
+        try:
+            return self._layout.files(wnid)
+        except SourceError as error:
+            self._raise_if_gone(error.__cause__)
+            return Listing({}, str(error))
+
+    def _raise_if_gone(self, error: BaseException | None) -> None:
+        away = isinstance(error, OSError) and error.errno in _AWAY
+        if away or not self.root.exists():
+            said = error.strerror if isinstance(error, OSError) else error
+            raise SourceError(f"source.root={self.root} is gone ({said}); {TRY_AGAIN}") from error
+
     def _listing(self, wnid: str) -> Listing:
-        listing = self._layout.files(wnid)
+        listing = self._listed(wnid)
         if listing.lacks and listing.lacks not in self._lacks.values():
             log.warning("%s", listing.lacks)
         self._lacks[wnid] = listing.lacks
@@ -95,8 +121,7 @@ class Full:
         try:
             data, path = yield Call(lambda: self._layout.read(candidate.url))
         except OSError as error:
-            if not self.root.exists() or error.errno in _AWAY:
-                raise SourceError(f"source.root={self.root} is gone ({error.strerror}); {TRY_AGAIN}") from error
+            self._raise_if_gone(error)
             if isinstance(error, FileNotFoundError):
                 return Rejected("missing", detail=candidate.url)
             return Rejected("unreadable", detail=error.strerror or str(error))

@@ -66,8 +66,13 @@ class TarOfTars(Tars):
         self.what = f"a tar of {len(self._inner)} class tars, read in place"
 
     def files(self, wnid: str) -> Listing:
-        inner = self._inner.get(wnid)
-        return self._files(self._tar, inner.offset, inner.size) if inner else Listing({}, self._broken)
+        if not (inner := self._inner.get(wnid)):
+            return Listing({}, self._broken)
+        try:
+            files, lacks = self._files(self._tar, inner.offset, inner.size)
+        except SourceError as error:
+            raise SourceError(f"{wnid}.tar in {error}") from error
+        return Listing(files, lacks and f"{wnid}.tar in {lacks}")
 
 
 class ClassTars(Tars):
