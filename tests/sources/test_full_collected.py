@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import sqlite3
 import subprocess
@@ -16,14 +17,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from imagenet_nk import listing
 from imagenet_nk.collect.stage import collect
 from imagenet_nk.collect.summary import Summary
+from imagenet_nk.config import Materialize
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import SourceError
+from imagenet_nk.sampling import EvalOnly
 from imagenet_nk.sources.archive import Archive
 from imagenet_nk.sources.base import Source
 from imagenet_nk.sources.full import Full
-from sources.tars import members, tar, train
+from sources.tars import jpeg, members, tar, train
 from sources.test_remote_collected import ROOT, job
 
 WNIDS = ["n01440764", "n01443537", "n01484850"]
@@ -231,6 +235,25 @@ def test_where_no_class_can_be_read_that_is_one_line(tmp_path: Path, nk: int | N
     ) as e:
         run(tmp_path, Full(str(tmp_path / "root")), nk=nk)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("materialize", Materialize)
+def test_a_name_that_no_list_can_hold_is_a_rejection_where_the_list_is_to_hold_it(
+    tmp_path: Path, materialize: Materialize
+) -> None:
+    """As soon as it is met, not when everything is collected. Linked or copied, a file gets a name of its own."""
+    root = class_folders(tmp_path / "root")
+    for number, name in enumerate((b"line\nbreak.jpg", b"re\rturn.jpg", b"latin\xff.jpg")):
+        (root / FIRST / os.fsdecode(name)).write_bytes(jpeg(number + 70, 40))
+    summary = run(tmp_path, Full(str(root), materialize=materialize))
+    listing.write(tmp_path / "set", job(tmp_path, Full(str(root)), wnids=WNIDS).label_map, " ", EvalOnly())
+    if materialize is Materialize.none:
+        assert (summary.kept, summary.reasons) == (18, {"bad_name": 3})
+    else:
+        assert (summary.kept, summary.reasons) == (21, {})
+        again = run(tmp_path, Full(str(root), materialize=materialize))
+        assert again == summary
+    assert len((tmp_path / "set" / "eval.txt").read_text().splitlines()) == summary.kept
 
 
 def test_the_exit_code_says_it_unless_that_is_not_wanted(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_tar_of_something_else_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"holds no <wnid>\.tar"):
         opened(tmp_path / "x.tar")
     (tmp_path / "y.tar").write_bytes(b"")
-    with pytest.raises(SourceError, match="is no tar"):
+    with pytest.raises(SourceError, match="is empty, no tar"):
         opened(tmp_path / "y.tar")
 
 

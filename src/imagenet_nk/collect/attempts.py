@@ -12,6 +12,7 @@ from imagenet_nk.collect.fill import Drawn, Fact
 from imagenet_nk.collect.inspection import EXTENSIONS, Picture
 from imagenet_nk.collect.ledger import Attempt, signed, unsigned
 from imagenet_nk.collect.reading import Outcome
+from imagenet_nk.sources.folders import to_place
 from imagenet_nk.wire import Rejected
 
 _MAX_DETAIL = 200
@@ -31,7 +32,7 @@ def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
         address=response.address,
         status=response.status,
         bytes=judged.size,
-        path=str(found.path) if found and found.path else "",
+        path=to_place(str(found.path)) if found and found.path else "",
         tries=reading.tries,
         fetched_at=_now(),
         seconds=round(time.monotonic() - reading.started, 4),
@@ -95,7 +96,8 @@ def _where(drawn: Drawn) -> dict[str, Any]:
 
 def _verdict(verdict: Picture | Rejected, drawn: Drawn) -> dict[str, Any]:
     if isinstance(verdict, Rejected):
-        detail, wanted = verdict.detail[:_MAX_DETAIL], drawn.candidate.sha256
+        detail = verdict.detail[:_MAX_DETAIL].encode(errors="backslashreplace").decode()  # a path need not be Unicode
+        wanted = drawn.candidate.sha256
         return {"reason": verdict.reason, "transient": int(verdict.transient), "detail": detail, "sha256": wanted}
     return {
         "sha256": verdict.sha256,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from imagenet_nk import storage
-from imagenet_nk.collect import manifest, results
+from imagenet_nk.collect import manifest, other_draw, results
 from imagenet_nk.collect.attempts import fact_of, file_name, file_of
 from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import Ledger
@@ -22,6 +22,7 @@ from imagenet_nk.collect.summary import FORBIDDEN, KEPT, UNREACHED, Summary, Sum
 from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, SHA256, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
+from imagenet_nk.sources.folders import to_path
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +59,7 @@ class DataSet:
         for name, value in draw.items():
             if (made_with := stamp.get(name, value)) == value:
                 continue
-            back = "give it that one" if name == "identity" else f"type {name}={made_with}"
-            what = (
-                f"from {made_with}, not {value}"
-                if name == "identity"
-                else f"with {name}={made_with}, not {name}={value}"
-            )
+            what, back = other_draw.said(name, made_with, value)
             raise DatasetError(
                 f"{self.folder} was made {what}: {back} to go on with it, or dataset.dir=ANOTHER for one of its own"
             )
@@ -101,7 +97,7 @@ class DataSet:
         sizes = self.store.sizes(wnid)
         kept = [row for row in self.ledger.settled(wnid) if row["verdict"] == KEPT]
         return all(
-            sizes.get(file_of(row)) == row["bytes"] or (row["path"] and Path(row["path"]).is_file()) for row in kept
+            sizes.get(file_of(row)) == row["bytes"] or (row["path"] and to_path(row["path"]).is_file()) for row in kept
         )
 
     # --- when classes are settled
@@ -141,7 +137,7 @@ class DataSet:
             if verdict == KEPT:
                 keep.add(name)
                 if path and materialize[source] != Materialize.none:
-                    self.store.adopt(walk.wnid, name, Path(path), materialize[source])
+                    self.store.adopt(walk.wnid, name, to_path(path), materialize[source])
             elif verdict != UNREACHED:
                 unwanted.add(name)
         self.store.settle(walk.wnid, keep, unwanted - keep)
@@ -204,7 +200,7 @@ def known(
     facts = {}
     for row in rows:
         if not row["reason"]:
-            true = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+            true = to_path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
         elif row["reason"] in _BY_SETTING:
             true = row["id"] > since
         else:

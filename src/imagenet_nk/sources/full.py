@@ -7,11 +7,12 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from imagenet_nk import lists
 from imagenet_nk.config import Materialize, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import layouts, official
 from imagenet_nk.sources.base import REST, UNLISTED, Site, Usual, distinct_ids, in_order
-from imagenet_nk.sources.folders import Listing, to_place
+from imagenet_nk.sources.folders import Listing, to_path, to_place
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
 from imagenet_nk.sources.ranges import TRY_AGAIN
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
@@ -118,6 +119,8 @@ class Full:
             return Rejected(UNLISTED, detail=self._lacks[candidate.wnid])
         if not candidate.url:
             return Rejected("missing", detail="listed, but not in the source")
+        if self.materialize is Materialize.none and not lists.can_hold(str(to_path(candidate.url))):
+            return Rejected("bad_name", detail="no list can hold its path: rename it, or type source.materialize=link")
         try:
             data, path = yield Call(lambda: self._layout.read(candidate.url))
         except OSError as error:

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from imagenet_nk.config import WNID, Part
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources import devkit
+from imagenet_nk.file_kinds import HEAD, kind_of
+from imagenet_nk.sources import devkit, tarscan
 from imagenet_nk.sources.folders import Folders, Listing, class_folders
 from imagenet_nk.sources.local_tars import ClassTars, TarOfTars
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL
@@ -38,6 +39,8 @@ class Layout(Protocol):
 
 def recognise(root: Path, part: Part = Part.train) -> Layout:
     """The layout of what lies at `root`. Raises SourceError if it is none that we know."""
+    if root.is_file():
+        _require_tar(root)
     if layout := find(root, part):
         return layout
     if not root.is_dir():
@@ -51,6 +54,22 @@ def recognise(root: Path, part: Part = Part.train) -> Layout:
         f"source.root={root} holds no ImageNet that we know: neither <wnid>/ folders nor <wnid>.tar files there, in "
         f"train/ or in ILSVRC/Data/CLS-LOC/train/, nor {TRAIN.name}"
     )
+
+
+def _require_tar(file: Path) -> None:
+    """Raise SourceError for a file that is none, in the words of what it is."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(HEAD)
+    except OSError as error:
+        raise SourceError(f"source.root={file} cannot be read: {error.strerror}") from error
+    if tarscan.parse(head):
+        return
+    kind = kind_of(head) or ("text" if head else "empty")
+    if kind == "gzip'ed":
+        raise SourceError(f"source.root={file} is gzip'ed; gunzip it first")
+    if kind not in ("a tar", "no text"):
+        raise SourceError(f"source.root={file} is {kind}, no tar; name the folder, or the tar, of the images")
 
 
 def find(root: Path, part: Part) -> Layout | None:
