@@ -17,6 +17,7 @@ from imagenet_nk.sources.local_tars import ClassTars, TarOfTars
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL
 from imagenet_nk.sources.validation import SOLUTION, FlatFolder, FlatTar, Truth, solution
 
+_UNPACKED_DEVKIT, _UNPACKED_TRUTH = "ILSVRC2012_devkit_t12", "data/ILSVRC2012_validation_ground_truth.txt"
 KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
 PLACES = {
     Part.train: (".", "train", "images", *(f"{place}/train" for place in KAGGLE)),
@@ -49,6 +50,10 @@ def recognise(root: Path, part: Part = Part.train) -> Layout:
         raise SourceError(
             f"source.root={root} holds no validation images that we know: neither val/<wnid>/ folders nor val/ or "
             f"{VAL.name}, with {SOLUTION} or {DEVKIT.name} beside it to say what class each image is"
+        )
+    if validation := find(root, Part.val):
+        raise SourceError(
+            f"source.root={root} holds {validation.what}, no training images; source.part=val takes the former"
         )
     raise SourceError(
         f"source.root={root} holds no ImageNet that we know: neither <wnid>/ folders nor <wnid>.tar files there, in "
@@ -110,7 +115,8 @@ def _truth(root: Path) -> Truth | None:
     for folder in (root, *root.absolute().parents[:4]):
         if (table := folder / SOLUTION).is_file():
             return solution(table)
-        if (kit := folder / DEVKIT.name).is_file():
+        kits = (folder / DEVKIT.name, folder / _UNPACKED_DEVKIT)
+        if kit := next((kit for kit in kits if (kit / _UNPACKED_TRUTH).is_file() or kit.is_file()), None):
             clsloc = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
             return devkit.val_images(kit, clsloc)
     return None
