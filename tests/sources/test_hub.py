@@ -183,7 +183,16 @@ def test_a_gated_set_says_where_to_ask(
     server.gated = True
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
-    fails(Hub("some/set"), tmp_path, f"some/set is gated: ask for access at {server.endpoint}/datasets/some/set, make")
+    said = "some/set is gated, and the token that is set opens it not: ask" if token else "some/set is gated: ask"
+    fails(Hub("some/set"), tmp_path, f"{said} for access at {server.endpoint}/datasets/some/set")
+
+
+def test_a_token_that_can_be_none_is_one_line(
+    tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(PARQUET)
+    monkeypatch.setenv("HF_TOKEN", "hf_caf\xe9")
+    fails(Hub("some/set"), tmp_path, "HF_TOKEN holds a character that no token has; copy it anew")
 
 
 def test_a_gated_set_opens_with_the_token_of_the_environment(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 import yaml
-from huggingface_hub import HfApi, HfFileSystem
+from huggingface_hub import HfApi, HfFileSystem, get_token
 from huggingface_hub.errors import (  # type: ignore[attr-defined]
     GatedRepoError,
     HFValidationError,
@@ -118,10 +118,9 @@ class HubFiles:
             if self._info.gated:
                 self._api.auth_check(repo, repo_type="dataset")
         except GatedRepoError as error:
-            raise SourceError(
-                f"{repo} is gated: ask for access at {page}, make a token at {self._api.endpoint}/settings/tokens and "
-                "set HF_TOKEN to it"
-            ) from error
+            raise SourceError(_gated(repo, page, self._api.endpoint)) from error
+        except UnicodeEncodeError as error:  # where the client makes a header of it
+            raise SourceError("HF_TOKEN holds a character that no token has; copy it anew") from error
         except RevisionNotFoundError as error:
             raise SourceError(
                 f"{page} has no revision {revision!r}; leave source.revision out for the newest"
@@ -175,6 +174,17 @@ class HubFiles:
 
     def close(self) -> None:
         self._stopped.set()
+
+
+def _gated(repo: str, page: str, endpoint: str) -> str:
+    if get_token():
+        return (
+            f"{repo} is gated, and the token that is set opens it not: ask for access at {page} with its "
+            f"account, and let it read gated repositories ({endpoint}/settings/tokens)"
+        )
+    return (
+        f"{repo} is gated: ask for access at {page}, make a token at {endpoint}/settings/tokens and set HF_TOKEN to it"
+    )
 
 
 def shards(names: Iterable[str], split: str) -> list[str]:
