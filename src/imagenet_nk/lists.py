@@ -32,6 +32,17 @@ class Entry:
     label: int  # >= 0
 
 
+def can_hold(path: str) -> bool:
+    """Whether a path can stand in a list file: it is Unicode, in one line."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return (
+        bool(path) and path[0] != "\ufeff" and (path.isprintable() or not any(mark in path for mark in _NOT_IN_PATHS))
+    )
+
+
 def format_entry(entry: Entry, separator: str = " ") -> str:
     """The entry's line, without its end. Raises ListError for an entry that no line can hold."""
     _check(entry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,6 +11,8 @@ from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.ledger import FILE
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import SourceError
+from imagenet_nk.sources.base import REST
+from imagenet_nk.wire import Candidate
 
 # Assumed until the data set's own ledger knows better; said to be so.
 _USUAL_BYTES = 110_000  # an image of ILSVRC2012, on average
@@ -88,7 +90,7 @@ def _candidates(job: Job) -> tuple[int, str]:
     try:
         job.source.open(job.label_map.wnids, job.site)
         most = job.nk if job.nk and job.source.name in _ENDLESS else _COUNTED
-        counts = {wnid: sum(1 for _ in islice(job.source.candidates(wnid), most)) for wnid in job.label_map}
+        counts = {wnid: _counted(job.source.candidates(wnid), most) for wnid in job.label_map}
     except SourceError as error:
         return 0, f" (it cannot be opened: {error}; fallback={job.fallback.name} would be asked)"
     finally:
@@ -97,3 +99,7 @@ def _candidates(job: Job) -> tuple[int, str]:
     shown = ", ".join(without[:3]) + (", ..." if len(without) > 3 else "")
     more = " or more" if any(count == most for count in counts.values()) else ""
     return sum(counts.values()), more + (f"; {len(without)} classes have none: {shown}" if without else "")
+
+
+def _counted(candidates: Iterable[Candidate], most: int) -> int:
+    return sum(not candidate.key.endswith(REST) for candidate in islice(candidates, most))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imagenet_nk.errors import ListError
+from imagenet_nk.file_kinds import HEAD, kind_of, to_utf8
 from imagenet_nk.sources.base import EXTENSIONS, image_id
 
 MAX_LINE = 4096  # bytes; a longer one is no file name
@@ -30,6 +31,8 @@ class ListedOrder:
         file = Path(path).expanduser()
         try:
             with file.open("rb") as opened:
+                _refuse_other(opened.read(HEAD), path)
+                opened.seek(0)
                 self._listed = parse(_lines(opened), path)
         except OSError as error:
             raise ListError(f"sampling.path={path} cannot be read: {error.strerror}") from error
@@ -89,6 +92,16 @@ def parse_line(line: bytes) -> tuple[str, str] | None:
     if not stem or not wnids:
         raise ValueError(f"{text[:60]!r} names no image of a class; wanted is a name such as n04235860_14959.JPEG")
     return wnids[-1], stem if _IMAGE_ID.match(stem) else image_id(wnids[-1], stem)
+
+
+def _refuse_other(head: bytes, path: str) -> None:
+    kind = kind_of(head)
+    if kind == "UTF-16 text":
+        raise ListError(f"sampling.path={path} is UTF-16 text; {to_utf8(Path(path).name, 'list.txt')}")
+    if kind and kind != "no text":  # a NUL in the midst of text has a line
+        raise ListError(
+            f"sampling.path={path} is {kind}; a list has one file name a line, such as n04235860_14959.JPEG"
+        )
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ class Candidate:
     wnid: str
     url: str  # where it is: an address, or a path; for hosts' limits, ledger and manifest
     draw: int | None = None  # number in the draw order, where draws may be left out; None = place among the candidates
+    sha256: str = ""  # that its bytes must have, in hex, where that is said of it
 
 
 @dataclass(frozen=True, slots=True)

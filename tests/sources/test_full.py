@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import gzip
 import os
 import re
 from pathlib import Path
 
 import pytest
 
-from imagenet_nk.config import HttpConfig, Materialize
+from imagenet_nk.config import HttpConfig, Materialize, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import RandomOrder
 from imagenet_nk.sampling_list import parse_line
@@ -26,8 +27,8 @@ def folders(root: Path, *names: str) -> Path:
     return root
 
 
-def opened(root: Path, *wnids: str, seed: int = 0) -> Full:
-    source = Full(str(root))
+def opened(root: Path, *wnids: str, seed: int = 0, part: Part = Part.train) -> Full:
+    source = Full(str(root), part)
     source.open(wnids or (TENCH, GOLDFISH), Site(root.parent / "index", HttpConfig(), RandomOrder(seed)))
     return source
 
@@ -130,14 +131,41 @@ def test_a_root_without_the_classes_is_one_line(tmp_path: Path, files: list[str]
 def test_a_root_that_is_nothing_of_the_kind_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is not there; name the folder, or the tar"):
         opened(tmp_path / "missing")
-    with pytest.raises(SourceError, match="is no tar: "):
-        opened(folders(tmp_path, "a.jpg") / "a.jpg")
 
 
-def test_a_class_folder_that_cannot_be_listed_is_one_line(tmp_path: Path) -> None:
-    source = opened(folders(tmp_path, f"{TENCH}/a.jpg"))
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"n01440764_1.JPEG\n", "is text, no tar; name the folder, or the tar, of the images"),
+        (b"PK\3\4 and so on", "is a zip archive, no tar"),
+        (b"\xff\xd8\xff and so on", "is a JPEG picture, no tar"),
+        (b"", "is empty, no tar"),
+        (gzip.compress(b"tar"), "is gzip'ed; gunzip it first"),
+    ],
+)
+@pytest.mark.parametrize("part", Part)
+def test_a_root_that_is_another_kind_of_file_is_called_that(tmp_path: Path, data: bytes, said: str, part: Part) -> None:
+    (tmp_path / "file.txt").write_bytes(data)
+    with pytest.raises(SourceError, match=rf"source\.root={tmp_path}/file\.txt {said}") as error:
+        opened(tmp_path / "file.txt", part=part)
+    assert "\n" not in str(error.value)
+
+
+def test_a_class_folder_that_cannot_be_listed_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = opened(folders(tmp_path, f"{TENCH}/a.jpg", f"{GOLDFISH}/b.jpg"))
     (tmp_path / TENCH).rename(tmp_path / "gone")
-    with pytest.raises(SourceError, match=f"{TENCH} cannot be listed: No such file"):
+    [rest] = source.candidates(TENCH)
+    said = f"{tmp_path}/{TENCH} cannot be listed: No such file or directory"
+    assert drive(source, rest) == Rejected("unlisted", detail=said)
+    assert caplog.messages == [said]
+    assert ids(source, GOLDFISH) == [f"{GOLDFISH}_b"]
+
+
+def test_a_root_that_is_gone_while_classes_are_listed_is_an_error(tmp_path: Path) -> None:
+    """A disk that is away for a while is no class's fault."""
+    source = opened(folders(tmp_path / "root", f"{TENCH}/a.jpg"))
+    (tmp_path / "root").rename(tmp_path / "gone")
+    with pytest.raises(SourceError, match="is gone"):
         list(source.candidates(TENCH))
 
 

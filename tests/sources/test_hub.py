@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -182,7 +183,16 @@ def test_a_gated_set_says_where_to_ask(
     server.gated = True
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
-    fails(Hub("some/set"), tmp_path, f"some/set is gated: ask for access at {server.endpoint}/datasets/some/set, make")
+    said = "some/set is gated, and the token that is set opens it not: ask" if token else "some/set is gated: ask"
+    fails(Hub("some/set"), tmp_path, f"{said} for access at {server.endpoint}/datasets/some/set")
+
+
+def test_a_token_that_can_be_none_is_one_line(
+    tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(PARQUET)
+    monkeypatch.setenv("HF_TOKEN", "hf_caf\xe9")
+    fails(Hub("some/set"), tmp_path, "HF_TOKEN holds a character that no token has; copy it anew")
 
 
 def test_a_gated_set_opens_with_the_token_of_the_environment(
@@ -359,3 +369,28 @@ def test_a_hub_that_fails_in_the_middle_settles_no_image(
     assert "\n" not in str(error.value)
     server.web.answer = honest  # type: ignore[method-assign]
     assert isinstance(drive(source, candidate), Found)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+@pytest.mark.parametrize("files", [False, True])
+def test_a_plain_status_is_one_short_line(
+    tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, status: int, files: bool
+) -> None:
+    """Of a mirror or a proxy, which does not say in Hugging Face's headers what is wrong."""
+    server = served(PARQUET)
+    answer = server.web.answer
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # it has patience of its own
+    page = Answer(status, b"<html>not now</html>")
+    server.web.answer = lambda asked, headers: (  # type: ignore[method-assign]
+        page if not files or asked.path.startswith("/datasets") else answer(asked, headers)
+    )
+    with pytest.raises(SourceError, match=rf"(cannot be reached|cannot be read): it answers {status} [A-Z]") as error:
+        next(opened(Hub("some/set"), tmp_path).candidates(TENCH))
+    for thread in threading.enumerate():
+        if thread.name == "hub":  # shards that were being looked at ahead
+            thread.join()
+    said = str(error.value)
+    assert "\n" not in said
+    assert "For more information" not in said
+    assert "<html>" not in said
+    assert len(said.partition("it answers")[2]) < 110

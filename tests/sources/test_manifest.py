@@ -311,7 +311,13 @@ def test_missing_columns_are_named(tmp_path: Path, form: str) -> None:
         (b"image_id,wnid,url,sha256\n" + b"x" * 200_000, r"is no csv in UTF-8 \(line 2\): field larger"),
         (b"image_id,wnid,url,sha256\nn01440764_1\n", "row 1: wnid '' is no WNID"),
         (b"image_id,wnid,url,sha256\n", "has no image of the 2 wanted classes"),
-        ("image_id,wnid,url,sha256\n".encode("utf-16"), "is no csv in UTF-8"),
+        (
+            "image_id,wnid,url,sha256\n".encode("utf-16"),
+            "is UTF-16 text; turn it into UTF-8: iconv .* m > manifest.csv",
+        ),
+        ("image_id,wnid,url,sha256\n".encode("utf-16-le"), "is UTF-16 text; turn it"),
+        (b"PK\3\4 and so on", "is a zip archive; name a manifest.parquet or manifest.csv"),
+        (b"<!doctype html>", "is a web page; name a manifest"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_one_line(tmp_path: Path, content: bytes, wanted: str) -> None:

@@ -87,6 +87,21 @@ def test_what_broke_off_goes_on_from_there(tmp_path: Path, site: Web) -> None:
     assert firsts == sorted(set(firsts)), "each time further on"
 
 
+def test_a_run_that_was_killed_goes_on_from_there_and_says_so(
+    tmp_path: Path, site: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    large = os.urandom(900_000)
+    file = at(site, large)
+    part = tmp_path / "ILSVRC2012_img_train.tar.unchecked.part"
+    part.write_bytes(large[:300_000])
+    part.with_name(f"{part.name}.http.json").write_text('{"etag": "\\"one\\"", "modified": "", "length": 900000}')
+    assert fetch(file, tmp_path, HTTP).read_bytes() == large
+    assert [asked.first for asked in site.asked] == [300_000]
+    assert caplog.messages == [f"fetching {file.url} to {tmp_path} goes on behind 0.3 MB of 0.9 MB"]
+    assert [one.name for one in tmp_path.iterdir()] == ["ILSVRC2012_img_train.tar"]
+
+
 def test_another_md5_leaves_nothing_behind(tmp_path: Path, site: Web) -> None:
     file = at(site)
     site.put("/ILSVRC2012_img_train.tar", TAR[:-1] + b"x")
@@ -120,7 +135,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, site: Web) -> None
 def test_too_little_room_is_said_before_anything_is_fetched(tmp_path: Path, site: Web) -> None:
     file = at(site)
     huge = OfficialFile(file.url, 10**18, file.md5)
-    with pytest.raises(SourceError, match=r"needs 1000000000\.0 GB more in .*, which has .* GB; choose another"):
+    with pytest.raises(SourceError, match=r"needs 1,000,000,000\.0 GB more in .*, which has .* GB; choose another"):
         fetch(huge, tmp_path, HTTP)
     assert site.asked == []
 

@@ -20,6 +20,7 @@ from imagenet_nk import classes
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.stage import collect
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig, Retry
+from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import EvalOnly, RandomOrder
 from imagenet_nk.sampling_list import ListedOrder
@@ -205,6 +206,32 @@ class TestLosses:
         summary = collect(job(tmp_path / "set", Manifest(str(manifest)), archive, nk=None))
         assert (summary.kept, summary.short, summary.missing) == (12, (), (dead,))
         assert summary.sources == {"manifest": 11, "archive": 1}
+
+    @pytest.mark.parametrize("processes", [1, 2])
+    @pytest.mark.parametrize("same", [True, False])
+    def test_only_the_same_bytes_make_up_for_a_named_image(
+        self, tmp_path: Path, server: Web, manifest: Path, same: bool, processes: int
+    ) -> None:
+        """The fallback may well have a picture of that name which is another one."""
+        dead, drifted = pd.read_csv(manifest)["image_id"][[1, 5]]
+        before = {image_id: server.pages[f"/{image_id}.JPEG"] for image_id in (dead, drifted)}
+        del server.pages[f"/{dead}.JPEG"]
+        server.put(f"/{drifted}.JPEG", jpeg(123, 40))
+        names = {dead: WNIDS[0], drifted: WNIDS[1]}
+        files = {wnid: members(wnid, 12) for wnid in WNIDS}
+        for number, (image_id, wnid) in enumerate(names.items()):
+            data = before[image_id] if same else jpeg(500 + number, 40)
+            files[wnid] = [(f"{image_id}.JPEG", data)]
+        archive = Archive(train=server.put("/train.tar", train(files)))
+        one = replace(job(tmp_path / "set", Manifest(str(manifest)), archive, nk=None), engine=Local(processes))
+        for _ in range(2):  # and again, where it has nothing to do
+            summary = collect(one)
+            assert (summary.kept, summary.short) == (12, ())
+            assert summary.missing == (() if same else (dead, drifted))
+        if not same:
+            missing = pd.read_csv(tmp_path / "set" / "missing.csv")
+            assert list(missing.reason) == ["http_404", "drifted"]
+            assert all("the fallback gave another picture of this name" in detail for detail in missing.detail)
 
     def test_named_images_of_a_list(self, tmp_path: Path, server: Web, manifest: Path) -> None:
         ids = list(pd.read_csv(manifest)["image_id"])

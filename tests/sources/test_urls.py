@@ -3,13 +3,16 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
+import lzma
 import random
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import ConfigError, SourceError
 from imagenet_nk.sampling import RandomOrder
@@ -17,6 +20,7 @@ from imagenet_nk.sources.base import Site
 from imagenet_nk.sources.urls import Urls
 from imagenet_nk.wire import Found, Rejected
 from sources.contract import Listed, SourceContract, drive, images, opened
+from sources.small_tars import tar_bytes
 from sources.web import Answer, Web, web
 
 A, B = "n01440764", "n01443537"
@@ -113,8 +117,22 @@ ONE = f"{A}_1\thttp://a.example/1.jpg\n".encode()
 REFUSED = {
     "empty": (b"", "empty"),
     "blank": (b"\n\n  \n", "empty"),
-    "no wanted class": (b"n99999999_1\thttp://a.example/1.jpg\n", "no usable line of a wanted class"),
-    "no list at all": (b"to whom it may concern\n" * 99, "no usable line of a wanted class"),
+    "no wanted class": (b"n99999999_1\thttp://a.example/1.jpg\n", "no usable line .* of a wanted class"),
+    "no list at all": (b"to whom it may concern\n" * 99, r"it begins with 'to whom it may concern'"),
+    "commas": (
+        f"{A}_1,http://a.example/1.jpg\n".encode(),
+        r"n01440764\): lines 1, no_tab 1; it begins with 'n01440764_1,http",
+    ),
+    "zip": (b"PK\3\4" + bytes(range(256)) * 4, "is a zip archive: no list .*; unpack it first"),
+    "xz": (lzma.compress(ONE), "is packed with xz: no list .*; unpack it first"),
+    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(99), "is a PNG picture: no list"),
+    "gzip'ed picture": (gzip.compress(b"\xff\xd8\xff\xe0" + bytes(99)), "is a JPEG picture: no list"),
+    "tar of pictures": (
+        tar_bytes({f"{A}_1.JPEG": b"\xff\xd8\xff\xe0" + bytes(99)}),
+        "n01440764_1.JPEG is a JPEG picture",
+    ),
+    "tar of tars": (tar_bytes({f"{A}.tar": tar_bytes({"a.jpg": b"x"})}), r"a tar, and its file n01440764.tar is a tar"),
+    "data": ((bytes(range(256)) + bytes(99)) * 40, "is no text: no list"),
     "a page": (b"<html>sign in</html>" * 99, "a web page, not a list"),
     "UTF-16 with a mark": (ONE.decode().encode("utf-16"), "UTF-16"),
     "UTF-16 without": (ONE.decode().encode("utf-16-le") * 9, "UTF-16"),
@@ -293,6 +311,48 @@ def test_a_web_page_is_no_list_and_the_next_location_is_tried(tmp_path: Path, si
     with pytest.raises(SourceError, match="a web page, not") as error:
         Urls(first).open([A], here(tmp_path))
     assert "\n" not in str(error.value)
+
+
+UNUSABLE = {
+    "damaged": (gzip.compress(ONE * 9)[:-9], "is cut short or damaged"),
+    "UTF-16": (ONE.decode().encode("utf-16"), "is UTF-16"),
+    "of other classes": (b"n99999999_1\thttp://a.example/1.jpg\n", "no usable line .* of a wanted class"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(99), "is a PNG picture"),
+    "nothing": (b"", "is empty"),
+    "not there": (None, "there is no list"),
+    "a folder": ("folder", "is a folder, not a list"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_a_location_of_no_use_is_said_and_the_next_is_tried(tmp_path: Path, case: str, caplog) -> None:
+    data, said = UNUSABLE[case]
+    first = str(tmp_path / "first.txt")
+    if data == "folder":
+        (tmp_path / "first.txt").mkdir()
+    elif data is not None:
+        write(tmp_path, data, "first.txt")
+    second = write(tmp_path, ONE, "second.txt")
+    with opened(Urls([first, second]), [A], here(tmp_path)) as source:
+        assert len(list(source.candidates(A))) == 1
+    [line] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert re.search(said, line)
+    assert line.endswith(f"; trying {second}")
+    assert "\n" not in line
+    with pytest.raises(SourceError) as error:
+        Urls([first, str(tmp_path / "third.txt")]).open([A], here(tmp_path))
+    assert re.search(said, str(error.value))
+    assert "third.txt" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_only_where_all_are_out_of_reach_the_fallback_may_take_over(tmp_path: Path) -> None:
+    gone, other = str(tmp_path / "gone.txt"), str(tmp_path / "other.txt")
+    with pytest.raises(OutOfReachError):
+        Urls([gone, other]).open([A], here(tmp_path))
+    with pytest.raises(SourceError) as error:
+        Urls([gone, write(tmp_path, b"no list")]).open([A], here(tmp_path))
+    assert not isinstance(error.value, OutOfReachError)
 
 
 class TestAttempts:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def unpacked_tar(root: Path) -> None:
     devkit(root)
 
 
+def unpacked_devkit(root: Path) -> None:
+    unpacked_tar(root)
+    with tarfile.open(root / "ILSVRC2012_devkit_t12.tar.gz") as kit:
+        kit.extractall(root, filter="data")
+    (root / "ILSVRC2012_devkit_t12.tar.gz").unlink()
+
+
 def opened(root: Path, seed: int = 0) -> Full:
     source = Full(str(root), part=Part.val)
     source.open([FOX, SETTER], Site(root / "index", HttpConfig(), RandomOrder(seed)))
@@ -68,7 +76,7 @@ def opened(root: Path, seed: int = 0) -> Full:
 
 
 class TestValidation(SourceContract):
-    @pytest.fixture(params=[torchvision, kaggle, official_tar, unpacked_tar])
+    @pytest.fixture(params=[torchvision, kaggle, official_tar, unpacked_tar, unpacked_devkit])
     def make(self, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Full]:
         (tmp_path / "imagenet").mkdir()
         request.param(tmp_path / "imagenet")
@@ -81,7 +89,7 @@ class TestValidation(SourceContract):
 
 def test_all_layouts_give_the_same_images(tmp_path: Path) -> None:
     expected = {wnid: {f"{wnid}_{s}": d for s, (w, d) in IMAGES.items() if w == wnid} for wnid in (FOX, SETTER)}
-    for layout in (torchvision, kaggle, official_tar, unpacked_tar):
+    for layout in (torchvision, kaggle, official_tar, unpacked_tar, unpacked_devkit):
         (tmp_path / layout.__name__).mkdir()
         layout(tmp_path / layout.__name__)
         source = opened(tmp_path / layout.__name__)
@@ -98,6 +106,15 @@ def test_training_images_are_not_taken_for_validation(tmp_path: Path) -> None:
     (tmp_path / "train" / FOX).mkdir(parents=True)
     with pytest.raises(SourceError, match="holds no validation images that we know"):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize("layout", [torchvision, official_tar, unpacked_tar])
+def test_validation_images_are_not_taken_for_training_and_what_takes_them_is_said(
+    tmp_path: Path, layout: Callable[[Path], None]
+) -> None:
+    layout(tmp_path)
+    with pytest.raises(SourceError, match=r"no training images; source\.part=val takes the former"):
+        Full(str(tmp_path)).open([FOX], Site(tmp_path / "index", HttpConfig(), RandomOrder(0)))
 
 
 def test_images_without_a_table_are_one_line(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from imagenet_nk.collect.fill import Drawn, Fact
@@ -15,6 +14,7 @@ from imagenet_nk.collect.inspection import EXTENSIONS, Picture
 from imagenet_nk.collect.ledger import Attempt, signed, unsigned
 from imagenet_nk.collect.reading import Outcome
 from imagenet_nk.config import Retry
+from imagenet_nk.sources.folders import to_path, to_place
 from imagenet_nk.wire import Rejected
 
 _MAX_DETAIL = 200
@@ -28,14 +28,14 @@ def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
     response, found = reading.response, reading.found
     return Attempt(
         **_where(drawn),
-        **_verdict(judged.verdict),
+        **_verdict(judged.verdict, drawn),
         final=int(outcome.final),
         image_id=found.image_id if found else "",
         final_url=(found.final_url if found else "") or response.final_url,
         address=response.address,
         status=response.status,
         bytes=judged.size,
-        path=str(found.path) if found and found.path else "",
+        path=to_place(str(found.path)) if found and found.path else "",
         tries=reading.tries,
         fetched_at=_now(),
         seconds=round(time.monotonic() - reading.started, 4),
@@ -44,9 +44,8 @@ def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
 
 def unasked(drawn: Drawn, fault: str) -> Attempt:
     """The row of a candidate that is rejected with its host, without a request."""
-    return Attempt(
-        **_where(drawn), final=1, reason=fault, transient=1, detail="its host does not answer", fetched_at=_now()
-    )
+    rejected = Rejected(fault, transient=True, detail="its host does not answer")
+    return Attempt(**_where(drawn), **_verdict(rejected, drawn), final=1, fetched_at=_now())
 
 
 def fact(drawn: Drawn, outcome: Outcome) -> Fact:
@@ -87,7 +86,7 @@ def known(
     facts = {}
     for row in rows:
         if not row["reason"]:
-            true = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+            true = to_path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
         elif row["reason"] in _BY_SETTING:
             true = row["id"] > since
         else:
@@ -120,10 +119,11 @@ def _where(drawn: Drawn) -> dict[str, Any]:
     }
 
 
-def _verdict(verdict: Picture | Rejected) -> dict[str, Any]:
+def _verdict(verdict: Picture | Rejected, drawn: Drawn) -> dict[str, Any]:
     if isinstance(verdict, Rejected):
-        detail = verdict.detail[:_MAX_DETAIL]
-        return {"reason": verdict.reason, "transient": int(verdict.transient), "detail": detail}
+        detail = verdict.detail[:_MAX_DETAIL].encode(errors="backslashreplace").decode()  # a path need not be Unicode
+        wanted = drawn.candidate.sha256
+        return {"reason": verdict.reason, "transient": int(verdict.transient), "detail": detail, "sha256": wanted}
     return {
         "sha256": verdict.sha256,
         "pixels": signed(verdict.pixels),

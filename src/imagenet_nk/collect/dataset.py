@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from imagenet_nk import storage
-from imagenet_nk.collect import manifest, results
+from imagenet_nk.collect import manifest, other_draw, results
 from imagenet_nk.collect.attempts import file_name, file_of, known
 from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import translated
 from imagenet_nk.collect.summary import KEPT, UNREACHED, Summary, Sums
-from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, VERDICT, Rows, Tables, Wanted
+from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, SHA256, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
+from imagenet_nk.sources.folders import to_path
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +56,7 @@ class DataSet:
         for name, value in draw.items():
             if (made_with := stamp.get(name, value)) == value:
                 continue
-            back = "give it that one" if name == "identity" else f"type {name}={made_with}"
-            what = (
-                f"from {made_with}, not {value}"
-                if name == "identity"
-                else f"with {name}={made_with}, not {name}={value}"
-            )
+            what, back = other_draw.said(name, made_with, value)
             raise DatasetError(
                 f"{self.folder} was made {what}: {back} to go on with it, or dataset.dir=ANOTHER for one of its own"
             )
@@ -98,7 +94,7 @@ class DataSet:
         sizes = self.store.sizes(wnid)
         kept = [row for row in self.ledger.settled(wnid) if row["verdict"] == KEPT]
         return all(
-            sizes.get(file_of(row)) == row["bytes"] or (row["path"] and Path(row["path"]).is_file()) for row in kept
+            sizes.get(file_of(row)) == row["bytes"] or (row["path"] and to_path(row["path"]).is_file()) for row in kept
         )
 
     # --- when classes are settled
@@ -138,7 +134,7 @@ class DataSet:
             if verdict == KEPT:
                 keep.add(name)
                 if path and materialize[source] != Materialize.none:
-                    self.store.adopt(walk.wnid, name, Path(path), materialize[source])
+                    self.store.adopt(walk.wnid, name, to_path(path), materialize[source])
             elif verdict != UNREACHED:
                 unwanted.add(name)
         self.store.settle(walk.wnid, keep, unwanted - keep)
@@ -169,7 +165,8 @@ class DataSet:
                 kept = sums.add(position, rows, judge(wnid, rows))
                 images.add(tables.images(position, kept))
                 if wnid in named:
-                    sums.missing += results.missing(self.ledger.settled(wnid), {row[IMAGE_ID] for row in kept})
+                    by_id = {row[IMAGE_ID]: row[SHA256] for row in kept}
+                    sums.missing += results.missing(self.ledger.settled(wnid), by_id)
             table = sums.table()
             results.write_csv(table, self.folder / "classes.csv")
             results.write_missing(sums.missing, self.folder / "missing.csv")

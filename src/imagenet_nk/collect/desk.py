@@ -10,6 +10,7 @@ whatever it carries, and rows are passed on as they are, so the driver's work gr
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,8 @@ from imagenet_nk.collect.permits import Permits
 from imagenet_nk.collect.tables import Wanted
 from imagenet_nk.collect.walked import Walk, words
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig
+
+log = logging.getLogger(__name__)
 
 _AGAIN_S = 0.1  # between two reports of a worker
 _SOONER = 5  # times, for a worker that was given something: it may have room for more
@@ -71,6 +74,7 @@ class CollectDesk:
         self._told: dict[str, tuple[int, int]] = {}  # how many of both a worker knows
         self._tallies: dict[str, Tally] = {}
         self._gone: set[str] = set()
+        self._said: set[str] = set()
         self.stopping = False
 
     # --- the contract of a Desk
@@ -78,6 +82,7 @@ class CollectDesk:
     def exchange(self, worker: str, report: Report) -> Orders:
         """Take in a report; raises DatasetError if the ledger cannot be written."""
         now = time.monotonic()
+        self._say(report.said)
         if report.rows:
             self._ledger.record_rows(report.rows)
         if worker in self._gone:  # it was only out of reach; others have its classes
@@ -122,6 +127,13 @@ class CollectDesk:
 
     # ---
 
+    def _say(self, said: Iterable[str]) -> None:
+        """Workers' warnings in the driver's log; what several of them have met, once."""
+        for text in said:
+            if text not in self._said:
+                self._said.add(text)
+                log.warning("%s", text)
+
     def _through(self, worker: str, walks: Sequence[Walk]) -> None:
         """Take in classes that a worker is through with, by the rules that it knew."""
         placeholders, shared = self._told.get(worker, (0, 0))
@@ -145,7 +157,7 @@ class CollectDesk:
         repeated = walked.placeholders(walks, self._inspect.placeholder_repeats)
         self._know(repeated, walked.shared(walks) if drop else ())
         if self.dealing.quiet:
-            self.dealing.draw_on(self._draw_on([walk.wnid for walk in walks if not walk.full]))
+            self.dealing.draw_on(self._draw_on([walk.wnid for walk in walks if walk.short]))
         self.stopping = self.dealing.quiet
 
     def _orders(self, worker: str, report: Report, now: float) -> Orders:

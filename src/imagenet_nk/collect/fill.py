@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from imagenet_nk.collect import guard
 from imagenet_nk.collect.inspection import near
-from imagenet_nk.sources.base import Source
+from imagenet_nk.sources.base import UNLISTED, Source
 from imagenet_nk.wire import Candidate
 
 _PRIOR = 4.0  # candidates that the overall success rate counts for
@@ -111,6 +111,13 @@ class Fill:
     @property
     def full(self) -> bool:
         return len(self.walk.kept) >= self.quota
+
+    @property
+    def short(self) -> bool:
+        """Whether images are lacking. Where all that there is is wanted: there are none, or not all could be listed."""
+        if math.isfinite(self.quota):
+            return not self.full
+        return not self.walk.kept or UNLISTED in self.walk.verdicts
 
     @property
     def done(self) -> bool:

@@ -12,7 +12,7 @@ from imagenet_nk.collect.dataset import DataSet
 from imagenet_nk.collect.fill import Fill, Rules
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.job import Job, Watch
-from imagenet_nk.collect.opening import open_fallback
+from imagenet_nk.collect.opening import open_fallback, warn_of_all
 
 
 class InProcess:
@@ -48,8 +48,10 @@ class InProcess:
         """Fill from the source, then what is short from the fallback."""
         job, dataset = self._job, self._dataset
         self._collector.run(watch)
-        if self._short():
+        if short := self._short():
             self.complete = open_fallback(job, dataset, alone=not self.first_is_open)
+            if self.complete and self.first_is_open:
+                warn_of_all(job, [fill.wnid for fill in short if math.isinf(fill.quota)])
         if not self.complete:
             return
         # A class that was full may lose an image to what the fallback shows, and want more in its turn.
@@ -62,6 +64,5 @@ class InProcess:
         self._reader.close()
 
     def _short(self) -> Sequence[Fill]:
-        """The classes that want the fallback. Of a source that could be read, all that there is has come."""
-        endless = math.inf if self.first_is_open else None
-        return [fill for fill in self.walks if not fill.full and fill.quota != endless]
+        """The classes that want the fallback."""
+        return [fill for fill in self.walks if fill.short]

@@ -74,7 +74,8 @@ def download(
             return _Download(web, location, to, http, progress, max_bytes).run()
         except OSError as error:
             raise SourceError(
-                f"cannot write {to}: {error.strerror or error}; free space or choose another folder"
+                f"cannot write {to}: {error.strerror or error}; free space and run it again: it goes on "
+                "from there; or choose another folder"
             ) from error
 
 

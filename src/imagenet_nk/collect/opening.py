@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from imagenet_nk.collect.dataset import DataSet
 from imagenet_nk.collect.job import Job
@@ -54,6 +55,20 @@ def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
         return False
     dataset.claim(job.draw)
     return True
+
+
+def warn_of_all(job: Job, wnids: Sequence[str]) -> None:
+    """Say that of these classes the fallback gives all that it has: there is no telling how much that is."""
+    if wnids and job.fallback.name != "none":
+        shown = ", ".join(wnids[:5]) + (", ..." if len(wnids) > 5 else "")
+        log.warning(
+            "source=%s has no image of %d classes, or not all: with nk=null fallback=%s gives all that it has of them "
+            "(%s); source@fallback=none leaves them short",
+            job.source.name,
+            len(wnids),
+            job.fallback.name,
+            shown,
+        )
 
 
 def _named(job: Job) -> dict[str, int]:

@@ -11,7 +11,7 @@ from imagenet_nk.collect.dataset import DataSet
 from imagenet_nk.collect.desk import CollectDesk
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.job import Job, Watch
-from imagenet_nk.collect.opening import open_fallback
+from imagenet_nk.collect.opening import open_fallback, warn_of_all
 from imagenet_nk.collect.walked import Walk
 from imagenet_nk.collect.worker import Spec, collect_classes
 
@@ -69,12 +69,14 @@ class OverEngine:
         """Nothing is open here."""
 
     def _draw_on(self, short: Sequence[str]) -> Sequence[str]:
-        """The classes that go on with the fallback. Where all is wanted that there is, the source has given it."""
+        """The classes that go on with the fallback."""
         ranks = self._desk.dealing.ranks
-        waiting = [wnid for wnid in short if 1 not in ranks[wnid] and self._wanted(wnid) is not None]
+        waiting = [wnid for wnid in short if 1 not in ranks[wnid]]
         if not waiting:
             return ()
         if not self._fallback_tried:
             self._fallback_tried = True
             self.complete = open_fallback(self._job, self._dataset, alone=False)
+            if self.complete:
+                warn_of_all(self._job, [wnid for wnid in waiting if self._wanted(wnid) is None])
         return waiting if self.complete else ()

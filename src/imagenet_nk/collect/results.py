@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,10 +57,21 @@ def classes(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=None if records else _CLASS_COLUMNS)
 
 
-def missing(settled: Iterable[sqlite3.Row], kept: Collection[str]) -> list[dict[str, object]]:
-    """Images that a list or manifest names and that the source did not give, out of a class's rows of the ledger."""
-    lost = (row for row in settled if row["rank"] == 0 and row["reason"] and row["key"] not in kept)
-    return [{"image_id": row["key"], **{name: row[name] for name in MISSING_COLUMNS[1:]}} for row in lost]
+def missing(settled: Iterable[sqlite3.Row], kept: Mapping[str, str]) -> list[dict[str, object]]:
+    """Images that a list or manifest names and that are not to be had, out of a class's rows of the ledger.
+
+    `kept`: SHA-256 by image id. A fallback makes up for an image by the same id, if it has the same bytes where a
+    manifest says which.
+    """
+    lost = []
+    for row in settled:
+        there = kept.get(row["key"])
+        if row["rank"] or not row["reason"] or (there is not None and row["sha256"] in ("", there)):
+            continue
+        another = "" if there is None else "the fallback gave another picture of this name"
+        detail = "; ".join(filter(None, (row["detail"], another)))
+        lost.append({"image_id": row["key"], **{name: row[name] for name in MISSING_COLUMNS[1:]}, "detail": detail})
+    return lost
 
 
 def write_missing(rows: Sequence[dict[str, object]], path: Path) -> None:

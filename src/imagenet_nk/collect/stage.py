@@ -65,14 +65,19 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         filling = _fill_or_anew(job, dataset, _Watch(dataset, watch))
     finally:
         _close(job)
-    summary = dataset.finish(filling.walks, job.fingerprint if _is_settled(filling) else "", _tables(job, dataset))
+    summary = dataset.finish(filling.walks, job.fingerprint if _is_settled(job, filling) else "", _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started, job.http.allow_private)
     return summary
 
 
-def _is_settled(filling: InProcess | OverEngine) -> bool:
-    """Whether the same command would find nothing more. What is out of reach is to be tried again, if it is needed."""
+def _is_settled(job: Job, filling: InProcess | OverEngine) -> bool:
+    """Whether the same command would find nothing more. What is out of reach is to be tried again, if it is needed.
+
+    So is what lies on a disk, where a look costs next to nothing: someone may have put there what was lacking.
+    """
+    if job.source.name == "full" and any(walk.short for walk in filling.walks):
+        return False
     return filling.complete and (filling.first_is_open or all(walk.full for walk in filling.walks))
 
 

@@ -56,7 +56,7 @@ class Sums:
                 row[DETAIL] for row, verdict in zip(rows, verdicts, strict=True) if verdict == FORBIDDEN
             )
         self._passing += _reasons(itertools.compress(verdicts, [row[TRANSIENT] for row in rows]))
-        self._classes.append(self._tables.class_row(position, len(kept), reasons))
+        self._classes.append(self._tables.class_row(position, kept, reasons))
         return kept
 
     def table(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from imagenet_nk.collect.ledger import PLACE
 from imagenet_nk.collect.store import IMAGES
 from imagenet_nk.config import Materialize
 from imagenet_nk.sampling import Split
+from imagenet_nk.sources.base import UNLISTED
 
 Wanted = Callable[[str], int | None]  # of a class; None = all that there are
 Rows = Sequence[tuple[Any, ...]]  # of one class in the ledger: PLACE, then
@@ -22,9 +23,9 @@ COLUMNS = (
     # as the manifest has them:
     "url", "final_url", "sha256", "bytes", "width", "height", "format", "mode", "fetched_at",
 )  # fmt: skip
-SOURCE = PLACE.index("source")
+SOURCE, RANK = PLACE.index("source"), PLACE.index("rank")
 VERDICT, REASON, DETAIL, PIXELS, PATH, IMAGE_ID, TRANSIENT, URL = range(len(PLACE), len(PLACE) + 8)
-FORMAT = len(PLACE) + COLUMNS.index("format")
+FORMAT, SHA256 = (len(PLACE) + COLUMNS.index(name) for name in ("format", "sha256"))
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,18 @@ class Tables:
             images.append((image_id, wnid, label, path, split, source, *row[URL:]))
         return images
 
-    def class_row(self, position: int, kept: int, reasons: Counter[str]) -> results.Row:
-        """A row of classes.csv."""
-        label_map = self.label_map
+    def class_row(self, position: int, rows: Rows, reasons: Counter[str]) -> results.Row:
+        """A row of classes.csv. `rows`: of the kept images."""
+        label_map, kept = self.label_map, len(rows)
         wanted = self.wanted(label_map.wnids[position])
+        if wanted is None:  # all that there is: one more than there are, where that is not all
+            lacks = UNLISTED in reasons and not any(row[RANK] for row in rows)
+            wanted = kept + (lacks or not kept)
         fixed = {
             "label": label_map.labels[position],
             "wnid": label_map.wnids[position],
             "name": label_map.names[position],
-            "wanted": kept if wanted is None else wanted,
+            "wanted": wanted,
             "kept": kept,
             "tried": kept + reasons.total(),
         }

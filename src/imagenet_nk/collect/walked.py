@@ -34,6 +34,7 @@ class Walk:
     wnid: str
     kept: int
     full: bool
+    short: bool
     contents: _Words
     pixels: _Words
     addresses: _Words  # hashes; 0 for what is no address
@@ -48,6 +49,7 @@ class Walk:
             fill.wnid,
             len(fill.walk.kept),
             fill.full,
+            fill.short,
             words(fact.content for fact, _ in images),
             words(fact.pixels for fact, _ in images),
             words(_address(fact.url) for fact, _ in images),

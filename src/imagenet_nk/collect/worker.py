@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import pickle
 import time
 from collections.abc import Iterator, Sequence
@@ -82,9 +83,31 @@ class _Outbox:
         return rows
 
 
+class _Said(logging.Handler):
+    """Warnings of this process, each once, on their way to the driver's log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.muted = False
+        self._waiting: dict[str, None] = {}
+        self._told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.muted and (text := record.getMessage()) not in self._told:
+            self._waiting[text] = None
+
+    def take(self) -> list[str]:
+        texts = list(self._waiting)
+        self._waiting.clear()
+        self._told.update(texts)
+        return texts
+
+
 class _Worker:
     def __init__(self, spec: Spec, line: Line) -> None:
         self._line, self._spec = line, spec
+        self._said = _Said()
+        logging.getLogger("imagenet_nk").addHandler(self._said)
         self._job: Job = pickle.loads(spec.job)  # noqa: S301 - the driver's own
         self._open: dict[int, Source] = {}
         self._hosts, self._outbox = LeasedHosts(self._job.http), _Outbox()
@@ -112,6 +135,7 @@ class _Worker:
             self._collector.run(self._watch, stay=True)
 
     def close(self) -> None:
+        logging.getLogger("imagenet_nk").removeHandler(self._said)
         self._reader.close()
         for source in self._open.values():
             source.close()
@@ -120,7 +144,9 @@ class _Worker:
         """A source of the run, opened here when it is first drawn from; the driver has left its index on disk."""
         if rank not in self._open:
             source = self._job.chain[rank]
+            self._said.muted = True  # the driver has opened it as well, and said what there was to say
             source.open(self._job.label_map.wnids, self._job.site)
+            self._said.muted = False
             self._open[rank] = source
         return self._open[rank]
 
@@ -153,6 +179,7 @@ class _Worker:
             self._hosts.wanted(),
             self._hosts.returned(),
             self._hand - len(self._at_hand),
+            self._said.take(),
         )
         orders: Orders = self._line.exchange(report)
         self._told[0].update(fresh[0], orders.placeholders)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from imagenet_nk.errors import SourceError
 
+_TRUTH, _META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
 OFFICIAL = 50_000  # validation images, 50 of each class
 _MOST = 64 << 20  # bytes of a file of the devkit, unpacked
 _WNID = re.compile(rb"(?<![0-9A-Za-z])n(?:\x00?[0-9]){8}(?!\x00?[0-9])")
@@ -62,24 +63,37 @@ def ground_truth(text: bytes, classes: int, where: str) -> list[int]:
 
 
 def _files(devkit: Path) -> tuple[bytes, bytes]:
-    """The ground truth and meta.mat (empty if there is none)."""
+    """The ground truth and meta.mat (empty if there is none), of the devkit as a tar or unpacked."""
+    found = _unpacked(devkit) if devkit.is_dir() else _packed(devkit)
+    if _TRUTH not in found:
+        raise SourceError(f"{devkit} holds no {_TRUTH}; use ILSVRC2012_devkit_t12.tar.gz")
+    return found[_TRUTH], found.get(_META, b"")
+
+
+def _unpacked(devkit: Path) -> dict[str, bytes]:
+    found = {}
+    for name in (_TRUTH, _META):
+        file = devkit / "data" / name
+        try:
+            if file.is_file() and file.stat().st_size <= _MOST:
+                found[name] = file.read_bytes()
+        except OSError as error:
+            raise SourceError(f"{file} cannot be read: {error.strerror}") from error
+    return found
+
+
+def _packed(devkit: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(devkit) as tar:
             for member in tar:
                 name = member.name.rpartition("/")[2]
-                if (
-                    name in ("ILSVRC2012_validation_ground_truth.txt", "meta.mat")
-                    and member.isreg()
-                    and member.size <= _MOST
-                ):
+                if name in (_TRUTH, _META) and member.isreg() and member.size <= _MOST:
                     file = tar.extractfile(member)
                     found[name] = file.read() if file else b""
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise SourceError(f"cannot read the devkit {devkit}: no tar, or cut short; fetch it again") from error
-    if "ILSVRC2012_validation_ground_truth.txt" not in found:
-        raise SourceError(f"{devkit} holds no ILSVRC2012_validation_ground_truth.txt; use ILSVRC2012_devkit_t12.tar.gz")
-    return found["ILSVRC2012_validation_ground_truth.txt"], found.get("meta.mat", b"")
+    return found
 
 
 def wnids_of(mat: bytes) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from imagenet_nk.config import WNID
@@ -13,6 +14,13 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.base import EXTENSIONS
 
 MAX_BYTES = 2**28  # of one image file; ImageNet's largest has 15 MB
+
+
+class Listing(NamedTuple):
+    """The images of a class, as far as they could be listed."""
+
+    files: dict[str, str]  # name -> place, sorted by name
+    lacks: str = ""  # why that may not be all, one line; "" = it is all
 
 
 def class_folders(folder: Path) -> frozenset[str]:
@@ -32,12 +40,12 @@ class Folders:
         self.wnids = wnids
         self._folder = folder.absolute()
 
-    def files(self, wnid: str) -> dict[str, str]:
+    def files(self, wnid: str) -> Listing:
+        if wnid not in self.wnids:
+            return Listing({})
         folder = f"{self._folder}/{wnid}"
-        try:
-            return dict(
-                sorted(_images(folder, deeper=True))
-            )  # sorted: which of one stem is `=2` depends on names alone
+        try:  # sorted: which of one stem is `=2` depends on names alone
+            return Listing(dict(sorted(_images(folder, deeper=True))))
         except OSError as error:
             raise SourceError(f"{error.filename or folder} cannot be listed: {error.strerror}") from error
 

@@ -7,10 +7,12 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from imagenet_nk import lists
 from imagenet_nk.config import Materialize, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import layouts, official
-from imagenet_nk.sources.base import Site, Usual, distinct_ids, in_order
+from imagenet_nk.sources.base import REST, UNLISTED, Site, Usual, distinct_ids, in_order
+from imagenet_nk.sources.folders import Listing, to_path, to_place
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
 from imagenet_nk.sources.ranges import TRY_AGAIN
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
@@ -63,28 +65,66 @@ class Full:
             official.fetch(file, self.root, site.http)
         self._layout = layouts.recognise(self.root, self.part)
         self._sampling = site.sampling
+        self._lacks: dict[str, str] = {}  # by class: why not all of it could be listed, or ""
         here = sum(wnid in self._layout.wnids for wnid in wnids)
         if not here:
             raise SourceError(
                 f"source.root={self.root} has none of the {len(wnids)} wanted classes; it is {self._layout.what} "
                 f"with {len(self._layout.wnids)} classes, such as {min(self._layout.wnids)}"
             )
+        self._require_one(wnids)
         log.info("%s: %s, with %d of the %d wanted classes", self.root, self._layout.what, here, len(wnids))
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
-        if wnid not in self._layout.wnids:
-            return in_order(self._sampling, wnid, {})
-        files = self._layout.files(wnid)
-        return in_order(self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True)))
+        """The images of a class; behind them one that no reading gives, if not all of them could be listed."""
+        files, lacks = self._listing(wnid)
+        yield from in_order(self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True)))
+        if lacks and self._sampling.listed(wnid) is None:  # of a list, each lost image is missed by its name
+            yield Candidate(f"{wnid}{REST}", wnid, to_place(str(self.root.absolute())))
+
+    def _require_one(self, wnids: Sequence[str]) -> None:
+        """Raise SourceError if no wanted class can be read; ends at the first that can."""
+        said = []
+        for wnid in wnids:
+            if wnid in self._layout.wnids:
+                files, lacks = self._listed(wnid)
+                if files or not lacks:
+                    return
+                said.append(lacks)
+        raise SourceError(f"source.root={self.root}: none of the {len(said)} wanted classes can be read: {said[0]}")
+
+    def _listed(self, wnid: str) -> Listing:
+        """The images of a class; none where it cannot be listed: its fault alone, as long as the root is there."""
+        try:
+            return self._layout.files(wnid)
+        except SourceError as error:
+            self._raise_if_gone(error.__cause__)
+            return Listing({}, str(error))
+
+    def _raise_if_gone(self, error: BaseException | None) -> None:
+        away = isinstance(error, OSError) and error.errno in _AWAY
+        if away or not self.root.exists():
+            said = error.strerror if isinstance(error, OSError) else error
+            raise SourceError(f"source.root={self.root} is gone ({said}); {TRY_AGAIN}") from error
+
+    def _listing(self, wnid: str) -> Listing:
+        listing = self._listed(wnid)
+        if listing.lacks and listing.lacks not in self._lacks.values():
+            log.warning("%s", listing.lacks)
+        self._lacks[wnid] = listing.lacks
+        return listing
 
     def read(self, candidate: Candidate) -> Steps:
+        if candidate.key.endswith(REST):
+            return Rejected(UNLISTED, detail=self._lacks[candidate.wnid])
         if not candidate.url:
             return Rejected("missing", detail="listed, but not in the source")
+        if self.materialize is Materialize.none and not lists.can_hold(str(to_path(candidate.url))):
+            return Rejected("bad_name", detail="no list can hold its path: rename it, or type source.materialize=link")
         try:
             data, path = yield Call(lambda: self._layout.read(candidate.url))
         except OSError as error:
-            if not self.root.exists() or error.errno in _AWAY:
-                raise SourceError(f"source.root={self.root} is gone ({error.strerror}); {TRY_AGAIN}") from error
+            self._raise_if_gone(error)
             if isinstance(error, FileNotFoundError):
                 return Rejected("missing", detail=candidate.url)
             return Rejected("unreadable", detail=error.strerror or str(error))

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from http.client import responses
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 import yaml
-from huggingface_hub import HfApi, HfFileSystem
+from huggingface_hub import HfApi, HfFileSystem, get_token
 from huggingface_hub.errors import (  # type: ignore[attr-defined]
     GatedRepoError,
     HFValidationError,
@@ -28,6 +29,13 @@ T = TypeVar("T")
 _TRIES = 3
 BLOCK = 1 << 24  # bytes of a tar that are asked for at once
 SUFFIXES = (".parquet", ".tar")  # the first that a data set has is read
+_HELP = {
+    401: "; set HF_TOKEN to a token of an account that has access, or HF_ENDPOINT to another hub",
+    403: "; the account of HF_TOKEN has no access, or the token lacks the right to read",
+    404: "; check source.dataset and HF_ENDPOINT",
+    407: "; the proxy on the way wants a login: see HTTPS_PROXY",
+    429: ": it is asked too often; try again later, or set HF_TOKEN",
+}
 SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
 
@@ -110,10 +118,9 @@ class HubFiles:
             if self._info.gated:
                 self._api.auth_check(repo, repo_type="dataset")
         except GatedRepoError as error:
-            raise SourceError(
-                f"{repo} is gated: ask for access at {page}, make a token at {self._api.endpoint}/settings/tokens and "
-                "set HF_TOKEN to it"
-            ) from error
+            raise SourceError(_gated(repo, page, self._api.endpoint)) from error
+        except UnicodeEncodeError as error:  # where the client makes a header of it
+            raise SourceError("HF_TOKEN holds a character that no token has; copy it anew") from error
         except RevisionNotFoundError as error:
             raise SourceError(
                 f"{page} has no revision {revision!r}; leave source.revision out for the newest"
@@ -127,7 +134,7 @@ class HubFiles:
                 f"source.dataset={repo} is neither a path here nor a name on the hub such as ILSVRC/imagenet-1k"
             ) from error
         except (HTTPError, OSError) as error:
-            raise SourceError(f"{page} cannot be reached: {one_line(error)}") from error
+            raise SourceError(f"{page} cannot be reached: {answered(error)}") from error
         self._commit = self._info.sha or revision
         self._files = HfFileSystem(endpoint=endpoint, skip_instance_cache=True)
         self.where = f"{page}/resolve/{self._commit}"
@@ -147,7 +154,7 @@ class HubFiles:
             try:
                 file = self._files.open(path, "rb", cache_type="none")  # pyarrow asks for whole chunks
             except OSError as error:
-                raise OutOfReachError(f"{where} cannot be read: {one_line(error)}") from error
+                raise OutOfReachError(f"{where} cannot be read: {answered(error)}") from error
             with file:
                 yield cast("BinaryIO", _Exact(file, where))
 
@@ -167,6 +174,17 @@ class HubFiles:
 
     def close(self) -> None:
         self._stopped.set()
+
+
+def _gated(repo: str, page: str, endpoint: str) -> str:
+    if get_token():
+        return (
+            f"{repo} is gated, and the token that is set opens it not: ask for access at {page} with its "
+            f"account, and let it read gated repositories ({endpoint}/settings/tokens)"
+        )
+    return (
+        f"{repo} is gated: ask for access at {page}, make a token at {endpoint}/settings/tokens and set HF_TOKEN to it"
+    )
 
 
 def shards(names: Iterable[str], split: str) -> list[str]:
@@ -190,6 +208,15 @@ def _says(name: str, words: tuple[str, ...]) -> bool:
 
 def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def answered(error: Exception) -> str:
+    """What a hub answered that did not say it in Hugging Face's own way (a mirror, a proxy), and what helps."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is None:
+        return one_line(error)
+    name = f"{status} {responses.get(status, '')}".strip()
+    return f"it answers {name}{_HELP.get(status, '; try again later' if status >= 500 else '')}"
 
 
 def persistent(work: Callable[[], T], pause: float) -> T:
@@ -227,4 +254,4 @@ def _said(where: str) -> Iterator[None]:
     try:
         yield
     except HTTPError as error:
-        raise OutOfReachError(f"{where} cannot be read: {one_line(error)}") from error
+        raise OutOfReachError(f"{where} cannot be read: {answered(error)}") from error

@@ -10,12 +10,14 @@ from typing import Protocol
 
 from imagenet_nk.config import WNID, Part
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources import devkit
-from imagenet_nk.sources.folders import Folders, class_folders
+from imagenet_nk.file_kinds import HEAD, kind_of
+from imagenet_nk.sources import devkit, tarscan
+from imagenet_nk.sources.folders import Folders, Listing, class_folders
 from imagenet_nk.sources.local_tars import ClassTars, TarOfTars
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL
 from imagenet_nk.sources.validation import SOLUTION, FlatFolder, FlatTar, Truth, solution
 
+_UNPACKED_DEVKIT, _UNPACKED_TRUTH = "ILSVRC2012_devkit_t12", "data/ILSVRC2012_validation_ground_truth.txt"
 KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
 PLACES = {
     Part.train: (".", "train", "images", *(f"{place}/train" for place in KAGGLE)),
@@ -29,8 +31,8 @@ class Layout(Protocol):
     what: str  # for the log: "class folders in /data/train"
     wnids: frozenset[str]  # of all classes that it has
 
-    def files(self, wnid: str) -> dict[str, str]:
-        """File name -> place of each image of a class, sorted by name. Raises SourceError if it cannot be listed."""
+    def files(self, wnid: str) -> Listing:
+        """The images of a class, none of one that it does not have. Raises SourceError if it cannot be listed."""
 
     def read(self, place: str) -> tuple[bytes, Path | None]:
         """The bytes at a place of `files`, and the file that holds exactly these. Raises OSError."""
@@ -38,6 +40,8 @@ class Layout(Protocol):
 
 def recognise(root: Path, part: Part = Part.train) -> Layout:
     """The layout of what lies at `root`. Raises SourceError if it is none that we know."""
+    if root.is_file():
+        _require_tar(root)
     if layout := find(root, part):
         return layout
     if not root.is_dir():
@@ -47,10 +51,30 @@ def recognise(root: Path, part: Part = Part.train) -> Layout:
             f"source.root={root} holds no validation images that we know: neither val/<wnid>/ folders nor val/ or "
             f"{VAL.name}, with {SOLUTION} or {DEVKIT.name} beside it to say what class each image is"
         )
+    if validation := find(root, Part.val):
+        raise SourceError(
+            f"source.root={root} holds {validation.what}, no training images; source.part=val takes the former"
+        )
     raise SourceError(
         f"source.root={root} holds no ImageNet that we know: neither <wnid>/ folders nor <wnid>.tar files there, in "
         f"train/ or in ILSVRC/Data/CLS-LOC/train/, nor {TRAIN.name}"
     )
+
+
+def _require_tar(file: Path) -> None:
+    """Raise SourceError for a file that is none, in the words of what it is."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(HEAD)
+    except OSError as error:
+        raise SourceError(f"source.root={file} cannot be read: {error.strerror}") from error
+    if tarscan.parse(head):
+        return
+    kind = kind_of(head) or ("text" if head else "empty")
+    if kind == "gzip'ed":
+        raise SourceError(f"source.root={file} is gzip'ed; gunzip it first")
+    if kind not in ("a tar", "no text"):
+        raise SourceError(f"source.root={file} is {kind}, no tar; name the folder, or the tar, of the images")
 
 
 def find(root: Path, part: Part) -> Layout | None:
@@ -91,7 +115,8 @@ def _truth(root: Path) -> Truth | None:
     for folder in (root, *root.absolute().parents[:4]):
         if (table := folder / SOLUTION).is_file():
             return solution(table)
-        if (kit := folder / DEVKIT.name).is_file():
+        kits = (folder / DEVKIT.name, folder / _UNPACKED_DEVKIT)
+        if kit := next((kit for kit in kits if (kit / _UNPACKED_TRUTH).is_file() or kit.is_file()), None):
             clsloc = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
             return devkit.val_images(kit, clsloc)
     return None

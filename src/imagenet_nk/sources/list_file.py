@@ -9,18 +9,20 @@ from itertools import chain
 from pathlib import Path
 
 from imagenet_nk.errors import SourceError
+from imagenet_nk.file_kinds import HEAD, kind_of, to_utf8
 from imagenet_nk.sources import tarscan
 from imagenet_nk.sources.inflate import DamagedError, inflated
 
 CHUNK = 1 << 18  # fits a second-level cache together with what is computed from it
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
+_MOST_NULS = 64  # in the first bytes of text
 _ID_COLUMNS, _URL_COLUMNS = ("id", "image_id", "key"), ("url", "URL")
 
 
 def chunks(path: Path) -> Iterator[bytes | memoryview]:
     """The bytes of a list, piece by piece, never whole in memory or unpacked on disk.
 
-    Raises SourceError: unreadable, empty, UTF-16, cut short, an archive without a file, parquet without the columns.
+    Raises SourceError: unreadable, empty, no text, UTF-16, cut short, a tar without a file, parquet without columns.
     """
     try:
         with path.open("rb") as file:
@@ -69,10 +71,22 @@ def _text(path: Path, stream: _Stream) -> Iterator[bytes | memoryview]:
     start = bytes(next((piece for piece in pieces if piece), b""))
     if not start.strip():
         raise SourceError(f"the list {path} is empty; give another with source.list=")
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or start[:64].count(0) * 3 > len(start[:64]):
-        raise SourceError(f"{path} is UTF-16; turn it into UTF-8: iconv -f UTF-16 -t UTF-8 {path.name} > list.txt")
+    _refuse_other(start, str(path), header)
     yield start.removeprefix(b"\xef\xbb\xbf")
     yield from pieces
+
+
+def _refuse_other(start: bytes, path: str, header: tarscan.Header | None) -> None:
+    """Raise SourceError for what is no list, by its first bytes; a NUL in the midst of text is one broken line."""
+    kind = kind_of(start)
+    if kind == "UTF-16 text":
+        raise SourceError(f"{path} is UTF-16; {to_utf8(path.rpartition('/')[2], 'list.txt')}")
+    if kind == "a web page":
+        raise SourceError(f"{path} is a web page, not a list")
+    if kind and (kind != "no text" or start[:HEAD].count(0) > _MOST_NULS):
+        unpack = "unpack it first" if kind.startswith("packed") or "archive" in kind else ""
+        it = f"a tar, and its file {header.name} is {kind}" if header else kind
+        raise SourceError(f"{path} is {it}: no list of `id<TAB>url` lines; {unpack or 'give one with source.list='}")
 
 
 def _members(path: Path, stream: _Stream, header: tarscan.Header | None) -> Iterator[bytes | memoryview]:

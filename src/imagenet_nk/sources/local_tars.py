@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.base import EXTENSIONS
-from imagenet_nk.sources.folders import MAX_BYTES, to_path, to_place
+from imagenet_nk.sources.folders import MAX_BYTES, Listing, to_path, to_place
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +33,14 @@ class Member(NamedTuple):
 class Tars:
     """What all layouts of tars share: members are places `<tar>#bytes=<first>-<last>`, ends included as in HTTP."""
 
-    def _files(self, tar: Path, start: int, size: int | None) -> dict[str, str]:
-        place = to_place(str(tar.absolute()))
-        return {
+    def _files(self, tar: Path, start: int, size: int | None) -> Listing:
+        place, broken = to_place(str(tar.absolute())), list[str]()
+        files = {
             member.name: f"{place}#bytes={member.offset}-{member.offset + member.size - 1}"
-            for member in sorted(members(tar, start, size))
+            for member in sorted(members(tar, start, size, broken.append))
             if member.name.lower().endswith(EXTENSIONS) and member.size
         }
+        return Listing(files, *broken)
 
     def read(self, place: str) -> tuple[bytes, None]:
         return read_place(place), None
@@ -49,22 +50,29 @@ class TarOfTars(Tars):
     """ILSVRC2012_img_train.tar: one `<wnid>.tar` a class, each with that class's images."""
 
     def __init__(self, tar: Path) -> None:
-        self._tar = tar
+        self._tar, broken = tar, list[str]()
         self._inner = {
             member.name.removesuffix(".tar"): member
-            for member in members(tar)
+            for member in members(tar, said=broken.append)
             if member.name.endswith(".tar") and WNID.match(member.name.removesuffix(".tar"))
         }
+        self._broken = "".join(broken)
         if not self._inner:
             raise SourceError(
-                f"{tar} holds no <wnid>.tar, as ILSVRC2012_img_train.tar does; unpack it, or name another"
+                self._broken
+                or f"{tar} holds no <wnid>.tar, as ILSVRC2012_img_train.tar does; unpack it, or name another"
             )
         self.wnids = frozenset(self._inner)
         self.what = f"a tar of {len(self._inner)} class tars, read in place"
 
-    def files(self, wnid: str) -> dict[str, str]:
-        inner = self._inner[wnid]
-        return self._files(self._tar, inner.offset, inner.size)
+    def files(self, wnid: str) -> Listing:
+        if not (inner := self._inner.get(wnid)):
+            return Listing({}, self._broken)
+        try:
+            files, lacks = self._files(self._tar, inner.offset, inner.size)
+        except SourceError as error:
+            raise SourceError(f"{wnid}.tar in {error}") from error
+        return Listing(files, lacks and f"{wnid}.tar in {lacks}")
 
 
 class ClassTars(Tars):
@@ -75,15 +83,17 @@ class ClassTars(Tars):
         self.wnids = frozenset(self._tars)
         self.what = f"<wnid>.tar files in {tars[0].parent}, read in place"
 
-    def files(self, wnid: str) -> dict[str, str]:
-        return self._files(self._tars[wnid], 0, None)
+    def files(self, wnid: str) -> Listing:
+        return self._files(self._tars[wnid], 0, None) if wnid in self._tars else Listing({})
 
 
-def members(tar: Path, start: int = 0, size: int | None = None) -> Iterator[Member]:
+def members(
+    tar: Path, start: int = 0, size: int | None = None, said: Callable[[str], None] = log.warning
+) -> Iterator[Member]:
     """The regular files of the tar at `start` of a file, by their last name alone: nothing is ever unpacked to a path.
 
-    A tar that breaks off or turns to nonsense gives the members before that, and a warning. Raises SourceError if not
-    even the first header can be read.
+    A tar that breaks off or turns to nonsense gives the members before that; then `said` gets one line about it. Raises
+    SourceError if not even the first header can be read.
     """
     with _opened(tar) as file, closing(_tarfile(tar, window := _Window(file, start, size))) as archive:
         end = 0
@@ -98,7 +108,7 @@ def members(tar: Path, start: int = 0, size: int | None = None) -> Iterator[Memb
             if window.read(tarfile.BLOCKSIZE).strip(b"\0") or archive.offset >= window.size:
                 raise tarfile.ReadError("no end mark")
         except (tarfile.TarError, OSError, ValueError) as error:
-            log.warning("%s is broken behind byte %d (%s): only what comes before is used", tar, start + end, error)
+            said(f"{tar} is broken behind byte {start + end} ({error}): only what comes before is used")
 
 
 def read_place(place: str) -> bytes:

@@ -7,6 +7,7 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -75,9 +76,12 @@ class Manifest:
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
         places = self._places.get(wnid, {})
+        order: Iterator[Candidate] = (Candidate(image_id, wnid, url) for image_id, url in places.items())
         if self._sampling.listed(wnid) is not None:
-            return in_order(self._sampling, wnid, places)
-        return (Candidate(image_id, wnid, url) for image_id, url in places.items())
+            order = in_order(self._sampling, wnid, places)
+        for candidate in order:
+            known = candidate.key in places and not self.replace
+            yield replace(candidate, sha256=self._images[candidate.key].sha256) if known else candidate
 
     def named(self, wnid: str) -> int:
         """How many images of a class are wanted by name."""
@@ -87,8 +91,8 @@ class Manifest:
         if wrong := unreadable(candidate.url):
             return wrong
         result = yield from self._fetched(candidate)
-        wanted = self._images[candidate.key].sha256
-        if isinstance(result, Found) and not self.replace:
+        wanted = candidate.sha256
+        if isinstance(result, Found) and wanted:
             digest = hashlib.sha256(result.data).hexdigest()
             if digest != wanted:
                 return Rejected("drifted", detail=f"sha256 is {digest[:16]} now, was {wanted[:16]}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
+from imagenet_nk.file_kinds import HEAD, kind_of, to_utf8
 
 COLUMNS = ("image_id", "wnid", "url", "sha256")
 PLACE = "final_url"  # read where it is there: it says which bytes of an archive an image is
@@ -30,7 +31,7 @@ class Image(NamedTuple):
 def read(path: Path) -> list[Image]:
     """All rows, in their order. Raises SourceError: not there, columns missing, a row that names no image safely."""
     try:
-        rows = _parquet(path) if _is_parquet(path) else _csv(path)
+        rows = _parquet(path) if _kind(path) == "a parquet file" else _csv(path)
         return list(checked(rows, str(path)))
     except OSError as error:
         raise SourceError(f"source.path={path} cannot be read: {error.strerror or one_line(error)}") from error
@@ -59,9 +60,15 @@ def checked(rows: Iterable[Mapping[str, object]], where: str) -> Iterator[Image]
         raise SourceError(f"{where}, row {number}: {wrong}; is this a manifest of imagenet-nk?")
 
 
-def _is_parquet(path: Path) -> bool:
+def _kind(path: Path) -> str:
+    """What the file is; "" for a text. Raises SourceError for what is neither that nor parquet."""
     with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
+        kind = kind_of(file.read(HEAD))
+    if kind == "UTF-16 text":
+        raise SourceError(f"source.path={path} is UTF-16 text; {to_utf8(path.name, 'manifest.csv')}")
+    if kind not in ("", "a parquet file"):
+        raise SourceError(f"source.path={path} is {kind}; name a manifest.parquet or manifest.csv")
+    return kind
 
 
 def _parquet(path: Path) -> Iterator[Mapping[str, object]]:

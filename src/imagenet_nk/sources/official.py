@@ -52,24 +52,37 @@ def fetch(file: OfficialFile, folder: Path, http: HttpConfig) -> Path:
         _require_room(file, unchecked)
     except OSError as error:
         raise SourceError(f"{folder} cannot be written ({error.strerror}); choose another source.root") from error
-    log.info("fetching %s (%.1f GB) to %s", file.url, file.size / 1e9, folder)
+    if have := _have(unchecked):
+        log.info("fetching %s to %s goes on behind %s of %s", file.url, folder, _said(have), _said(file.size))
+    else:
+        log.info("fetching %s (%s) to %s", file.url, _said(file.size), folder)
     download(file.url, unchecked, http, _Progress(file.name), max_bytes=file.size)
     if (found := _md5(unchecked)) != file.md5:
         unchecked.unlink()
         raise SourceError(
             f"{file.url} is not what it should be (MD5 {found}, wanted {file.md5}); it was removed: run again"
         )
+    unchecked.with_name(f"{unchecked.name}.http.json").unlink(missing_ok=True)
     return unchecked.rename(to)
 
 
+def _said(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+
+
+def _have(unchecked: Path) -> int:
+    """Bytes that an earlier run has left."""
+    parts = unchecked, unchecked.with_name(f"{unchecked.name}.part")
+    return sum(there.stat().st_size for there in parts if there.exists())
+
+
 def _require_room(file: OfficialFile, unchecked: Path) -> None:
-    part = unchecked.with_name(f"{unchecked.name}.part")
-    have = sum(there.stat().st_size for there in (unchecked, part) if there.exists())
+    lacks = file.size - _have(unchecked)
     free = shutil.disk_usage(unchecked.parent).free
-    if free < file.size - have:
+    if free < lacks:
         raise SourceError(
-            f"{file.name} needs {(file.size - have) / 1e9:.1f} GB more in {unchecked.parent}, which has "
-            f"{free / 1e9:.1f} GB; choose another source.root, or take a few images of each class with source=archive"
+            f"{file.name} needs {_said(lacks)} more in {unchecked.parent}, which has {_said(free)}; "
+            "choose another source.root, or take a few images of each class with source=archive"
         )
 
 
@@ -90,4 +103,4 @@ class _Progress:
     def __call__(self, done: int, size: int | None) -> None:
         if time.monotonic() - self._said > _LINE_EVERY_S:
             self._said = time.monotonic()
-            log.info("%s: %.1f of %.1f GB", self._name, done / 1e9, (size or 0) / 1e9)
+            log.info("%s: %s of %s", self._name, _said(done), _said(size or 0))

@@ -60,23 +60,21 @@ class Urls:
     def open(self, wnids: Sequence[str], site: Site) -> None:
         addresses.check(site.http.attempts)
         self._site = site
-        list_file = self._first_there(site)
-        self._index = _index(list_file, wnids, site.index)
-        if not any(self._index.pairs(wnid) for wnid in wnids):
-            shown = ", ".join([*wnids[:3], "..."] if len(wnids) > 3 else wnids)
-            raise SourceError(
-                f"{list_file} has no usable line of a wanted class ({shown}); is it a list of `id<TAB>url`?"
-            )
+        self._index = self._first_usable(wnids, site)
 
-    def _first_there(self, site: Site) -> Path:
-        missing: list[str] = []
+    def _first_usable(self, wnids: Sequence[str], site: Site) -> ListIndex:
+        """The index of the first list that can be used. Raises what was wrong with all of them."""
+        wrong: list[SourceError] = []
         for location in self._locations:
+            if wrong:
+                log.warning("%s; trying %s", wrong[-1], location)
             try:
-                return _no_page(_at_hand(location, site), location)
-            except OutOfReachError as error:
-                missing.append(str(error))
+                return _usable(_no_page(_at_hand(location, site), location), wnids, site)
+            except SourceError as error:
+                wrong.append(error)
         official = any("image-net.org" in location for location in self._locations)
-        raise OutOfReachError(f"{'; '.join(missing)}" + (f"; {_COPIES}" if official else ""))
+        said = "; ".join(map(str, wrong)) + (f"; {_COPIES}" if official else "")
+        raise (OutOfReachError if all(isinstance(one, OutOfReachError) for one in wrong) else SourceError)(said)
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
         return in_order(self._site.sampling, wnid, self._open_index.pairs(wnid))
@@ -124,6 +122,8 @@ def _at_hand(location: str, site: Site) -> Path:
     """A list as a local file: fetched once and kept beside the index where it is remote."""
     if not is_remote(location):
         path = Path(location).expanduser()
+        if path.is_dir():
+            raise OutOfReachError(f"{location} is a folder, not a list; name a file in it with source.list=")
         if not path.is_file():
             raise OutOfReachError(f"there is no list {location}; give the path or address of one with source.list=")
         return path
@@ -156,6 +156,23 @@ class _Progress:
             self.last = time.monotonic()
             share = f" of {size / 1e6:,.0f}" if size else ""
             log.info("%s: %s%s MB", self.location, f"{done / 1e6:,.0f}", share)
+
+
+def _usable(list_file: Path, wnids: Sequence[str], site: Site) -> ListIndex:
+    """The index of a list. Raises SourceError if it is none, or has nothing of the wanted classes."""
+    from imagenet_nk.sources.list_file import chunks
+
+    index = _index(list_file, wnids, site.index)
+    if any(index.pairs(wnid) for wnid in wnids):
+        return index
+    counts = ", ".join(f"{name} {count:,}" for name, count in index.counts.items() if count)
+    index.close()
+    shown = ", ".join([*wnids[:3], "..."] if len(wnids) > 3 else wnids)
+    first = bytes(next(chunks(list_file)))[:80].partition(b"\n")[0].decode(errors="replace").strip()
+    raise SourceError(
+        f"{list_file} has no usable line `n########_...<TAB>url` of a wanted class ({shown}): {counts}; "
+        f"it begins with {first!r}"
+    )
 
 
 def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:

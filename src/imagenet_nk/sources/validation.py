@@ -9,7 +9,7 @@ from pathlib import Path
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.base import EXTENSIONS
-from imagenet_nk.sources.folders import read_file, to_path, to_place
+from imagenet_nk.sources.folders import Listing, read_file, to_path, to_place
 from imagenet_nk.sources.local_tars import Tars
 
 SOLUTION = "LOC_val_solution.csv"  # Kaggle's: ImageId,PredictionString = stem,"wnid x y x y ..."
@@ -30,8 +30,8 @@ class FlatFolder:
             raise SourceError(f"{folder} cannot be listed: {error.strerror}") from error
         self._files = {name.rpartition(".")[0]: (name, to_place(f"{folder.absolute()}/{name}")) for name in names}
 
-    def files(self, wnid: str) -> dict[str, str]:
-        return dict(sorted(self._files[stem] for stem in self._truth[wnid] if stem in self._files))
+    def files(self, wnid: str) -> Listing:
+        return Listing(dict(sorted(self._files[stem] for stem in self._truth.get(wnid, ()) if stem in self._files)))
 
     def read(self, place: str) -> tuple[bytes, Path]:
         path = to_path(place)
@@ -45,11 +45,13 @@ class FlatTar(Tars):
         self.what = f"validation images in {tar.name}, read in place"
         self.wnids = frozenset(truth)
         self._truth = truth
-        files = self._files(tar, 0, None)
+        files, self._broken = self._files(tar, 0, None)
         self._by_stem = {name.rpartition(".")[0]: (name, place) for name, place in files.items()}
 
-    def files(self, wnid: str) -> dict[str, str]:
-        return dict(sorted(self._by_stem[stem] for stem in self._truth[wnid] if stem in self._by_stem))
+    def files(self, wnid: str) -> Listing:
+        stems = self._truth.get(wnid, ())
+        there = dict(sorted(self._by_stem[stem] for stem in stems if stem in self._by_stem))
+        return Listing(there, self._broken if len(there) < len(stems) else "")
 
 
 def solution(path: Path) -> Truth:

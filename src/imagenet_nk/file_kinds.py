@@ -1,0 +1,56 @@
+"""Saying what a file is that is not what was asked for: by its first bytes, whatever its name says."""
+
+from __future__ import annotations
+
+from imagenet_nk.pages import is_page
+
+HEAD = 2048  # bytes from the beginning that tell
+
+_MAGIC = (
+    (b"\x1f\x8b", "gzip'ed"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"BZh", "packed with bzip2"),
+    (b"\xfd7zXZ\0", "packed with xz"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!", "a rar archive"),
+    (b"PAR1", "a parquet file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"RIFF", "a RIFF file, such as a WebP picture"),
+    (b"%PDF", "a PDF"),
+    (b"SQLite format 3", "an SQLite data base"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x7fELF", "a program"),
+)
+_TAR, _TAR_AT = b"ustar", 257
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def kind_of(head: bytes) -> str:
+    """What a file that begins so is, as in "it is ..."; "" for what may be text in UTF-8 or another ASCII superset."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    if head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
+        return "a tar"
+    if is_utf16(head):
+        return "UTF-16 text"
+    if is_page(head):
+        return "a web page"
+    return "no text" if b"\0" in head[:HEAD] else ""
+
+
+def is_utf16(head: bytes) -> bool:
+    """Whether text in UTF-16 begins so; without its mark, every second byte of Western text is 0."""
+    halves = head[:64:2], head[1:64:2]
+    zeros = [half.count(0) for half in halves]
+    return head.startswith(_BYTE_ORDER_MARKS) or (min(zeros) == 0 and 0 < 2 * len(halves[1]) <= 3 * max(zeros))
+
+
+def to_utf8(name: str, to: str) -> str:
+    """What to type to have a UTF-16 file in UTF-8."""
+    return f"turn it into UTF-8: iconv -f UTF-16 -t UTF-8 {name} > {to}"
