@@ -238,6 +238,27 @@ def test_where_no_class_can_be_read_that_is_one_line(tmp_path: Path, nk: int | N
 
 
 @pytest.mark.parametrize("materialize", Materialize)
+@pytest.mark.parametrize("place", ["set", "set/images", "link", "set/spare"])
+def test_the_images_of_the_data_set_itself_are_not_taken_and_stay(
+    tmp_path: Path, place: str, materialize: Materialize
+) -> None:
+    """It would move what is not kept out of the only copy that there is."""
+    class_folders(tmp_path / "set" / ("spare" if place == "set/spare" else "images"))
+    (tmp_path / "link").symlink_to(tmp_path / "set" / "images")
+    before = sorted(tmp_path.rglob("*.JPEG"))
+    with pytest.raises(SourceError, match=r"is the folder of this very data set, .*; type dataset\.dir=ANOTHER"):
+        run(tmp_path, Full(str(tmp_path / place), materialize=materialize), nk=2)
+    assert sorted(tmp_path.rglob("*.JPEG")) == before
+
+
+def test_a_data_set_may_lie_in_the_folder_of_its_images(tmp_path: Path) -> None:
+    class_folders(tmp_path / "set" / "train")
+    before = sorted(tmp_path.rglob("*.JPEG"))
+    assert run(tmp_path, Full(str(tmp_path / "set")), nk=2).kept == 6
+    assert sorted(tmp_path.rglob("*.JPEG")) == before
+
+
+@pytest.mark.parametrize("materialize", Materialize)
 def test_a_name_that_no_list_can_hold_is_a_rejection_where_the_list_is_to_hold_it(
     tmp_path: Path, materialize: Materialize
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_nk import lists
+from imagenet_nk.collect.store import IMAGES, SPARE
 from imagenet_nk.config import Materialize, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import layouts, official
@@ -64,6 +65,7 @@ class Full:
         for file in self.to_fetch:
             official.fetch(file, self.root, site.http)
         self._layout = layouts.recognise(self.root, self.part)
+        self._require_another(site.index.parent)
         self._sampling = site.sampling
         self._lacks: dict[str, str] = {}  # by class: why not all of it could be listed, or ""
         here = sum(wnid in self._layout.wnids for wnid in wnids)
@@ -81,6 +83,15 @@ class Full:
         yield from in_order(self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True)))
         if lacks and self._sampling.listed(wnid) is None:  # of a list, each lost image is missed by its name
             yield Candidate(f"{wnid}{REST}", wnid, to_place(str(self.root.absolute())))
+
+    def _require_another(self, dataset: Path) -> None:
+        """Raise SourceError for the images of the very data set that is to be made: it moves its files about."""
+        folder = getattr(self._layout, "folder", None)
+        if folder and any(folder.resolve().is_relative_to((dataset / own).resolve()) for own in (IMAGES, SPARE)):
+            raise SourceError(
+                f"source.root={self.root} is the folder of this very data set, which moves what is not kept out of "
+                f"{folder}; type dataset.dir=ANOTHER"
+            )
 
     def _require_one(self, wnids: Sequence[str]) -> None:
         """Raise SourceError if no wanted class can be read; ends at the first that can."""
