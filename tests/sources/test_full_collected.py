@@ -291,3 +291,16 @@ def test_the_exit_code_says_it_unless_that_is_not_wanted(tmp_path: Path) -> None
     assert re.match(r"\d\d:\d\d:\d\d W ", line), "a line of the log, whoever found it out"
     again = [*command, "require_complete=false"]
     assert subprocess.run(again, cwd=tmp_path, capture_output=True, timeout=100).returncode == 0
+
+
+def test_a_path_that_is_no_unicode_goes_into_the_log(tmp_path: Path) -> None:
+    class_folders(tmp_path / os.fsdecode(b"latin\xff"))
+    command = [
+        *(sys.executable, str(ROOT / "src" / "imagenet.py"), "nk=2", "stages=[collect,lists]", "dataset.dir=set"),
+        *("source=full", os.fsdecode(b'source.root="latin\xff"'), f"classes.wnids=[{','.join(WNIDS)}]"),
+        *("source@fallback=none", "inspect.min_side=8", "hydra.run.dir=out"),
+    ]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 0, ended.stderr
+    assert "Logging error" not in ended.stderr
+    assert r"latin\udcff: class folders in" in (tmp_path / "out" / "imagenet.log").read_text(encoding="utf-8")

@@ -62,6 +62,11 @@ class Full:
 
     def open(self, wnids: Sequence[str], site: Site) -> None:
         """Find out what source.root holds. Raises SourceError if that is nothing of the wanted classes."""
+        if self.materialize is Materialize.none and not lists.can_hold(str(self.root.absolute())):
+            raise SourceError(
+                f"source.root={str(self.root)!r} is a path that no list can hold; rename it, or type "
+                "source.materialize=link"
+            )
         for file in self.to_fetch:
             official.fetch(file, self.root, site.http)
         self._layout = layouts.recognise(self.root, self.part)
