@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging.handlers
 import os
 import shutil
 import threading
@@ -374,12 +375,18 @@ def test_a_hub_that_fails_in_the_middle_settles_no_image(
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
 @pytest.mark.parametrize("files", [False, True])
 def test_a_plain_status_is_one_short_line(
-    tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, status: int, files: bool
+    tmp_path: Path,
+    served: Callable[..., Server],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    files: bool,
 ) -> None:
     """Of a mirror or a proxy, which does not say in Hugging Face's headers what is wrong."""
     server = served(PARQUET)
     answer = server.web.answer
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # it has patience of its own
+    past_the_log = logging.handlers.MemoryHandler(1000)
+    logging.getLogger("huggingface_hub").addHandler(past_the_log)
     page = Answer(status, b"<html>not now</html>")
     server.web.answer = lambda asked, headers: (  # type: ignore[method-assign]
         page if not files or asked.path.startswith("/datasets") else answer(asked, headers)
@@ -389,6 +396,8 @@ def test_a_plain_status_is_one_short_line(
     for thread in threading.enumerate():
         if thread.name == "hub":  # shards that were being looked at ahead
             thread.join()
+    logging.getLogger("huggingface_hub").removeHandler(past_the_log)
+    assert past_the_log.buffer == []
     said = str(error.value)
     assert "\n" not in said
     assert "For more information" not in said
