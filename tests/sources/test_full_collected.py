@@ -24,6 +24,7 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import EvalOnly
+from imagenet_nk.sampling_list import ListedOrder
 from imagenet_nk.sources.archive import Archive
 from imagenet_nk.sources.base import Source
 from imagenet_nk.sources.full import Full
@@ -162,6 +163,29 @@ class TestATarThatBreaksOff:
         summary = run(tmp_path, Full(str(root)), Archive(train=str(tmp_path / "train.tar")), processes=processes)
         assert (summary.kept, summary.short) == (18, ())
         assert classes(tmp_path).wanted.to_dict() == dict.fromkeys(WNIDS, 6)
+
+
+def test_a_fallback_that_breaks_off_makes_up_for_nothing(tmp_path: Path) -> None:
+    """It gives what it has, and there is more."""
+    root, _ = one_class_tar(tmp_path / "root")
+    (tmp_path / "train.tar").write_bytes(train({FIRST: FILES[FIRST]}))
+    summary = run(tmp_path, Archive(train=str(tmp_path / "train.tar")), Full(str(root)))
+    assert summary.sources == {"archive": 6, "full": 6 + classes(tmp_path).kept[SECOND]}
+    assert summary.short == (SECOND,)
+    assert classes(tmp_path).wanted[SECOND] == classes(tmp_path).kept[SECOND] + 1
+
+
+def test_named_images_behind_a_break_are_missing_for_that_reason(tmp_path: Path) -> None:
+    root, _ = one_class_tar(tmp_path / "root")
+    names = [name for name, _ in FILES[SECOND]]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    one = job(tmp_path / "set", Full(str(root)), nk=None, wnids=WNIDS)
+    summary = collect(replace(one, sampling=ListedOrder(0, str(tmp_path / "names.txt"))))
+    table = pd.read_csv(tmp_path / "set" / "missing.csv")
+    assert summary.short == (SECOND,)
+    assert list(table.image_id) == [name.removesuffix(".JPEG") for name in names[summary.kept :]]
+    assert all("is broken behind byte" in detail for detail in table.detail)
+    assert "unlisted" not in classes(tmp_path)
 
 
 def test_a_tar_that_breaks_off_behind_what_is_wanted_is_said_and_no_more(

@@ -132,9 +132,9 @@ class Full:
 
     def read(self, candidate: Candidate) -> Steps:
         if candidate.key.endswith(REST):
-            return Rejected(UNLISTED, detail=self._lacks[candidate.wnid])
+            return Rejected(UNLISTED, detail=self._lacks.get(candidate.wnid, ""))
         if not candidate.url:
-            return Rejected("missing", detail="listed, but not in the source")
+            return Rejected("missing", detail=self._lacks.get(candidate.wnid) or "listed, but not in the source")
         if self.materialize is Materialize.none and not lists.can_hold(str(to_path(candidate.url))):
             return Rejected("bad_name", detail="no list can hold its path: rename it, or type source.materialize=link")
         try:
