@@ -97,12 +97,17 @@ class TestAClassWithoutAnImage:
         assert table.wanted.to_dict() == {FIRST: 6, SECOND: 1, THIRD: 6}
         assert table.kept.to_dict() == {FIRST: 6, SECOND: 0, THIRD: 6}
 
-    def test_the_fallback_gives_all_that_it_has_of_it(self, make: Make, tmp_path: Path, processes: int) -> None:
+    def test_the_fallback_gives_all_that_it_has_of_it(
+        self, make: Make, tmp_path: Path, processes: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
         (tmp_path / "train.tar").write_bytes(train({wnid: members(wnid, 8) for wnid in WNIDS}))
         archive = Archive(train=str(tmp_path / "train.tar"))
         summary = run(tmp_path, Full(make(tmp_path / "root")), archive, processes=processes)
         assert summary.short == ()
         assert summary.sources == {"full": 12, "archive": 8}
+        assert f"or not all, of 1 class: with nk=null fallback=archive gives all that it has of them ({SECOND})" in (
+            caplog.text
+        )
         assert classes(tmp_path).wanted.to_dict() == {FIRST: 6, SECOND: 8, THIRD: 6}
 
 
