@@ -185,8 +185,8 @@ class HubFiles:
 def _gated(repo: str, page: str, endpoint: str) -> str:
     if get_token():
         return (
-            f"{repo} is gated, and the token that is set opens it not: ask for access at {page} with its "
-            f"account, and let it read gated repositories ({endpoint}/settings/tokens)"
+            f"{repo} is gated, and the token that is set opens it not: ask for access at {page} with the "
+            f"account of that token, and let it read gated repositories ({endpoint}/settings/tokens)"
         )
     return (
         f"{repo} is gated: ask for access at {page}, make a token at {endpoint}/settings/tokens and set HF_TOKEN to it"
