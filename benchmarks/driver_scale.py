@@ -181,7 +181,15 @@ def _class(wnid: str, images: int) -> list[Report]:
     verdicts = {("urls", 0, row[3]): "" if ok else "http_404" for row, ok in zip(rows, good.tolist(), strict=True)}
     packed = zlib.compress(pickle.dumps(verdicts, pickle.HIGHEST_PROTOCOL), 1)
     walk = Walk(
-        wnid, images, True, hashes[0][good], hashes[1][good], hashes[3][good], np.full(images, 3, np.uint8), packed
+        wnid,
+        images,
+        True,
+        False,
+        hashes[0][good],
+        hashes[1][good],
+        hashes[3][good],
+        np.full(images, 3, np.uint8),
+        packed,
     )
     reports = [Report(Tally(), rows[first : first + ROWS]) for first in range(0, count, ROWS)]
     reports[-1].walks = [walk]

@@ -64,7 +64,7 @@ def measure(root: Path, files: int, rounds: int) -> None:
         source = Full(str(root.parent))
         start = time.perf_counter()
         source.open(names(CLASSES), Site(root, HttpConfig(), RandomOrder(0)))
-        assert sum(len(source._layout.files(wnid)) for wnid in source._layout.wnids) == files
+        assert sum(len(source._layout.files(wnid).files) for wnid in source._layout.wnids) == files
         listing.append(time.perf_counter() - start)
         start = time.perf_counter()
         assert sum(1 for wnid in names(CLASSES) for _ in source.candidates(wnid)) == files

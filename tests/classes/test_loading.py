@@ -14,7 +14,7 @@ from imagenet_nk import config
 from imagenet_nk.classes import LabelMap, load
 from imagenet_nk.classes.table import read_table
 from imagenet_nk.config import ClassesConfig, LabelsConfig, SubtreeConfig
-from imagenet_nk.errors import LabelError
+from imagenet_nk.errors import LabelError, SourceError
 
 ALL = ClassesConfig(table="imagenet-1k")
 SORTED, CLSLOC = LabelsConfig("sorted"), LabelsConfig("clsloc")
@@ -173,6 +173,14 @@ class TestSubtree:
     def test_nothing_of_the_table_below(self, structure: str) -> None:
         with pytest.raises(LabelError, match=r"no class of imagenet-1k; type classes.table=null"):
             load(SubtreeConfig(table="imagenet-1k", under="n02120997", structure=structure), SORTED)
+
+    def test_an_address_that_gives_nothing_says_what_to_type(self) -> None:
+        def fetch(address: str) -> Path:
+            raise SourceError(f"{address}: answers 404 Not Found")
+
+        choice = SubtreeConfig(under="n02084071", structure="https://a.example/x.xml")
+        with pytest.raises(LabelError, match=r"answers 404 Not Found; or name a copy .*: classes\.structure=FILE"):
+            load(choice, SORTED, fetch)
 
     def test_an_address_goes_through_fetch(self, structure: str) -> None:
         asked: list[str] = []

@@ -4,6 +4,7 @@ import pytest
 
 from imagenet_nk.collect.other_draw import said
 
+GIVE = "give it that one"
 CASES = {
     "seed": (("seed", 0, 1), "with seed=0, not seed=1", "type seed=0"),
     "replace": (
@@ -22,7 +23,12 @@ CASES = {
     "list": (
         ("identity", "urls/9-ab", "urls/9-cd"), "from another list of addresses", "type the source.list of that one"
     ),
-    "folder": (("identity", "full:/a", "full:/b"), "from full:/a, not full:/b", "give it that one"),
+    "folder": (
+        ("identity", "full:/a:train", "full:/a:val"),
+        "from source.root=/a source.part=train, not source.root=/a source.part=val",
+        "type that",
+    ),
+    "hub": (("identity", "hub:a@main:train", "hub:b@main:train"), "from hub:a@main:train, not hub:b@main:train", GIVE),
     "names": (("sampling", "list:01", "list:02"), "with another list of names", "type the sampling.path of that one"),
     "random": (("sampling", "random", "list:02"), "with sampling=random, not sampling=list", "type sampling=random"),
     "list of names": (

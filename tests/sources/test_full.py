@@ -206,3 +206,13 @@ def test_the_real_tiny_imagenet(shared: Path) -> None:
         candidates = list(source.candidates(wnid))
         assert len(candidates) == len({candidate.key for candidate in candidates}) == 12
         assert all(candidate.key.startswith(f"{wnid}_") for candidate in candidates)
+
+
+@pytest.mark.parametrize("name", [b"line\nbreak", b"latin\xff"])
+def test_a_root_that_no_list_can_hold_is_one_line_where_lists_are_to_hold_it(tmp_path: Path, name: bytes) -> None:
+    root = folders(tmp_path / os.fsdecode(name), f"{TENCH}/a.jpg")
+    site = Site(tmp_path / "index", HttpConfig(), RandomOrder(0))
+    with pytest.raises(SourceError, match=r"is a path that no list can hold; rename it, or type source\.mat") as error:
+        Full(str(root), materialize=Materialize.none).open([TENCH], site)
+    assert str(error.value).isprintable()
+    Full(str(root)).open([TENCH], site)

@@ -24,6 +24,7 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import EvalOnly
+from imagenet_nk.sampling_list import ListedOrder
 from imagenet_nk.sources.archive import Archive
 from imagenet_nk.sources.base import Source
 from imagenet_nk.sources.full import Full
@@ -96,12 +97,17 @@ class TestAClassWithoutAnImage:
         assert table.wanted.to_dict() == {FIRST: 6, SECOND: 1, THIRD: 6}
         assert table.kept.to_dict() == {FIRST: 6, SECOND: 0, THIRD: 6}
 
-    def test_the_fallback_gives_all_that_it_has_of_it(self, make: Make, tmp_path: Path, processes: int) -> None:
+    def test_the_fallback_gives_all_that_it_has_of_it(
+        self, make: Make, tmp_path: Path, processes: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
         (tmp_path / "train.tar").write_bytes(train({wnid: members(wnid, 8) for wnid in WNIDS}))
         archive = Archive(train=str(tmp_path / "train.tar"))
         summary = run(tmp_path, Full(make(tmp_path / "root")), archive, processes=processes)
         assert summary.short == ()
         assert summary.sources == {"full": 12, "archive": 8}
+        assert f"or not all, of 1 class: with nk=null fallback=archive gives all that it has of them ({SECOND})" in (
+            caplog.text
+        )
         assert classes(tmp_path).wanted.to_dict() == {FIRST: 6, SECOND: 8, THIRD: 6}
 
 
@@ -162,6 +168,29 @@ class TestATarThatBreaksOff:
         summary = run(tmp_path, Full(str(root)), Archive(train=str(tmp_path / "train.tar")), processes=processes)
         assert (summary.kept, summary.short) == (18, ())
         assert classes(tmp_path).wanted.to_dict() == dict.fromkeys(WNIDS, 6)
+
+
+def test_a_fallback_that_breaks_off_makes_up_for_nothing(tmp_path: Path) -> None:
+    """It gives what it has, and there is more."""
+    root, _ = one_class_tar(tmp_path / "root")
+    (tmp_path / "train.tar").write_bytes(train({FIRST: FILES[FIRST]}))
+    summary = run(tmp_path, Archive(train=str(tmp_path / "train.tar")), Full(str(root)))
+    assert summary.sources == {"archive": 6, "full": 6 + classes(tmp_path).kept[SECOND]}
+    assert summary.short == (SECOND,)
+    assert classes(tmp_path).wanted[SECOND] == classes(tmp_path).kept[SECOND] + 1
+
+
+def test_named_images_behind_a_break_are_missing_for_that_reason(tmp_path: Path) -> None:
+    root, _ = one_class_tar(tmp_path / "root")
+    names = [name for name, _ in FILES[SECOND]]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    one = job(tmp_path / "set", Full(str(root)), nk=None, wnids=WNIDS)
+    summary = collect(replace(one, sampling=ListedOrder(0, str(tmp_path / "names.txt"))))
+    table = pd.read_csv(tmp_path / "set" / "missing.csv")
+    assert summary.short == (SECOND,)
+    assert list(table.image_id) == [name.removesuffix(".JPEG") for name in names[summary.kept :]]
+    assert all("is broken behind byte" in detail for detail in table.detail)
+    assert "unlisted" not in classes(tmp_path)
 
 
 def test_a_tar_that_breaks_off_behind_what_is_wanted_is_said_and_no_more(
@@ -238,6 +267,27 @@ def test_where_no_class_can_be_read_that_is_one_line(tmp_path: Path, nk: int | N
 
 
 @pytest.mark.parametrize("materialize", Materialize)
+@pytest.mark.parametrize("place", ["set", "set/images", "link", "set/spare"])
+def test_the_images_of_the_data_set_itself_are_not_taken_and_stay(
+    tmp_path: Path, place: str, materialize: Materialize
+) -> None:
+    """It would move what is not kept out of the only copy that there is."""
+    class_folders(tmp_path / "set" / ("spare" if place == "set/spare" else "images"))
+    (tmp_path / "link").symlink_to(tmp_path / "set" / "images")
+    before = sorted(tmp_path.rglob("*.JPEG"))
+    with pytest.raises(SourceError, match=r"is the folder of this very data set, .*; type dataset\.dir=ANOTHER"):
+        run(tmp_path, Full(str(tmp_path / place), materialize=materialize), nk=2)
+    assert sorted(tmp_path.rglob("*.JPEG")) == before
+
+
+def test_a_data_set_may_lie_in_the_folder_of_its_images(tmp_path: Path) -> None:
+    class_folders(tmp_path / "set" / "train")
+    before = sorted(tmp_path.rglob("*.JPEG"))
+    assert run(tmp_path, Full(str(tmp_path / "set")), nk=2).kept == 6
+    assert sorted(tmp_path.rglob("*.JPEG")) == before
+
+
+@pytest.mark.parametrize("materialize", Materialize)
 def test_a_name_that_no_list_can_hold_is_a_rejection_where_the_list_is_to_hold_it(
     tmp_path: Path, materialize: Materialize
 ) -> None:
@@ -270,3 +320,16 @@ def test_the_exit_code_says_it_unless_that_is_not_wanted(tmp_path: Path) -> None
     assert re.match(r"\d\d:\d\d:\d\d W ", line), "a line of the log, whoever found it out"
     again = [*command, "require_complete=false"]
     assert subprocess.run(again, cwd=tmp_path, capture_output=True, timeout=100).returncode == 0
+
+
+def test_a_path_that_is_no_unicode_goes_into_the_log(tmp_path: Path) -> None:
+    class_folders(tmp_path / os.fsdecode(b"latin\xff"))
+    command = [
+        *(sys.executable, str(ROOT / "src" / "imagenet.py"), "nk=2", "stages=[collect,lists]", "dataset.dir=set"),
+        *("source=full", os.fsdecode(b'source.root="latin\xff"'), f"classes.wnids=[{','.join(WNIDS)}]"),
+        *("source@fallback=none", "inspect.min_side=8", "hydra.run.dir=out"),
+    ]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 0, ended.stderr
+    assert "Logging error" not in ended.stderr
+    assert r"latin\udcff: class folders in" in (tmp_path / "out" / "imagenet.log").read_text(encoding="utf-8")

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
+import logging.handlers
 import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imagenet_nk.collect.stage import collect
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import RandomOrder, Sampling
@@ -25,11 +29,20 @@ from sources.contract import SourceContract, drive, images
 from sources.hub_server import Hub as Server
 from sources.hub_server import hub
 from sources.shards import GOLDFISH, SHARK, TENCH, WNIDS, dealt, parquet, pictures, webdataset
+from sources.small_tars import tar_bytes
+from sources.tars import jpeg
+from sources.test_remote_collected import job
 from sources.web import Answer
 
 PARQUET = {f"data/train-{n:05d}-of-00005.parquet": parquet(hand) for n, hand in enumerate(dealt(pictures(20), 5))} | {
     "data/validation-00000-of-00001.parquet": parquet([("x.JPEG", 0, b"val")])
 }
+
+
+def drawn(per_class: int) -> list[tuple[str, int, bytes]]:
+    return [(name, label, jpeg(n, 40)) for n, (name, label, _) in enumerate(pictures(per_class))]
+
+
 TARS = {f"in-train-{n:04d}.tar": webdataset(hand) for n, hand in enumerate(dealt(pictures(20), 5))}
 
 
@@ -374,12 +387,18 @@ def test_a_hub_that_fails_in_the_middle_settles_no_image(
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
 @pytest.mark.parametrize("files", [False, True])
 def test_a_plain_status_is_one_short_line(
-    tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, status: int, files: bool
+    tmp_path: Path,
+    served: Callable[..., Server],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    files: bool,
 ) -> None:
     """Of a mirror or a proxy, which does not say in Hugging Face's headers what is wrong."""
     server = served(PARQUET)
     answer = server.web.answer
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # it has patience of its own
+    past_the_log = logging.handlers.MemoryHandler(1000)
+    logging.getLogger("huggingface_hub").addHandler(past_the_log)
     page = Answer(status, b"<html>not now</html>")
     server.web.answer = lambda asked, headers: (  # type: ignore[method-assign]
         page if not files or asked.path.startswith("/datasets") else answer(asked, headers)
@@ -389,8 +408,52 @@ def test_a_plain_status_is_one_short_line(
     for thread in threading.enumerate():
         if thread.name == "hub":  # shards that were being looked at ahead
             thread.join()
+    logging.getLogger("huggingface_hub").removeHandler(past_the_log)
+    assert past_the_log.buffer == []
     said = str(error.value)
     assert "\n" not in said
     assert "For more information" not in said
     assert "<html>" not in said
     assert len(said.partition("it answers")[2]) < 110
+
+
+class TestAShardThatBreaksOff:
+    """A webdataset tar without its end: of which classes there is more, none knows."""
+
+    FILES: ClassVar = {
+        "README.md": b"---\ndataset_info:\n  features:\n  - name: cls\n    dtype:\n      class_label:\n"
+        b"        names:\n          '0': n01440764\n          '1': n01443537\n          '2': n01484850\n---\n",
+        **{f"in-train-{n:04d}.tar": webdataset(hand) for n, hand in enumerate(dealt(drawn(6), 2))},
+    }
+
+    def at(self, tmp_path: Path, cut: int) -> Path:
+        folder = written(tmp_path / "set", self.FILES)
+        shard = folder / "in-train-0001.tar"
+        shard.write_bytes(shard.read_bytes()[:cut])
+        return folder
+
+    def test_its_classes_are_not_complete_until_it_is_mended(self, tmp_path: Path) -> None:
+        folder = self.at(tmp_path, 9000)
+        one = job(tmp_path / "kept", Hub(str(folder)), nk=None, wnids=WNIDS)
+        summary = collect(one)
+        assert 9 < summary.kept < 18
+        assert list(summary.short) == sorted(WNIDS)
+        assert summary.reasons == {"unlisted": 3}
+        assert collect(replace(one, nk=3, fingerprint="3 of each")).short == (), "behind what is wanted"
+        written(tmp_path / "set", self.FILES)
+        summary = collect(one)
+        assert (summary.kept, summary.short) == (18, ())
+
+    def test_a_sample_that_lost_its_label_is_left_out(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        pictures = {"a": ("jpg", "cls"), "b": ("jpg", "cls")}  # the label behind the picture
+        members = {
+            f"{TENCH}_{key}.{ext}": b"0" * 5 if ext == "jpg" else b"0" for key in pictures for ext in pictures[key]
+        }
+        data = tar_bytes(members)
+        folder = written(tmp_path / "set", {"README.md": self.FILES["README.md"], "train.tar": data[: 3 * 1024 + 512]})
+        source = opened(Hub(str(folder)), tmp_path)
+        assert [candidate.key for candidate in source.candidates(TENCH)] == [
+            f"{TENCH}_train.tar_{TENCH}_a",
+            f"{TENCH}=rest",
+        ]
+        assert "is broken behind byte" in caplog.text

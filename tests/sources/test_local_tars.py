@@ -120,6 +120,19 @@ def test_a_size_that_lies_is_no_candidate(tmp_path: Path, caplog: pytest.LogCapt
     assert "b.jpg does not lie within it" in caplog.text
 
 
+def test_what_is_said_of_a_broken_tar_is_one_line_that_a_terminal_can_show(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Names of a tar are whatever its maker wants."""
+    info = tarfile.TarInfo("a\n12:00:00 I all is well\x1b[2J\udcff.jpg")
+    info.size = 10**12
+    (tmp_path / f"{TENCH}.tar").write_bytes(tar_bytes({"a.jpg": b"a"})[:1024] + info.tobuf(tarfile.GNU_FORMAT))
+    assert ids(opened(tmp_path)) == [f"{TENCH}_a", f"{TENCH}=rest"]
+    [said] = caplog.messages
+    assert said.isprintable()
+    assert "all is well" in said
+
+
 def test_a_tar_that_shrinks_between_listing_and_reading_is_a_rejection(tmp_path: Path) -> None:
     tar = train_tar(tmp_path / "train.tar", CLASSES)
     source = opened(tar)

@@ -12,7 +12,7 @@ from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.structure import read_subtree
 from imagenet_nk.classes.table import ClassTable, read_set
 from imagenet_nk.config import WNID, ClassesConfig, LabelsConfig, SubtreeConfig
-from imagenet_nk.errors import LabelError
+from imagenet_nk.errors import LabelError, SourceError
 
 
 def load(classes: ClassesConfig, labels: LabelsConfig, fetch: Callable[[str], Path] | None = None) -> LabelMap:
@@ -53,7 +53,10 @@ def _local(location: str, fetch: Callable[[str], Path] | None) -> Path:
         return Path(location)
     if fetch is None:
         raise LabelError(f"{location} cannot be fetched here; download it and type classes.structure=FILE")
-    return fetch(location)
+    try:
+        return fetch(location)
+    except SourceError as error:
+        raise LabelError(f"classes.structure: {error}; or name a copy that you have: classes.structure=FILE") from error
 
 
 def _asked_for(wnids: str | Sequence[str], chosen: Sequence[str]) -> Sequence[str]:

@@ -19,7 +19,7 @@ from imagenet_nk.classes.closeness import close_to
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import LabelError
-from imagenet_nk.pages import is_page
+from imagenet_nk.file_kinds import kind_of
 
 MAX_BYTES = 64 * 2**20  # the released file has 8.9 MB
 MAX_DEPTH = 200  # elements; the noun hierarchy of WordNet is far less deep
@@ -56,8 +56,9 @@ def read_subtree(path: Path, under: str) -> ClassTable:
 def _feed(parser: DefusedXMLParser, file: BinaryIO, path: Path) -> None:
     size = 0
     while chunk := file.read(_CHUNK):
-        if not size and is_page(chunk):
-            raise LabelError(f"classes.structure: {path} is a web page, not a structure file; fetch it again")
+        if not size and (kind := kind_of(chunk)) not in ("", "UTF-16 text", "no text"):
+            mend = "gunzip it first" if kind == "gzip'ed" else "name a copy of structure_released.xml"
+            raise LabelError(f"classes.structure: {path} is {kind}, not a structure file; {mend}")
         size += len(chunk)
         if size > MAX_BYTES:
             raise LabelError(f"classes.structure: {path} is no structure file: more than {MAX_BYTES // 2**20} MB")

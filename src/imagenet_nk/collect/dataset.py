@@ -20,6 +20,7 @@ from imagenet_nk.collect.summary import KEPT, UNREACHED, Summary, Sums
 from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, SHA256, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
+from imagenet_nk.sources.base import UNLISTED
 from imagenet_nk.sources.folders import to_path
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class DataSet:
 
         summary = self._write(tables, settled)
         self.ledger.flush()
-        self.ledger.note({"done": fingerprint})
+        self.ledger.note({"done": "" if UNLISTED in summary.reasons else fingerprint})  # it may be mended
         return summary
 
     def write_tables(self, tables: Tables) -> Summary:

@@ -62,10 +62,10 @@ def warn_of_all(job: Job, wnids: Sequence[str]) -> None:
     if wnids and job.fallback.name != "none":
         shown = ", ".join(wnids[:5]) + (", ..." if len(wnids) > 5 else "")
         log.warning(
-            "source=%s has no image of %d classes, or not all: with nk=null fallback=%s gives all that it has of them "
-            "(%s); source@fallback=none leaves them short",
+            "source=%s has no image, or not all, of %s: with nk=null fallback=%s gives all that it has of them (%s); "
+            "source@fallback=none leaves them short",
             job.source.name,
-            len(wnids),
+            "1 class" if len(wnids) == 1 else f"{len(wnids)} classes",
             job.fallback.name,
             shown,
         )

@@ -20,10 +20,18 @@ def said(name: str, made_with: object, now: object) -> tuple[str, str]:
     if old.removesuffix(_REPLACE) == new.removesuffix(_REPLACE):
         was, isnt = (str(identity.endswith(_REPLACE)).lower() for identity in (old, new))
         return f"with source.replace={was}, not source.replace={isnt}", f"type source.replace={was}"
+    if old.startswith("full:") and new.startswith("full:"):
+        was, isnt = (_of_folder(identity) for identity in (old, new))
+        return f"from {was}, not {isnt}", "type that"
     for beginning, (what, back) in _IDENTITIES.items():
         if old.startswith(beginning) and new.startswith(beginning):
             return what, back
     return f"from {old}, not {new}", "give it that one"
+
+
+def _of_folder(identity: str) -> str:
+    root, _, part = identity.removeprefix("full:").rpartition(":")
+    return f"source.root={root} source.part={part}"
 
 
 def _of_sampling(old: str, new: str) -> tuple[str, str]:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from imagenet_nk.collect import results
-from imagenet_nk.collect.tables import DETAIL, PIXELS, SOURCE, TRANSIENT, Rows, Tables
+from imagenet_nk.collect.tables import DETAIL, PIXELS, RANK, SOURCE, TRANSIENT, Rows, Tables
+from imagenet_nk.sources.base import UNLISTED
 
 KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 FORBIDDEN = "forbidden"
@@ -55,8 +56,10 @@ class Sums:
             self._forbidden.update(
                 row[DETAIL] for row, verdict in zip(rows, verdicts, strict=True) if verdict == FORBIDDEN
             )
+        lacking = {row[RANK] for row, verdict in zip(rows, verdicts, strict=True) if verdict == UNLISTED}
+        lacks = bool(lacking) and max(lacking) >= max((row[RANK] for row in kept), default=0)
         self._passing += _reasons(itertools.compress(verdicts, [row[TRANSIENT] for row in rows]))
-        self._classes.append(self._tables.class_row(position, kept, reasons))
+        self._classes.append(self._tables.class_row(position, len(kept), reasons, lacks=lacks))
         return kept
 
     def table(self) -> pd.DataFrame:

@@ -14,7 +14,6 @@ from imagenet_nk.collect.ledger import PLACE
 from imagenet_nk.collect.store import IMAGES
 from imagenet_nk.config import Materialize
 from imagenet_nk.sampling import Split
-from imagenet_nk.sources.base import UNLISTED
 
 Wanted = Callable[[str], int | None]  # of a class; None = all that there are
 Rows = Sequence[tuple[Any, ...]]  # of one class in the ledger: PLACE, then
@@ -49,12 +48,11 @@ class Tables:
             images.append((image_id, wnid, label, path, split, source, *row[URL:]))
         return images
 
-    def class_row(self, position: int, rows: Rows, reasons: Counter[str]) -> results.Row:
-        """A row of classes.csv. `rows`: of the kept images."""
-        label_map, kept = self.label_map, len(rows)
+    def class_row(self, position: int, kept: int, reasons: Counter[str], *, lacks: bool) -> results.Row:
+        """A row of classes.csv. `lacks`: whether there is more than could be listed, that no fallback made up for."""
+        label_map = self.label_map
         wanted = self.wanted(label_map.wnids[position])
         if wanted is None:  # all that there is: one more than there are, where that is not all
-            lacks = UNLISTED in reasons and not any(row[RANK] for row in rows)
             wanted = kept + (lacks or not kept)
         fixed = {
             "label": label_map.labels[position],

@@ -38,12 +38,12 @@ class Folders:
     def __init__(self, folder: Path, wnids: frozenset[str]) -> None:
         self.what = f"class folders in {folder}"
         self.wnids = wnids
-        self._folder = folder.absolute()
+        self.folder = folder.absolute()
 
     def files(self, wnid: str) -> Listing:
         if wnid not in self.wnids:
             return Listing({})
-        folder = f"{self._folder}/{wnid}"
+        folder = f"{self.folder}/{wnid}"
         try:  # sorted: which of one stem is `=2` depends on names alone
             return Listing(dict(sorted(_images(folder, deeper=True))))
         except OSError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_nk import lists
+from imagenet_nk.collect.store import IMAGES, SPARE
 from imagenet_nk.config import Materialize, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import layouts, official
@@ -61,9 +62,15 @@ class Full:
 
     def open(self, wnids: Sequence[str], site: Site) -> None:
         """Find out what source.root holds. Raises SourceError if that is nothing of the wanted classes."""
+        if self.materialize is Materialize.none and not lists.can_hold(str(self.root.absolute())):
+            raise SourceError(
+                f"source.root={str(self.root)!r} is a path that no list can hold; rename it, or type "
+                "source.materialize=link"
+            )
         for file in self.to_fetch:
             official.fetch(file, self.root, site.http)
         self._layout = layouts.recognise(self.root, self.part)
+        self._require_another(site.index.parent)
         self._sampling = site.sampling
         self._lacks: dict[str, str] = {}  # by class: why not all of it could be listed, or ""
         here = sum(wnid in self._layout.wnids for wnid in wnids)
@@ -81,6 +88,15 @@ class Full:
         yield from in_order(self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True)))
         if lacks and self._sampling.listed(wnid) is None:  # of a list, each lost image is missed by its name
             yield Candidate(f"{wnid}{REST}", wnid, to_place(str(self.root.absolute())))
+
+    def _require_another(self, dataset: Path) -> None:
+        """Raise SourceError for the images of the very data set that is to be made: it moves its files about."""
+        folder = getattr(self._layout, "folder", None)
+        if folder and any(folder.resolve().is_relative_to((dataset / own).resolve()) for own in (IMAGES, SPARE)):
+            raise SourceError(
+                f"source.root={self.root} is the folder of this very data set, which moves what is not kept out of "
+                f"{folder}; type dataset.dir=ANOTHER"
+            )
 
     def _require_one(self, wnids: Sequence[str]) -> None:
         """Raise SourceError if no wanted class can be read; ends at the first that can."""
@@ -116,9 +132,9 @@ class Full:
 
     def read(self, candidate: Candidate) -> Steps:
         if candidate.key.endswith(REST):
-            return Rejected(UNLISTED, detail=self._lacks[candidate.wnid])
+            return Rejected(UNLISTED, detail=self._lacks.get(candidate.wnid, ""))
         if not candidate.url:
-            return Rejected("missing", detail="listed, but not in the source")
+            return Rejected("missing", detail=self._lacks.get(candidate.wnid) or "listed, but not in the source")
         if self.materialize is Materialize.none and not lists.can_hold(str(to_path(candidate.url))):
             return Rejected("bad_name", detail="no list can hold its path: rename it, or type source.materialize=link")
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources.base import Site, Usual, in_order
+from imagenet_nk.sources.base import REST, UNLISTED, Site, Usual, in_order
 from imagenet_nk.sources.hub_catalogue import Catalogue
 from imagenet_nk.sources.hub_files import Files, HubFiles, LocalFiles
 from imagenet_nk.sources.ranges import TRY_AGAIN
@@ -82,6 +82,8 @@ class Hub:
         return in_order(self._sampling, wnid, places)
 
     def read(self, candidate: Candidate) -> Steps:
+        if candidate.key.endswith(REST):
+            return Rejected(UNLISTED, detail=self._opened.lacks)
         if not candidate.url:
             return Rejected("missing", detail="listed, but not in the source")
         catalogue = self._opened
@@ -106,6 +108,8 @@ class Hub:
             yield from (
                 Candidate(image_id, wnid, places[image_id]) for image_id in self._sampling.arrange(wnid, places)
             )
+        if self._opened.lacks:  # of which classes, none knows
+            yield Candidate(f"{wnid}{REST}", wnid, self.dataset)
 
     @property
     def _opened(self) -> Catalogue:

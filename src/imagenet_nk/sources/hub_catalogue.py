@@ -53,6 +53,11 @@ class Catalogue:
             for block in sorted(by_block, key=lambda block: draw(self._seed, name, block)):
                 yield by_block[block]
 
+    @property
+    def lacks(self) -> str:
+        """Why the shards that were indexed so far may hold more than was found, one line; "" = they do not."""
+        return next((shard.lacks for shard in self._shards.values() if shard.lacks), "")
+
     def read(self, url: str) -> bytes:
         """The image at an address of `blocks`. Blocks; raises OutOfReachError, and OSError for what is damaged."""
         name, _, place = url.removeprefix(f"{self._files.where}/").rpartition("#")

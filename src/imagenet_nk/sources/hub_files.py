@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -21,9 +22,14 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import logging as hub_logging
 
 from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.errors import SourceError
+
+log = logging.getLogger(__name__)
+# Its own tries, each a line past every log: what they come to is said here.
+hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 T = TypeVar("T")
 _TRIES = 3
@@ -179,8 +185,8 @@ class HubFiles:
 def _gated(repo: str, page: str, endpoint: str) -> str:
     if get_token():
         return (
-            f"{repo} is gated, and the token that is set opens it not: ask for access at {page} with its "
-            f"account, and let it read gated repositories ({endpoint}/settings/tokens)"
+            f"{repo} is gated, and the token that is set opens it not: ask for access at {page} with the "
+            f"account of that token, and let it read gated repositories ({endpoint}/settings/tokens)"
         )
     return (
         f"{repo} is gated: ask for access at {page}, make a token at {endpoint}/settings/tokens and set HF_TOKEN to it"
@@ -224,9 +230,10 @@ def persistent(work: Callable[[], T], pause: float) -> T:
     for again in range(_TRIES):
         try:
             return work()
-        except OutOfReachError:
+        except OutOfReachError as error:
             if again == _TRIES - 1:
                 raise
+            log.warning("%s; trying again", error)
             time.sleep(pause * 2**again)
     raise AssertionError
 

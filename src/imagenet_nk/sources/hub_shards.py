@@ -41,6 +41,7 @@ class Shard(Protocol):
     """One file of a data set."""
 
     ahead: int  # how many further shards to index beforehand
+    lacks: str  # why index() may not have given all of it, one line; "" = it has
 
     def index(self) -> Index:
         """The images of the wanted classes. Blocks; raises SourceError."""
@@ -53,6 +54,7 @@ class ParquetShard:
     """Labels are read alone, which is little; images a row group at a time, spooled for the rows that follow."""
 
     ahead = 8
+    lacks = ""
 
     def __init__(
         self, files: Files, name: str, wnids: Collection[str], labels: Callable[[list[str] | None], Labels], spool: Path
@@ -145,25 +147,32 @@ class TarShard:
         self, files: Files, name: str, wnids: Collection[str], labels: Callable[[list[str] | None], Labels], spool: Path
     ) -> None:
         self._files, self._name, self._wnids, self._labels, self._spool = files, name, wnids, labels, spool
+        self.lacks = ""
 
     def index(self) -> Index:
         where = f"{self._files.where}/{self._name}"
         index: Index = defaultdict(list)
-        labels = self._labels(None)
+        labels, broken = self._labels(None), list[str]()
         try:
             tar = self._files.local(self._name, self._spool)
-            for key, parts in samples(members(tar)):
+            for key, parts in samples(members(tar, said=broken.append)):
                 image = next(
                     (m for ext, m in sorted(parts.items()) if f".{ext}".lower() in EXTENSIONS and m.size), None
                 )
                 if image is None:
                     continue
-                wnid = labels.wnid(_label(tar, parts, where, key), key, f"{where}, sample {key}")
+                label = _label(tar, parts, where, key)
+                if label is None and broken:
+                    break  # the last sample has lost it
+                wnid = labels.wnid(label, key, f"{where}, sample {key}")
                 if wnid in self._wnids:
                     place = f"bytes={image.offset}-{image.offset + image.size - 1}"
                     index[wnid].append(Row(_id(wnid, key, f"{self._name}_{key}"), place, 0))
         except OSError as error:
             raise SourceError(f"{where} cannot be read: {one_line(error)}") from error
+        self.lacks = "".join(broken)
+        if broken:
+            log.warning("%s", self.lacks)
         return dict(index)
 
     def read(self, place: str) -> bytes:

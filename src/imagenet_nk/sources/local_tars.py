@@ -108,7 +108,8 @@ def members(
             if window.read(tarfile.BLOCKSIZE).strip(b"\0") or archive.offset >= window.size:
                 raise tarfile.ReadError("no end mark")
         except (tarfile.TarError, OSError, ValueError) as error:
-            said(f"{tar} is broken behind byte {start + end} ({error}): only what comes before is used")
+            wrong = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))  # it quotes a name of the tar
+            said(f"{tar} is broken behind byte {start + end} ({wrong}): only what comes before is used")
 
 
 def read_place(place: str) -> bytes:

@@ -23,6 +23,7 @@ class FlatFolder:
     def __init__(self, folder: Path, truth: Truth) -> None:
         self.what = f"validation images side by side in {folder}"
         self.wnids = frozenset(truth)
+        self.folder = folder
         self._truth = truth
         try:
             names = sorted(name for name in os.listdir(folder) if name.lower().endswith(EXTENSIONS))  # noqa: PTH208
