@@ -19,6 +19,14 @@ A, B = "n01440764", "n01443537"
 ONE = Attempt("urls", 0, 3, f"{A}_1", A, 1, "http://a.test/1", image_id=f"{A}_1", sha256="ab", pixels=-5, seconds=0.25)
 
 
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record(replace(ONE, url="http://a.test/\udcff"))
+    with pytest.raises(DatasetError, match="surrogates not allowed"):
+        ledger.flush()
+    ledger.close()
+
+
 def test_what_is_recorded_is_there_after_reopening(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.record(ONE)

@@ -265,7 +265,7 @@ class Ledger:
                 going = True
                 while going:
                     going = self._write_batch(db)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - carried to whoever records or flushes, where it is raised
             self._failure = error
 
     def _write_batch(self, db: sqlite3.Connection) -> bool:
