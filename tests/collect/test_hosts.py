@@ -16,7 +16,12 @@ def hosts(**settings: object) -> Hosts:
 
 def ask(of: Hosts, key: str, response: Response, started: float, ended: float) -> None:
     of.started(key, started)
-    of.finished(key, response, started, ended)
+    finish(of, key, response, started, ended)
+
+
+def finish(of: Hosts, key: str, response: Response, started: float, ended: float) -> None:
+    of.over(key, started, ended)
+    of.said(key, response, started, ended)
 
 
 def test_a_host_takes_so_many_at_once() -> None:
@@ -26,7 +31,7 @@ def test_a_host_takes_so_many_at_once() -> None:
         of.started(A, 0)
     assert not of.ready(A, 0)
     assert of.ready(B, 0)
-    of.finished(A, FINE, 0, 1)
+    finish(of, A, FINE, 0, 1)
     assert of.ready(A, 1)
 
 
@@ -61,7 +66,7 @@ def test_a_host_that_fails_is_set_aside_and_probed() -> None:
     assert of.ready(A, later)
     of.started(A, later)
     assert not of.ready(A, later)  # one probe at a time
-    of.finished(A, FINE, later, later + 1)
+    finish(of, A, FINE, later, later + 1)
     assert not of.get(A).aside
     assert of.ready(A, later + 1)
 
@@ -98,7 +103,7 @@ def test_those_that_were_in_flight_already_are_no_probes() -> None:
     for _ in range(32):
         of.started(A, 0)
     for _ in range(32):
-        of.finished(A, TIMEOUT, 0, 4)
+        finish(of, A, TIMEOUT, 0, 4)
     assert of.get(A).aside
     assert not of.given_up(A)
     assert of.ready(A, of.get(A).next_start)
@@ -109,7 +114,7 @@ def test_a_straggler_from_before_an_answer_says_nothing() -> None:
     of = hosts(dead_host_after=1)
     of.started(A, 0)
     ask(of, A, FINE, 1, 2)
-    of.finished(A, TIMEOUT, 0, 10)
+    finish(of, A, TIMEOUT, 0, 10)
     assert not of.get(A).aside
 
 

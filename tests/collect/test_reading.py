@@ -14,7 +14,8 @@ from collect import pictures
 from imagenet_nk.collect.hosts import Hosts, Pace
 from imagenet_nk.collect.inspection import Inspector, Picture
 from imagenet_nk.collect.memory import Memory
-from imagenet_nk.collect.reading import Outcome, Reader
+from imagenet_nk.collect.one_reading import Outcome
+from imagenet_nk.collect.reading import Reader
 from imagenet_nk.collect.store import Store
 from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.errors import DatasetError

@@ -11,7 +11,7 @@ from typing import Any
 from imagenet_nk.collect.fill import Drawn, Fact
 from imagenet_nk.collect.inspection import EXTENSIONS, Picture
 from imagenet_nk.collect.ledger import Attempt, signed, unsigned
-from imagenet_nk.collect.reading import Outcome
+from imagenet_nk.collect.one_reading import Outcome
 from imagenet_nk.wire import Rejected
 
 _MAX_DETAIL = 200

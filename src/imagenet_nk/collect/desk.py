@@ -72,6 +72,7 @@ class CollectDesk:
         self._tallies: dict[str, Tally] = {}
         self._gone: set[str] = set()
         self.stopping = False
+        self.cut_off = False  # a worker found that nothing on the web answered any more
 
     # --- the contract of a Desk
 
@@ -87,6 +88,8 @@ class CollectDesk:
         self._know(report.placeholders, report.shared)
         self._permits.learn(report.seen, now)
         self._permits.take_back(worker, report.returned)
+        if report.cut_off:
+            self.cut_off = self.stopping = True
         if self.dealing.quiet and not self.stopping:
             self._all_through()
         return self._orders(worker, report, now)

@@ -71,11 +71,20 @@ class Hosts:
         if rate:
             host.next_start = max(host.next_start, now) + 1 / rate
 
-    def finished(self, key: str, response: Response, started: float, now: float) -> None:
-        """Note how a request that began at `started` ended."""
+    def over(self, key: str, started: float, now: float) -> None:
+        """Note that a request that began at `started` is over, whatever it came to."""
         host = self.get(key)
         host.in_flight -= 1
         host.seconds += now - started
+
+    def doubted(self, key: str, now: float) -> None:
+        """Note that it is not known yet what a failure says. A probe's is not to be followed by the next at once."""
+        host = self.get(key)
+        if host.aside:
+            host.next_start = max(host.next_start, now + _FIRST_PROBE_S)
+
+    def said(self, key: str, response: Response, started: float, now: float) -> None:
+        """Note what a request that began at `started` came to at `now`."""
         if response.fault not in HOST_FAULTS:
             self.answered_at(key, now)
         else:

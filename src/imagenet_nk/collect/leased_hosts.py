@@ -72,15 +72,17 @@ class LeasedHosts(Hosts):
         else:
             lease.idle = min(lease.idle, lease.permits - (host.in_flight - lease.once))
 
-    def finished(self, key: str, response: Response, started: float, now: float) -> None:
+    def over(self, key: str, started: float, now: float) -> None:
         host, lease = self.get(key), self._leases[key]
         host.in_flight -= 1
         host.seconds += now - started
         if lease.once:
             lease.once -= 1
             lease.back += 1
-        seen = self._seen.setdefault(key, Seen())
-        seen.seconds += now - started
+        self._seen.setdefault(key, Seen()).seconds += now - started
+
+    def said(self, key: str, response: Response, started: float, now: float) -> None:
+        host, seen = self.get(key), self._seen.setdefault(key, Seen())
         if response.fault not in HOST_FAULTS:
             host.last_answer = seen.answered = now
             seen.answers += 1

@@ -52,6 +52,7 @@ class Report:
     wanted: Mapping[str, int] = field(default_factory=dict)  # permits, by host
     returned: Mapping[str, int] = field(default_factory=dict)
     room: int = 0  # classes that it could take on
+    cut_off: bool = False  # nothing on the web answers it any more
 
 
 @dataclass(slots=True)

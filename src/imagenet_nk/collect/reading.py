@@ -7,20 +7,22 @@ import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from imagenet_nk.collect import guard, retries
-from imagenet_nk.collect.hosts import Hosts, Pace
-from imagenet_nk.collect.inspection import Inspector, Picture
+from imagenet_nk.collect.hosts import HOST_FAULTS, Hosts, Pace
+from imagenet_nk.collect.inspection import Inspector
+from imagenet_nk.collect.one_reading import Judged, Outcome, Reading
+from imagenet_nk.collect.presence import REPEATS, Presence, Witness
 from imagenet_nk.collect.robots import Robots, opted_out
 from imagenet_nk.collect.store import Store
 from imagenet_nk.collect.transport import Transport
 from imagenet_nk.collect.workers import Workers
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.sources.base import Source
-from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response, Steps
+from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response
 
 log = logging.getLogger(__name__)
 
@@ -28,46 +30,6 @@ log = logging.getLogger(__name__)
 _BACKLOG = 32  # bodies that wait for a worker, for each of them: more would only be held in memory, out of its caches
 _WAITING = 4  # readings that may wait for a time or a host, for each request that may be in flight
 _LATE_S, _LATE_TIMES = 1.0, 4.0  # how long is late: at least, and as a multiple of what is usual
-
-
-@dataclass(slots=True)
-class Reading:
-    """One candidate on its way."""
-
-    candidate: Candidate
-    source: Source
-    ticket: Any
-    steps: Steps
-    started: float
-    request: Request | None = None
-    request_started: float = 0.0
-    host: str = ""
-    taken: Collection[str] = ()  # image ids that other sources have given already
-    tries: int = 0  # requests made for this candidate
-    retried: int = 0  # of them, for the request at hand
-    response: Response = field(default_factory=lambda: Response(0))
-    found: Found | None = None
-
-    def __lt__(self, other: Reading) -> bool:  # for the heap of those that wait for a time
-        return self.started < other.started
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What inspection made of the bytes that a reading found."""
-
-    verdict: Picture | Rejected
-    size: int = 0  # bytes of the image
-    file: str = ""  # name under images/<wnid>/
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a reading ended."""
-
-    reading: Reading
-    judged: Judged
-    final: bool = True  # False: it is tried again, this is for the ledger only
 
 
 class Reader:
@@ -89,6 +51,8 @@ class Reader:
         self._later: list[tuple[float, Reading]] = []  # heap of those that wait for a time
         self._at_door: defaultdict[str, deque[Reading]] = defaultdict(deque)  # that wait for the limits of a host
         self._outcomes: list[Outcome] = []
+        self._web = Presence(self._http)
+        self._on_the_way = 0  # requests that the transport has, of readings
         self.in_flight = 0  # readings that have begun and not ended
         self._waiting = 0  # of them, without a place in flight
 
@@ -106,6 +70,11 @@ class Reader:
         )
 
     @property
+    def is_cut_off(self) -> bool:
+        """Whether the web has gone and does not come back; what is in flight is then to be dropped."""
+        return self._web.is_gone
+
+    @property
     def late_after(self) -> float:
         """Seconds after which a candidate takes longer than is usual at present."""
         return max(_LATE_S, _LATE_TIMES * self._pace.usual)
@@ -119,6 +88,8 @@ class Reader:
     def poll(self, timeout: float) -> list[Outcome]:
         """What has ended, after at most `timeout` seconds of waiting. Raises what a worker could not translate."""
         self._open_doors()
+        self._web.tick()
+        self._ask_witness()
         if self._outcomes:
             timeout = 0
         elif self._later and self._has_place:
@@ -127,10 +98,13 @@ class Reader:
         now = time.monotonic()
         for ticket, response in answers:
             if isinstance(ticket, Reading):
-                self._answered(ticket, response)
+                self._arrived(ticket, response, now)
+            elif isinstance(ticket, Witness):
+                self._witnessed(ticket, response, now)
             elif self._robots:
                 for reading in self._robots.learn(str(ticket), response):
                     self._send_or_wait(reading, now)
+        self._take_up_held(now)
         for reading, result, error in self._workers.ended():
             self._work_done(reading, result, error)
         outcomes, self._outcomes = self._outcomes, []
@@ -153,7 +127,7 @@ class Reader:
         if isinstance(step, Call):
             self._workers.give(reading, step.function)
         else:
-            reading.request, reading.retried = step, 0
+            reading.request, reading.retried, reading.doubted = step, 0, 0
             now = time.monotonic()
             if step.wait:
                 self._wait_until(now + step.wait, reading)
@@ -240,6 +214,7 @@ class Reader:
         if not self._hosts.ready(reading.host, now):
             return False
         self._hosts.started(reading.host, now)
+        self._on_the_way += 1
         reading.request_started = now
         reading.tries += 1
         patience = self._patience(reading)
@@ -250,17 +225,60 @@ class Reader:
         """Less for a try that is not the last: most of what is late at all will never come."""
         return self._http.stall / (2 if reading.retried < self._http.retries else 1)
 
-    def _answered(self, reading: Reading, response: Response) -> None:
+    def _arrived(self, reading: Reading, response: Response, now: float) -> None:
+        self._on_the_way -= 1
+        self._hosts.over(reading.host, reading.request_started, now)
+        url = reading.request.url if reading.request and not reading.source.one_place else ""
+        self._web.note(response, reading.host, url)
+        if url and self._web.holds(response):  # a source in one place says itself what is wrong with that
+            self._hosts.doubted(reading.host, now)
+            self._web.hold(reading, response, now - reading.request_started, again=reading.doubted > 0)
+        else:
+            self._answered(reading, response, now)
+
+    def _take_up_held(self, now: float) -> None:
+        """Go on with failures of which it is known by now whether the web was there: if not, they are none."""
+        for failure, counts in self._web.settled():
+            reading: Reading = failure.ticket
+            if counts or reading.doubted == REPEATS:
+                self._answered(reading, failure.response, now)
+            else:
+                reading.doubted += 1
+                self._record_try(reading, failure.response)
+                self._wait_until(now, reading)
+
+    def _ask_witness(self) -> None:
+        """If the web has been silent for longer than it should, see whether it is there."""
+        if not (self._on_the_way or self._web.is_waiting):
+            return
         now = time.monotonic()
-        self._hosts.finished(reading.host, response, reading.request_started, now)
+        for witness in self._web.witnesses(self.late_after):
+            if self._hosts.ready(witness.host, now):
+                self._hosts.started(witness.host, now)
+                self._web.asked(witness)
+                self._transport.submit(Request(witness.url, 0, 0), replace(witness, started=now))
+                break
+
+    def _witnessed(self, witness: Witness, response: Response, now: float) -> None:
+        self._hosts.over(witness.host, witness.started, now)
+        self._web.heard(witness, response)
+        if response.fault not in HOST_FAULTS:
+            self._hosts.said(witness.host, response, witness.started, now)
+
+    def _record_try(self, reading: Reading, response: Response) -> None:
+        """Put a failure on record that is not the end of its candidate."""
+        reading.response = response.without_body()  # many may wait, and a server's excuse can be long
+        reason = response.fault or f"http_{response.status}"
+        self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
+
+    def _answered(self, reading: Reading, response: Response, now: float) -> None:
+        self._hosts.said(reading.host, response, reading.request_started, now)
         pause = retries.asked_pause(response)
         if pause:
             self._hosts.pause(reading.host, now + min(pause, self._http.max_pause))
         if self._try_again(reading, response, pause):
             reading.retried += 1
-            reading.response = response.without_body()  # many may wait, and a server's excuse can be long
-            reason = response.fault or f"http_{response.status}"
-            self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
+            self._record_try(reading, response)
             wait = max(pause, retries.backoff(self._http.backoff, reading.retried))
             self._wait_until(now + wait, reading)
             return

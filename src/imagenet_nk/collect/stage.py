@@ -73,7 +73,9 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
 
 def _is_settled(filling: InProcess | OverEngine) -> bool:
     """Whether the same command would find nothing more. What is out of reach is to be tried again, if it is needed."""
-    return filling.complete and (filling.first_is_open or all(walk.full for walk in filling.walks))
+    return (
+        filling.complete and not filling.cut_off and (filling.first_is_open or all(walk.full for walk in filling.walks))
+    )
 
 
 def _tables(job: Job, dataset: DataSet) -> Tables:
@@ -103,6 +105,12 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
         raise SourceError(
             f"none of {len(filling.hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
             f"Nothing was held against the candidates; run it again"
+        )
+    if filling.cut_off:
+        log.warning(
+            "the web has not answered for %.0f s: what was asked meanwhile stays open, and the same command goes on "
+            "from there",
+            job.http.max_pause,
         )
     return filling
 

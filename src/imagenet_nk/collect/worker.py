@@ -110,6 +110,7 @@ class _Worker:
     def run(self) -> None:
         with contextlib.suppress(_StoppedError):
             self._collector.run(self._watch, stay=True)
+            self._exchange(self._collector.progress, self._walks_so_far())  # it was cut off
 
     def close(self) -> None:
         self._reader.close()
@@ -134,9 +135,11 @@ class _Worker:
         self._collector.learn(orders.placeholders, orders.shared)
         self._collector.add([self._fill(hand) for hand in orders.hands])
         if orders.stop:
-            walks = [Walk.of(fill) for fill in self._collector.drop()]
-            self._exchange(progress, walks)
+            self._exchange(progress, self._walks_so_far())
             raise _StoppedError
+
+    def _walks_so_far(self) -> list[Walk]:
+        return [Walk.of(fill) for fill in self._collector.drop()]
 
     def _exchange(self, progress: Progress, walks: Sequence[Walk]) -> Orders:
         for walk in walks:
@@ -153,6 +156,7 @@ class _Worker:
             self._hosts.wanted(),
             self._hosts.returned(),
             self._hand - len(self._at_hand),
+            self._collector.cut_off,
         )
         orders: Orders = self._line.exchange(report)
         self._told[0].update(fresh[0], orders.placeholders)

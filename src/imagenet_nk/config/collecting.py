@@ -28,7 +28,7 @@ class HttpConfig:
     retries: int = 1  # further tries after 429, 5xx, timeouts and broken connections
     backoff: float = 0.5  # seconds before the first retry, doubled each time, with jitter
     dead_host_after: int = 4  # failures running until a host that never answered is set aside
-    max_pause: float = 60.0  # seconds of Retry-After that are waited for; more is a rejection
+    max_pause: float = 60.0  # seconds of Retry-After, or without any answer from the web, that are waited for
     allow_private: bool = False  # let loopback, private and link-local addresses through the guard
     verify_tls: bool = True
     respect_opt_out: list[str] = field(
