@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from collect.city import City, city
+from collect.city import City, city, wait_for
+from collect.hostile import Answer, Asked
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.ledger import FILE
 from imagenet_nk.collect.presence import Presence
@@ -19,6 +24,7 @@ from imagenet_nk.wire import Response
 
 REFUSED, TIMEOUT, FINE = Response(0, fault="refused"), Response(0, fault="timeout"), Response(200)
 LATE_S = 1.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -78,6 +84,39 @@ def test_a_web_that_does_not_come_back(town: City, processes: int, caplog: pytes
     town.server.come_back()
     town.run("disturbed", Local(processes))
     assert town.outcome("disturbed") == town.outcome("undisturbed")
+
+
+def in_halves(page: Answer) -> Answer:
+    """The second half of what a page sends comes later."""
+
+    def halved(asked: Asked) -> None:
+        send = asked.send
+        asked.send = (
+            lambda data: (  # type: ignore[method-assign]
+                send(data[: len(data) // 2]) and asked.wait(0.5) and send(data[len(data) // 2 :])
+            )
+        )
+        page(asked)
+
+    return halved
+
+
+def test_what_broke_while_the_run_was_suspended_does_not_count(town: City) -> None:
+    town.server.clear()
+    for path, page in list(town.server.pages.items()):
+        town.server.put(path, in_halves(page))
+    command = [sys.executable, str(ROOT / "src" / "imagenet.py"), *town.overrides("disturbed")]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for(town, 25)
+    time.sleep(0.3)  # by now they have their first halves
+    child.send_signal(signal.SIGSTOP)
+    town.server.go()
+    town.server.come_back()
+    time.sleep(4)
+    child.send_signal(signal.SIGCONT)
+    said, _ = child.communicate(timeout=60)
+    assert child.returncode == 0, said
+    assert town.outcome("disturbed")[0] == town.outcome("undisturbed")[0]
 
 
 # --- the rules

@@ -72,6 +72,8 @@ class Presence:
 
     def tick(self) -> None:
         self._clock.tick()
+        if self._clock.missed >= _GONE_S:  # connections may have died meanwhile
+            self._back = self.now
         if not self._ever and self._held and self.now >= self._http.deadline:
             self._settle(sure=True)  # there is nothing to compare with: whoever runs all this will say so
 
