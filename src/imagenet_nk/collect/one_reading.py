@@ -28,6 +28,7 @@ class Reading:
     retried: int = 0  # of them, for the request at hand
     doubted: int = 0  # of them, as well, for the web may have been gone
     response: Response = field(default_factory=lambda: Response(0))
+    hops: int = 0  # redirects followed one by one, for the request at hand
     found: Found | None = None
 
     def __lt__(self, other: Reading) -> bool:  # for the heap of those that wait for a time

@@ -7,14 +7,17 @@ asked again. Where little else is asked, a witness is: an address that answered 
 from __future__ import annotations
 
 import math
+import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from imagenet_nk.collect.hosts import HOST_FAULTS, Hosts
 from imagenet_nk.collect.patience import LivedTime
+from imagenet_nk.collect.transport import Transport
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.sources.base import TRANSIENT_FAULTS
-from imagenet_nk.wire import Response
+from imagenet_nk.wire import Request, Response
 
 _AT_ONCE = frozenset({"refused", "no_dns", "reset", "truncated"})  # faults of a moment; the others take long
 _GONE_S = 2.0  # without an answer, from when one should have come: the web was gone
@@ -142,3 +145,28 @@ class Presence:
         if not self._held or not self._ever or self._in_vain < _LEAST_ASKED:
             return False
         return self.now - max(self._alive, self._held[0].ended) >= self._http.max_pause
+
+
+class Lookout:
+    """Asks witnesses, within the limits of their hosts."""
+
+    def __init__(self, web: Presence, hosts: Hosts, transport: Transport) -> None:
+        self._web, self._hosts, self._transport = web, hosts, transport
+
+    def ask(self, late_after: float) -> None:
+        """Ask one if the web has been silent for longer than it should."""
+        now = time.monotonic()
+        for witness in self._web.witnesses(late_after):
+            if self._hosts.ready(witness.host, now):
+                self._hosts.started(witness.host, now)
+                self._web.asked(witness)
+                self._transport.submit(Request(witness.url, 0, 0, follow=False), replace(witness, started=now))
+                break
+
+    def heard(self, witness: Witness, response: Response) -> None:
+        """Take in what one said."""
+        now = time.monotonic()
+        self._hosts.over(witness.host, witness.started, now)
+        self._web.heard(witness, response)
+        if response.fault not in HOST_FAULTS:
+            self._hosts.said(witness.host, response, witness.started, now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Collection
@@ -12,20 +11,17 @@ from functools import partial
 from typing import Any
 
 from imagenet_nk.collect import guard, retries
-from imagenet_nk.collect.hosts import HOST_FAULTS, Hosts, Pace
+from imagenet_nk.collect.hosts import Hosts, Pace
 from imagenet_nk.collect.inspection import Inspector
 from imagenet_nk.collect.one_reading import Judged, Outcome, Reading
-from imagenet_nk.collect.presence import REPEATS, Presence, Witness
-from imagenet_nk.collect.robots import Robots, opted_out
+from imagenet_nk.collect.presence import REPEATS, Lookout, Presence, Witness
+from imagenet_nk.collect.robots import Robots, hop, opted_out
 from imagenet_nk.collect.store import Store
 from imagenet_nk.collect.transport import Transport
 from imagenet_nk.collect.workers import Workers
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.sources.base import Source
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response
-
-log = logging.getLogger(__name__)
-
 
 _BACKLOG = 32  # bodies that wait for a worker, for each of them: more would only be held in memory, out of its caches
 _WAITING = 4  # readings that may wait for a time or a host, for each request that may be in flight
@@ -52,6 +48,7 @@ class Reader:
         self._at_door: defaultdict[str, deque[Reading]] = defaultdict(deque)  # that wait for the limits of a host
         self._outcomes: list[Outcome] = []
         self._web = Presence(self._http)
+        self._lookout = Lookout(self._web, hosts, transport)
         self._on_the_way = 0  # requests that the transport has, of readings
         self.in_flight = 0  # readings that have begun and not ended
         self._waiting = 0  # of them, without a place in flight
@@ -71,7 +68,7 @@ class Reader:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the web has gone and does not come back; what is in flight is then to be dropped."""
+        """Whether the web has gone and does not come back."""
         return self._web.is_gone
 
     @property
@@ -89,7 +86,8 @@ class Reader:
         """What has ended, after at most `timeout` seconds of waiting. Raises what a worker could not translate."""
         self._open_doors()
         self._web.tick()
-        self._ask_witness()
+        if self._on_the_way or self._web.is_waiting:
+            self._lookout.ask(self.late_after)
         if self._outcomes:
             timeout = 0
         elif self._later and self._has_place:
@@ -100,10 +98,9 @@ class Reader:
             if isinstance(ticket, Reading):
                 self._arrived(ticket, response, now)
             elif isinstance(ticket, Witness):
-                self._witnessed(ticket, response, now)
-            elif self._robots:
-                for reading in self._robots.learn(str(ticket), response):
-                    self._send_or_wait(reading, now)
+                self._lookout.heard(ticket, response)
+            elif isinstance(ticket, Request):
+                self._ruled(ticket, response, now)
         self._take_up_held(now)
         for reading, result, error in self._workers.ended():
             self._work_done(reading, result, error)
@@ -127,7 +124,7 @@ class Reader:
         if isinstance(step, Call):
             self._workers.give(reading, step.function)
         else:
-            reading.request, reading.retried, reading.doubted = step, 0, 0
+            reading.request, reading.retried, reading.doubted, reading.hops = step, 0, 0, 0
             now = time.monotonic()
             if step.wait:
                 self._wait_until(now + step.wait, reading)
@@ -207,7 +204,8 @@ class Reader:
             return True
         if self._robots and (answer := self._robots.ask(request.url, reading)) is not True:
             if isinstance(answer, Request):
-                self._transport.submit(answer, guard.host_key(answer.url))
+                rules = replace(answer, origin=request.origin)
+                self._transport.submit(rules, rules)
             elif answer is False:
                 self._step(reading, Response(0, fault="robots", final_url=request.url))
             return True
@@ -217,13 +215,23 @@ class Reader:
         self._on_the_way += 1
         reading.request_started = now
         reading.tries += 1
-        patience = self._patience(reading)
-        self._transport.submit(Request(request.url, request.first, request.last, request.max_bytes, patience), reading)
+        # Less patience for a try that is not the last: most of what is late at all will never come.
+        patience = self._http.stall / (2 if reading.retried < self._http.retries else 1)
+        what = request.url, request.first, request.last, request.max_bytes, patience
+        self._transport.submit(Request(*what, follow=self._robots is None, origin=request.origin), reading)
         return True
 
-    def _patience(self, reading: Reading) -> float:
-        """Less for a try that is not the last: most of what is late at all will never come."""
-        return self._http.stall / (2 if reading.retried < self._http.retries else 1)
+    def _ruled(self, request: Request, response: Response, now: float) -> None:
+        """Go on with those who waited for a host's robots.txt, unless it failed because the web was gone."""
+        self._web.note(response, guard.host_key(request.url))
+        if self._web.holds(response):
+            self._web.hold(request, response, response.seconds, again=True)
+        else:
+            self._let_in(request, response, now)
+
+    def _let_in(self, request: Request, response: Response, now: float) -> None:
+        for reading in self._robots.learn(request.url, response) if self._robots else ():
+            self._send_or_wait(reading, now)
 
     def _arrived(self, reading: Reading, response: Response, now: float) -> None:
         self._on_the_way -= 1
@@ -239,31 +247,15 @@ class Reader:
     def _take_up_held(self, now: float) -> None:
         """Go on with failures of which it is known by now whether the web was there: if not, they are none."""
         for failure, counts in self._web.settled():
-            reading: Reading = failure.ticket
-            if counts or reading.doubted == REPEATS:
+            reading: Reading | Request = failure.ticket
+            if isinstance(reading, Request):
+                self._let_in(reading, failure.response, now) if counts else self._transport.submit(reading, reading)
+            elif counts or reading.doubted == REPEATS:
                 self._answered(reading, failure.response, now)
             else:
                 reading.doubted += 1
                 self._record_try(reading, failure.response)
                 self._wait_until(now, reading)
-
-    def _ask_witness(self) -> None:
-        """If the web has been silent for longer than it should, see whether it is there."""
-        if not (self._on_the_way or self._web.is_waiting):
-            return
-        now = time.monotonic()
-        for witness in self._web.witnesses(self.late_after):
-            if self._hosts.ready(witness.host, now):
-                self._hosts.started(witness.host, now)
-                self._web.asked(witness)
-                self._transport.submit(Request(witness.url, 0, 0), replace(witness, started=now))
-                break
-
-    def _witnessed(self, witness: Witness, response: Response, now: float) -> None:
-        self._hosts.over(witness.host, witness.started, now)
-        self._web.heard(witness, response)
-        if response.fault not in HOST_FAULTS:
-            self._hosts.said(witness.host, response, witness.started, now)
 
     def _record_try(self, reading: Reading, response: Response) -> None:
         """Put a failure on record that is not the end of its candidate."""
@@ -287,6 +279,13 @@ class Reader:
         reading.response = response.without_body()
         if opted_out(response.headers, self._http.respect_opt_out):
             response = reading.response = replace(reading.response, fault="opt_out")
+        if self._robots and reading.request:
+            step = hop(reading.request, response, self._http.max_redirects - reading.hops)
+            if isinstance(step, Request):
+                reading.request, reading.retried, reading.doubted, reading.hops = step, 0, 0, reading.hops + 1
+                self._send_or_wait(reading, now)
+                return
+            response = step
         self._step(reading, response)
 
     def _try_again(self, reading: Reading, response: Response, pause: float) -> bool:

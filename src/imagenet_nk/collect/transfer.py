@@ -52,10 +52,11 @@ class Transfer:
         self._headers: list[bytes] = []
         self._stopped = ""  # what it was that the guard refused
         self._patience = Patience(self._http, request.patience or self._http.stall, now)
-        _, host, self._port = guard.parsed(request.url)
+        _, host, self._port = guard.parsed(request.origin or request.url)
         self._own = host in self._hosts_allowed
         self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")
         self.curl.setopt(pycurl.URL, self._url)
+        self.curl.setopt(pycurl.FOLLOWLOCATION, int(request.follow))
         # Many times called for a body; a method of our own would cost more than all else that is done with it.
         self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
@@ -171,7 +172,6 @@ def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket |
         _DISALLOW_USERNAME_IN_URL: 1,
         pycurl.PROTOCOLS: web,
         pycurl.REDIR_PROTOCOLS: web,
-        pycurl.FOLLOWLOCATION: 1,
         pycurl.MAXREDIRS: http.max_redirects,
         pycurl.PROXY: "",  # not from the environment: a proxy would hide the address that the guard must see
         pycurl.NOSIGNAL: 1,

@@ -34,7 +34,7 @@ class HttpConfig:
     respect_opt_out: list[str] = field(
         default_factory=lambda: ["noai", "noimageai", "noindex", "noimageindex", "none"]
     )  # X-Robots-Tag
-    robots_txt: bool = False  # ask each host's robots.txt first
+    robots_txt: bool = False  # ask each host's robots.txt first, at each hop of a redirect
     user_agent: str = "imagenet-nk/0.1 (research sampling of ImageNet URLs; contact: {contact})"
     contact: str = "not given"  # an address that a webmaster can write to
     attempts: list[str] = field(  # URL templates, tried in turn for a candidate; also https://web.archive.org/
