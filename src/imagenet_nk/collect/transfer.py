@@ -21,6 +21,7 @@ BUFFER = 256 * 1024
 MOST_AT_ONCE = 10 * BUFFER  # libcurl reads so often before it lets others have their turn
 _DISALLOW_USERNAME_IN_URL = 278  # CURLOPT_..., for which pycurl has no name; a redirect could bring one
 _DNS_CACHE_S = 600
+_MOST_HEADERS = 100_000  # bytes of them, over all redirects; libcurl itself ends at three times that
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"  # what quote() leaves alone, so that an escaped URL stays as it is
 
 
@@ -99,6 +100,8 @@ class Transfer:
         """Whether it is not worth waiting for any longer."""
         if self._held_since is not None:
             return False
+        if self._is_rambling:
+            return True
         size = self.size
         return self._patience.is_over(
             now,
@@ -107,6 +110,11 @@ class Transfer:
             length=self._length if size else -1,
             wire_is_free=wire_is_free,
         )
+
+    @property
+    def _is_rambling(self) -> bool:
+        """Whether nothing but headers comes, and no end of them."""
+        return not self._chunks and sum(map(len, self._headers)) > _MOST_HEADERS
 
     def hold(self, now: float) -> None:
         """Wait no longer for it, nor read more of its body, until let_go()."""
@@ -127,9 +135,10 @@ class Transfer:
         status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
         with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
             final_url = answers.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
+        stopped = "forbidden" if self._stopped else answers.OTHER if code and self._is_rambling else ""
         chunks, self._chunks, self._held_since = self._chunks, [], None
         self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
-        fault = answers.fault(code, status, len(chunks), "forbidden" if self._stopped else "")
+        fault = answers.fault(code, status, len(chunks), stopped)
         detail = (self._stopped or answers.forbidden(code)) if fault == "forbidden" else ""
         if not fault and final_url != self._url and (refused := guard.url_refusal(final_url)):
             fault, detail = "forbidden", refused
