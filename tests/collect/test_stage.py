@@ -229,13 +229,17 @@ def test_a_class_that_is_short_says_so(town: Town) -> None:
     assert kept(town, "all") == kept(town)
 
 
-def test_a_file_that_was_lost_is_fetched_again(town: Town) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_file_that_was_lost_is_fetched_again(town: Town, processes: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     run(town, 5)
+    assert "missing or damaged" not in caplog.text
     lost, cut = (town.folder / "set" / "images" / WNIDS[0] / f"{town.first_good(5)[WNIDS[0]][n]}.jpg" for n in (0, 3))
     lost.unlink()
     cut.write_bytes(cut.read_bytes()[:-1])
     town.server.clear()
-    run(town, 5)
+    run(town, 5, processes=processes)
+    assert "missing or damaged, and were asked for again: 2" in caplog.text
     assert kept(town) == town.first_good(5)
     assert sorted(settled_twice(town)) == sorted([lost.stem, cut.stem])
 

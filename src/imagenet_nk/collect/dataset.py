@@ -6,14 +6,13 @@ import hashlib
 import json
 import logging
 import math
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from imagenet_nk import storage
 from imagenet_nk.collect import manifest, results
-from imagenet_nk.collect.attempts import fact_of, file_name, file_of
+from imagenet_nk.collect.attempts import Row, fact_of, file_name, file_of
 from imagenet_nk.collect.fill import Fact
 from imagenet_nk.collect.ledger import Ledger
 from imagenet_nk.collect.object_store import open_store, own
@@ -47,6 +46,9 @@ class DataSet:
         self.folder, home = folder, home or folder
         self.store = open_store(folder)
         self.ledger = Ledger(home)
+        self.lost: dict[
+            str, int
+        ] = {}  # image files by class that earlier runs kept and that are not there, or not whole
         if storage.is_remote(folder):
             own(folder, home)
 
@@ -89,7 +91,9 @@ class DataSet:
 
         An image counts only if its file is still there and whole.
         """
-        return known(self.ledger.settled(wnid), self.store.sizes(wnid), retry)
+        rows, sizes = list(self.ledger.settled(wnid)), self.store.sizes(wnid)
+        self.lost[wnid] = lost(rows, sizes)
+        return known(rows, sizes, retry)
 
     def is_done(self, fingerprint: str, wnids: Sequence[str]) -> bool:
         """Whether a run with this fingerprint has ended here, and all that it kept is still there."""
@@ -100,9 +104,7 @@ class DataSet:
     def _whole(self, wnid: str) -> bool:
         sizes = self.store.sizes(wnid)
         kept = [row for row in self.ledger.settled(wnid) if row["verdict"] == KEPT]
-        return all(
-            sizes.get(file_of(row)) == row["bytes"] or (row["path"] and Path(row["path"]).is_file()) for row in kept
-        )
+        return all(is_there(row, sizes) or (row["path"] and Path(row["path"]).is_file()) for row in kept)
 
     # --- when classes are settled
 
@@ -193,7 +195,7 @@ def _verdicts(wnid: str, rows: Rows) -> list[str]:  # noqa: ARG001 - of any clas
 
 
 def known(
-    rows: Iterable[Mapping[str, Any] | sqlite3.Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
+    rows: Iterable[Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
 ) -> dict[tuple[str, int, str], Fact]:
     """Facts by (source, rank, key) out of settled rows of a class: all but what is to be asked again.
 
@@ -203,7 +205,7 @@ def known(
     facts = {}
     for row in rows:
         if not row["reason"]:
-            true = Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+            true = is_there(row, sizes)
         elif row["reason"] in _BY_SETTING:
             true = row["id"] > since
         else:
@@ -212,6 +214,17 @@ def known(
         if true:
             facts[row["source"], row["rank"], row["key"]] = fact_of(row)
     return facts
+
+
+def is_there(row: Row, sizes: Mapping[str, int]) -> bool:
+    """Whether the file of a valid image is in its place, and whole."""
+    return Path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+
+
+def lost(rows: Iterable[Row], sizes: Mapping[str, int], since: float = math.inf) -> int:
+    """How many images of a class that runs before `since` kept, or were about to, are not there any more."""
+    kept = (row for row in rows if not row["reason"] and row["verdict"] in (KEPT, "") and row["id"] <= since)
+    return sum(not is_there(row, sizes) for row in kept)
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:

@@ -123,6 +123,11 @@ class CollectDesk:
             reasons=sum((tally.reasons for tally in tallies), Counter[str]()),
         )
 
+    @property
+    def files_lost(self) -> int:
+        """Image files of earlier runs that were not there, or not whole."""
+        return sum(tally.lost for tally in self._tallies.values())
+
     # ---
 
     def _through(self, worker: str, walks: Sequence[Walk]) -> None:
@@ -183,5 +188,5 @@ def _plain(row: Any) -> Mapping[str, Any]:
 
 _TO_WORKERS = (
     "id", "source", "rank", "key", "url", "image_id", "reason", "transient", "bytes", "sha256", "pixels", "look",
-    "format", "path",
+    "format", "path", "verdict",
 )  # fmt: skip

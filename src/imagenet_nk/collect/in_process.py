@@ -45,6 +45,11 @@ class InProcess:
         return self._collector.progress
 
     @property
+    def files_lost(self) -> int:
+        """Image files of earlier runs that were not there, or not whole."""
+        return sum(self._dataset.lost.values())
+
+    @property
     def cut_off(self) -> bool:
         """Whether it ended because nothing on the web answered any more."""
         return self._collector.cut_off

@@ -37,6 +37,7 @@ class Tally:
     bytes: int = 0
     requests: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    lost: int = 0  # image files of earlier runs that were not there, or not whole
 
 
 @dataclass(slots=True)

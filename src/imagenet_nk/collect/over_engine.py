@@ -46,6 +46,11 @@ class OverEngine:
         return self._desk.progress
 
     @property
+    def files_lost(self) -> int:
+        """Image files of earlier runs that were not there, or not whole."""
+        return self._desk.files_lost
+
+    @property
     def cut_off(self) -> bool:
         """Whether it ended because nothing on the web answered any more."""
         return self._desk.cut_off

@@ -106,6 +106,8 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
             f"none of {len(filling.hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
             f"Nothing was held against the candidates; run it again"
         )
+    if filling.files_lost:
+        log.info("image files that were missing or damaged, and were asked for again: %d", filling.files_lost)
     if filling.cut_off:
         log.warning(
             "the web has not answered for %.0f s: what was asked meanwhile stays open, and the same command goes on "

@@ -12,7 +12,7 @@ from pathlib import Path
 from imagenet_nk import storage
 from imagenet_nk.collect.assembly import Facts, assemble, drawn
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import known
+from imagenet_nk.collect.dataset import known, lost
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.leased_hosts import LeasedHosts
@@ -93,6 +93,7 @@ class _Worker:
         self._store = open_store(self._job.folder)
         share = 2 * self._job.http.concurrency // (self._job.nk or self._job.http.concurrency)
         self._hand = min(_MOST_CLASSES, max(_LEAST_CLASSES, share))  # enough to keep that many requests in flight
+        self._lost: dict[str, int] = {}  # by class
         self._at_hand: dict[str, tuple[Hand, Facts]] = {}
         self._collector, self._reader = assemble(
             [],
@@ -147,7 +148,7 @@ class _Worker:
         kept = max(0, progress.kept - sum(walk.kept for walk in walks))  # the desk counts those
         fresh = self._rules.placeholders - self._told[0], self._rules.shared - self._told[1]
         report = Report(
-            Tally(kept, progress.images, progress.bytes, progress.requests, progress.reasons),
+            Tally(kept, progress.images, progress.bytes, progress.requests, progress.reasons, sum(self._lost.values())),
             self._outbox.take(),
             walks,
             list(fresh[0]),
@@ -172,6 +173,7 @@ class _Worker:
             self._store.refresh()
         sizes = self._store.sizes(hand.wnid, alone=False) if hand.rows else {}
         facts = known(hand.rows, sizes, self._job.retry, self._spec.since)
+        self._lost[hand.wnid] = lost(hand.rows, sizes, self._spec.since)
         self._at_hand[hand.wnid] = hand, facts
         candidates = self._drawn(0, hand.wnid, facts) if 0 in hand.ranks else iter(())
         return Fill(hand.wnid, hand.wanted, candidates)
