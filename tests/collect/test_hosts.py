@@ -97,6 +97,28 @@ def test_a_host_that_has_answered_gets_more_probes_further_and_further_apart() -
     assert waits[0] < waits[-1]
 
 
+def test_a_host_that_asks_for_too_long_a_pause_is_set_aside_and_given_up_if_it_asks_again() -> None:
+    of = hosts(max_pause=60.0)
+    ask(of, A, FINE, 0, 1)
+    for _ in range(2):  # in flight together
+        of.started(A, 1)
+    for _ in range(2):
+        of.over(A, 1, 2)
+        of.sent_away(A, "http_429", 1, 2)
+    assert of.get(A).aside
+    assert not of.ready(A, 61)
+    assert of.ready(A, 62)
+    assert of.given_up(A) == ""
+    ask(of, A, FINE, 62, 63)
+    assert not of.get(A).aside
+    for now in (64, 130):
+        of.started(A, now)
+        of.over(A, now, now + 1)
+        of.sent_away(A, "http_503", now, now + 1)
+    assert of.given_up(A) == "http_503"
+    assert of.answered
+
+
 def test_those_that_were_in_flight_already_are_no_probes() -> None:
     """One hiccup ends all requests to a busy host at once; that is no reason to give it up unasked."""
     of = hosts(per_host=32)

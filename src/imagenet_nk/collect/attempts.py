@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from imagenet_nk.collect.fill import Drawn, Fact
+from imagenet_nk.collect.hosts import HOST_FAULTS
 from imagenet_nk.collect.inspection import EXTENSIONS, Picture
 from imagenet_nk.collect.ledger import Attempt, signed, unsigned
 from imagenet_nk.collect.one_reading import Outcome
@@ -40,9 +41,8 @@ def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
 
 def unasked(drawn: Drawn, fault: str) -> Attempt:
     """The row of a candidate that is rejected with its host, without a request."""
-    return Attempt(
-        **_where(drawn), final=1, reason=fault, transient=1, detail="its host does not answer", fetched_at=_now()
-    )
+    detail = "its host does not answer" if fault in HOST_FAULTS else "its host asked for too long a pause"
+    return Attempt(**_where(drawn), final=1, reason=fault, transient=1, detail=detail, fetched_at=_now())
 
 
 def fact(drawn: Drawn, outcome: Outcome) -> Fact:

@@ -91,6 +91,11 @@ class LeasedHosts(Hosts):
             seen.failed += 1
             seen.failures.append((response.fault, started, now))
 
+    def sent_away(self, key: str, fault: str, started: float, now: float) -> None:
+        self.get(key).last_answer = now
+        self._seen.setdefault(key, Seen()).failures.append((fault, started, now))
+        super().pause(key, now + self.http.max_pause)
+
     def pause(self, key: str, until: float) -> None:
         super().pause(key, until)
         seen = self._seen.setdefault(key, Seen())

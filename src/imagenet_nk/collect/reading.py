@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from imagenet_nk.collect import guard, retries
-from imagenet_nk.collect.hosts import Hosts, Pace
+from imagenet_nk.collect.hosts import Hosts, Pace, unasked
 from imagenet_nk.collect.inspection import Inspector
 from imagenet_nk.collect.one_reading import Judged, Outcome, Reading
 from imagenet_nk.collect.presence import REPEATS, Lookout, Presence, Witness
@@ -200,7 +200,7 @@ class Reader:
             return True
         reading.host = guard.host_key(request.url)
         if fault := self._hosts.given_up(reading.host):
-            self._step(reading, Response(0, fault=fault, final_url=request.url))
+            self._step(reading, unasked(fault, request.url))
             return True
         if self._robots and (answer := self._robots.ask(request.url, reading)) is not True:
             if isinstance(answer, Request):
@@ -264,10 +264,12 @@ class Reader:
         self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
 
     def _answered(self, reading: Reading, response: Response, now: float) -> None:
-        self._hosts.said(reading.host, response, reading.request_started, now)
         pause = retries.asked_pause(response)
-        if pause:
-            self._hosts.pause(reading.host, now + min(pause, self._http.max_pause))
+        if pause > self._http.max_pause:
+            self._hosts.sent_away(reading.host, f"http_{response.status}", reading.request_started, now)
+        else:
+            self._hosts.said(reading.host, response, reading.request_started, now)
+            self._hosts.pause(reading.host, now + pause)
         if self._try_again(reading, response, pause):
             reading.retried += 1
             self._record_try(reading, response)
