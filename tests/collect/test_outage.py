@@ -199,10 +199,18 @@ def test_a_web_that_never_answered_is_waited_for_until_the_deadline() -> None:
     times.at(1.0).hold("a", REFUSED, 0.0, again=False)
     times.web.tick()
     assert times.settled() == {}
-    times.at(10.0).tick()
+    times.at(11.1).tick()
     assert times.settled() == {"a": True}
     assert not times.web.holds(REFUSED)
     assert not times.web.is_gone
+
+
+def test_so_it_is_where_what_answered_cannot_be_asked_again() -> None:
+    times = Times()
+    times.at(1.0).note(FINE, "archive")
+    times.at(2.0).hold("a", REFUSED, 0.0, again=False)
+    times.at(13.0).tick()
+    assert times.settled() == {"a": True}
 
 
 def test_a_web_is_gone_for_good_only_if_it_was_asked_often() -> None:

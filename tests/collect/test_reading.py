@@ -118,9 +118,12 @@ ANSWERS = {
 }
 
 
+WORDS = [*sorted(ANSWERS.keys() - {"long"}), "call", "bad"]  # for that one, others wait
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    scripts=st.lists(st.lists(st.sampled_from([*ANSWERS, "call", "bad"]), max_size=4), min_size=1, max_size=12),
+    scripts=st.lists(st.lists(st.sampled_from(WORDS), max_size=4), min_size=1, max_size=12),
     seed=st.integers(0, 10**6),
     robots=st.booleans(),
 )
@@ -133,7 +136,7 @@ def test_every_reading_ends_once(scripts: list[list[str]], seed: int, robots: bo
     def url(number: int, word: str) -> str:
         return {"call": "call", "bad": "http://[bad/x"}.get(word, f"http://h{number % 3}.test/{word}")
 
-    one = reader(Scripted(answer, seed), tmp_path, robots_txt=robots, per_host=2)
+    one = reader(Scripted(answer, seed), tmp_path, robots_txt=robots, per_host=2, deadline=0.3)
     try:
         urls = [" ".join(url(n, word) for n, word in enumerate(script)) for script in scripts]
         outcomes = read(one, *urls)

@@ -58,7 +58,6 @@ class Presence:
         self._in_vain = 0  # since then: witnesses that were asked
         self._failed = False  # since then: whether one of them failed
         self._back = -math.inf  # when an answer came last after the web was gone
-        self._ever = False
         self._held: list[Failure] = []
         self._settled: list[tuple[Failure, bool]] = []
         self._witnesses: OrderedDict[str, str] = OrderedDict()  # addresses by host, the next one to ask first
@@ -77,12 +76,17 @@ class Presence:
         self._clock.tick()
         if self._clock.missed >= _GONE_S:  # connections may have died meanwhile
             self._back = self.now
-        if not self._ever and self._held and self.now >= self._http.deadline:
+        if self._held and self._knows_nobody:
             self._settle(sure=True)  # there is nothing to compare with: whoever runs all this will say so
 
     def holds(self, response: Response) -> bool:
         """Whether a response is a failure that the web's absence may explain."""
-        return response.fault in TRANSIENT_FAULTS and (self._ever or self.now < self._http.deadline)
+        return response.fault in TRANSIENT_FAULTS and not self._knows_nobody
+
+    @property
+    def _knows_nobody(self) -> bool:
+        """Whether there is no witness, and none has turned up for long."""
+        return not self._witnesses and self.now - self._missed >= self._http.deadline
 
     def hold(self, ticket: Any, response: Response, seconds: float, *, again: bool) -> None:
         """Hold a failure that took so long; it comes out of settled()."""
@@ -99,7 +103,7 @@ class Presence:
             self._back = self.now
         self._settle(sure=False)
         self._answered = self._alive = self.now
-        self._missed, self._in_vain, self._failed, self._ever = math.inf, 0, False, True
+        self._missed, self._in_vain, self._failed = math.inf, 0, False
         if url:
             self._witnesses[host] = url
             if len(self._witnesses) > _WITNESSES:
@@ -142,7 +146,7 @@ class Presence:
     @property
     def is_gone(self) -> bool:
         """Whether nothing has answered for so long, however often it was asked, that there is no use in waiting."""
-        if not self._held or not self._ever or self._in_vain < _LEAST_ASKED:
+        if not self._held or self._in_vain < _LEAST_ASKED:
             return False
         return self.now - max(self._alive, self._held[0].ended) >= self._http.max_pause
 

@@ -223,7 +223,7 @@ class Reader:
 
     def _ruled(self, request: Request, response: Response, now: float) -> None:
         """Go on with those who waited for a host's robots.txt, unless it failed because the web was gone."""
-        self._web.note(response, guard.host_key(request.url))
+        self._web.note(response, guard.host_key(request.url), request.url)
         if self._web.holds(response):
             self._web.hold(request, response, response.seconds, again=True)
         else:
