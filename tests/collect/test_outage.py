@@ -205,6 +205,19 @@ def test_a_web_that_never_answered_is_waited_for_until_the_deadline() -> None:
     assert not times.web.is_gone
 
 
+def test_where_nothing_has_answered_yet_those_that_failed_are_asked_whether_it_is_there() -> None:
+    times = Times()
+    times.at(1.0).hold("a", REFUSED, 0.0, again=False, host="a", url="http://a/")
+    (witness,) = times.at(1.2).witnesses(LATE_S)
+    assert witness.url == "http://a/"
+    times.web.asked(witness)
+    times.web.heard(witness, REFUSED)
+    times.web.asked(times.at(2.3).witnesses(LATE_S)[0])
+    times.web.heard(witness, FINE)
+    assert times.settled() == {"a": False}
+    assert times.at(9.0).witnesses(LATE_S) == []
+
+
 def test_so_it_is_where_what_answered_cannot_be_asked_again() -> None:
     times = Times()
     times.at(1.0).note(FINE, "archive")

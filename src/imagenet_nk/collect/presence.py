@@ -61,6 +61,7 @@ class Presence:
         self._held: list[Failure] = []
         self._settled: list[tuple[Failure, bool]] = []
         self._witnesses: OrderedDict[str, str] = OrderedDict()  # addresses by host, the next one to ask first
+        self._strangers: OrderedDict[str, str] = OrderedDict()  # the same of who failed: as long as there are no others
         self._asked = -math.inf  # when one was asked last
 
     @property
@@ -88,8 +89,12 @@ class Presence:
         """Whether there is no witness, and none has turned up for long."""
         return not self._witnesses and self.now - self._missed >= self._http.deadline
 
-    def hold(self, ticket: Any, response: Response, seconds: float, *, again: bool) -> None:
-        """Hold a failure that took so long; it comes out of settled()."""
+    def hold(
+        self, ticket: Any, response: Response, seconds: float, *, again: bool, host: str = "", url: str = ""
+    ) -> None:
+        """Hold a failure that took so long; it comes out of settled(). `url`: its address, if it may be a witness."""
+        if url and not self._witnesses:
+            _remember(self._strangers, host, url)
         self._held.append(Failure(ticket, response, self.now - seconds, self.now, again))
         self._missed = min(self._missed, self.now)
 
@@ -104,10 +109,9 @@ class Presence:
         self._settle(sure=False)
         self._answered = self._alive = self.now
         self._missed, self._in_vain, self._failed = math.inf, 0, False
+        self._strangers.clear()
         if url:
-            self._witnesses[host] = url
-            if len(self._witnesses) > _WITNESSES:
-                self._witnesses.popitem(last=False)
+            _remember(self._witnesses, host, url)
 
     def _settle(self, *, sure: bool) -> None:
         silent = self.now - self._answered >= _GONE_S
@@ -127,13 +131,13 @@ class Presence:
         `late_after`: seconds that are longer than usual.
         """
         patience = late_after if not self._held else _AGAIN_S if self._in_vain else _SOON_S
-        if not self._witnesses or self.now - max(self._answered, self._asked) < patience:
+        if self.now - max(self._answered, self._asked) < patience:
             return []
-        return [Witness(host, url) for host, url in self._witnesses.items()]
+        return [Witness(host, url) for host, url in (self._witnesses or self._strangers).items()]
 
     def asked(self, witness: Witness) -> None:
         """Note that a witness was asked; the others have their turn before it has again."""
-        self._witnesses.move_to_end(witness.host)
+        (self._witnesses or self._strangers).move_to_end(witness.host)
         self._asked = self.now
         self._missed = min(self._missed, self.now)
         self._in_vain += 1
@@ -146,9 +150,15 @@ class Presence:
     @property
     def is_gone(self) -> bool:
         """Whether nothing has answered for so long, however often it was asked, that there is no use in waiting."""
-        if not self._held or self._in_vain < _LEAST_ASKED:
+        if not self._held or not self._witnesses or self._in_vain < _LEAST_ASKED:
             return False
         return self.now - max(self._alive, self._held[0].ended) >= self._http.max_pause
+
+
+def _remember(addresses: OrderedDict[str, str], host: str, url: str) -> None:
+    addresses[host] = url
+    if len(addresses) > _WITNESSES:
+        addresses.popitem(last=False)
 
 
 class Lookout:

@@ -240,7 +240,8 @@ class Reader:
         self._web.note(response, reading.host, url)
         if url and self._web.holds(response):  # a source in one place says itself what is wrong with that
             self._hosts.doubted(reading.host, now)
-            self._web.hold(reading, response, now - reading.request_started, again=reading.doubted > 0)
+            seconds, again = now - reading.request_started, reading.doubted > 0
+            self._web.hold(reading, response, seconds, again=again, host=reading.host, url=url)
         else:
             self._answered(reading, response, now)
 
