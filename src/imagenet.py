@@ -1,5 +1,8 @@
 """The entry point: compose the configuration, build the parts, run the stages."""
 
+import imagenet_nk.starting  # noqa: F401 - first: Ctrl-C is calm from here on
+
+# isort: split
 import hydra
 from omegaconf import DictConfig
 

@@ -114,3 +114,10 @@ def test_completion_is_installed_and_answers(tmp_path: Path) -> None:
     answer = run(tmp_path, "-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
     assert answer.returncode == 0
     assert answer.stdout.split() == ["backbone=resnet101", "backbone=resnet18", "backbone=resnet50"]
+
+
+def test_ctrl_c_while_it_loads_is_one_line(tmp_path: Path) -> None:
+    """A module that is loaded early gets it, whichever it is on a given machine."""
+    (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    ended = run(tmp_path, "--help", PYTHONPATH=str(tmp_path))
+    assert (ended.returncode, ended.stderr) == (130, "stopped before anything began\n")

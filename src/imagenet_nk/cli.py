@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from imagenet_nk import mistakes, torchrun
+from imagenet_nk import mistakes, starting, torchrun
 from imagenet_nk.outcome import FAILED, TRACEBACKS
 
 _FOLDER_FAULTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
@@ -38,6 +38,7 @@ def run(main: Callable[[], object]) -> None:
     os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to the lines below
     try:
+        starting.loaded()
         main()
     except KeyboardInterrupt:
         _say("stopped; what was kept so far is whole, and the same command goes on from there")

@@ -29,6 +29,8 @@ class Request:
     max_bytes: int | None = None  # of the body; None = http.max_bytes
     patience: float | None = None  # seconds until the first byte; None = http.stall
     wait: float = 0.0  # seconds to let pass before it is sent
+    follow: bool = True  # go where the answer redirects to
+    origin: str = ""  # the address that led here, by redirects: what it may lead to is judged by that one
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -50,6 +51,7 @@ class City:
     seconds: float = 0.01  # that each answer takes
     busy: Counter[str] = field(default_factory=Counter)  # requests in hand, by host
     most: Counter[str] = field(default_factory=Counter)
+    limits: dict[str, Any] = field(default_factory=dict)  # http.*, over those of http()
     tired: int = 2  # answers of TIRED that ask for a pause
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -126,9 +128,8 @@ class City:
         return summary
 
     def http(self) -> HttpConfig:
-        return HttpConfig(
-            allow_private=True, per_host=PER_HOST, concurrency=30, retries=3, backoff=0.05, deadline=20.0, stall=15.0
-        )
+        limits = {"retries": 3, "backoff": 0.05, "deadline": 20.0, "stall": 15.0} | self.limits
+        return HttpConfig(allow_private=True, per_host=PER_HOST, concurrency=30, **limits)
 
     def overrides(self, folder: str, *more: str) -> list[str]:
         """The same as a command line."""

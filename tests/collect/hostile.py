@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import threading
@@ -58,6 +59,9 @@ class Hostile:
     pages: dict[str, Answer] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    is_mute: bool = False  # take requests and say nothing
+    go: Callable[[], None] = lambda: None  # break off what is open, and refuse whoever comes
+    come_back: Callable[[], None] = lambda: None
 
     def put(self, path: str, answer: Answer | bytes, host: str = "127.0.0.1") -> str:
         """The URL of a page; bytes are sent as they are, and the connection closed."""
@@ -86,14 +90,39 @@ def redirect(location: str, status: str = "302 Found") -> bytes:
     return answer(b"", status, f"Location: {location}")
 
 
-@contextmanager
-def hostile(host: str = "127.0.0.1") -> Iterator[Hostile]:
-    """Listens on one address; "0.0.0.0" means every 127.x.y.z."""
-    listener = socket.create_server((host, 0), backlog=512)
-    server, stop = Hostile(listener.getsockname()[1]), threading.Event()
-    open_now: set[socket.socket] = set()
+class _Listener:
+    """Takes connections for a Hostile, until it is shut; another may follow at its port."""
 
-    def serve(connection: socket.socket) -> None:
+    def __init__(self, host: str, port: int = 0) -> None:
+        self._socket = socket.create_server((host, port), backlog=512)
+        self.port = self._socket.getsockname()[1]
+        self._stop = threading.Event()
+        self._open: set[socket.socket] = set()
+
+    def start(self, server: Hostile) -> None:
+        self._thread = threading.Thread(target=self._accept, args=(server,), daemon=True)
+        self._thread.start()
+
+    def shut(self) -> None:
+        self._stop.set()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+
+    def _accept(self, server: Hostile) -> None:
+        while not self._stop.is_set():
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self._open.add(connection)
+            threading.Thread(target=self._serve, args=(server, connection), daemon=True).start()
+
+    def _serve(self, server: Hostile, connection: socket.socket) -> None:
         try:
             head = b""
             while b"\r\n\r\n" not in head:
@@ -102,37 +131,39 @@ def hostile(host: str = "127.0.0.1") -> Iterator[Hostile]:
                     return
                 head += piece
             path = head.split(b" ", 2)[1].decode("latin-1")
-            asked = Asked(path, head, connection, stop)
+            asked = Asked(path, head, connection, self._stop)
+            while server.is_mute and asked.wait(0.05):
+                if connection in select.select([connection], [], [], 0)[0]:
+                    return  # whoever asked has gone
             with server.lock:
                 server.asked.append(asked)
             server.pages.get(path, lambda asked: (asked.send(answer(b"", "404 Not Found")), None)[1])(asked)
         except OSError:
             pass
         finally:
-            open_now.discard(connection)
+            self._open.discard(connection)
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
             connection.close()
 
-    def accept() -> None:
-        while not stop.is_set():
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            open_now.add(connection)
-            threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
+@contextmanager
+def hostile(host: str = "127.0.0.1") -> Iterator[Hostile]:
+    """Listens on one address; "0.0.0.0" means every 127.x.y.z."""
+    listener = _Listener(host)
+    server = Hostile(listener.port)
+    listener.start(server)
+
+    def go() -> None:
+        listener.shut()
+
+    def come_back() -> None:
+        nonlocal listener
+        listener = _Listener(host, server.port)
+        listener.start(server)
+
+    server.go, server.come_back = go, come_back
     try:
         yield server
     finally:
-        stop.set()
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for connection in list(open_now):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        listener.shut()

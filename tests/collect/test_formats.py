@@ -17,7 +17,7 @@ WORDS = set(re.findall(r"`([A-Za-z_0-9]+)`", (ROOT / "docs" / "formats.md").read
 
 
 def reasons() -> set[str]:
-    found = {*answers._FAULTS.values(), answers._OTHER}
+    found = {*answers._FAULTS.values(), answers.OTHER}
     for path in (ROOT / "src").rglob("*.py"):
         text = path.read_text()
         found |= set(re.findall(r'Rejected\(\s*"([a-z_]+)"', text))

@@ -16,7 +16,12 @@ def hosts(**settings: object) -> Hosts:
 
 def ask(of: Hosts, key: str, response: Response, started: float, ended: float) -> None:
     of.started(key, started)
-    of.finished(key, response, started, ended)
+    finish(of, key, response, started, ended)
+
+
+def finish(of: Hosts, key: str, response: Response, started: float, ended: float) -> None:
+    of.over(key, started, ended)
+    of.said(key, response, started, ended)
 
 
 def test_a_host_takes_so_many_at_once() -> None:
@@ -26,7 +31,7 @@ def test_a_host_takes_so_many_at_once() -> None:
         of.started(A, 0)
     assert not of.ready(A, 0)
     assert of.ready(B, 0)
-    of.finished(A, FINE, 0, 1)
+    finish(of, A, FINE, 0, 1)
     assert of.ready(A, 1)
 
 
@@ -61,7 +66,7 @@ def test_a_host_that_fails_is_set_aside_and_probed() -> None:
     assert of.ready(A, later)
     of.started(A, later)
     assert not of.ready(A, later)  # one probe at a time
-    of.finished(A, FINE, later, later + 1)
+    finish(of, A, FINE, later, later + 1)
     assert not of.get(A).aside
     assert of.ready(A, later + 1)
 
@@ -92,13 +97,35 @@ def test_a_host_that_has_answered_gets_more_probes_further_and_further_apart() -
     assert waits[0] < waits[-1]
 
 
+def test_a_host_that_asks_for_too_long_a_pause_is_set_aside_and_given_up_if_it_asks_again() -> None:
+    of = hosts(max_pause=60.0)
+    ask(of, A, FINE, 0, 1)
+    for _ in range(2):  # in flight together
+        of.started(A, 1)
+    for _ in range(2):
+        of.over(A, 1, 2)
+        of.sent_away(A, "http_429", 1, 2)
+    assert of.get(A).aside
+    assert not of.ready(A, 61)
+    assert of.ready(A, 62)
+    assert of.given_up(A) == ""
+    ask(of, A, FINE, 62, 63)
+    assert not of.get(A).aside
+    for now in (64, 130):
+        of.started(A, now)
+        of.over(A, now, now + 1)
+        of.sent_away(A, "http_503", now, now + 1)
+    assert of.given_up(A) == "http_503"
+    assert of.answered
+
+
 def test_those_that_were_in_flight_already_are_no_probes() -> None:
     """One hiccup ends all requests to a busy host at once; that is no reason to give it up unasked."""
     of = hosts(per_host=32)
     for _ in range(32):
         of.started(A, 0)
     for _ in range(32):
-        of.finished(A, TIMEOUT, 0, 4)
+        finish(of, A, TIMEOUT, 0, 4)
     assert of.get(A).aside
     assert not of.given_up(A)
     assert of.ready(A, of.get(A).next_start)
@@ -109,7 +136,7 @@ def test_a_straggler_from_before_an_answer_says_nothing() -> None:
     of = hosts(dead_host_after=1)
     of.started(A, 0)
     ask(of, A, FINE, 1, 2)
-    of.finished(A, TIMEOUT, 0, 10)
+    finish(of, A, TIMEOUT, 0, 10)
     assert not of.get(A).aside
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from collect.city import PER_HOST, WNIDS, City, city, wait_for
+from collect.hostile import answer
 from imagenet_nk import config
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.engine.local import Local
@@ -40,6 +42,23 @@ def test_two_processes_keep_what_one_keeps(town: City) -> None:
     assert town.run("two", Local(2)) == summary
     assert town.outcome("two") == town.outcome("one")
     assert 1 < max(town.most.values()) <= PER_HOST, "the server's own count"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_host_that_asks_for_an_endless_pause_is_asked_once_more(town: City, processes: int) -> None:
+    """Not for each of its addresses: the others are rejected with it."""
+    mine = [path for path in town.server.pages if path.startswith("/n01440764")]
+    lines = (town.folder / "urls.txt").read_text().splitlines(keepends=True)
+    there = [line for line in lines if "\thttp" in line and line.split("\t")[0].startswith("n01440764")]
+    moved = [re.sub(r"//[^:]*", "//127.0.3.7", line) if line in there and ":9/" not in line else line for line in lines]
+    (town.folder / "urls.txt").write_text("".join(moved))
+    for path in mine:
+        town.server.put(path, answer(b"", "429 Too Many Requests", "Retry-After: 99999"))
+    town.limits = {"max_pause": 1.0}
+    summary = town.run("set", Local(processes))
+    assert "n01440764" in summary.short
+    assert summary.passing["http_429"] == len(mine)
+    assert sum(town.images_asked()[path] for path in mine) <= PER_HOST + 1
 
 
 def test_a_worker_that_is_killed_costs_no_image_but_those_in_its_hands(town: City) -> None:

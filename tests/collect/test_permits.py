@@ -130,7 +130,8 @@ def test_workers_in_any_order_stay_within_the_limit_and_get_their_share(
                 flying.append((worker, own))
             case 1 if mine := [one for one in flying if one[0] == worker]:
                 flying.remove(one := generator.choice(mine))
-                hosts.finished(HOST, Response(200), one[1], own)
+                hosts.over(HOST, one[1], own)
+                hosts.said(HOST, Response(200), one[1], own)
                 done[worker] += 1
             case 2:
                 seen, wanted, returned = hosts.seen(), hosts.wanted(), hosts.returned()

@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from imagenet_nk.collect.robots import Robots, opted_out
-from imagenet_nk.config import HttpConfig
+from collect import pictures
+from collect.hostile import Asked, answer, hostile, redirect
+from collect.test_reading import final_reasons, read
+from imagenet_nk.collect.hosts import Hosts, Pace
+from imagenet_nk.collect.inspection import Inspector
+from imagenet_nk.collect.reading import Reader
+from imagenet_nk.collect.robots import Robots, hop, opted_out
+from imagenet_nk.collect.store import Store
+from imagenet_nk.collect.transport import CurlTransport
+from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.wire import Request, Response
 
 DIRECTIVES = HttpConfig().respect_opt_out
@@ -50,10 +60,10 @@ def test_the_rules_of_a_host_are_asked_for_once() -> None:
     assert first.url == "http://a.test:8080/robots.txt"
     assert robots.ask("http://a.test:8080/private/y.jpg", "two") is None
     assert isinstance(robots.ask("http://b.test/x.jpg", "three"), Request)
-    assert robots.learn("a.test:8080", Response(200, RULES)) == ["one", "two"]
+    assert robots.learn("http://a.test:8080/robots.txt", Response(200, RULES)) == ["one", "two"]
     assert robots.ask("http://a.test:8080/x.jpg", "one") is True
     assert robots.ask("http://a.test:8080/private/y.jpg", "two") is False
-    assert robots.learn("a.test:8080", Response(200, RULES)) == []
+    assert robots.learn("http://a.test:8080/robots.txt", Response(200, RULES)) == []
 
 
 @pytest.mark.parametrize(
@@ -68,12 +78,82 @@ def test_the_rules_of_a_host_are_asked_for_once() -> None:
 def test_no_rules_allow_everything(response: Response) -> None:
     robots = Robots(HttpConfig())
     robots.ask("http://a.test/x.jpg", "one")
-    assert robots.learn("a.test:80", response) == ["one"]
+    assert robots.learn("http://a.test/robots.txt", response) == ["one"]
     assert robots.ask("http://a.test/x.jpg", "one") is True
 
 
 def test_a_server_that_fails_to_give_its_rules_allows_nothing() -> None:
     robots = Robots(HttpConfig())
     robots.ask("http://a.test/x.jpg", "one")
-    assert robots.learn("a.test:80", Response(503, b"busy")) == ["one"]
+    assert robots.learn("http://a.test/robots.txt", Response(503, b"busy")) == ["one"]
     assert robots.ask("http://a.test/x.jpg", "one") is False
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/y.jpg", "http://a.test/y.jpg"),
+        ("//b.test/y z.jpg", "http://b.test/y%20z.jpg"),
+        ("https://b.test/%C3%A9", "https://b.test/%C3%A9"),
+        ("caf\xc3\xa9", "http://a.test/d/caf%C3%A9"),
+        ("y\nz", "http://a.test/d/y%0Az"),
+    ],
+)
+def test_where_a_redirect_leads(location: str, target: str) -> None:
+    request, answer = Request("http://a.test/d/x.jpg"), Response(302, headers={"location": location})
+    assert hop(request, answer, 5) == Request(target, origin=request.url)
+
+
+@pytest.mark.parametrize(
+    ("location", "fault"),
+    [("http://[b", "forbidden"), ("ftp://b.test/", "forbidden"), ("http://u:p@b.test/", "forbidden")],
+)
+def test_where_a_redirect_may_not_lead(location: str, fault: str) -> None:
+    answer = hop(Request("http://a.test/"), Response(302, headers={"location": location}), 5)
+    assert isinstance(answer, Response)
+    assert answer.fault == fault
+
+
+def test_what_is_no_redirect() -> None:
+    for response in (Response(302), Response(200, headers={"location": "/y"}), Response(0, fault="timeout")):
+        assert hop(Request("http://a.test/"), response, 5) is response
+
+
+def test_each_hop_of_a_redirect_is_asked_for_by_its_own_rules(tmp_path: Path) -> None:
+    with hostile("0.0.0.0") as server:
+        forbids = answer(b"User-agent: *\nDisallow: /private")
+        server.put("/robots.txt", lambda asked: (asked.send(forbids if _at(asked, "127.0.4.2") else NONE), None)[1])
+        target, open_target = server.url("/private/x.jpg", "127.0.4.2"), server.url("/private/x.jpg", "127.0.4.3")
+        server.put("/private/x.jpg", answer(pictures.jpeg("x")))
+        server.put("/far", redirect(server.url("/near", "127.0.4.2")))
+        server.put("/near", redirect(target))
+        server.put("/round", redirect("/round"))
+        server.put("/out", redirect("ftp://127.0.4.3/x.jpg"))
+        urls = [server.url("/far"), open_target, server.url("/round"), server.url("/out"), server.url("/x.jpg")]
+        server.put("/x.jpg", redirect(open_target))
+        http = HttpConfig(robots_txt=True, allow_private=True)
+        parts = Hosts(http), Pace(http), Inspector(InspectConfig()), Store(tmp_path)
+        one = Reader(CurlTransport(http), *parts, workers=1)
+        reasons = final_reasons(read(one, *urls))
+        one.close()
+        assert list(reasons.values()) == ["robots", "", "redirects", "forbidden", ""]
+        assert not any(asked.path == "/private/x.jpg" and _at(asked, "127.0.4.2") for asked in server.asked)
+        assert sum(asked.path == "/robots.txt" for asked in server.asked) == 3  # hosts
+
+
+def test_a_redirect_leads_to_no_other_port_here_either(tmp_path: Path) -> None:
+    with hostile("0.0.0.0") as server, hostile("0.0.0.0") as other:
+        other.put("/x.jpg", answer(pictures.jpeg("x")))
+        url = server.put("/x.jpg", redirect(other.url("/x.jpg")))
+        http = HttpConfig(robots_txt=True, allow_private=True)
+        parts = Hosts(http), Pace(http), Inspector(InspectConfig()), Store(tmp_path)
+        one = Reader(CurlTransport(http), *parts, workers=1)
+        assert final_reasons(read(one, url)) == {0: "forbidden"}
+        one.close()
+
+
+NONE = answer(b"", "404 Not Found")
+
+
+def _at(asked: Asked, host: str) -> bool:
+    return str(asked.header("host")).startswith(host)

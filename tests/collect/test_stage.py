@@ -229,13 +229,17 @@ def test_a_class_that_is_short_says_so(town: Town) -> None:
     assert kept(town, "all") == kept(town)
 
 
-def test_a_file_that_was_lost_is_fetched_again(town: Town) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_file_that_was_lost_is_fetched_again(town: Town, processes: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     run(town, 5)
+    assert "missing or damaged" not in caplog.text
     lost, cut = (town.folder / "set" / "images" / WNIDS[0] / f"{town.first_good(5)[WNIDS[0]][n]}.jpg" for n in (0, 3))
     lost.unlink()
     cut.write_bytes(cut.read_bytes()[:-1])
     town.server.clear()
-    run(town, 5)
+    run(town, 5, processes=processes)
+    assert "missing or damaged, and were asked for again: 2" in caplog.text
     assert kept(town) == town.first_good(5)
     assert sorted(settled_twice(town)) == sorted([lost.stem, cut.stem])
 
@@ -517,6 +521,36 @@ def _crowded(original: object) -> object:
     return init
 
 
+@pytest.mark.parametrize("fault", ["a file in the way", "no permission"])
+def test_a_folder_that_turns_unwritable_in_the_middle_is_one_line(town: Town, fault: str) -> None:
+    if fault == "no permission" and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    slow(town, 0.05)
+    images, done = town.folder / "set" / "images", []
+
+    def watch(progress: Progress) -> None:
+        if progress.images > 2 and not done:
+            done.append(True)
+            if fault == "no permission":
+                for folder in (*images.iterdir(), images):
+                    folder.chmod(0o500)
+            else:
+                images.rename(town.folder / "set" / "aside")
+                images.write_text("")
+
+    with pytest.raises(DatasetError, match=r"cannot be written|a folder must be") as caught:
+        run(town, 6, watch=watch, concurrency=2)
+    assert "\n" not in str(caught.value)
+    if fault == "no permission":
+        for folder in (images, *images.iterdir()):
+            folder.chmod(0o700)
+    else:
+        images.unlink()
+        (town.folder / "set" / "aside").rename(images)
+    run(town, 6)
+    assert kept(town) == town.first_good(6)
+
+
 def test_tables_that_cannot_be_written_are_one_line(town: Town) -> None:
     (town.folder / "set" / "manifest.csv").mkdir(parents=True)
     with pytest.raises(DatasetError, match=r"manifest\.csv"):
@@ -624,6 +658,28 @@ def test_a_run_that_is_stopped_says_so_in_one_line_and_goes_on(town: Town, sent:
         assert errors.strip().splitlines()[-1].startswith("stopped")
     run(town, 6)
     assert kept(town) == town.first_good(6)
+
+
+def test_line_breaks_in_names_break_no_line_and_name_no_file(town: Town) -> None:
+    """In an address, where a redirect leads, and in what a server calls the file."""
+    wnid, server = WNIDS[0], town.server
+    body = [
+        answer(pictures.jpeg(n), "200 OK", 'Content-Disposition: attachment; filename="a\r\n b/../c.png"')
+        for n in range(4)
+    ]
+    for path, data in zip(("/a%0Ab.jpg", "/c%E2%80%A8d%C2%85.jpg", "/e%0D%0Af.jpg", "/g%0Bh.jpg"), body, strict=True):
+        server.put(path, data)
+    server.put("/to.jpg", redirect("/e%0D%0Af.jpg"))
+    server.put("/split.jpg", redirect("/g\x0bh.jpg"))
+    paths = ["/a%0Ab.jpg", "/c\u2028d\x85.jpg", "/to.jpg", "/split.jpg"]
+    town.fates = {f"{wnid}_{number}": "good" for number in range(4)}
+    lines = [f"{image_id}\t{server.url(path)}\r\n" for image_id, path in zip(town.fates, paths, strict=True)]
+    (town.folder / "urls.txt").write_bytes("".join(lines).encode())
+    run(town, None)
+    assert set(kept(town)[wnid]) == set(town.first_good(4)[wnid])
+    manifest = pd.read_csv(town.folder / "set" / "manifest.csv")
+    assert sorted(manifest["image_id"]) == sorted(town.fates)
+    assert len((town.folder / "set" / "manifest.csv").read_bytes().splitlines()) == 1 + 4
 
 
 def test_exit_codes_say_whether_it_is_complete(town: Town) -> None:

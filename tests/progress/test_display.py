@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 from collections import Counter
 
@@ -48,6 +49,19 @@ def test_time_left_counts_what_this_run_did_and_not_what_it_found(caplog: pytest
         clock.now += LINE_EVERY_S
         display.collecting(progress(160))
     assert "2 min 00 s left" in caplog.text
+
+
+def test_time_left_does_not_count_a_pause(caplog: pytest.LogCaptureFixture) -> None:
+    """An image a second, then nothing for five minutes, then as before."""
+    clock = Clock()
+    with caplog.at_level(logging.INFO), Display("collect", Console(file=io.StringIO()), clock) as display:
+        for second in range(30 + 300 + 30 + 1):
+            clock.now = 100 + second
+            display.collecting(progress(40 + min(second, 30) + max(0, second - 330)))
+    lefts = [re.findall(r"[^;]* left", line) for line in caplog.messages]
+    assert lefts[0] == [" 2 min 10 s left"]
+    assert lefts[1:-1] == [[]] * 10
+    assert lefts[-1] == [" 1 min 38 s left"]  # the step with which it ended took no time
 
 
 def test_images_of_the_centers_stage_are_its_steps(caplog: pytest.LogCaptureFixture) -> None:

@@ -25,7 +25,7 @@ _FAULTS = {
 }
 _DETAILS = {pycurl.E_UNSUPPORTED_PROTOCOL: "another scheme", pycurl.E_LOGIN_DENIED: "credentials"}
 _ROBOTS = "x-robots-tag"
-_OTHER = "bad_answer"  # nonsense in chunks or headers, and what else a broken server comes up with
+OTHER = "bad_answer"  # nonsense in chunks or headers, and what else a broken server comes up with
 
 
 def fault(code: int, status: int, size: int, stopped: str) -> str:
@@ -34,11 +34,11 @@ def fault(code: int, status: int, size: int, stopped: str) -> str:
     `status`: the last HTTP status that came, 0 for none; `size`: 0 if no body came;
     `stopped`: why a callback ended it.
     """
-    found = stopped or (_FAULTS.get(code, _OTHER) if code else "")
+    found = stopped or (_FAULTS.get(code, OTHER) if code else "")
     if found == "timeout" and size:
         return "too_slow"  # it answers, but will not be done in time: asking again is no use
     if code == pycurl.E_UNSUPPORTED_PROTOCOL and not status:
-        return _OTHER  # no redirect to another scheme, but an answer that is no HTTP
+        return OTHER  # no redirect to another scheme, but an answer that is no HTTP
     return found
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from imagenet_nk.collect.fill import Drawn, Fact
+from imagenet_nk.collect.hosts import HOST_FAULTS
 from imagenet_nk.collect.inspection import EXTENSIONS, Picture
 from imagenet_nk.collect.ledger import Attempt, signed, unsigned
-from imagenet_nk.collect.reading import Outcome
-from imagenet_nk.config import Retry
-from imagenet_nk.sources.folders import to_path, to_place
+from imagenet_nk.collect.one_reading import Outcome
+from imagenet_nk.sources.folders import to_place
 from imagenet_nk.wire import Rejected
 
 _MAX_DETAIL = 200
-_BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
 Row = sqlite3.Row | Mapping[str, Any]  # of the ledger
 
 
@@ -44,7 +42,8 @@ def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
 
 def unasked(drawn: Drawn, fault: str) -> Attempt:
     """The row of a candidate that is rejected with its host, without a request."""
-    rejected = Rejected(fault, transient=True, detail="its host does not answer")
+    detail = "its host does not answer" if fault in HOST_FAULTS else "its host asked for too long a pause"
+    rejected = Rejected(fault, transient=True, detail=detail)
     return Attempt(**_where(drawn), **_verdict(rejected, drawn), final=1, fetched_at=_now())
 
 
@@ -73,28 +72,6 @@ def fact_of(row: Row) -> Fact:
         return Fact(row["key"], row["image_id"], row["reason"], row["url"], source=source, rank=rank)
     hashes = _content(row["sha256"]), unsigned(row["pixels"]), unsigned(row["look"])
     return Fact(row["key"], row["image_id"], "", row["url"], file_of(row), *hashes, source, rank)
-
-
-def known(
-    rows: Iterable[Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
-) -> dict[tuple[str, int, str], Fact]:
-    """Facts by (source, rank, key) out of settled rows of a class: all but what is to be asked again.
-
-    `sizes`: bytes of the class's files by name. `since`: rows with a higher id are of this very run, which asks nothing
-    twice.
-    """
-    facts = {}
-    for row in rows:
-        if not row["reason"]:
-            true = to_path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
-        elif row["reason"] in _BY_SETTING:
-            true = row["id"] > since
-        else:
-            passing = retry == Retry.failed or (retry == Retry.transient and row["transient"])
-            true = row["id"] > since or not passing
-        if true:
-            facts[row["source"], row["rank"], row["key"]] = fact_of(row)
-    return facts
 
 
 def file_of(row: Row) -> str:

@@ -15,7 +15,8 @@ from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.inspection import Picture
 from imagenet_nk.collect.ledger import Records
-from imagenet_nk.collect.reading import Outcome, Reader
+from imagenet_nk.collect.one_reading import Outcome
+from imagenet_nk.collect.reading import Reader
 from imagenet_nk.collect.repeats import Repeats
 from imagenet_nk.wire import Rejected
 
@@ -67,6 +68,7 @@ class Collector:
         self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
         self._waiting: set[str] = set()  # classes in _blocked
         self._order = itertools.count()
+        self.cut_off = False  # the run ended before its time: nothing on the web answered any more
         self._undone: set[str] = set()  # a class of which nothing is wanted is done before it begins
         quotas = [fill.quota for fill in fills]
         self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
@@ -79,7 +81,7 @@ class Collector:
         self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
         with interrupts.deferred() as raise_if_interrupted:
-            while self._undone or stay:
+            while (self._undone or stay) and not self.cut_off:
                 now = time.monotonic()
                 if now - ticked >= self._tick_s:
                     raise_if_interrupted()
@@ -90,6 +92,7 @@ class Collector:
                 self._start(now)
                 for outcome in self._reader.poll(self._tick_s):
                     self._take(outcome)
+                self.cut_off = self._reader.is_cut_off
         self._tell(watch)
 
     # --- for who has only a part of the classes, and news of the others

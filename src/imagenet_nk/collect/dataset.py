@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 from imagenet_nk import storage
 from imagenet_nk.collect import manifest, other_draw, results
-from imagenet_nk.collect.attempts import file_name, file_of, known
+from imagenet_nk.collect.attempts import file_name
+from imagenet_nk.collect.earlier import is_there, known, lost
 from imagenet_nk.collect.fill import Fact
-from imagenet_nk.collect.ledger import Ledger
+from imagenet_nk.collect.ledger import KEPT, UNREACHED, Ledger
 from imagenet_nk.collect.object_store import open_store, own
 from imagenet_nk.collect.store import translated
-from imagenet_nk.collect.summary import KEPT, UNREACHED, Summary, Sums
+from imagenet_nk.collect.summary import Summary, Sums
 from imagenet_nk.collect.tables import COLUMNS, FORMAT, IMAGE_ID, SHA256, VERDICT, Rows, Tables, Wanted
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import DatasetError
@@ -46,6 +47,7 @@ class DataSet:
         self.folder, home = folder, home or folder
         self.store = open_store(folder)
         self.ledger = Ledger(home)
+        self.lost: dict[str, int] = {}  # by class, images that earlier runs kept and whose files are gone or damaged
         if storage.is_remote(folder):
             own(folder, home)
 
@@ -83,7 +85,9 @@ class DataSet:
 
         An image counts only if its file is still there and whole.
         """
-        return known(self.ledger.settled(wnid), self.store.sizes(wnid), retry)
+        rows, sizes = list(self.ledger.settled(wnid)), self.store.sizes(wnid)
+        self.lost[wnid] = lost(rows, sizes)
+        return known(rows, sizes, retry)
 
     def is_done(self, fingerprint: str, wnids: Sequence[str]) -> bool:
         """Whether a run with this fingerprint has ended here, and all that it kept is still there."""
@@ -94,9 +98,7 @@ class DataSet:
     def _whole(self, wnid: str) -> bool:
         sizes = self.store.sizes(wnid)
         kept = [row for row in self.ledger.settled(wnid) if row["verdict"] == KEPT]
-        return all(
-            sizes.get(file_of(row)) == row["bytes"] or (row["path"] and to_path(row["path"]).is_file()) for row in kept
-        )
+        return all(is_there(row, sizes) or (row["path"] and to_path(row["path"]).is_file()) for row in kept)
 
     # --- when classes are settled
 

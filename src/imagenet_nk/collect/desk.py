@@ -76,6 +76,7 @@ class CollectDesk:
         self._gone: set[str] = set()
         self._said: set[str] = set()
         self.stopping = False
+        self.cut_off = False  # a worker found that nothing on the web answered any more
 
     # --- the contract of a Desk
 
@@ -92,6 +93,8 @@ class CollectDesk:
         self._know(report.placeholders, report.shared)
         self._permits.learn(report.seen, now)
         self._permits.take_back(worker, report.returned)
+        if report.cut_off:
+            self.cut_off = self.stopping = True
         if self.dealing.quiet and not self.stopping:
             self._all_through()
         return self._orders(worker, report, now)
@@ -124,6 +127,11 @@ class CollectDesk:
             requests=sum(tally.requests for tally in tallies),
             reasons=sum((tally.reasons for tally in tallies), Counter[str]()),
         )
+
+    @property
+    def files_lost(self) -> int:
+        """Image files of earlier runs that were not there, or not whole."""
+        return sum(tally.lost for tally in self._tallies.values())
 
     # ---
 
@@ -192,5 +200,5 @@ def _plain(row: Any) -> Mapping[str, Any]:
 
 _TO_WORKERS = (
     "id", "source", "rank", "key", "url", "image_id", "reason", "transient", "bytes", "sha256", "pixels", "look",
-    "format", "path",
+    "format", "path", "verdict",
 )  # fmt: skip

@@ -12,10 +12,16 @@ from imagenet_nk.wire import Response
 # Faults that speak of the host, not of one address on it.
 HOST_FAULTS = frozenset({"no_dns", "refused", "timeout"})
 _FIRST_PROBE_S, _PROBE_GROWTH = 2.0, 2.0
-_PROBES_NEVER_ANSWERED, _PROBES_ANSWERED = 1, 3
+_PROBES_NEVER_ANSWERED, _PROBES_ANSWERED = 1, 3  # failed ones, until a host is given up
 _FIRST_IN_FLIGHT, _LEAST_IN_FLIGHT = 128, 4
 _NEWEST, _BUSY = 0.05, 0.25  # weight of the newest time; share of stall or deadline from which on it is too much
 _PRIOR = 5.0  # answers that the overall success rate counts for when a host's own is estimated
+
+
+def unasked(fault: str, url: str) -> Response:
+    """What an address is taken to answer whose host was given up for a fault."""
+    status = fault.removeprefix("http_")
+    return Response(int(status), final_url=url) if status != fault else Response(0, fault=fault, final_url=url)
 
 
 @dataclass(slots=True)
@@ -60,7 +66,8 @@ class Hosts:
         host = self.table.get(key)
         if host is None or not host.aside:
             return ""
-        needed = _PROBES_NEVER_ANSWERED if host.last_answer == float("-inf") else _PROBES_ANSWERED
+        alive = host.last_answer > float("-inf") and host.fault in HOST_FAULTS  # else it says itself what it wants
+        needed = _PROBES_ANSWERED if alive else _PROBES_NEVER_ANSWERED
         return host.fault if host.probes >= needed else ""
 
     def started(self, key: str, now: float) -> None:
@@ -71,11 +78,20 @@ class Hosts:
         if rate:
             host.next_start = max(host.next_start, now) + 1 / rate
 
-    def finished(self, key: str, response: Response, started: float, now: float) -> None:
-        """Note how a request that began at `started` ended."""
+    def over(self, key: str, started: float, now: float) -> None:
+        """Note that a request that began at `started` is over, whatever it came to."""
         host = self.get(key)
         host.in_flight -= 1
         host.seconds += now - started
+
+    def doubted(self, key: str, now: float) -> None:
+        """Note that it is not known yet what a failure says. A probe's is not to be followed by the next at once."""
+        host = self.get(key)
+        if host.aside:
+            host.next_start = max(host.next_start, now + _FIRST_PROBE_S)
+
+    def said(self, key: str, response: Response, started: float, now: float) -> None:
+        """Note what a request that began at `started` came to at `now`."""
         if response.fault not in HOST_FAULTS:
             self.answered_at(key, now)
         else:
@@ -97,6 +113,19 @@ class Hosts:
                 host.next_start = now + _FIRST_PROBE_S * _PROBE_GROWTH**host.probes
             elif not host.aside and host.failures >= self.http.dead_host_after:
                 host.aside, host.since, host.next_start = True, now, now + _FIRST_PROBE_S
+
+    def sent_away(self, key: str, fault: str, started: float, now: float) -> None:
+        """Note that a request that began at `started` was told to come again after more than http.max_pause.
+
+        The host is set aside for that time; if a probe is told the same, it is given up.
+        """
+        host = self.get(key)
+        if not host.aside:
+            host.aside, host.since, host.probes = True, now, 0
+        elif started >= host.since:
+            host.probes += 1
+        host.fault, host.last_answer = fault, now
+        self.pause(key, now + self.http.max_pause)
 
     def slowest(self, count: int, least: int = 3) -> list[tuple[str, float]]:
         """The hosts with the longest mean seconds a request, of those with `least` requests ended."""

@@ -44,18 +44,26 @@ class InProcess:
     def progress(self) -> Progress:
         return self._collector.progress
 
+    @property
+    def files_lost(self) -> int:
+        """Image files of earlier runs that were not there, or not whole."""
+        return sum(self._dataset.lost.values())
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it ended because nothing on the web answered any more."""
+        return self._collector.cut_off
+
     def run(self, watch: Watch) -> None:
         """Fill from the source, then what is short from the fallback."""
         job, dataset = self._job, self._dataset
         self._collector.run(watch)
-        if short := self._short():
+        if (short := self._short()) and not self.cut_off:
             self.complete = open_fallback(job, dataset, alone=not self.first_is_open)
             if self.complete and self.first_is_open:
                 warn_of_all(job, [fill.wnid for fill in short if math.isinf(fill.quota)])
-        if not self.complete:
-            return
         # A class that was full may lose an image to what the fallback shows, and want more in its turn.
-        while short := [fill for fill in self._short() if fill.ranks == 1]:
+        while self.complete and not self.cut_off and (short := [fill for fill in self._short() if fill.ranks == 1]):
             for fill in short:
                 fill.extend(drawn(job.fallback, 1, fill.wnid, partial(dataset.facts, fill.wnid, job.retry)))
             self._collector.run(watch)

@@ -72,15 +72,17 @@ class LeasedHosts(Hosts):
         else:
             lease.idle = min(lease.idle, lease.permits - (host.in_flight - lease.once))
 
-    def finished(self, key: str, response: Response, started: float, now: float) -> None:
+    def over(self, key: str, started: float, now: float) -> None:
         host, lease = self.get(key), self._leases[key]
         host.in_flight -= 1
         host.seconds += now - started
         if lease.once:
             lease.once -= 1
             lease.back += 1
-        seen = self._seen.setdefault(key, Seen())
-        seen.seconds += now - started
+        self._seen.setdefault(key, Seen()).seconds += now - started
+
+    def said(self, key: str, response: Response, started: float, now: float) -> None:
+        host, seen = self.get(key), self._seen.setdefault(key, Seen())
         if response.fault not in HOST_FAULTS:
             host.last_answer = seen.answered = now
             seen.answers += 1
@@ -88,6 +90,11 @@ class LeasedHosts(Hosts):
         else:
             seen.failed += 1
             seen.failures.append((response.fault, started, now))
+
+    def sent_away(self, key: str, fault: str, started: float, now: float) -> None:
+        self.get(key).last_answer = now
+        self._seen.setdefault(key, Seen()).failures.append((fault, started, now))
+        super().pause(key, now + self.http.max_pause)
 
     def pause(self, key: str, until: float) -> None:
         super().pause(key, until)

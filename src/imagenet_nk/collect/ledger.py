@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from imagenet_nk.errors import DatasetError
 
 FILE = "ledger.sqlite"
+KEPT, UNREACHED = "kept", "unreached"  # verdicts besides reasons
 _COMMIT_EVERY_S = 0.1  # what a kill can lose; those files are fetched once more
 _VERSION = 1
 

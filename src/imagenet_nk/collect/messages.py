@@ -37,6 +37,7 @@ class Tally:
     bytes: int = 0
     requests: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    lost: int = 0  # image files of earlier runs that were not there, or not whole
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Report:
     returned: Mapping[str, int] = field(default_factory=dict)
     room: int = 0  # classes that it could take on
     said: Sequence[str] = ()  # warnings, for the driver's log
+    cut_off: bool = False  # nothing on the web answers it any more
 
 
 @dataclass(slots=True)

@@ -46,6 +46,16 @@ class OverEngine:
         return self._desk.progress
 
     @property
+    def files_lost(self) -> int:
+        """Image files of earlier runs that were not there, or not whole."""
+        return self._desk.files_lost
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it ended because nothing on the web answered any more."""
+        return self._desk.cut_off
+
+    @property
     def walks(self) -> Sequence[Walk]:
         """Of the classes that workers are through with, or had begun when they were stopped."""
         return list(self._desk.dealing.walks.values())

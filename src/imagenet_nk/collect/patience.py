@@ -16,18 +16,30 @@ _CLEARLY = 1.5  # times the deadline: when a body is expected that would not arr
 
 class LivedTime:
     """Seconds that the loop has lived through. While it is not run (a busy machine, a laptop asleep) no server is late:
-    what it has sent may long be waiting here."""
+    what it has sent may long be waiting here.
+
+    So a body that drips is kept if it came whole while the loop stood still: it is the right image, and whether it is
+    quick enough is the one thing about it that cannot be known then.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._last = time.monotonic()
+        self.missed = 0.0  # seconds that the last tick did not count
+        self._last = _outside()
 
     def tick(self) -> float:
         """Move on by what has passed since the last tick, a long gap counting as a short one."""
-        now = time.monotonic()
-        self.now += min(now - self._last, 2 * LOOK_EVERY_S)
+        now = _outside()
+        passed = min(now - self._last, 2 * LOOK_EVERY_S)
+        self.now += passed
+        self.missed = now - self._last - passed
         self._last = now
         return self.now
+
+
+def _outside() -> float:
+    """Seconds by a clock that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class Wire:

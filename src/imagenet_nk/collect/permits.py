@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from imagenet_nk.collect.hosts import Hosts
+from imagenet_nk.collect.hosts import HOST_FAULTS, Hosts
 from imagenet_nk.collect.messages import HostOrders, Seen
 
 _AHEAD_S = 0.1  # how far ahead starts are given out: until the next report of who gets them
@@ -42,7 +42,8 @@ class Permits:
             if met.answered is not None and (at := now - met.answered) > host.last_answer:
                 self.hosts.answered_at(key, at)
             for fault, began, ended in met.failures:
-                self.hosts.failed(key, fault, now - began, now - ended)
+                note = self.hosts.failed if fault in HOST_FAULTS else self.hosts.sent_away
+                note(key, fault, now - began, now - ended)
             if met.pause:
                 self.hosts.pause(key, now + met.pause)
             if met.pause or was != (host.aside, self.hosts.given_up(key)):

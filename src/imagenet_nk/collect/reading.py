@@ -3,71 +3,29 @@
 from __future__ import annotations
 
 import heapq
-import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from imagenet_nk.collect import guard, retries
-from imagenet_nk.collect.hosts import Hosts, Pace
-from imagenet_nk.collect.inspection import Inspector, Picture
-from imagenet_nk.collect.robots import Robots, opted_out
+from imagenet_nk.collect.hosts import Hosts, Pace, unasked
+from imagenet_nk.collect.inspection import Inspector
+from imagenet_nk.collect.one_reading import Judged, Outcome, Reading
+from imagenet_nk.collect.presence import REPEATS, Lookout, Presence, Witness
+from imagenet_nk.collect.robots import Robots, hop, opted_out
 from imagenet_nk.collect.store import Store
 from imagenet_nk.collect.transport import Transport
 from imagenet_nk.collect.workers import Workers
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.sources.base import Source
-from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response, Steps
-
-log = logging.getLogger(__name__)
-
+from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response
 
 _BACKLOG = 32  # bodies that wait for a worker, for each of them: more would only be held in memory, out of its caches
 _WAITING = 4  # readings that may wait for a time or a host, for each request that may be in flight
 _LATE_S, _LATE_TIMES = 1.0, 4.0  # how long is late: at least, and as a multiple of what is usual
-
-
-@dataclass(slots=True)
-class Reading:
-    """One candidate on its way."""
-
-    candidate: Candidate
-    source: Source
-    ticket: Any
-    steps: Steps
-    started: float
-    request: Request | None = None
-    request_started: float = 0.0
-    host: str = ""
-    taken: Collection[str] = ()  # image ids that other sources have given already
-    tries: int = 0  # requests made for this candidate
-    retried: int = 0  # of them, for the request at hand
-    response: Response = field(default_factory=lambda: Response(0))
-    found: Found | None = None
-
-    def __lt__(self, other: Reading) -> bool:  # for the heap of those that wait for a time
-        return self.started < other.started
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What inspection made of the bytes that a reading found."""
-
-    verdict: Picture | Rejected
-    size: int = 0  # bytes of the image
-    file: str = ""  # name under images/<wnid>/
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a reading ended."""
-
-    reading: Reading
-    judged: Judged
-    final: bool = True  # False: it is tried again, this is for the ledger only
 
 
 class Reader:
@@ -89,6 +47,9 @@ class Reader:
         self._later: list[tuple[float, Reading]] = []  # heap of those that wait for a time
         self._at_door: defaultdict[str, deque[Reading]] = defaultdict(deque)  # that wait for the limits of a host
         self._outcomes: list[Outcome] = []
+        self._web = Presence(self._http)
+        self._lookout = Lookout(self._web, hosts, transport)
+        self._on_the_way = 0  # requests that the transport has, of readings
         self.in_flight = 0  # readings that have begun and not ended
         self._waiting = 0  # of them, without a place in flight
 
@@ -106,6 +67,11 @@ class Reader:
         )
 
     @property
+    def is_cut_off(self) -> bool:
+        """Whether the web has gone and does not come back."""
+        return self._web.is_gone
+
+    @property
     def late_after(self) -> float:
         """Seconds after which a candidate takes longer than is usual at present."""
         return max(_LATE_S, _LATE_TIMES * self._pace.usual)
@@ -119,6 +85,9 @@ class Reader:
     def poll(self, timeout: float) -> list[Outcome]:
         """What has ended, after at most `timeout` seconds of waiting. Raises what a worker could not translate."""
         self._open_doors()
+        self._web.tick()
+        if self._on_the_way or self._web.is_waiting:
+            self._lookout.ask(self.late_after)
         if self._outcomes:
             timeout = 0
         elif self._later and self._has_place:
@@ -127,10 +96,12 @@ class Reader:
         now = time.monotonic()
         for ticket, response in answers:
             if isinstance(ticket, Reading):
-                self._answered(ticket, response)
-            elif self._robots:
-                for reading in self._robots.learn(str(ticket), response):
-                    self._send_or_wait(reading, now)
+                self._arrived(ticket, response, now)
+            elif isinstance(ticket, Witness):
+                self._lookout.heard(ticket, response)
+            elif isinstance(ticket, Request):
+                self._ruled(ticket, response, now)
+        self._take_up_held(now)
         for reading, result, error in self._workers.ended():
             self._work_done(reading, result, error)
         outcomes, self._outcomes = self._outcomes, []
@@ -153,7 +124,7 @@ class Reader:
         if isinstance(step, Call):
             self._workers.give(reading, step.function)
         else:
-            reading.request, reading.retried = step, 0
+            reading.request, reading.retried, reading.doubted, reading.hops = step, 0, 0, 0
             now = time.monotonic()
             if step.wait:
                 self._wait_until(now + step.wait, reading)
@@ -229,38 +200,80 @@ class Reader:
             return True
         reading.host = guard.host_key(request.url)
         if fault := self._hosts.given_up(reading.host):
-            self._step(reading, Response(0, fault=fault, final_url=request.url))
+            self._step(reading, unasked(fault, request.url))
             return True
         if self._robots and (answer := self._robots.ask(request.url, reading)) is not True:
             if isinstance(answer, Request):
-                self._transport.submit(answer, guard.host_key(answer.url))
+                rules = replace(answer, origin=request.origin)
+                self._transport.submit(rules, rules)
             elif answer is False:
                 self._step(reading, Response(0, fault="robots", final_url=request.url))
             return True
         if not self._hosts.ready(reading.host, now):
             return False
         self._hosts.started(reading.host, now)
+        self._on_the_way += 1
         reading.request_started = now
         reading.tries += 1
-        patience = self._patience(reading)
-        self._transport.submit(Request(request.url, request.first, request.last, request.max_bytes, patience), reading)
+        # Less patience for a try that is not the last: most of what is late at all will never come.
+        patience = self._http.stall / (2 if reading.retried < self._http.retries else 1)
+        what = request.url, request.first, request.last, request.max_bytes, patience
+        self._transport.submit(Request(*what, follow=self._robots is None, origin=request.origin), reading)
         return True
 
-    def _patience(self, reading: Reading) -> float:
-        """Less for a try that is not the last: most of what is late at all will never come."""
-        return self._http.stall / (2 if reading.retried < self._http.retries else 1)
+    def _ruled(self, request: Request, response: Response, now: float) -> None:
+        """Go on with those who waited for a host's robots.txt, unless it failed because the web was gone."""
+        self._web.note(response, guard.host_key(request.url), request.url)
+        if self._web.holds(response):
+            self._web.hold(request, response, response.seconds, again=True)
+        else:
+            self._let_in(request, response, now)
 
-    def _answered(self, reading: Reading, response: Response) -> None:
-        now = time.monotonic()
-        self._hosts.finished(reading.host, response, reading.request_started, now)
+    def _let_in(self, request: Request, response: Response, now: float) -> None:
+        for reading in self._robots.learn(request.url, response) if self._robots else ():
+            self._send_or_wait(reading, now)
+
+    def _arrived(self, reading: Reading, response: Response, now: float) -> None:
+        self._on_the_way -= 1
+        self._hosts.over(reading.host, reading.request_started, now)
+        url = reading.request.url if reading.request and not reading.source.one_place else ""
+        self._web.note(response, reading.host, url)
+        if url and self._web.holds(response):  # a source in one place says itself what is wrong with that
+            self._hosts.doubted(reading.host, now)
+            seconds, again = now - reading.request_started, reading.doubted > 0
+            self._web.hold(reading, response, seconds, again=again, host=reading.host, url=url)
+        else:
+            self._answered(reading, response, now)
+
+    def _take_up_held(self, now: float) -> None:
+        """Go on with failures of which it is known by now whether the web was there: if not, they are none."""
+        for failure, counts in self._web.settled():
+            reading: Reading | Request = failure.ticket
+            if isinstance(reading, Request):
+                self._let_in(reading, failure.response, now) if counts else self._transport.submit(reading, reading)
+            elif counts or reading.doubted == REPEATS:
+                self._answered(reading, failure.response, now)
+            else:
+                reading.doubted += 1
+                self._record_try(reading, failure.response)
+                self._wait_until(now, reading)
+
+    def _record_try(self, reading: Reading, response: Response) -> None:
+        """Put a failure on record that is not the end of its candidate."""
+        reading.response = response.without_body()  # many may wait, and a server's excuse can be long
+        reason = response.fault or f"http_{response.status}"
+        self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
+
+    def _answered(self, reading: Reading, response: Response, now: float) -> None:
         pause = retries.asked_pause(response)
-        if pause:
-            self._hosts.pause(reading.host, now + min(pause, self._http.max_pause))
+        if pause > self._http.max_pause:
+            self._hosts.sent_away(reading.host, f"http_{response.status}", reading.request_started, now)
+        else:
+            self._hosts.said(reading.host, response, reading.request_started, now)
+            self._hosts.pause(reading.host, now + pause)
         if self._try_again(reading, response, pause):
             reading.retried += 1
-            reading.response = response.without_body()  # many may wait, and a server's excuse can be long
-            reason = response.fault or f"http_{response.status}"
-            self._outcomes.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
+            self._record_try(reading, response)
             wait = max(pause, retries.backoff(self._http.backoff, reading.retried))
             self._wait_until(now + wait, reading)
             return
@@ -270,6 +283,13 @@ class Reader:
         reading.response = response.without_body()
         if opted_out(response.headers, self._http.respect_opt_out):
             response = reading.response = replace(reading.response, fault="opt_out")
+        if self._robots and reading.request:
+            step = hop(reading.request, response, self._http.max_redirects - reading.hops)
+            if isinstance(step, Request):
+                reading.request, reading.retried, reading.doubted, reading.hops = step, 0, 0, reading.hops + 1
+                self._send_or_wait(reading, now)
+                return
+            response = step
         self._step(reading, response)
 
     def _try_again(self, reading: Reading, response: Response, pause: float) -> bool:

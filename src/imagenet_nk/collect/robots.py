@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
 
 from imagenet_nk.collect import guard
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.wire import Request, Response
 
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_BYTES = 512 * 1024  # what RFC 9309, 2.5, asks a reader to take at least
 
 
@@ -23,6 +25,25 @@ def opted_out(headers: Mapping[str, str], directives: Collection[str]) -> bool:
         if directive.strip() in directives and (not colon or agent.strip() in ("imagenet-nk", "*")):
             return True
     return False
+
+
+def hop(request: Request, response: Response, left: int) -> Request | Response:
+    """The next request where an answer redirects, so that the rules there can be asked for first; else the answer.
+
+    `left`: redirects that may still be followed.
+    """
+    location = response.headers.get("location", "")
+    if response.fault or response.status not in _REDIRECTS or not location:
+        return response
+    try:
+        target = urljoin(request.url, quote(location.encode("latin-1"), safe="!#$%&'()*+,/:;=?@[]~-._"))
+    except ValueError:
+        target = location  # no address
+    if left <= 0:
+        return replace(response, fault="redirects", final_url=target)
+    if refused := guard.url_refusal(target):
+        return replace(response, fault="forbidden", final_url=target, detail=refused)
+    return replace(request, url=target, origin=request.origin or request.url, wait=0.0)
 
 
 class Robots:
@@ -38,7 +59,7 @@ class Robots:
 
         Until the rules are there the reading waits here; learn() gives it back.
         """
-        host = guard.host_key(url)
+        host = guard.host_key(url)  # of each hop of a redirect: its own rules count (RFC 9309, 2.1)
         if rules := self._rules.get(host):
             return rules.can_fetch(self._agent, url)
         first = host not in self._waiting
@@ -46,8 +67,8 @@ class Robots:
         parts = urlsplit(url)
         return Request(f"{parts.scheme}://{parts.netloc}/robots.txt", max_bytes=_MAX_BYTES) if first else None
 
-    def learn(self, host: str, response: Response) -> list[Any]:
-        """Take in a robots.txt; returns what waited for it.
+    def learn(self, url: str, response: Response) -> list[Any]:
+        """Take in the robots.txt that was asked for at `url`; returns what waited for it.
 
         No file, no rules (RFC 9309, 2.3.1.3). A server that fails allows nothing (2.3.1.4); one that cannot be reached
         at all has none to keep: its candidates will fail by themselves, and say why.
@@ -58,5 +79,5 @@ class Robots:
         else:
             text = response.body.decode("utf-8", "replace") if response.status == 200 and not response.fault else ""
         rules.parse(text.splitlines())
-        self._rules[host] = rules
+        self._rules[host := guard.host_key(url)] = rules
         return self._waiting.pop(host, [])

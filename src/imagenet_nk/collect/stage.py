@@ -76,7 +76,7 @@ def _is_settled(job: Job, filling: InProcess | OverEngine) -> bool:
 
     So is what lies on a disk, where a look costs next to nothing: someone may have put there what was lacking.
     """
-    if job.source.name == "full" and any(walk.short for walk in filling.walks):
+    if filling.cut_off or (job.source.name == "full" and any(walk.short for walk in filling.walks)):
         return False
     return filling.complete and (filling.first_is_open or all(walk.full for walk in filling.walks))
 
@@ -129,6 +129,14 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
         raise SourceError(
             f"none of {len(filling.hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
             f"Nothing was held against the candidates; run it again"
+        )
+    if filling.files_lost:
+        log.info("image files that were missing or damaged, and were asked for again: %d", filling.files_lost)
+    if filling.cut_off:
+        log.warning(
+            "the web has not answered for %.0f s: what was asked meanwhile stays open, and the same command goes on "
+            "from there",
+            job.http.max_pause,
         )
     return filling
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from imagenet_nk.collect import results
+from imagenet_nk.collect.ledger import KEPT, UNREACHED
 from imagenet_nk.collect.tables import DETAIL, PIXELS, RANK, SOURCE, TRANSIENT, Rows, Tables
 from imagenet_nk.sources.base import UNLISTED
 
-KEPT, UNREACHED = "kept", "unreached"  # verdicts of the ledger besides reasons
 FORBIDDEN = "forbidden"
 
 

@@ -21,6 +21,7 @@ BUFFER = 256 * 1024
 MOST_AT_ONCE = 10 * BUFFER  # libcurl reads so often before it lets others have their turn
 _DISALLOW_USERNAME_IN_URL = 278  # CURLOPT_..., for which pycurl has no name; a redirect could bring one
 _DNS_CACHE_S = 600
+_MOST_HEADERS = 100_000  # bytes of them, over all redirects; libcurl itself ends at three times that
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"  # what quote() leaves alone, so that an escaped URL stays as it is
 
 
@@ -52,10 +53,11 @@ class Transfer:
         self._headers: list[bytes] = []
         self._stopped = ""  # what it was that the guard refused
         self._patience = Patience(self._http, request.patience or self._http.stall, now)
-        _, host, self._port = guard.parsed(request.url)
+        _, host, self._port = guard.parsed(request.origin or request.url)
         self._own = host in self._hosts_allowed
         self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")
         self.curl.setopt(pycurl.URL, self._url)
+        self.curl.setopt(pycurl.FOLLOWLOCATION, int(request.follow))
         # Many times called for a body; a method of our own would cost more than all else that is done with it.
         self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
@@ -98,6 +100,8 @@ class Transfer:
         """Whether it is not worth waiting for any longer."""
         if self._held_since is not None:
             return False
+        if self._is_rambling:
+            return True
         size = self.size
         return self._patience.is_over(
             now,
@@ -106,6 +110,11 @@ class Transfer:
             length=self._length if size else -1,
             wire_is_free=wire_is_free,
         )
+
+    @property
+    def _is_rambling(self) -> bool:
+        """Whether nothing but headers comes, and no end of them."""
+        return not self._chunks and sum(map(len, self._headers)) > _MOST_HEADERS
 
     def hold(self, now: float) -> None:
         """Wait no longer for it, nor read more of its body, until let_go()."""
@@ -126,9 +135,10 @@ class Transfer:
         status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
         with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
             final_url = answers.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
+        stopped = "forbidden" if self._stopped else answers.OTHER if code and self._is_rambling else ""
         chunks, self._chunks, self._held_since = self._chunks, [], None
         self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
-        fault = answers.fault(code, status, len(chunks), "forbidden" if self._stopped else "")
+        fault = answers.fault(code, status, len(chunks), stopped)
         detail = (self._stopped or answers.forbidden(code)) if fault == "forbidden" else ""
         if not fault and final_url != self._url and (refused := guard.url_refusal(final_url)):
             fault, detail = "forbidden", refused
@@ -171,7 +181,6 @@ def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket |
         _DISALLOW_USERNAME_IN_URL: 1,
         pycurl.PROTOCOLS: web,
         pycurl.REDIR_PROTOCOLS: web,
-        pycurl.FOLLOWLOCATION: 1,
         pycurl.MAXREDIRS: http.max_redirects,
         pycurl.PROXY: "",  # not from the environment: a proxy would hide the address that the guard must see
         pycurl.NOSIGNAL: 1,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from imagenet_nk import storage
 from imagenet_nk.collect.assembly import Facts, assemble, drawn
-from imagenet_nk.collect.attempts import known
 from imagenet_nk.collect.collector import Progress
+from imagenet_nk.collect.earlier import known, lost
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.leased_hosts import LeasedHosts
@@ -116,6 +116,7 @@ class _Worker:
         self._store = open_store(self._job.folder)
         share = 2 * self._job.http.concurrency // (self._job.nk or self._job.http.concurrency)
         self._hand = min(_MOST_CLASSES, max(_LEAST_CLASSES, share))  # enough to keep that many requests in flight
+        self._lost: dict[str, int] = {}  # by class
         self._at_hand: dict[str, tuple[Hand, Facts]] = {}
         self._collector, self._reader = assemble(
             [],
@@ -133,6 +134,7 @@ class _Worker:
     def run(self) -> None:
         with contextlib.suppress(_StoppedError):
             self._collector.run(self._watch, stay=True)
+            self._exchange(self._collector.progress, self._walks_so_far())  # it was cut off
 
     def close(self) -> None:
         logging.getLogger("imagenet_nk").removeHandler(self._said)
@@ -160,9 +162,11 @@ class _Worker:
         self._collector.learn(orders.placeholders, orders.shared)
         self._collector.add([self._fill(hand) for hand in orders.hands])
         if orders.stop:
-            walks = [Walk.of(fill) for fill in self._collector.drop()]
-            self._exchange(progress, walks)
+            self._exchange(progress, self._walks_so_far())
             raise _StoppedError
+
+    def _walks_so_far(self) -> list[Walk]:
+        return [Walk.of(fill) for fill in self._collector.drop()]
 
     def _exchange(self, progress: Progress, walks: Sequence[Walk]) -> Orders:
         for walk in walks:
@@ -170,7 +174,7 @@ class _Worker:
         kept = max(0, progress.kept - sum(walk.kept for walk in walks))  # the desk counts those
         fresh = self._rules.placeholders - self._told[0], self._rules.shared - self._told[1]
         report = Report(
-            Tally(kept, progress.images, progress.bytes, progress.requests, progress.reasons),
+            Tally(kept, progress.images, progress.bytes, progress.requests, progress.reasons, sum(self._lost.values())),
             self._outbox.take(),
             walks,
             list(fresh[0]),
@@ -180,6 +184,7 @@ class _Worker:
             self._hosts.returned(),
             self._hand - len(self._at_hand),
             self._said.take(),
+            self._collector.cut_off,
         )
         orders: Orders = self._line.exchange(report)
         self._told[0].update(fresh[0], orders.placeholders)
@@ -195,6 +200,7 @@ class _Worker:
             self._store.refresh()
         sizes = self._store.sizes(hand.wnid, alone=False) if hand.rows else {}
         facts = known(hand.rows, sizes, self._job.retry, self._spec.since)
+        self._lost[hand.wnid] = lost(hand.rows, sizes, self._spec.since)
         self._at_hand[hand.wnid] = hand, facts
         candidates = self._drawn(0, hand.wnid, facts) if 0 in hand.ranks else iter(())
         return Fill(hand.wnid, hand.wanted, candidates)

@@ -28,13 +28,13 @@ class HttpConfig:
     retries: int = 1  # further tries after 429, 5xx, timeouts and broken connections
     backoff: float = 0.5  # seconds before the first retry, doubled each time, with jitter
     dead_host_after: int = 4  # failures running until a host that never answered is set aside
-    max_pause: float = 60.0  # seconds of Retry-After that are waited for; more is a rejection
+    max_pause: float = 60.0  # seconds of Retry-After, or without any answer from the web, that are waited for
     allow_private: bool = False  # let loopback, private and link-local addresses through the guard
     verify_tls: bool = True
     respect_opt_out: list[str] = field(
         default_factory=lambda: ["noai", "noimageai", "noindex", "noimageindex", "none"]
     )  # X-Robots-Tag
-    robots_txt: bool = False  # ask each host's robots.txt first
+    robots_txt: bool = False  # ask each host's robots.txt first, at each hop of a redirect
     user_agent: str = "imagenet-nk/0.1 (research sampling of ImageNet URLs; contact: {contact})"
     contact: str = "not given"  # an address that a webmaster can write to
     attempts: list[str] = field(  # URL templates, tried in turn for a candidate; also https://web.archive.org/

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.progress.standing import Standing, duration, left, line, rate, rejected, slowest
+from imagenet_nk.progress.standing import Moving, Standing, duration, left, line, rate, rejected, slowest
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Display:
         self._every = _DRAW_EVERY_S if self._live else LINE_EVERY_S
         self._started = self._shown = clock()
         self._before: int | None = None  # what stood when this run began
+        self._moving = Moving(self._started)
         self._slowest: tuple[float, list[tuple[str, float]]] = (float("-inf"), [])
         self._diverted: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
 
@@ -44,13 +45,15 @@ class Display:
         now = self._clock()
         if self._before is None:
             self._before = progress.kept
+            self._moving = Moving(now)
+        self._moving.note(progress.kept, now)
         if not self._due(now):
             return
         seconds = now - self._started
         if progress.wanted is None:
-            remaining = left(progress.done, 0, progress.classes, seconds)
+            remaining = left(progress.done, 0, progress.classes, self._moving.seconds(now))
         else:
-            remaining = left(progress.kept, self._before, progress.wanted, seconds)
+            remaining = left(progress.kept, self._before, progress.wanted, self._moving.seconds(now))
         if now - self._slowest[0] > _HOSTS_EVERY_S:
             self._slowest = now, progress.hosts.slowest(3)
         self._show(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+_STILL_S, _STILL_TIMES = 10.0, 5.0  # without a step: at least, and as a multiple of what one usually takes
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,35 @@ class Standing:
         return self.done / self.total if self.total else 1.0
 
 
-def left(done: float, before: float, total: float, seconds: float) -> float | None:
-    """Seconds until `total` if things go on as since `before`; None before the first step."""
-    return seconds * (total - done) / (done - before) if done > before else None
+class Moving:
+    """How long the steps so far have taken, without the times in which nothing moved: a host that asked for a pause
+    says nothing of how quick the others are."""
+
+    def __init__(self, now: float) -> None:
+        self._count: int | None = None
+        self._moved, self._seconds, self._steps = now, 0.0, 0
+
+    def note(self, count: int, now: float) -> None:
+        """Take in how far it is."""
+        if count == self._count:
+            return
+        if self._count is not None:
+            self._seconds += 0.0 if self._stands(now) else now - self._moved
+            self._steps += 1
+        self._count, self._moved = count, now
+
+    def seconds(self, now: float) -> float | None:
+        """So far; None while it stands still: then nobody can tell how long it will take."""
+        return None if self._stands(now) else self._seconds + now - self._moved
+
+    def _stands(self, now: float) -> bool:
+        usual = self._seconds / self._steps if self._steps else math.inf  # the first one may take its time
+        return now - self._moved > max(_STILL_S, _STILL_TIMES * usual)
+
+
+def left(done: float, before: float, total: float, seconds: float | None) -> float | None:
+    """Seconds until `total` if things go on as since `before`; None before the first step, or if `seconds` is."""
+    return seconds * (total - done) / (done - before) if done > before and seconds is not None else None
 
 
 def duration(seconds: float) -> str:

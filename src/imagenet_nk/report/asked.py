@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from imagenet_nk.collect.ledger import FILE
-from imagenet_nk.collect.summary import KEPT, UNREACHED
+from imagenet_nk.collect.ledger import FILE, KEPT, UNREACHED
 
 HOSTS = 40  # shown
 
