@@ -1,7 +1,7 @@
 """Whether the web is there at all: what fails while nothing on it answers says nothing of the address that was asked.
 
 A failure is held until something answers after it. It counts, unless the web was gone meanwhile: then the address is
-asked again. Where little else is asked, a witness is: an address that answered before.
+asked again. Where little else is asked, a witness is: a host that answered before.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from imagenet_nk.collect.hosts import HOST_FAULTS, Hosts
 from imagenet_nk.collect.patience import LivedTime
+from imagenet_nk.collect.robots import rules_of
 from imagenet_nk.collect.transport import Transport
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.sources.base import TRANSIENT_FAULTS
@@ -174,7 +175,9 @@ class Lookout:
             if self._hosts.ready(witness.host, now):
                 self._hosts.started(witness.host, now)
                 self._web.asked(witness)
-                self._transport.submit(Request(witness.url, 0, 0, follow=False), replace(witness, started=now))
+                # Not the address itself: that would be an image fetched twice. Whatever is said of this one will do.
+                asked = Request(rules_of(witness.url), 0, 0, follow=False)
+                self._transport.submit(asked, replace(witness, started=now))
                 break
 
     def heard(self, witness: Witness, response: Response) -> None:

@@ -46,6 +46,12 @@ def hop(request: Request, response: Response, left: int) -> Request | Response:
     return replace(request, url=target, origin=request.origin or request.url, wait=0.0)
 
 
+def rules_of(url: str) -> str:
+    """The address of the robots.txt that holds for an address (RFC 9309, 2.3)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/robots.txt"
+
+
 class Robots:
     """Answers of each host's robots.txt, fetched when the first of its addresses is wanted."""
 
@@ -64,8 +70,7 @@ class Robots:
             return rules.can_fetch(self._agent, url)
         first = host not in self._waiting
         self._waiting.setdefault(host, []).append(reading)
-        parts = urlsplit(url)
-        return Request(f"{parts.scheme}://{parts.netloc}/robots.txt", max_bytes=_MAX_BYTES) if first else None
+        return Request(rules_of(url), max_bytes=_MAX_BYTES) if first else None
 
     def learn(self, url: str, response: Response) -> list[Any]:
         """Take in the robots.txt that was asked for at `url`; returns what waited for it.
