@@ -139,6 +139,33 @@ def test_the_label_check_is_silent_where_it_cannot_tell():
     assert unknown["order_that_fits"] is None
 
 
+def test_a_head_that_knows_little_says_nothing_of_the_labels():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(range(10), 20)
+    for said in (
+        ["n00000003"] * 200,  # one class for everything
+        [WNIDS[k] for k in rng.integers(0, 10, 200)],
+        [WNIDS[k] if rng.random() < 0.25 else WNIDS[rng.integers(3)] for k in labels],  # hardly trained
+    ):
+        made = label_check.check(labels, said, SORTED, {"turned": TURNED}, 0.8)
+        assert not made["labels_wrong"]
+        assert made["verdict"].startswith("the head does not know the classes well enough to tell")
+
+
+def test_a_head_in_another_order_is_told_from_labels_in_another_order():
+    clsloc = label_check.known_orders()["clsloc from 0"]
+    ordered = label_check.known_orders()["sorted from 0"]
+    labels = np.repeat(np.arange(0, 1000, 7), 3)
+    place = {wnid: index for index, wnid in clsloc.items()}
+    said = [ordered[place[ordered[label]]] for label in labels.tolist()]  # what each output seems to mean
+    heads = label_check.heads_orders(1000)
+    made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
+    assert (made["labels_wrong"], made["order_that_fits"], made["heads_order_that_fits"]) == (False, None, "clsloc")
+    said = [clsloc[label] for label in labels.tolist()]
+    made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
+    assert (made["labels_wrong"], made["order_that_fits"]) == (True, "clsloc from 0")
+
+
 def test_the_known_orders_are_those_of_the_1000_classes():
     orders = label_check.known_orders()
     assert orders["sorted from 0"][0] == "n01440764"

@@ -111,3 +111,19 @@ def test_saved_centers_are_judged_from_python(entries, tiny, tmp_path):
     other = dataclasses.replace(made, metadata={**made.metadata, "weights_sha256": "0" * 64})
     with pytest.raises(CentersError, match="not those that made the centers"):
         imagenet_nk.evaluate(other, entries)
+
+
+def test_a_file_whose_numbers_have_changed_is_refused(made, tmp_path):
+    path = tmp_path / "centers.safetensors"
+    made.save(path)
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 64
+    path.write_bytes(data)
+    with pytest.raises(CentersError, match="is damaged"):
+        imagenet_nk.load_centers(path)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_a_classifier_takes_embeddings_of_any_type(made, kind):
+    logits = made.as_classifier()(torch.from_numpy(made.centers).to(kind))
+    assert logits.argmax(1).tolist() == [0, 1, 2]

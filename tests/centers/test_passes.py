@@ -128,6 +128,18 @@ def test_damaged_crops_are_decoded_anew(entries, tiny, tmp_path, decoded, caplog
     assert caplog.text.count("are damaged") == 1
 
 
+def test_a_folder_in_the_way_of_crops_costs_no_run(entries, tiny, tmp_path, caplog):
+    setting = Setting(tiny, cache=tmp_path / "cache", crops="crops")
+    wanted = stage.compute(entries, label_map(5), setting, tmp_path / "1", "sha")
+    (file,) = tmp_path.rglob("crops.u8")
+    file.unlink()
+    file.mkdir()
+    other = dataclasses.replace(setting, centers=CentersConfig(embeddings="never"))
+    made = stage.compute(entries, label_map(5), other, tmp_path / "2", "sha")
+    np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
+    assert f"cannot use {file}: Is a directory" in caplog.text
+
+
 def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):
     names = ["test_resnet", "test_efficientnet", "test_vit"]
     several = tasks.build(Setting(dataclasses.replace(tiny, names=names), cache=tmp_path / "cache"), tmp_path)

@@ -14,7 +14,8 @@ class NearestCenter(nn.Module):
     """Logits from distances to class centers: (B, D) embeddings to (B, K), largest for the nearest.
 
     euclidean: scale * (x.c - |c|^2 / 2), which orders classes as -|x - c|^2 / 2 does and is linear in x, so that the
-    layer can go on training (Snell, Swersky and Zemel 2017, eq. 8). cosine: scale * x.c / (|x| |c|).
+    layer can go on training (Snell, Swersky and Zemel 2017, eq. 8). cosine: scale * x.c / (|x| |c|). Embeddings of
+    another type are taken in that of the centers.
     """
 
     centers: Tensor
@@ -27,6 +28,7 @@ class NearestCenter(nn.Module):
         self.distance, self.scale = distance, scale
 
     def forward(self, embeddings_BD: Tensor) -> Tensor:
+        embeddings_BD = embeddings_BD.to(self.centers.dtype)
         if self.distance == "cosine":
             return self.scale * normalize(embeddings_BD, dim=1) @ normalize(self.centers, dim=1).T
         return self.scale * (embeddings_BD @ self.centers.T - self.centers.square().sum(1) / 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -39,6 +39,8 @@ def choose(data: Mapping[str, Any], wanted: Wanted, devices: Sequence[torch.devi
         raise BackboneError(
             "backbone.pixels=device decodes on one GPU a process; type backbone.device=cuda:0, or backbone.pixels=exact"
         )
+    if devices[0].type != "cuda":
+        log.warning("backbone.pixels=device: there is no GPU in use, so torchvision decodes on the CPU instead")
     return OnDevice(data, devices[0] if devices[0].type == "cuda" else torch.device("cpu"))
 
 
@@ -48,29 +50,44 @@ def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> 
 
     With cache=crops, what is decoded stays in `folder` as uint8.
     """
-    if cache == Cache.crops and isinstance(crops, OnDevice):
-        log.warning("cache=crops keeps no crops of backbone.pixels=device: they never leave the device")
-    if cache != Cache.crops or isinstance(crops, OnDevice):
-        with storage.reading(images) as read:
+    with ExitStack() as stack:
+        kept = _opened(stack, crops, folder) if cache == Cache.crops else None
+        if kept is None:
+            read = stack.enter_context(storage.reading(images))
             yield (lambda path: crops(read(path))), crops.batch
-        return
-    height, width = crops.size
-    with store.opened(folder, f"{height}x{width}", {"crops": crops.spatial}, height * width * 3, np.uint8) as kept:
+            return
         rows = kept.find(images)
-        needed = int((rows < 0).sum()) * height * width * 3
-        free = shutil.disk_usage(folder).free
-        if needed + SPARE > free:
-            log.warning(
-                "cache=crops needs %.1f GB in %s, where %.1f GB are free: crops are not kept",
-                needed / 1e9,
-                folder,
-                free / 1e9,
-            )
         there = {path: int(row) for path, row in zip(images, rows, strict=True) if row >= 0}
         log.info("%d of %d crops are there from before", len(there), len(images))
-        with storage.reading([path for path in images if path not in there]) as read:
-            known = _Kept(crops, read, kept, there, writes=needed + SPARE <= free)
-            yield known.load, known.batch
+        writes = _has_room(folder, kept.dim * (len(images) - len(there)))
+        read = stack.enter_context(storage.reading([path for path in images if path not in there]))
+        known = _Kept(crops, read, kept, there, writes=writes)
+        yield known.load, known.batch
+
+
+def _opened(stack: ExitStack, crops: Crops, folder: Path) -> store.Store | None:
+    """Where crops are kept, until the stack is left; None, and a line that says why, if they cannot be."""
+    if isinstance(crops, OnDevice):
+        log.warning("cache=crops keeps no crops of backbone.pixels=device: they never leave the device")
+        return None
+    height, width = crops.size
+    what = f"{height}x{width}", {"crops": crops.spatial}, height * width * 3, np.uint8
+    try:
+        return stack.enter_context(store.opened(folder, *what))
+    except CentersError as error:
+        log.warning("%s; crops are not kept", error)
+        return None
+
+
+def _has_room(folder: Path, needed: int) -> bool:
+    """Whether so many bytes go on the disk beside those that stay free."""
+    free = shutil.disk_usage(folder).free
+    if needed + SPARE > free:
+        log.warning(
+            "crops are not kept: they need %.1f GB in %s beside the 1 GB that stays free, and %.1f GB are free",
+            *(needed / 1e9, folder, free / 1e9),
+        )
+    return needed + SPARE <= free
 
 
 class _Kept:

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,16 @@ class Centers:
         """Write the file, complete or not at all."""
         tensors = {name: getattr(self, name) for name in COLUMNS} | dict(self.extras)
         words = {"wnids": json.dumps(self.wnids), "names": json.dumps(self.names), "format_version": VERSION}
+        words["tensors_sha256"] = _digest(tensors)
         storage.write_bytes(path, _in_order(safetensors.numpy.save(tensors, {**self.metadata, **words})))
+
+
+def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over all tensors' bytes, by name: the format itself has no checksum."""
+    digest = sha256()
+    for _, values in sorted(tensors.items()):
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
 
 
 def _in_order(data: bytes) -> bytes:
@@ -97,8 +107,14 @@ def load_centers(path: str | Path) -> Centers:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
+        written = metadata.pop("tensors_sha256", None)  # None: by an earlier version
+        damaged = written is not None and _digest(tensors) != written
         wnids, names = json.loads(metadata.pop("wnids")), json.loads(metadata.pop("names"))
         columns = {name: tensors.pop(name) for name in COLUMNS}
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise CentersError(f"{path} is no centers file of this program ({error})") from error
+    if damaged:
+        raise CentersError(
+            f"{path} is damaged: its tensors are not those that were written; run the stage centers again"
+        )
     return Centers(**columns, wnids=tuple(wnids), names=tuple(names), metadata=metadata, extras=tensors)

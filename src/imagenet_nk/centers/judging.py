@@ -136,9 +136,13 @@ def _head(
     labels_N = asked.labels[rows_N]
     best = max(each.top(1) for each in judged.values())
     ratio = best / figures["top1_among_centers"] if figures["top1_among_centers"] else None
-    checked = verdict.label_verdict(labels_N, said, given, max(best, _alike(judged, wnids, said)))
+    separation = max(best, _alike(judged, wnids, said))
+    orders, heads = label_check.known_orders(), label_check.heads_orders(head.out_features)
+    checked = label_check.check(labels_N, said, given, orders, separation, heads)
     if checked["labels_wrong"]:
         log.error("label check: %s", checked["verdict"])
+    elif checked["heads_order_that_fits"]:
+        log.warning("label check: %s", checked["verdict"])
     votes = label_check.votes(labels_N.tolist(), said)
     return {"head": {**figures, "ncm_over_head": ratio}, "label_check": checked}, votes
 

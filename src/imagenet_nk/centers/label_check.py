@@ -36,31 +36,64 @@ def head_order(outputs: int, wnids: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(sorted(wnids)) if outputs == len(wnids) else None
 
 
+def heads_orders(outputs: int) -> dict[str, Mapping[str, str]]:
+    """Other orders that a head's outputs may be in: the class that an output then means, by the one it seems to."""
+    if outputs != 1000:
+        return {}
+    seems, means = _imagenet("sorted").wnids, _imagenet("clsloc").wnids
+    return {"clsloc": dict(zip(seems, means, strict=True))}
+
+
 def check(
-    labels_N: NDArray[np.int64], said_N: Sequence[str], given: Order, orders: Mapping[str, Order], ncm: float
+    labels_N: NDArray[np.int64],
+    said_N: Sequence[str],
+    given: Order,
+    orders: Mapping[str, Order],
+    ncm: float,
+    heads: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Whether head and labels agree, and if not, which known order does.
+    """Whether head and labels agree, and if not, which known order does: another one of the labels, or of the head.
 
     labels_N: the numbers in the list; said_N: the WNID that the head gives each image; ncm: top-1 of the centers, or on
-    what share of the images they agree with the head, if that is more: the list may be another than theirs.
+    what share of the images they agree with the head, if that is more: the list may be another than theirs; heads: as
+    heads_orders() has them.
     Labels count as wrong when the head is right on fewer than half as many images as the centers, which separate the
-    classes well, and another order at least doubles it.
+    classes well, and when another order at least doubles that, or one that is not known would: a head that knows the
+    classes by other numbers still tells them apart, one that was never trained does not.
     """
-    agreement = {
-        name: float(np.mean([order.get(label) == said for label, said in zip(labels_N.tolist(), said_N, strict=True)]))
-        for name, order in {GIVEN: given, **orders}.items()
-    }
-    classes = len(set(labels_N.tolist()))
-    separate = ncm >= min(0.5, 5 / classes)
+    labels = labels_N.tolist()
+    agreement = {name: _share(labels, said_N, order) for name, order in {GIVEN: given, **orders}.items()}
+    enough = max(2 * agreement[GIVEN], ncm / 2)
+    separate = ncm >= min(0.5, 5 / len(set(labels)))
+    disagree = separate and agreement[GIVEN] < ncm / 2
     best = max(agreement, key=lambda name: (agreement[name], name == GIVEN))
-    wrong = separate and agreement[GIVEN] < ncm / 2
-    fits = best if wrong and agreement[best] > max(2 * agreement[GIVEN], ncm / 2) else None
+    fits = best if disagree and agreement[best] > enough else None
+    turned = {name: _share(labels, [means[said] for said in said_N], given) for name, means in (heads or {}).items()}
+    head = next((name for name, share in turned.items() if disagree and fits is None and share > enough), None)
+    wrong = disagree and head is None and (fits is not None or _told_apart(labels, said_N) > enough)
     return {
         "agreement": agreement,
         "labels_wrong": wrong,
         "order_that_fits": fits,
-        "verdict": _verdict(wrong, fits, separate),
+        "heads_order_that_fits": head,
+        "verdict": _verdict(separate, disagree, wrong, fits, head, agreement[GIVEN]),
     }
+
+
+def _share(labels: Sequence[int], said: Sequence[str], order: Order) -> float:
+    return float(np.mean([order.get(label) == wnid for label, wnid in zip(labels, said, strict=True)]))
+
+
+def _told_apart(labels: Sequence[int], said: Sequence[str]) -> float:
+    """The share of images on which a head is right if each of its classes is the label that it gives most of them to,
+    and each label the class that it is given most."""
+    of_label = {label: wnid for label, (wnid, _) in votes(labels, said).items()}
+    counted: dict[str, Counter[int]] = defaultdict(Counter)
+    for label, wnid in zip(labels, said, strict=True):
+        counted[wnid][label] += 1
+    of_class = {wnid: max(sorted(count), key=count.__getitem__) for wnid, count in counted.items()}
+    pairs = [of_label[label] == wnid and of_class[wnid] == label for label, wnid in zip(labels, said, strict=True)]
+    return float(np.mean(pairs))
 
 
 def votes(labels: Sequence[int], said: Sequence[str]) -> Votes:
@@ -75,14 +108,20 @@ def votes(labels: Sequence[int], said: Sequence[str]) -> Votes:
     return {label: (wnid, counted[label][wnid] / counted[label].total()) for label, wnid in most.items()}
 
 
-def _verdict(wrong: bool, fits: str | None, separate: bool) -> str:
+def _verdict(separate: bool, disagree: bool, wrong: bool, fits: str | None, head: str | None, agreement: float) -> str:
     if not separate:
         return "the centers do not separate the classes well enough to tell"
-    if not wrong:
-        return "labels and head agree"
-    if fits is None:
+    if fits is not None:
+        return f"the labels are in another order than labels= says: they are numbered as {fits}"
+    if head is not None:
+        return (
+            f"the labels are right, but the outputs of the head are in the order of labels={head}, not in sorted order"
+        )
+    if wrong:
         return "the labels are not in the order of labels=, nor in one that is known; check the list against its source"
-    return f"the labels are in another order than labels= says: they are numbered as {fits}"
+    if disagree:
+        return f"the head does not know the classes well enough to tell: it is right on {agreement:.0%} of the images"
+    return f"labels and head agree, on {agreement:.0%} of the images"
 
 
 def _imagenet(order: str) -> LabelMap:

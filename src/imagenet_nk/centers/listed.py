@@ -95,7 +95,8 @@ def check(entries: Entries, label_map: Classes, *, files: bool = True) -> None:
     for path, label in entries:
         if label not in known:
             raise ListError(
-                f"label {label} of {path} is outside the label map ({min(known)}..{max(known)}); "
+                f"label {label} of {path} is outside the label map: none of its {len(known)} labels "
+                f"({min(known)}..{max(known)}); "
                 "give the labels= and classes= that the list was written with"
             )
     if files:

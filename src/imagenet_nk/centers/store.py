@@ -160,7 +160,8 @@ def opened(
             stack.enter_context(alone(folder / "lock"))
             kept = Store(folder, dim, kind)
         except OSError as error:
+            what = error.filename or folder
             raise CentersError(
-                f"cannot use {folder}: {error.strerror}; mend or remove it, or type dataset.dir=ELSEWHERE"
+                f"cannot use {what}: {error.strerror}; mend or remove it, or type dataset.dir=ELSEWHERE"
             ) from error
         yield kept

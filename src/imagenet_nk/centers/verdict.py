@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from imagenet_nk.centers import accuracy, evaluation, label_check
+from imagenet_nk.centers import accuracy, evaluation
 from imagenet_nk.centers.evaluation import Judged
 from imagenet_nk.centers.statistics import Mean, NormalizedMean, unit
 from imagenet_nk.config import EvaluateConfig
@@ -104,13 +104,6 @@ def head_figures(
             right_some += int((logits_BC[:, columns].argmax(1) == classes_B).sum())
     figures = {"top1": right_all / len(said), "top1_among_centers": right_some / len(said)}
     return figures, said, np.array(rows, np.int64)
-
-
-def label_verdict(
-    labels_N: np.ndarray[Any, Any], said: Sequence[str], given: label_check.Order, top1: float
-) -> dict[str, Any]:
-    """The label check against the orders in which people number these classes."""
-    return label_check.check(labels_N, said, given, label_check.known_orders(), top1)
 
 
 def _joined(parts: Sequence[Judged]) -> Judged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
 import sqlite3
 import threading
 from collections import defaultdict
@@ -18,6 +19,7 @@ from imagenet_nk.errors import DatasetError
 
 FILE = "ledger.sqlite"
 KEPT, UNREACHED = "kept", "unreached"  # verdicts besides reasons
+_FULL = 2**20  # bytes free below which an error of the disk is that it is full
 _COMMIT_EVERY_S = 0.1  # what a kill can lose; those files are fetched once more
 _VERSION = 1
 
@@ -141,7 +143,9 @@ class Ledger:
             raise DatasetError(self._said(error)) from error
 
     def _said(self, error: Exception) -> str:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what it was busy with
+        unwritten = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(self.path.parent).free < _FULL
+        if code == sqlite3.SQLITE_FULL or unwritten:
             return f"no space left for {self.path}: free some, or choose another dataset.dir; then run it again"
         return f"{self.path} cannot be used ({error}); move it away or choose another dataset.dir"
 
