@@ -217,8 +217,7 @@ class Reader:
         reading.tries += 1
         # Less patience for a try that is not the last: most of what is late at all will never come.
         patience = self._http.stall / (2 if reading.retried < self._http.retries else 1)
-        what = request.url, request.first, request.last, request.max_bytes, patience
-        self._transport.submit(Request(*what, follow=self._robots is None, origin=request.origin), reading)
+        self._transport.submit(replace(request, patience=patience, follow=self._robots is None), reading)
         return True
 
     def _ruled(self, request: Request, response: Response, now: float) -> None:
