@@ -128,3 +128,27 @@ def test_a_kept_index_that_leads_to_no_header_is_dropped(tmp_path: Path, caplog:
     assert offsets == {wnid: offset for wnid, (offset, _) in hopped(place)[2].items()}
     assert 0 in kept, "nothing of it is left on disk, whatever comes next"
     assert "is indexed anew" in caplog.text
+
+
+def test_a_class_tar_that_looked_like_none_is_looked_at_again(server: Web, connected: requests.Session) -> None:
+    """At once, and by the next run: the answers may have been at fault."""
+    data, damaged = outer(0), 0
+
+    def page(asked: Asked, _: dict[str, str]) -> Answer:
+        nonlocal damaged
+        answer = ranged(data, asked)
+        if asked.first and damaged > 0:
+            damaged -= 1
+            return Answer(206, answer.body[:600] + b"?" + answer.body[601:], answer.headers)
+        return answer
+
+    place = Remote(server.put("/t.tar", page), HTTP, connected)
+    wanted = {wnid: offset for wnid, (offset, _) in hopped(place)[2].items()}
+    damaged = 1
+    assert {wnid: offset for wnid, (offset, _) in hopped(place)[2].items()} == wanted
+    damaged, index = 1000, Index(place.version)
+    hop(index, place, WNIDS, lambda: None)
+    assert len(index.spans) < len(WNIDS) == len(index.spans.keys() | index.odd.keys())
+    damaged = 0
+    hop(index, place, WNIDS, lambda: None)
+    assert {wnid: offset for wnid, (offset, _) in index.spans.items()} == wanted

@@ -188,3 +188,32 @@ def test_any_tar_gives_members_within_the_file_or_one_line(
 def test_a_place_that_is_none_is_an_os_error(place: str) -> None:
     with pytest.raises(OSError, match=r"no place|no image"):
         read_place(place)
+
+
+def test_zeros_in_the_middle_are_no_end(tmp_path: Path) -> None:
+    """As a file has them that was made in full size before its bytes came."""
+    data = bytearray(tar_bytes(CLASSES[TENCH]))
+    at = data.index(f"{TENCH}_9.JPEG".encode())
+    data[at : at + 2048] = bytes(2048)
+    (tmp_path / "t.tar").write_bytes(data)
+    said: list[str] = []
+    found = list(members(tmp_path / "t.tar", said=said.append))
+    assert len(found) < len(CLASSES[TENCH])
+    assert "is broken behind byte" in said[0]
+
+
+def test_a_sparse_member_hides_no_other(tmp_path: Path) -> None:
+    """A GNU sparse file that stands for three megabytes, and has one block of data."""
+    names = [f"{TENCH}_{n}.JPEG" for n in range(3)]
+    data = bytearray(tar_bytes(dict.fromkeys(names, b"x" * 512), form=tarfile.GNU_FORMAT))
+    header = data[1024:1536]
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[386:410] = b"%011o\0%011o\0" % (0, 512)  # its first stretch of data: offset and size
+    header[483:495] = b"%011o\0" % 3_000_000
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    data[1024:1536] = header
+    (tmp_path / "t.tar").write_bytes(data)
+    said: list[str] = []
+    assert [member.name for member in members(tmp_path / "t.tar", said=said.append)] == [names[0], names[2]]
+    assert said == []

@@ -75,6 +75,48 @@ def kept(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / "manifest.parquet").set_index("image_id")
 
 
+def test_a_list_of_other_classes_alone_leaves_all_to_the_fallback(tmp_path: Path, server: Web) -> None:
+    (tmp_path / "list.txt").write_text(f"{WNIDS[0]}_1\thttp://127.0.0.1/1.jpg\n")
+    archive = Archive(train=server.put("/train.tar", train({TEDDY: members(TEDDY, 12)})))
+    made = collect(job(tmp_path / "set", Urls([str(tmp_path / "list.txt")]), archive, wnids=[TEDDY]))
+    assert (made.kept, made.short, dict(made.sources)) == (4, (), {"archive": 4})
+
+
+def test_class_tars_that_were_written_anew_are_read_anew(tmp_path: Path, server: Web) -> None:
+    files = {wnid: members(wnid, 20) for wnid in WNIDS}
+    etag = '"one"'
+    tars = {f"/{wnid}.tar": tar(images) for wnid, images in files.items()}
+    for path in tars:
+        server.put(path, lambda asked, _: ranged(tars[asked.path], asked, etag))
+    source = Archive(synset=server.base + "/{wnid}.tar")
+    collect(job(tmp_path / "set", source, nk=3))
+    etag = '"two"'
+    collect(job(tmp_path / "set", source, nk=6))
+    collect(job(tmp_path / "fresh", source, nk=6))
+    assert_frame_equal(kept(tmp_path / "set")[["path", "sha256"]], kept(tmp_path / "fresh")[["path", "sha256"]])
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+@pytest.mark.parametrize("nk", [None, 25])
+def test_a_class_whose_tar_is_cut_is_not_complete(
+    tmp_path: Path, server: Web, caplog: pytest.LogCaptureFixture, where: str, nk: int | None
+) -> None:
+    whole, cut = tar(members(WNIDS[0], 20)), tar(members(WNIDS[1], 20))
+    for wnid, data in ((WNIDS[0], whole), (WNIDS[1], cut[: len(cut) // 2])):
+        server.put(f"/{wnid}.tar", data)
+        (tmp_path / f"{wnid}.tar").write_bytes(data)
+    base = str(tmp_path) if where == "here" else server.base
+    fallback = Archive(synset=f"{tmp_path}/more/{{wnid}}.tar")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / f"{WNIDS[1]}.tar").write_bytes(cut)
+    alone = collect(job(tmp_path / "alone", Archive(synset=base + "/{wnid}.tar"), nk=nk, wnids=WNIDS[:2]))
+    assert alone.short == (tuple(WNIDS[:2]) if nk else (WNIDS[1],))
+    assert alone.reasons["unlisted"] == 1
+    assert f"the tar of {WNIDS[1]} has no end" in caplog.text
+    both = collect(job(tmp_path / "both", Archive(synset=base + "/{wnid}.tar"), fallback, nk=nk, wnids=WNIDS[1:2]))
+    assert both.kept == 20
+
+
 def test_a_class_in_no_list_is_filled_by_the_archive(tmp_path: Path, server: Web) -> None:
     """As a user has it done, from the command line to the tables."""
     lines = []

@@ -74,9 +74,9 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
 def _is_settled(job: Job, filling: InProcess | OverEngine) -> bool:
     """Whether the same command would find nothing more. What is out of reach is to be tried again, if it is needed.
 
-    So is what lies on a disk, where a look costs next to nothing: someone may have put there what was lacking.
+    So is what lies in one place, where a look costs next to nothing: someone may have put there what was lacking.
     """
-    if filling.cut_off or (job.source.name == "full" and any(walk.short for walk in filling.walks)):
+    if filling.cut_off or (job.source.one_place and any(walk.short for walk in filling.walks)):
         return False
     return filling.complete and (filling.first_is_open or all(walk.full for walk in filling.walks))
 

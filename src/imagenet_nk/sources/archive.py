@@ -6,6 +6,7 @@ tar; past the last member comes the first. A member is drawn in proportion to th
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -17,11 +18,13 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import draw
 from imagenet_nk.sources.archive_open import THREADS, Opened, open_synsets, open_train, open_val
-from imagenet_nk.sources.base import Site, Usual, image_id, in_order
+from imagenet_nk.sources.base import REST, UNLISTED, Site, Usual, image_id, in_order
 from imagenet_nk.sources.members import Member
 from imagenet_nk.sources.tar_span import MemberReading, Span
 from imagenet_nk.sources.tar_stream import BATCH
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
+
+log = logging.getLogger(__name__)
 
 _MOST_DRAWS = 1 << 18  # a second of drawing, and 200 draws for each member of the largest class
 _OTHER_WNID = re.compile(r"n\d{8}(?=_)")
@@ -104,6 +107,11 @@ class Archive:
                 yield from self._batched(wnid, url)
             else:
                 yield from self._drawn(wnid, url, there.spans[wnid])
+                if there.spans[wnid].is_cut:
+                    log.warning(
+                        "%s: the tar of %s has no end: it is cut short, and may have had more images", url, wnid
+                    )
+                    yield Candidate(f"{wnid}{REST}", wnid, url)
 
     def _drawn(self, wnid: str, url: str, span: Span) -> Iterator[Candidate]:
         """Draws whose member is not known to have been drawn; ends when all members have been."""
@@ -144,6 +152,8 @@ class Archive:
         there, wnid = self._there, candidate.wnid
         if not candidate.url:
             return Rejected("missing")
+        if candidate.key.endswith(REST):
+            return Rejected(UNLISTED, detail="the tar is cut short")
         if wnid in there.streamed:
             found = yield Call(lambda: self._from_stream(candidate))
         else:

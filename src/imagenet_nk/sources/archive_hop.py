@@ -27,6 +27,7 @@ _CLASS_TAR = re.compile(r"(?:\./)?(?:[\w.-]+/)*(n\d{8})\.tar\Z")
 _OF_CLASS = re.compile(r"(?:.*/)?(n\d{8})[_.]")  # a class's tar, or a member of one
 _WINDOW = 1 << 18  # bytes in which a header is met nearly always
 _WORTH = 200  # missing classes; for fewer, what finding the stretches reads is too much beside the images
+_MOST_PADDING = 1 << 20  # bytes of zeros at a tar's end; GNU tar fills up 10,240, who asks for more gets more
 _LARGE = 100  # windows between two places
 
 
@@ -55,6 +56,8 @@ def hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], No
 
 
 def _hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], None]) -> None:
+    for wnid in set(wanted) & index.odd.keys():  # by a read in an earlier run
+        _class_tar(index, place, wnid, index.odd.pop(wnid))
     missing = set(wanted) - set(index.spans)
     told = time.monotonic()
     ahead = _ahead(index, place) if len(missing) >= _WORTH and isinstance(place, Remote) else {}
@@ -62,8 +65,9 @@ def _hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], N
         while missing and not index.complete:
             if met := ahead.pop(index.next, None):
                 index.spans |= met.spans
+                index.odd |= met.odd
                 index.next, index.complete = met.next, met.complete
-                missing -= met.spans.keys()
+                missing -= met.spans.keys() | met.odd.keys()
             else:
                 missing.discard(_outer(index, place))
             if time.monotonic() - told > 5:
@@ -72,7 +76,7 @@ def _hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], N
                 keep()
     finally:
         keep()
-    if not index.spans:
+    if not index.spans and not index.odd:
         raise SourceError(f"{place.location} holds no <wnid>.tar; source.train takes ILSVRC2012_img_train.tar")
 
 
@@ -85,6 +89,11 @@ def _outer(index: Index, place: Place) -> str:
     if header is None:
         if at and (tarscan.is_end(head) or not head):
             index.complete = True
+            if place.size - at > _MOST_PADDING:
+                log.warning(
+                    "%s has zeros from byte %d on, and %d bytes behind that: it is damaged, or cut",
+                    *(place.location, at, place.size - at),
+                )
             return ""
         what = "is no tar" if not at else f"has no tar header at byte {at:,}; it is damaged or cut short"
         raise _NoHeaderError(f"{place.location} {what}; fetch it again or check source.train")
@@ -92,14 +101,24 @@ def _outer(index: Index, place: Place) -> str:
     match = _CLASS_TAR.match(header.name)
     if not match or not header.is_file:
         return ""
-    start = at + BLOCK
-    if start + header.size > place.size:
+    if at + BLOCK + header.size > place.size:
         raise _NoHeaderError(f"{place.location} is cut short inside {header.name}; fetch it again")
     if tarscan.parse(head[BLOCK:]):
-        index.spans[match[1]] = (start, first_known(header.size, head[BLOCK:]))
+        index.spans[match[1]] = (at + BLOCK, first_known(header.size, head[BLOCK:]))
     else:
-        log.warning("%s: %s is no tar; the class is left out", place.location, header.name)
+        _class_tar(index, place, match[1], at)
     return match[1]
+
+
+def _class_tar(index: Index, place: Place, wnid: str, at: int) -> None:
+    """Note a class's tar by its outer header's offset, read once more: that it is none may have been a lie."""
+    head = place.read(at, at + _HEAD - 1)
+    outer = tarscan.parse(head)
+    if outer and tarscan.parse(head[BLOCK:]):
+        index.spans[wnid] = (at + BLOCK, first_known(outer.size, head[BLOCK:]))
+    else:
+        index.odd[wnid] = at
+        log.warning("%s: %s.tar is no tar; the class is left out", place.location, wnid)
 
 
 def _ahead(index: Index, place: Place) -> dict[int, Index]:

@@ -12,7 +12,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.members import Gap, Known
 from imagenet_nk.sources.tarscan import BLOCK
 
-_FORMAT = 1
+_FORMAT = 2
 _GZIP = b"\x1f\x8b"
 
 
@@ -25,6 +25,7 @@ class Index:
     complete: bool = False  # whether this run has met the outer tar's end; not kept, as it may be a lie
     spans: dict[str, tuple[int, Known]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)  # of the classes' own files, where each has one
+    odd: dict[str, int] = field(default_factory=dict)  # by class, offset of the outer header of what looked like no tar
 
     @classmethod
     def load(cls, file: Path) -> Index:
@@ -32,7 +33,8 @@ class Index:
         try:
             state = json.loads(file.read_text(encoding="utf-8"))
             spans = {wnid: (int(offset), Known.restored(known)) for wnid, (offset, known) in state["spans"].items()}
-            return cls(state["version"], int(state["next"]), spans=spans, versions=dict(state["versions"]))
+            versions, odd = dict(state["versions"]), {wnid: int(at) for wnid, at in state["odd"].items()}
+            return cls(state["version"], int(state["next"]), spans=spans, versions=versions, odd=odd)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
@@ -41,6 +43,7 @@ class Index:
         self.next, self.complete = 0, False
         self.spans.clear()
         self.versions.clear()
+        self.odd.clear()
 
     def save(self, file: Path) -> None:
         """Write it whole under its name. Raises SourceError."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagenet_nk import storage
@@ -131,7 +132,7 @@ class ParquetShard:
             image, _ = columns(parquet.schema_arrow, self._name)
             whole = not _has_bytes(parquet.schema_arrow, image)
             column = parquet.read_row_group(block, columns=[image if whole else f"{image}.bytes"])[image]
-        data = column if whole else pa.compute.struct_field(column, "bytes")
+        data = column if whole else pc.struct_field(column, "bytes")
         table = pa.table({"bytes": data.cast(pa.large_binary())})
         with storage.whole(there) as part, pa.ipc.new_file(str(part), table.schema) as file:
             file.write_table(table, max_chunksize=1 << 16)

@@ -19,6 +19,7 @@ from imagenet_nk.sources.folders import MAX_BYTES, Listing, to_path, to_place
 
 log = logging.getLogger(__name__)
 
+_CHUNK = 1 << 20
 _PLACE = re.compile(r"(.*)#bytes=(\d+)-(\d+)\Z", re.DOTALL)
 
 
@@ -99,14 +100,19 @@ def members(
         end = 0
         try:
             while (info := archive.next()) is not None:
+                if info.issparse():  # its size is that of the file it stands for, not that of its data
+                    continue
                 if info.offset_data <= end or info.offset_data + info.size > window.size:
                     raise tarfile.ReadError(f"{info.name} does not lie within it")
                 end = info.offset_data + max(info.size, 0)
-                if info.isreg() and not info.issparse():
+                if info.isreg():
                     yield Member(PurePosixPath(info.name).name, start + info.offset_data, info.size)
             window.seek(archive.offset)  # tarfile takes a header that it cannot read for the end
-            if window.read(tarfile.BLOCKSIZE).strip(b"\0") or archive.offset >= window.size:
+            if archive.offset >= window.size:
                 raise tarfile.ReadError("no end mark")
+            while data := window.read(_CHUNK):
+                if data.strip(b"\0"):
+                    raise tarfile.ReadError("no tar header")
         except (tarfile.TarError, OSError, ValueError) as error:
             wrong = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))  # it quotes a name of the tar
             said(f"{tar} is broken behind byte {start + end} ({wrong}): only what comes before is used")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from imagenet_nk.sources import tarscan
 from imagenet_nk.sources.tarscan import BLOCK, Header
 
+_END_MARK = bytes(2 * BLOCK)  # POSIX.1-1988: two blocks of zeros
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -52,6 +54,7 @@ class Known:
         self._expected = {0}  # where the header before says that one stands
         self._starts: list[int] = []
         self._members: dict[int, Member] = {}
+        self.ended = False  # whether the zeros that end a tar have been seen: else it may have been cut short
 
     @property
     def members(self) -> list[Member]:
@@ -109,7 +112,10 @@ class Known:
         A header that a size points to but that is not there means that the size lied: the search begins anew behind it.
         """
         at, new = 0, []
+        if gap.first + len(data) >= self.length and data.endswith(_END_MARK):
+            self.ended = True
         if gap.exact and tarscan.is_end(data):
+            self.ended = True
             self._cover(gap.first, self.length)
             return []
         header = tarscan.parse(data[:BLOCK]) if gap.exact else None
@@ -126,6 +132,7 @@ class Known:
             if header is None:
                 self._expected.add(gap.first + at)
         if at and tarscan.is_end(data[at : at + BLOCK]):
+            self.ended = True
             at = self.length - gap.first
         self._cover(gap.first, min(gap.first + (at or len(data) // BLOCK * BLOCK), self.length))
         return new
@@ -169,13 +176,15 @@ class Known:
         """For a JSON file."""
         members = [[m.start, m.header.size, m.header.name, m.header.kind.decode("latin-1")] for m in self.members]
         runs = list(zip(self._firsts, self._ends, strict=True))
-        return {"length": self.length, "runs": runs, "expected": sorted(self._expected), "members": members}
+        known = {"length": self.length, "ended": self.ended, "runs": runs}
+        return {**known, "expected": sorted(self._expected), "members": members}
 
     @classmethod
     def restored(cls, state: dict[str, Sequence[Sequence[int]]]) -> Known:
         """From what state() gave. Raises KeyError, TypeError or ValueError for anything else."""
         known = cls(int(state["length"]))  # type: ignore[call-overload]
         known._firsts, known._ends = [int(a) for a, _ in state["runs"]], [int(b) for _, b in state["runs"]]
+        known.ended = bool(state["ended"])
         known._expected = {int(offset) for offset in state["expected"]}  # type: ignore[call-overload]
         for start, size, name, kind in state["members"]:
             known._note(Member(int(start), Header(str(name), int(size), str(kind).encode("latin-1"))))

@@ -14,7 +14,7 @@ import requests
 
 from imagenet_nk.collect.metadata import OutOfReachError, reason
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.errors import SourceError
+from imagenet_nk.errors import ContradictionError, SourceError
 from imagenet_nk.sources.base import rejection
 from imagenet_nk.wire import Call, Rejected, Request, Response
 
@@ -46,7 +46,8 @@ class Place(Protocol):
     def steps(self, first: int, last: int) -> Reading:
         """Steps of a candidate's reading: exactly these bytes. Raises SourceError after some tries.
 
-        Every fault is that of the file or its server: the range was known to be there.
+        Every fault is that of the file or its server: the range was known to be there. Raises ContradictionError where
+        the file is another than an earlier run saw.
         """
 
 
@@ -94,6 +95,7 @@ class Remote:
         size, _, self._etag = version.partition(" ")
         self.size = int(size) if size.isdigit() else -1
         self._head = b""
+        self._is_known = not version  # whether an answer of this run has shown that version
         if not version:
             self._head = self.read(0, _HEAD - 1)
 
@@ -138,7 +140,10 @@ class Remote:
             response: Response = yield Request(self.location, first, last, max_bytes=last - first + 1, wait=wait)
             result = self._check(response, first, last)
             if isinstance(result, bytes):
+                self._is_known = True
                 return result
+            if result.reason == "changed" and not self._is_known:
+                raise ContradictionError(f"{self.location} is another file than an earlier run saw; {TRY_AGAIN}")
             wait, wrong = self._http.backoff * 2 ** (again + 1), self._said(result)
         raise SourceError(f"{wrong}; {TRY_AGAIN}")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imagenet_nk.errors import ContradictionError
+from imagenet_nk.sources.base import UNLISTED
 from imagenet_nk.sources.members import Gap, Known, Member
 from imagenet_nk.sources.ranges import TRY_AGAIN, Place
 from imagenet_nk.sources.tar_names import Names
@@ -226,4 +227,9 @@ class Span:
         for member in self.known.members:
             if (whole := (yield from self._named_wholly(member))) and self._key_of(whole) == key:
                 return (yield from self._data(whole, -1, b""))
-        return (yield from self._settled("missing"))
+        return (yield from self._settled(UNLISTED if self.is_cut else "missing"))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether all of the tar is known, and it has no end."""
+        return self.known.complete and not self.known.ended

@@ -159,7 +159,7 @@ class _Progress:
 
 
 def _usable(list_file: Path, wnids: Sequence[str], site: Site) -> ListIndex:
-    """The index of a list. Raises SourceError if it is none, or has nothing of the wanted classes."""
+    """The index of a list. Raises SourceError if it is none, OutOfReachError if it has nothing of the classes."""
     from imagenet_nk.sources.list_file import chunks
 
     index = _index(list_file, wnids, site.index)
@@ -169,7 +169,10 @@ def _usable(list_file: Path, wnids: Sequence[str], site: Site) -> ListIndex:
     index.close()
     shown = ", ".join([*wnids[:3], "..."] if len(wnids) > 3 else wnids)
     first = bytes(next(chunks(list_file)))[:80].partition(b"\n")[0].decode(errors="replace").strip()
-    raise SourceError(
+    kind = (
+        OutOfReachError if index.counts["lines"] > sum(index.counts.values()) - index.counts["lines"] else SourceError
+    )
+    raise kind(
         f"{list_file} has no usable line `n########_...<TAB>url` of a wanted class ({shown}): {counts}; "
         f"it begins with {first!r}"
     )
