@@ -21,7 +21,7 @@ from imagenet_nk.sources.archive_open import THREADS, Opened, open_synsets, open
 from imagenet_nk.sources.base import REST, UNLISTED, Site, Usual, image_id, in_order
 from imagenet_nk.sources.members import Member
 from imagenet_nk.sources.tar_span import MemberReading, Span
-from imagenet_nk.sources.tar_stream import BATCH
+from imagenet_nk.sources.tar_stream import BATCH, MOST_OPEN
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Archive:
     def open(self, wnids: Sequence[str], site: Site) -> None:
         self._site = site
         self._draws: dict[str, Draws] = {}
-        web = session(site.http, THREADS)
+        web = session(site.http, max(THREADS, MOST_OPEN))
         try:
             self._opened = self._open(wnids, site, web)
         except BaseException:

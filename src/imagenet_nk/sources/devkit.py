@@ -92,7 +92,10 @@ def _packed(devkit: Path) -> dict[str, bytes]:
                     file = tar.extractfile(member)
                     found[name] = file.read() if file else b""
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"cannot read the devkit {devkit}: no tar, or cut short; fetch it again") from error
+        what = (
+            "there is no such file" if isinstance(error, FileNotFoundError) else "no tar, or cut short; fetch it again"
+        )
+        raise SourceError(f"cannot read the devkit {devkit}: {what}") from error
     return found
 
 

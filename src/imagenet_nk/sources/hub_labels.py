@@ -46,6 +46,8 @@ class Labels:
             wnid = self.wnids[label]
         else:
             raise SourceError(f"{where}: label {label!r} is none of the data set's {len(self.wnids)} classes")
+        if wnid is None and label is None:
+            raise SourceError(f"{where} has no label; give a data set whose images all have one")
         if wnid is None:
             raise SourceError(
                 f"{where}: nothing says which class label {label!r} is; if labels count the sorted WNIDs from 0 on, "

@@ -20,6 +20,10 @@ from imagenet_nk.wire import Call, Rejected, Request, Response
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
 _TRIES = 4
+_FAULTS = {
+    "truncated": "breaks off in the middle of an answer",
+    "redirects": "redirects without end; is a login needed?",
+}
 TRY_AGAIN = "nothing is held against any image: run it again when the source is whole"
 _HEAD = 1024  # bytes that are asked for first
 
@@ -164,7 +168,9 @@ class Remote:
             shorter = "is shorter than it was; it has changed on the server"
             return Rejected("changed", detail="is empty" if self.size < 0 else shorter)
         if problem := rejection(response):
-            why = response.headers.get("why") or f"answers {response.status or problem.reason}"
+            why = response.headers.get("why") or _FAULTS.get(
+                response.fault, f"answers {response.status or problem.reason}"
+            )
             return Rejected(problem.reason, problem.transient, why)
         span = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
         if not span or int(span[1]) != first or len(response.body) != int(span[2]) - first + 1:

@@ -19,6 +19,7 @@ from imagenet_nk.sources.ranges import TRY_AGAIN
 from imagenet_nk.sources.tarscan import BLOCK
 
 BATCH = 32  # members that are read together, and among which the draw decides
+MOST_OPEN = 32  # streams
 _CHUNK = 1 << 18
 _TRIES = 4
 
@@ -26,8 +27,8 @@ _TRIES = 4
 class Streams:
     """Open streams, the oldest closed when there are too many. Safe for several threads."""
 
-    def __init__(self, web: requests.Session, http: HttpConfig, most: int = 32) -> None:
-        self._web, self._http, self._most = web, http, most
+    def __init__(self, web: requests.Session, http: HttpConfig) -> None:
+        self._web, self._http = web, http
         self._versions: dict[str, Version] = {}  # that each address had at first
         self._open: OrderedDict[str, TarStream] = OrderedDict()
         self._lock = threading.Lock()
@@ -36,7 +37,7 @@ class Streams:
         with self._lock:
             stream = self._open.pop(url, None) or TarStream(url, self._web, self._http, self._versions)
             self._open[url] = stream
-            while len(self._open) > self._most:
+            while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)[1].close()
             return stream
 
