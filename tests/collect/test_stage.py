@@ -458,7 +458,7 @@ def test_a_dead_network_holds_nothing_against_anyone(town: Town) -> None:
 def test_the_web_comes_back(town: Town) -> None:
     """Every host hangs up on everyone; later the same run fills all."""
     pages = dict(town.server.pages)
-    for path in pages:
+    for path in (*pages, "/robots.txt"):
         town.server.put(path, lambda asked: (asked.wait(30), None)[1])
     with pytest.raises(SourceError):
         run(town, 3, dead_host_after=1, stall=0.3, deadline=1.0, retries=0)
