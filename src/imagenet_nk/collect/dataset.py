@@ -27,6 +27,7 @@ from imagenet_nk.sources.folders import to_path
 log = logging.getLogger(__name__)
 
 TERMS = "TERMS.txt"
+OPEN = "open"  # no fingerprint: a run has ended, and the same command looks whether there is more by now
 
 
 class Walked(Protocol):
@@ -102,8 +103,11 @@ class DataSet:
 
     # --- when classes are settled
 
-    def finish(self, walks: Sequence[Walked], fingerprint: str, tables: Tables) -> Summary:
-        """Write the verdicts of the whole run, make images/ hold exactly what is kept, and write the tables."""
+    def finish(self, walks: Sequence[Walked], stamp: str, tables: Tables) -> Summary:
+        """Write the verdicts of the whole run, make images/ hold exactly what is kept, and write the tables.
+
+        `stamp`: a fingerprint that is_done() will know, OPEN, or "" for a run that did not come to its end.
+        """
         self.ledger.flush()
         self.store.refresh()
         self.ledger.note({"done": ""})  # from here on it is no longer what an earlier run left
@@ -115,7 +119,7 @@ class DataSet:
 
         summary = self._write(tables, settled)
         self.ledger.flush()
-        self.ledger.note({"done": "" if UNLISTED in summary.reasons else fingerprint})  # it may be mended
+        self.ledger.note({"done": OPEN if stamp and UNLISTED in summary.reasons else stamp})  # it may be mended
         return summary
 
     def write_tables(self, tables: Tables) -> Summary:

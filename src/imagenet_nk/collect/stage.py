@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from imagenet_nk import storage
 from imagenet_nk.collect import guard
 from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import DataSet
+from imagenet_nk.collect.dataset import OPEN, DataSet
 from imagenet_nk.collect.in_process import InProcess
 from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.opening import open_first
@@ -65,20 +65,23 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         filling = _fill_or_anew(job, dataset, _Watch(dataset, watch))
     finally:
         _close(job)
-    summary = dataset.finish(filling.walks, job.fingerprint if _is_settled(job, filling) else "", _tables(job, dataset))
+    summary = dataset.finish(filling.walks, _stamp(job, filling), _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
     _report(summary, time.monotonic() - started, job.http.allow_private)
     return summary
 
 
-def _is_settled(job: Job, filling: InProcess | OverEngine) -> bool:
-    """Whether the same command would find nothing more. What is out of reach is to be tried again, if it is needed.
+def _stamp(job: Job, filling: InProcess | OverEngine) -> str:
+    """The job's fingerprint if the same command would find nothing more; "" if it is to go on.
 
-    So is what lies in one place, where a look costs next to nothing: someone may have put there what was lacking.
+    OPEN where it is to look once more: at what lies in one place a look costs next to nothing, and someone may have put
+    there what was lacking.
     """
-    if filling.cut_off or (job.source.one_place and any(walk.short for walk in filling.walks)):
-        return False
-    return filling.complete and (filling.first_is_open or all(walk.full for walk in filling.walks))
+    if filling.cut_off or not filling.complete:
+        return ""
+    if not filling.first_is_open and not all(walk.full for walk in filling.walks):
+        return ""
+    return OPEN if job.source.one_place and any(walk.short for walk in filling.walks) else job.fingerprint
 
 
 def _tables(job: Job, dataset: DataSet) -> Tables:
