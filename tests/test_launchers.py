@@ -110,8 +110,9 @@ def test_one_job_collects_while_three_wait_for_it_by_name_and_all_finish(four: S
 
 
 def test_the_jobs_together_ask_for_each_image_once(four: Swept) -> None:
-    assert set(four.asked.values()) == {1}
-    assert len(four.asked) >= len(WNIDS) * 2
+    images = {path: count for path, count in four.asked.items() if path != "/robots.txt"}  # asked when all is slow
+    assert set(images.values()) == {1}
+    assert len(images) >= len(WNIDS) * 2
 
 
 def test_what_the_jobs_leave_does_not_mix(four: Swept) -> None:
