@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from imagenet_nk.config import ClassesConfig, LabelsConfig
 Order = Mapping[int, str]  # label to WNID
 Votes = Mapping[int, tuple[str, float]]  # label to the WNID that a head gives most of its images, and their share
 GIVEN = "as given"
+K = TypeVar("K", int, str)
+V = TypeVar("V", int, str)
 
 
 def known_orders() -> dict[str, Order]:
@@ -87,11 +89,8 @@ def _share(labels: Sequence[int], said: Sequence[str], order: Order) -> float:
 def _told_apart(labels: Sequence[int], said: Sequence[str]) -> float:
     """The share of images on which a head is right if each of its classes is the label that it gives most of them to,
     and each label the class that it is given most."""
-    of_label = {label: wnid for label, (wnid, _) in votes(labels, said).items()}
-    counted: dict[str, Counter[int]] = defaultdict(Counter)
-    for label, wnid in zip(labels, said, strict=True):
-        counted[wnid][label] += 1
-    of_class = {wnid: max(sorted(count), key=count.__getitem__) for wnid, count in counted.items()}
+    of_label = {label: wnid for label, (wnid, _) in _most(labels, said).items()}
+    of_class = {wnid: label for wnid, (label, _) in _most(said, labels).items()}
     pairs = [of_label[label] == wnid and of_class[wnid] == label for label, wnid in zip(labels, said, strict=True)]
     return float(np.mean(pairs))
 
@@ -101,11 +100,16 @@ def votes(labels: Sequence[int], said: Sequence[str]) -> Votes:
 
     The labels of two classes that were exchanged leave the check above nearly as it was; here they are seen.
     """
-    counted: dict[int, Counter[str]] = defaultdict(Counter)
-    for label, wnid in zip(labels, said, strict=True):
-        counted[label][wnid] += 1
-    most = {label: max(sorted(count), key=count.__getitem__) for label, count in counted.items()}
-    return {label: (wnid, counted[label][wnid] / counted[label].total()) for label, wnid in most.items()}
+    return _most(labels, said)
+
+
+def _most(of: Sequence[K], given: Sequence[V]) -> dict[K, tuple[V, float]]:
+    """What each of some things is given most often, and its share; the smaller where two are level."""
+    counted: dict[K, Counter[V]] = defaultdict(Counter)
+    for one, other in zip(of, given, strict=True):
+        counted[one][other] += 1
+    most = {one: max(sorted(count), key=count.__getitem__) for one, count in counted.items()}
+    return {one: (other, counted[one][other] / counted[one].total()) for one, other in most.items()}
 
 
 def _verdict(separate: bool, disagree: bool, wrong: bool, fits: str | None, head: str | None, agreement: float) -> str:

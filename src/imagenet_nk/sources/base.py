@@ -15,9 +15,8 @@ from imagenet_nk.sampling import Sampling
 from imagenet_nk.wire import Candidate, Rejected, Response, Steps
 
 EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # of image files, in lower case
-UNLISTED = (
-    "unlisted"  # the reason that stands for all that could not be listed of a class: how much that is, none knows
-)
+# The reason that stands for all that could not be listed of a class: how much that is, none knows.
+UNLISTED = "unlisted"
 REST = "=rest"  # ends the key of the candidate that stands for it; no image id ends so
 _LONGEST = 180  # characters of an id, before the WNID
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from imagenet_nk.sources import tarscan
 from imagenet_nk.sources.tarscan import BLOCK, Header
 
-_END_MARK = bytes(2 * BLOCK)  # POSIX.1-1988: two blocks of zeros
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -112,7 +110,7 @@ class Known:
         A header that a size points to but that is not there means that the size lied: the search begins anew behind it.
         """
         at, new = 0, []
-        if gap.first + len(data) >= self.length and data.endswith(_END_MARK):
+        if gap.first + len(data) >= self.length and data.endswith(tarscan.END_MARK):
             self.ended = True
         if gap.exact and tarscan.is_end(data):
             self.ended = True

@@ -14,7 +14,7 @@ from imagenet_nk.sources.base import UNLISTED
 from imagenet_nk.sources.members import Gap, Known, Member
 from imagenet_nk.sources.ranges import TRY_AGAIN, Place
 from imagenet_nk.sources.tar_names import Names
-from imagenet_nk.sources.tarscan import BLOCK, padded, parse, whole_name
+from imagenet_nk.sources.tarscan import BLOCK, END_MARK, padded, parse, whole_name
 from imagenet_nk.wire import Call, Rejected, Request
 
 _MOST_READS = 64  # for one candidate; a doubling window gets through any tar with fewer
@@ -126,7 +126,7 @@ class Span:
         known header if one follows; if none does, that is left open. Raises ContradictionError.
         """
         end = gap.first + len(data)
-        if end == self.known.length and not gap.exact and any(data[:BLOCK]) and data.endswith(bytes(2 * BLOCK)):
+        if end == self.known.length and not gap.exact and any(data[:BLOCK]) and data.endswith(END_MARK):
             return data
         witness, header = self.known.at(end), b""
         for _ in range(_TRIES):

@@ -10,6 +10,7 @@ import tarfile
 from dataclasses import dataclass
 
 BLOCK = 512
+END_MARK = bytes(2 * BLOCK)  # POSIX.1-1988: two blocks of zeros
 _MAGIC, _MAGIC_AT = b"ustar", 257
 _FILE_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _LONG_NAME = 99  # characters; the field has room for 100, or for 99 and a NUL
