@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collect import pictures
+from collect.threads import Threads
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.dataset import DataSet
 from imagenet_nk.collect.job import Job
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Materialize, Retry
-from imagenet_nk.engine.base import Desk, HungUpError, Task, nothing
+from imagenet_nk.engine.base import Desk
 from imagenet_nk.engine.local import Local
 from imagenet_nk.sampling import EvalOnly, RandomOrder
 from imagenet_nk.sources.base import Site, Usual
@@ -68,76 +68,6 @@ class Deck:
 
     def close(self) -> None:
         pass
-
-
-@dataclass
-class Threads:
-    """An engine of threads. `deaths`: workers that vanish after so many of their reports, and are tried anew."""
-
-    count: int
-    deaths: list[int] = field(default_factory=list)
-    name: str = "threads"
-    here: bool = True
-
-    def workers(self, images: int) -> int:
-        return self.count
-
-    def gpus(self) -> int:
-        return 0
-
-    def map(
-        self,
-        task: Task,
-        shards: Sequence[Any],
-        *,
-        workers: int,
-        desk: Desk | None = None,
-        tick: Callable[[], None] = nothing,
-        gpus: float = 0,
-    ) -> Iterator[tuple[int, Any]]:
-        lock, faults = threading.Lock(), []
-        assert desk is not None
-
-        def run(number: int) -> None:
-            for tried in range(3):
-                line = _Line(f"{number}.{tried}", desk, lock, self.deaths.pop() if self.deaths else None)
-                try:
-                    task(shards[number], line)
-                    return
-                except HungUpError:
-                    with lock:
-                        desk.lost(line.worker)
-                except BaseException as error:  # noqa: BLE001
-                    faults.append(error)
-                    return
-
-        threads = [threading.Thread(target=run, args=(number,)) for number in range(len(shards))]
-        for thread in threads:
-            thread.start()
-        for number, thread in enumerate(threads):
-            thread.join()
-            yield number, None
-        if faults:
-            raise faults[0]
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass
-class _Line:
-    worker: str
-    desk: Desk
-    lock: threading.Lock
-    reports: int | None
-
-    def exchange(self, report: Any) -> Any:
-        if self.reports is not None:
-            self.reports -= 1
-            if self.reports < 0:
-                raise HungUpError("dead")
-        with self.lock:
-            return self.desk.exchange(self.worker, report)
 
 
 def collected(folder: Path, seed: int, engine: Any) -> dict[str, list[tuple[str, str]]]:

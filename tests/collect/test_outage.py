@@ -15,6 +15,7 @@ import pytest
 
 from collect.city import City, city, wait_for
 from collect.hostile import Answer, Asked
+from collect.threads import Threads
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.ledger import FILE
 from imagenet_nk.collect.presence import Presence
@@ -66,6 +67,22 @@ def test_a_web_that_says_nothing_for_a_while(town: City, processes: int) -> None
     town.limits = {"stall": 1.5, "deadline": 5.0, "retries": 1}
     watch = outage(lambda: mute(True), lambda: mute(False), 6.0)
     town.run("disturbed", Local(processes), watch=watch)
+    assert town.outcome("disturbed") == town.outcome("undisturbed")
+
+
+def test_a_worker_that_begins_while_the_web_is_gone_hears_from_the_others_that_there_was_one(town: City) -> None:
+    def begin(number: int) -> None:
+        if number == 1:
+            wait_for(town, 12)
+            town.server.is_mute = True
+            threading.Timer(9.0, come_back).start()
+
+    def come_back() -> None:
+        town.server.is_mute = False
+
+    town.server.clear()
+    town.limits = {"stall": 1.5, "deadline": 5.0, "retries": 1}
+    town.run("disturbed", Threads(2, begin=begin))
     assert town.outcome("disturbed") == town.outcome("undisturbed")
 
 
@@ -216,6 +233,22 @@ def test_where_nothing_has_answered_yet_those_that_failed_are_asked_whether_it_i
     times.web.heard(witness, FINE)
     assert times.settled() == {"a": False}
     assert times.at(9.0).witnesses(LATE_S) == []
+
+
+def test_whom_others_met_is_a_witness_until_somebody_answers_here() -> None:
+    times = Times()
+    times.at(1.0).introduce({"b": "http://b/"})
+    times.web.hold("a", TIMEOUT, 0.9, again=True)
+    times.at(30.0).tick()
+    assert times.settled() == {}
+    (witness,) = times.web.witnesses(LATE_S)
+    assert witness.host == "b"
+    times.web.asked(witness)
+    times.web.heard(witness, TIMEOUT)
+    times.at(31.0).note(FINE, "c", "http://c/")
+    assert times.settled() == {"a": False}
+    times.web.introduce({"d": "http://d/"})
+    assert times.web.witness == ("c", "http://c/")
 
 
 def test_so_it_is_where_what_answered_cannot_be_asked_again() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.ledger import Values
 from imagenet_nk.collect.messages import Hand, Orders, Report, Tally
 from imagenet_nk.collect.permits import Permits
+from imagenet_nk.collect.presence import remember
 from imagenet_nk.collect.tables import Wanted
 from imagenet_nk.collect.walked import Walk, words
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig
@@ -75,6 +76,7 @@ class CollectDesk:
         self._tallies: dict[str, Tally] = {}
         self._gone: set[str] = set()
         self._said: set[str] = set()
+        self._witnesses: OrderedDict[str, str] = OrderedDict()  # addresses by host, of those that have answered
         self.stopping = False
         self.cut_off = False  # a worker found that nothing on the web answered any more
 
@@ -93,6 +95,8 @@ class CollectDesk:
         self._know(report.placeholders, report.shared)
         self._permits.learn(report.seen, now)
         self._permits.take_back(worker, report.returned)
+        if report.witness:
+            remember(self._witnesses, *report.witness)
         if report.cut_off:
             self.cut_off = self.stopping = True
         if self.dealing.quiet and not self.stopping:
@@ -177,6 +181,7 @@ class CollectDesk:
             placeholders=self._placeholders[placeholders:],
             shared=self._shared[shared:],
             hosts=self._permits.orders(worker, report.wanted, now),
+            witnesses={} if report.witness else dict(self._witnesses),
             again_s=self._again_s / _SOONER if hands else self._again_s,
             stop=self.stopping,
         )

@@ -55,6 +55,7 @@ class Report:
     room: int = 0  # classes that it could take on
     said: Sequence[str] = ()  # warnings, for the driver's log
     cut_off: bool = False  # nothing on the web answers it any more
+    witness: tuple[str, str] | None = None  # a host that has answered it, and an address there
 
 
 @dataclass(slots=True)
@@ -87,5 +88,6 @@ class Orders:
     placeholders: Sequence[int] = ()
     shared: Sequence[int] = ()
     hosts: Mapping[str, HostOrders] = field(default_factory=dict)
+    witnesses: Mapping[str, str] = field(default_factory=dict)  # of other workers, for one that has none
     again_s: float = 0.1  # until the next report
     stop: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +87,16 @@ class Presence:
         return response.fault in TRANSIENT_FAULTS and not self._knows_nobody
 
     @property
+    def witness(self) -> tuple[str, str] | None:
+        """The newest that this reader knows, as (host, address)."""
+        return next(reversed(self._witnesses.items()), None)
+
+    def introduce(self, witnesses: Mapping[str, str]) -> None:
+        """Take the word of other readers for it that these hosts answer; whom this one meets itself counts more."""
+        if not self._witnesses:
+            self._witnesses.update(witnesses)
+
+    @property
     def _knows_nobody(self) -> bool:
         """Whether there is no witness, and none has turned up for long."""
         return not self._witnesses and self.now - self._missed >= self._http.deadline
@@ -95,7 +106,7 @@ class Presence:
     ) -> None:
         """Hold a failure that took so long; it comes out of settled(). `url`: its address, if it may be a witness."""
         if url and not self._witnesses:
-            _remember(self._strangers, host, url)
+            remember(self._strangers, host, url)
         self._held.append(Failure(ticket, response, self.now - seconds, self.now, again))
         self._missed = min(self._missed, self.now)
 
@@ -112,7 +123,7 @@ class Presence:
         self._missed, self._in_vain, self._failed = math.inf, 0, False
         self._strangers.clear()
         if url:
-            _remember(self._witnesses, host, url)
+            remember(self._witnesses, host, url)
 
     def _settle(self, *, sure: bool) -> None:
         silent = self.now - self._answered >= _GONE_S
@@ -156,7 +167,8 @@ class Presence:
         return self.now - max(self._alive, self._held[0].ended) >= self._http.max_pause
 
 
-def _remember(addresses: OrderedDict[str, str], host: str, url: str) -> None:
+def remember(addresses: OrderedDict[str, str], host: str, url: str) -> None:
+    """Keep an address of a host, and only as many as are of use."""
     addresses[host] = url
     if len(addresses) > _WITNESSES:
         addresses.popitem(last=False)

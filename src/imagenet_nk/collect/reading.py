@@ -47,8 +47,8 @@ class Reader:
         self._later: list[tuple[float, Reading]] = []  # heap of those that wait for a time
         self._at_door: defaultdict[str, deque[Reading]] = defaultdict(deque)  # that wait for the limits of a host
         self._outcomes: list[Outcome] = []
-        self._web = Presence(self._http)
-        self._lookout = Lookout(self._web, hosts, transport)
+        self.web = Presence(self._http)
+        self._lookout = Lookout(self.web, hosts, transport)
         self._on_the_way = 0  # requests that the transport has, of readings
         self.in_flight = 0  # readings that have begun and not ended
         self._waiting = 0  # of them, without a place in flight
@@ -69,7 +69,7 @@ class Reader:
     @property
     def is_cut_off(self) -> bool:
         """Whether the web has gone and does not come back."""
-        return self._web.is_gone
+        return self.web.is_gone
 
     @property
     def late_after(self) -> float:
@@ -85,8 +85,8 @@ class Reader:
     def poll(self, timeout: float) -> list[Outcome]:
         """What has ended, after at most `timeout` seconds of waiting. Raises what a worker could not translate."""
         self._open_doors()
-        self._web.tick()
-        if self._on_the_way or self._web.is_waiting:
+        self.web.tick()
+        if self._on_the_way or self.web.is_waiting:
             self._lookout.ask(self.late_after)
         if self._outcomes:
             timeout = 0
@@ -222,9 +222,9 @@ class Reader:
 
     def _ruled(self, request: Request, response: Response, now: float) -> None:
         """Go on with those who waited for a host's robots.txt, unless it failed because the web was gone."""
-        self._web.note(response, guard.host_key(request.url), request.url)
-        if self._web.holds(response):
-            self._web.hold(request, response, response.seconds, again=True)
+        self.web.note(response, guard.host_key(request.url), request.url)
+        if self.web.holds(response):
+            self.web.hold(request, response, response.seconds, again=True)
         else:
             self._let_in(request, response, now)
 
@@ -236,17 +236,17 @@ class Reader:
         self._on_the_way -= 1
         self._hosts.over(reading.host, reading.request_started, now)
         url = reading.request.url if reading.request and not reading.source.one_place else ""
-        self._web.note(response, reading.host, url)
-        if url and self._web.holds(response):  # a source in one place says itself what is wrong with that
+        self.web.note(response, reading.host, url)
+        if url and self.web.holds(response):  # a source in one place says itself what is wrong with that
             self._hosts.doubted(reading.host, now)
             seconds, again = now - reading.request_started, reading.doubted > 0
-            self._web.hold(reading, response, seconds, again=again, host=reading.host, url=url)
+            self.web.hold(reading, response, seconds, again=again, host=reading.host, url=url)
         else:
             self._answered(reading, response, now)
 
     def _take_up_held(self, now: float) -> None:
         """Go on with failures of which it is known by now whether the web was there: if not, they are none."""
-        for failure, counts in self._web.settled():
+        for failure, counts in self.web.settled():
             reading: Reading | Request = failure.ticket
             if isinstance(reading, Request):
                 self._let_in(reading, failure.response, now) if counts else self._transport.submit(reading, reading)

@@ -185,11 +185,13 @@ class _Worker:
             self._hand - len(self._at_hand),
             self._said.take(),
             self._collector.cut_off,
+            self._reader.web.witness,
         )
         orders: Orders = self._line.exchange(report)
         self._told[0].update(fresh[0], orders.placeholders)
         self._told[1].update(fresh[1], orders.shared)
         self._hosts.obey(orders.hosts)
+        self._reader.web.introduce(orders.witnesses)
         self._reported, self._again_s = time.monotonic(), orders.again_s
         return orders
 
