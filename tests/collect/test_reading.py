@@ -69,9 +69,9 @@ class InTurn(Nothing):
         return last
 
 
-def reader(transport: Scripted, folder: Path, **http: object) -> Reader:
+def reader(transport: Scripted, folder: Path, hosts: Hosts | None = None, **http: object) -> Reader:
     config = HttpConfig(**({"backoff": 0.0, "dead_host_after": 10**6, "max_pause": 0.01} | http))  # type: ignore[arg-type]
-    parts = Hosts(config), Pace(config), Inspector(InspectConfig()), Store(folder)
+    parts = hosts or Hosts(config), Pace(config), Inspector(InspectConfig()), Store(folder)
     return Reader(transport, *parts, workers=2)
 
 
@@ -249,18 +249,16 @@ def test_bodies_that_wait_for_inspection_count(tmp_path: Path, closing: list[Rea
 
 
 def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, closing: list[Reader]) -> None:
-    """A reading that moves on to its next address opens the doors once more, from within."""
-    transport = Scripted(lambda request: Response(404))
-    closing.append(one := reader(transport, tmp_path))
+    transport, hosts = Scripted(lambda request: Response(404)), Hosts(HttpConfig(backoff=0.0))
+    closing.append(one := reader(transport, tmp_path, hosts))
     for host in ("a.test:80", "b.test:80", "c.test:80"):
-        one._hosts.get(host).next_start = float("inf")
+        hosts.get(host).next_start = float("inf")
     for number in range(6):
-        hosts = (*("a", "b", "c")[number % 3 :], "d")
-        urls = " ".join(f"http://{host}.test/{number}" for host in hosts)
+        urls = " ".join(f"http://{host}.test/{number}" for host in (*"abc"[number % 3 :], "d"))
         one.start(Candidate(str(number), WNID, urls), InTurn(), number)
     assert one.poll(0.0) == []
     for host in ("a.test:80", "b.test:80", "c.test:80"):
-        state = one._hosts.get(host)
+        state = hosts.get(host)
         state.aside, state.probes, state.fault, state.next_start = True, 9, "refused", 0.0
     outcomes: list[Outcome] = []
     while one.in_flight:

@@ -13,6 +13,7 @@ from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.inspection import Picture, near
 from imagenet_nk.collect.one_reading import Judged, Outcome, Reading
+from imagenet_nk.collect.presence import Presence
 from imagenet_nk.collect.repeats import Repeats
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.sources.none import Nothing
@@ -46,10 +47,10 @@ class Settler:
     """A Reader that knows everything already; `pick` says which of those in flight ends next."""
 
     late_after = 1.0
-    is_cut_off = False
 
     def __init__(self, world: World, limit: int, pick: Callable[[int], int]) -> None:
         self._world, self._limit, self._pick = world, limit, pick
+        self.web = Presence(HttpConfig())
         self._reading: list[Reading] = []
         self.started: list[Candidate] = []
 

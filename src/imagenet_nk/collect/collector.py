@@ -10,7 +10,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from imagenet_nk.collect import attempts, interrupts
+from imagenet_nk.collect import attempts, garbage, interrupts
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.inspection import Picture
@@ -80,7 +80,7 @@ class Collector:
         """
         self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
-        with interrupts.deferred() as raise_if_interrupted:
+        with interrupts.deferred() as raise_if_interrupted, garbage.seldom_searched():
             while (self._undone or stay) and not self.cut_off:
                 now = time.monotonic()
                 if now - ticked >= self._tick_s:
@@ -92,7 +92,7 @@ class Collector:
                 self._start(now)
                 for outcome in self._reader.poll(self._tick_s):
                     self._take(outcome)
-                self.cut_off = self._reader.is_cut_off
+                self.cut_off = self._reader.web.is_gone
         self._tell(watch)
 
     # --- for who has only a part of the classes, and news of the others
