@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import resource
 import socket
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,7 @@ from collect.hostile import Asked, Hostile, answer, hostile, redirect
 from imagenet_nk.collect.robots import opted_out
 from imagenet_nk.collect.transport import CurlTransport
 from imagenet_nk.config import HttpConfig
+from imagenet_nk.errors import DatasetError
 from imagenet_nk.wire import Request, Response
 
 LIMIT = 200_000
@@ -492,6 +494,20 @@ def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     assert get(f"http://127.0.0.1:{port}/x.jpg").fault == "refused"
+
+
+def test_descriptors_that_ran_out_say_nothing_of_the_address(server: Hostile) -> None:
+    url = server.put("/a.jpg", answer(b"a"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    transport = CurlTransport(http())
+    transport.submit(Request(url), 1)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # fewer than are open already
+    try:
+        with pytest.raises(DatasetError, match="ulimit -n"):
+            [transport.poll(0.5) for _ in range(10)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        transport.close()
 
 
 def test_tls_with_a_server_that_has_none(server: Hostile) -> None:

@@ -9,7 +9,8 @@ from functools import cache
 
 log = logging.getLogger(__name__)
 
-_OTHERS = 64  # the ledger, images that are being written, the sources' files, what libraries hold open
+_OTHERS = 64  # the ledger, images that are being written, the sources' files, what libraries hold
+_LEAST_OTHERS = 32  # where descriptors are scarce; a run holds about 20
 _EACH = 2  # of a connection: its socket, and a pair's worth while its name is looked up
 
 
@@ -26,7 +27,7 @@ def connections_within_limit(wanted: int) -> int:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if not _exceeds(needed, soft):
         return wanted
-    granted = max(1, (soft - _OTHERS) // _EACH)
+    granted = max(1, (soft - max(_LEAST_OTHERS, min(_OTHERS, soft // 4))) // _EACH)
     _warn(granted, wanted, soft)
     return granted
 

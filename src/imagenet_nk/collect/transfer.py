@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Hashable
@@ -15,6 +16,7 @@ import pycurl
 from imagenet_nk.collect import answers, guard
 from imagenet_nk.collect.patience import Patience
 from imagenet_nk.config import HttpConfig
+from imagenet_nk.errors import DatasetError
 from imagenet_nk.wire import Request, Response
 
 BUFFER = 256 * 1024
@@ -22,6 +24,7 @@ MOST_AT_ONCE = 10 * BUFFER  # libcurl reads so often before it lets others have 
 _DISALLOW_USERNAME_IN_URL = 278  # CURLOPT_..., for which pycurl has no name; a redirect could bring one
 _DNS_CACHE_S = 600
 _MOST_HEADERS = 100_000  # bytes of them, over all redirects; libcurl itself ends at three times that
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"  # what quote() leaves alone, so that an escaped URL stays as it is
 
 
@@ -29,7 +32,8 @@ class _Lent(socket.socket):
     """A socket for libcurl: pycurl duplicates its descriptor, and this original is closed when it is dropped."""
 
     def __del__(self) -> None:
-        self.close()
+        if self.fileno() >= 0:  # else there was no descriptor for it
+            self.close()
 
 
 class Transfer:
@@ -52,6 +56,7 @@ class Transfer:
         self._counted = self._bytes = 0  # chunks, and the bytes in them
         self._headers: list[bytes] = []
         self._stopped = ""  # what it was that the guard refused
+        self._no_socket: OSError | None = None  # this machine has none left, which says nothing of the address
         self._patience = Patience(self._http, request.patience or self._http.stall, now)
         _, host, self._port = guard.parsed(request.origin or request.url)
         self._own = host in self._hosts_allowed
@@ -132,6 +137,12 @@ class Transfer:
                 self.curl.pause(pycurl.PAUSE_CONT)
 
     def finish(self, code: int) -> Response:
+        """What it came to. Raises DatasetError if this machine could open no socket for it."""
+        if self._no_socket:
+            raise DatasetError(
+                f"no connection can be opened here ({self._no_socket.strerror}): raise ulimit -n, or lower "
+                "http.concurrency; then run it again"
+            ) from self._no_socket
         status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
         with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
             final_url = answers.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
@@ -160,7 +171,12 @@ class Transfer:
         if refused := self._refused(host, port):
             self._stopped = refused
             return int(pycurl.SOCKET_BAD)
-        return _Lent(family, kind, protocol)
+        try:
+            return _Lent(family, kind, protocol)
+        except OSError as error:
+            if error.errno in _SCARCE:
+                self._no_socket = error
+            return int(pycurl.SOCKET_BAD)
 
     def _refused(self, address: str, port: int) -> str:
         """What speaks against a connection, in a few words; "" if nothing does."""
