@@ -60,10 +60,20 @@ class Catalogue:
 
     def read(self, url: str) -> bytes:
         """The image at an address of `blocks`. Blocks; raises OutOfReachError, and OSError for what is damaged."""
-        name, _, place = url.removeprefix(f"{self._files.where}/").rpartition("#")
+        name, place = self._at(url)
         if name not in self._shards:
             raise OSError(f"{url} is not in {self._files.where}")
         return persistent(lambda: self._shards[name].read(place), self._pause)
+
+    def doubt(self, url: str) -> None:
+        """Ask for the image at an address anew when it is read next: what is here of it may have been damaged."""
+        name, place = self._at(url)
+        if shard := self._shards.get(name):
+            shard.doubt(place)
+
+    def _at(self, url: str) -> tuple[str, str]:
+        name, _, place = url.removeprefix(f"{self._files.where}/").rpartition("#")
+        return name, place
 
     def close(self) -> None:
         """End what is on its way, and forget what was spooled: it is fetched again where it is needed again."""
