@@ -80,6 +80,7 @@ def test_a_hole_that_is_not_there_when_read_again_is_held_against_no_member(
     one = job(tmp_path / "undisturbed", Archive(synset=page.template), nk=6, wnids=[WNID])
     summary = collect(one)
     page.holes = [HOLES[hole](*body) for body in bodies()]
+    page.times = 1 if ranges else 2  # whole files come for the first time when the server is asked for a range
     other = replace(one, folder=tmp_path / "set", engine=Local(processes))
     assert collect(other).reasons == summary.reasons
     assert page.made, "nothing was tried"
@@ -108,7 +109,7 @@ def test_other_bytes_at_each_reading_end_the_run_and_settle_nothing(tmp_path: Pa
     page = Tar(server, ranges=True)
     page.holes, page.times, page.filling = [HOLES["whole"](*bodies()[5])], 10**6, random.randbytes
     one = job(tmp_path / "set", Archive(synset=page.template), nk=None, wnids=[WNID])
-    with pytest.raises(ContradictionError, match="other bytes .*; nothing is held against any image"):
+    with pytest.raises(ContradictionError, match=r"other bytes .*; nothing is held against any image"):
         collect(one)
     page.holes = []
     summary = collect(one)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.client import responses
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import yaml
 from huggingface_hub import HfApi, HfFileSystem, get_token
@@ -29,12 +27,9 @@ from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.folders import MAX_BYTES
 
-log = logging.getLogger(__name__)
 # Its own tries, each a line past every log: what they come to is said here.
 hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
-T = TypeVar("T")
-_TRIES = 3
 BLOCK = 1 << 24  # bytes of a tar that are asked for at once
 SUFFIXES = (".parquet", ".tar")  # the first that a data set has is read
 _HELP = {
@@ -255,26 +250,6 @@ def answered(error: Exception) -> str:
         return one_line(error)
     name = f"{status} {responses.get(status, '')}".strip()
     return f"it answers {name}{_HELP.get(status, '; try again later' if status >= 500 else '')}"
-
-
-def persistent(work: Callable[[], T], pause: float) -> T:
-    """What the work gives, tried again a few times where the place of a data set is out of reach. Raises its error.
-
-    What makes no sense is read once more: it may have been damaged on the way.
-    """
-    for again in range(_TRIES):
-        try:
-            return work()
-        except OutOfReachError as error:
-            if again == _TRIES - 1:
-                raise
-            log.warning("%s; trying again", error)
-            time.sleep(pause * 2**again)
-        except SourceError as error:
-            if again:
-                raise
-            log.info("%s; reading that once more", error)
-    raise AssertionError
 
 
 class _Exact:

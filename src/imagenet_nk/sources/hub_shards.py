@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
@@ -22,8 +21,6 @@ from imagenet_nk.sources.base import EXTENSIONS, image_id
 from imagenet_nk.sources.hub_files import Files, one_line, read_piece
 from imagenet_nk.sources.hub_labels import Labels, names_in_schema, official
 from imagenet_nk.sources.local_tars import Member, members, read_place
-
-log = logging.getLogger(__name__)
 
 IMAGE, LABEL = ("image", "img", "jpg"), ("label", "labels", "cls")  # names of the columns that data sets use
 
@@ -44,6 +41,8 @@ class Shard(Protocol):
 
     ahead: int  # how many further shards to index beforehand
     lacks: str  # why index() may not have given all of it, one line; "" = it has
+    images: int  # of any class that index() has met
+    unlabelled: int  # of them, those that have no label: of no class
 
     def index(self) -> Index:
         """The images of the wanted classes. Blocks; raises SourceError."""
@@ -60,6 +59,7 @@ class ParquetShard:
 
     ahead = 8
     lacks = ""
+    images = unlabelled = 0
 
     def __init__(
         self, files: Files, name: str, wnids: Collection[str], labels: Callable[[list[str] | None], Labels], spool: Path
@@ -79,19 +79,21 @@ class ParquetShard:
                 image, label = columns(parquet.schema_arrow, where)
                 labels = self._labels(names_in_schema(parquet.schema_arrow.metadata, label))
                 paths = f"{image}.path" if _has_path(parquet.schema_arrow, image) else None
-                row = 0
+                row = unlabelled = 0
                 for block in range(parquet.num_row_groups):
                     table = parquet.read_row_group(block, columns=[label] + ([paths] if paths else []))
                     given = table[label].to_pylist()
                     names = [i and i["path"] for i in table[image].to_pylist()] if paths else [None] * len(given)
                     for value, name in zip(given, names, strict=True):
                         wnid = labels.wnid(value, name, f"{where}, row {row}")
-                        if wnid in self._wnids:
+                        unlabelled += wnid is None
+                        if wnid is not None and wnid in self._wnids:
                             index[wnid].append(Row(_id(wnid, name, f"{self._name}_{row}"), f"row={row}", block))
                         row += 1
         except (pa.ArrowException, OSError, ValueError) as error:
             self._meta = None  # it may be what was damaged
             raise SourceError(f"{where} cannot be read: {one_line(error)}") from error
+        self.images, self.unlabelled = row, unlabelled
         return dict(index)
 
     def read(self, place: str) -> bytes:
@@ -168,6 +170,7 @@ class TarShard:
     """webdataset: files of one sample follow each other and share their name up to the first dot."""
 
     ahead = 1
+    images = unlabelled = 0
 
     def __init__(
         self, files: Files, name: str, wnids: Collection[str], labels: Callable[[list[str] | None], Labels], spool: Path
@@ -180,6 +183,7 @@ class TarShard:
         where = f"{self._files.where}/{self._name}"
         index: Index = defaultdict(list)
         labels, broken = self._labels(None), list[str]()
+        images = unlabelled = 0
         try:
             tar = self._files.local(self._name, self._spool)
             for key, parts in samples(members(tar, said=broken.append)):
@@ -192,14 +196,13 @@ class TarShard:
                 if label is None and broken:
                     break  # the last sample has lost it
                 wnid = labels.wnid(label, key, f"{where}, sample {key}")
-                if wnid in self._wnids:
+                images, unlabelled = images + 1, unlabelled + (wnid is None)
+                if wnid is not None and wnid in self._wnids:
                     place = f"bytes={image.offset}-{image.offset + image.size - 1}"
                     index[wnid].append(Row(_id(wnid, key, f"{self._name}_{key}"), place, 0))
         except OSError as error:
             raise SourceError(f"{where} cannot be read: {one_line(error)}") from error
-        self.lacks = "".join(broken)
-        if broken:
-            log.warning("%s", self.lacks)
+        self.lacks, self.images, self.unlabelled = "".join(broken), images, unlabelled
         return dict(index)
 
     def read(self, place: str) -> bytes:
