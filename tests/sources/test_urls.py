@@ -15,7 +15,7 @@ import pytest
 
 from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.errors import ConfigError, SourceError
+from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import RandomOrder
 from imagenet_nk.sources.base import Site
 from imagenet_nk.sources.urls import Urls
@@ -428,11 +428,6 @@ class TestAttempts:
     def test_https_is_not_asked_of_an_address_with_a_port(self, tmp_path, site_web) -> None:
         assert self.read(tmp_path, site_web, ["{url}", "{https}", "{flickr}"]) == Rejected("http_404")
         assert len(site_web.asked) == 1
-
-    @pytest.mark.parametrize("template", ["{uri}", "nothing", "{", "{url}{0}"])
-    def test_an_unknown_field_is_refused(self, tmp_path, site_web, template) -> None:
-        with pytest.raises(ConfigError, match=r"http\.attempts"):
-            self.read(tmp_path, site_web, [template])
 
 
 @pytest.mark.real

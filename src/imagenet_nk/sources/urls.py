@@ -58,7 +58,6 @@ class Urls:
         return f"urls/{self._open_index.fingerprint}"
 
     def open(self, wnids: Sequence[str], site: Site) -> None:
-        addresses.check(site.http.attempts)
         self._site = site
         self._index = self._first_usable(wnids, site)
 
