@@ -12,6 +12,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.file_kinds import HEAD, kind_of, to_utf8
 from imagenet_nk.sources import tarscan
 from imagenet_nk.sources.inflate import DamagedError, inflated
+from imagenet_nk.wording import first_few
 
 CHUNK = 1 << 18  # fits a second-level cache together with what is computed from it
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
@@ -123,9 +124,8 @@ def _rows(path: Path) -> Iterator[bytes]:
             ids = next((name for name in _ID_COLUMNS if name in names), None)
             urls = next((name for name in _URL_COLUMNS if name in names), None)
             if ids is None or urls is None:
-                shown = ", ".join(names[:8])
                 raise SourceError(
-                    f"{path} has no columns id and url (it has {shown}); rename them, or give a list as text"
+                    f"{path} has no columns id and url (it has {first_few(names)}); rename them, or give a list as text"
                 )
             if table.metadata.num_rows == 0:
                 raise SourceError(f"the list {path} is empty; give another with source.list=")
