@@ -65,6 +65,15 @@ NUMBERS = {"bytes": 1, "width": 2, "height": 3}
 LABELS = load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted"))
 
 
+def test_what_is_said_of_lists_without_an_image_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for counts, line in (((0, 0, 0), "no image is kept, so eval.txt is empty"), ((4, 1, 3), "8 entries in eval.txt")):
+        collected(tmp_path, EvalOnly(), counts)
+        caplog.clear()
+        listing.write(tmp_path, LABELS, " ", EvalOnly())
+        assert caplog.messages[-1] == f"{tmp_path}: {line}"
+
+
 def test_the_lists_follow_the_split_of_their_own_command_and_the_manifest_with_them(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     before = collected(folder, EvalOnly())

@@ -41,6 +41,17 @@ def said(*overrides: str) -> str:
     [
         ("nkk=5", "there is no key 'nkk'; did you mean nk?"),
         ("source.lst=x", "there is no key 'source.lst'; did you mean source.list?"),
+        (
+            "source=full source.split=val",
+            "no key 'source.split' here: it goes with source=hub; source has root, part, materialize, download",
+        ),
+        ("source.path=m.csv", "no key 'source.path' here: it goes with source=manifest; source has list"),
+        ("fallback.list=a.txt", "it goes with source@fallback=urls; fallback has train, val, devkit, synset"),
+        ("source=none source.train=a.tar", "it goes with source=archive; source has no keys"),
+        ("sampling.path=l.txt", "it goes with sampling=list; sampling has no keys"),
+        ("classes.under=n02084071", "it goes with classes=subtree; classes has table, wnids, limit"),
+        ("source.seed=3", "there is no key 'source.seed'; did you mean seed?"),
+        ("http.split=3", "there is no key 'http.split'; --cfg job shows all keys"),
         ("sourc=urls", "there is no key 'sourc'; did you mean source?"),
         ("concurrency=5", "there is no key 'concurrency'; did you mean http.concurrency?"),
         ("http.max_byte=5", "there is no key 'http.max_byte'; did you mean http.max_bytes?"),

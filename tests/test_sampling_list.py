@@ -74,7 +74,7 @@ def test_identity_is_the_content_of_the_list(tmp_path: Path) -> None:
         ("n04235860_9.JPEG\ncat.jpg\n", "line 2: 'cat.jpg' names no image of a class; wanted is"),
         ("n04235860_9.JPEG\n\nb/n04235860_9.jpg\n", "line 3: names n04235860_9 again, after line 1; leave one out"),
         (b"n04235860_\xe9.JPEG\n", "line 1: is not UTF-8 text"),
-        ("n04235860_9.JPEG\n".encode("utf-16"), r"is UTF-16 text; turn it into UTF-8: iconv .* > list\.txt"),
+        ("n04235860_9.JPEG\n".encode("utf-16"), r"is UTF-16 text; turn it into UTF-8: iconv .* > utf8\.txt"),
         ("n04235860_9.JPEG\n".encode("utf-16-le"), "is UTF-16 text; turn it"),
         (b"PAR1 and so on", "is a parquet file; a list has one file name a line"),
         (b"n04235860_\x00.JPEG\n", "line 1: holds control characters"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imagenet_nk.wording import first_few
+
 
 class ImageNetNkError(Exception):
     """Root of the project's errors. Its text is one line, shown without a traceback; the process ends with code 1."""
@@ -49,6 +51,7 @@ class EmptyClassError(CentersError):
     """Classes that got no embedding: a row of zeros is no center."""
 
     def __init__(self, classes: Sequence[object]) -> None:
-        shown = ", ".join(str(c) for c in classes[:5]) + (", ..." if len(classes) > 5 else "")
-        super().__init__(f"{len(classes)} classes have no image: {shown}; collect them, or leave them out of the list")
+        super().__init__(
+            f"{len(classes)} classes have no image: {first_few(classes)}; collect them, or leave them out of the list"
+        )
         self.classes = tuple(classes)

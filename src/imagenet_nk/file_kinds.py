@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from imagenet_nk.pages import is_page
 
 HEAD = 2048  # bytes from the beginning that tell
@@ -46,11 +48,23 @@ def kind_of(head: bytes) -> str:
 
 def is_utf16(head: bytes) -> bool:
     """Whether text in UTF-16 begins so; without its mark, every second byte of Western text is 0."""
-    halves = head[:64:2], head[1:64:2]
-    zeros = [half.count(0) for half in halves]
+    halves, zeros = _halves(head)
     return head.startswith(_BYTE_ORDER_MARKS) or (min(zeros) == 0 and 0 < 2 * len(halves[1]) <= 3 * max(zeros))
 
 
-def to_utf8(name: str, to: str) -> str:
-    """What to type to have a UTF-16 file in UTF-8."""
-    return f"turn it into UTF-8: iconv -f UTF-16 -t UTF-8 {name} > {to}"
+def to_utf8(path: str, head: bytes, to: str, unpack: str = "") -> str:
+    """What to type to have a UTF-16 file, whose text begins with `head`, in UTF-8.
+
+    `unpack`: a command that takes its path and gives that text, such as `gzip -dc`. Without a mark, iconv takes the
+    byte order of the machine unless it is told.
+    """
+    _, (zeros_first, zeros_second) = _halves(head)
+    order = "" if head.startswith(_BYTE_ORDER_MARKS) else "BE" if zeros_first > zeros_second else "LE"
+    turn, file = f"iconv -f UTF-16{order} -t UTF-8", shlex.quote(path)
+    return f"turn it into UTF-8: {f'{unpack} {file} | {turn}' if unpack else f'{turn} {file}'} > {to}"
+
+
+def _halves(head: bytes) -> tuple[tuple[bytes, bytes], list[int]]:
+    """The first and the second bytes of the pairs that text begins with, and how many zeros are among each."""
+    halves = head[:64:2], head[1:64:2]
+    return halves, [half.count(0) for half in halves]

@@ -50,7 +50,8 @@ def write(folder: Path, label_map: LabelMap, separator: str, split: Split) -> No
             (folder / name).unlink(missing_ok=True)
     if label_map.labels != label_map.table_labels:
         results.write_csv(pd.DataFrame(label_map.rows(), columns=_DENSE_COLUMNS), folder / DENSE)
-    log.info("%s: %s", folder, ", ".join(f"{counts[part]} entries in {name}" for name, part in _SPLITS if counts[part]))
+    made = ", ".join(f"{counts[part]} entries in {name}" for name, part in _SPLITS if counts[part])
+    log.info("%s: %s", folder, made or f"no image is kept, so {EVAL} is empty")
 
 
 def read(folder: Path) -> Listed:

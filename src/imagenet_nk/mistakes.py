@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TypeVar
 
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -77,12 +78,25 @@ def _of_value(error: OmegaConfBaseException, outer: str) -> str:
 
 def _no_such_key(key: str, known: list[str]) -> str:
     parent, _, name = key.rpartition(".")
+    if choices := _choices_with(parent, name):
+        here = ", ".join(one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == parent)
+        return f"there is no key {key!r} here: it goes with {' or '.join(choices)}; {parent} has {here or 'no keys'}"
     beside = {known_key.rpartition(".")[2]: known_key for known_key in known if known_key.rpartition(".")[0] == parent}
     close = [beside[near] for near in difflib.get_close_matches(name, beside, n=2)]
-    close += [known_key for known_key in known if known_key.rpartition(".")[2] == name]
+    close += [
+        one for one in known if one.rpartition(".")[2] == name and not any(k.startswith(f"{one}.") for k in known)
+    ]
     close = close or difflib.get_close_matches(key, known, n=2, cutoff=0.75)
     hint = f"did you mean {' or '.join(close)}?" if close else "--cfg job shows all keys, --help the groups"
     return f"there is no key {key!r}; {hint}"
+
+
+def _choices_with(parent: str, name: str) -> list[str]:
+    """The choices of a group that have a key, as they are typed: [source=hub] for source and split."""
+    group, typed = ("source", "source@fallback") if parent == "fallback" else (parent, parent)
+    members = ConfigStore.instance().repo.get("schema", {}).get(group, {})
+    keys = {file: [*member.node] for file, member in members.items()}  # `in` denies one that must be given
+    return [f"{typed}={file.removesuffix('.yaml')}" for file, known in keys.items() if name in known]
 
 
 def _keys(error: OmegaConfBaseException) -> Iterator[str]:

@@ -13,6 +13,7 @@ from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.base import REST
 from imagenet_nk.wire import Candidate
+from imagenet_nk.wording import first_few
 
 # Assumed until the data set's own ledger knows better; said to be so.
 _USUAL_BYTES = 110_000  # an image of ILSVRC2012, on average
@@ -96,9 +97,10 @@ def _candidates(job: Job) -> tuple[int, str]:
     finally:
         job.source.close()
     without = [wnid for wnid, count in counts.items() if not count]
-    shown = ", ".join(without[:3]) + (", ..." if len(without) > 3 else "")
     more = " or more" if any(count == most for count in counts.values()) else ""
-    return sum(counts.values()), more + (f"; {len(without)} classes have none: {shown}" if without else "")
+    return sum(counts.values()), more + (
+        f"; {len(without)} classes have none: {first_few(without, 3)}" if without else ""
+    )
 
 
 def _counted(candidates: Iterable[Candidate], most: int) -> int:

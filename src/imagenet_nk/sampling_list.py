@@ -97,7 +97,7 @@ def parse_line(line: bytes) -> tuple[str, str] | None:
 def _refuse_other(head: bytes, path: str) -> None:
     kind = kind_of(head)
     if kind == "UTF-16 text":
-        raise ListError(f"sampling.path={path} is UTF-16 text; {to_utf8(Path(path).name, 'list.txt')}")
+        raise ListError(f"sampling.path={path} is UTF-16 text; {to_utf8(path, head, 'utf8.txt')}")
     if kind and kind != "no text":  # a NUL in the midst of text has a line
         raise ListError(
             f"sampling.path={path} is {kind}; a list has one file name a line, such as n04235860_14959.JPEG"

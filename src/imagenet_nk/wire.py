@@ -79,6 +79,7 @@ class Rejected:
     reason: str  # one short word, a column of classes.csv: http_404, timeout, not_image, ...
     transient: bool = False  # it may be there tomorrow
     detail: str = ""
+    content: str = field(default="", compare=False)  # sha256 of the bytes that were judged, in hex; "" if none came
 
 
 # A source's reading of one candidate: it yields what it needs, is sent a Response or a Call's result, and returns.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,6 +27,8 @@ class Hub:
     gated: bool = False
     token: str = ""  # that opens a gated set
     cut: int | None = None  # bytes of a file that are sent before the connection ends
+    spoil: Callable[[int, bytes], bytes] = lambda number, body: body  # what comes of the n-th answer with file bytes
+    sent: int = 0  # such answers
 
     @property
     def endpoint(self) -> str:
@@ -55,7 +57,10 @@ class Hub:
         if (match := re.match(rf"{api}/revision/([^/]+)\Z", path)) or path == api:
             if match and match[1] not in ("main", COMMIT):
                 return fault(404, "RevisionNotFound", "Invalid rev id")
-            siblings = [{"rfilename": name} for name in self.files]
+            siblings: list[dict[str, object]] = [{"rfilename": name} for name in self.files]
+            if "blobs=True" in asked.path or "blobs=true" in asked.path:
+                for sibling, data in zip(siblings, self.files.values(), strict=True):
+                    sibling["lfs"] = {"sha256": digest(data), "size": len(data), "pointerSize": 130}
             about = {"id": self.repo, "sha": COMMIT, "siblings": siblings, "gated": "auto" if self.gated else False}
             return reply({**about, "private": False, "tags": [], "downloads": 0, "cardData": self.card or None})
         if match := re.match(rf"{api}/(?:tree|paths-info)/{COMMIT}", path):
@@ -73,6 +78,8 @@ class Hub:
         data = self.files[name]
         answer = ranged(data, asked, etag=f'"{digest(data)}"')
         answer.headers["X-Repo-Commit"] = COMMIT
+        if asked.method == "GET":
+            answer.body, self.sent = self.spoil(self.sent, answer.body), self.sent + 1
         if self.cut is not None and asked.method == "GET":
             answer.length, answer.body = len(answer.body), answer.body[: self.cut]
         return answer

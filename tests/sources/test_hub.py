@@ -246,7 +246,8 @@ BAD = {
     "no image": (parquet([], picture=[b"x"], label=[1]), "has no column image .*; it has: picture, label"),
     "image is a number": (parquet([], image=[7], label=[1]), "has no column image"),
     "label beyond": (parquet([("a.jpg", 3, b"x")]), "row 0: label 3 is none of the data set's 3 classes"),
-    "label null": (parquet([("a.jpg", None, b"x")]), "row 0: label None is none of the data set's 3 classes"),  # type: ignore[list-item]
+    "labels null": (parquet([("a.jpg", None, b"x")] * 2), "none of the 2 images of split 'train' has a label, as in a"),  # type: ignore[list-item]
+    "labels -1": (parquet([("a.jpg", -1, b"x")] * 3), "none of the 3 images .*; type source.split=validation"),
     "no names": (
         parquet([("a.jpg", 1, b"x")], None),
         "nothing says which class label 1 is; .*sorted_labels=true",
@@ -292,6 +293,24 @@ def test_labels_without_names_are_trusted_when_told_to_be(tmp_path: Path) -> Non
     written(tmp_path / "set", {"train.parquet": parquet([("a.jpg", 1, b"x")], None)})
     source = opened(Hub(str(tmp_path / "set"), sorted_labels=True), tmp_path)
     assert len(images(source, GOLDFISH)) == 1
+
+
+@pytest.mark.parametrize("make", [parquet, webdataset])
+@pytest.mark.parametrize("none", [None, -1])
+def test_images_without_a_label_are_passed_over_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, make: Callable[..., bytes], none: int | None
+) -> None:
+    label = {"label": "json"} if make is webdataset else {}
+    images_here = [(f"{n}.jpg", n % 3 if n % 4 else none, b"x") for n in range(24)]
+    suffix = "parquet" if make is parquet else "tar"
+    files = {f"train-{n}.{suffix}": make(hand, **label) for n, hand in enumerate(dealt(images_here, 3))}  # type: ignore[arg-type]
+    card = {"dataset_info": {"features": [{"dtype": {"class_label": {"names": dict(enumerate(WNIDS))}}}]}}
+    files["README.md"] = f"---\n{json.dumps(card)}\n---\n".encode()
+    source = opened(Hub(str(written(tmp_path / "set", files))), tmp_path)
+    assert sum(len(images(source, wnid)) for wnid in WNIDS) == 18
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert "2 of the 8 images of train-" in said[0]
 
 
 @pytest.mark.parametrize("here", [True, False])
@@ -382,6 +401,29 @@ def test_a_hub_that_fails_in_the_middle_settles_no_image(
     assert "\n" not in str(error.value)
     server.web.answer = honest  # type: ignore[method-assign]
     assert isinstance(drive(source, candidate), Found)
+
+
+@pytest.mark.parametrize("make", [parquet, webdataset])
+def test_that_a_hub_is_asked_again_is_said_once_for_all_its_shards(
+    tmp_path: Path,
+    served: Callable[..., Server],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    make: Callable[..., bytes],
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    suffix = "parquet" if make is parquet else "tar"
+    server = served({f"train-{n}.{suffix}": make(hand) for n, hand in enumerate(dealt(pictures(4), 4))})
+    honest = server.web.answer
+    server.web.answer = lambda asked, headers: (  # type: ignore[method-assign]
+        Answer(404) if asked.path.startswith("/datasets") else honest(asked, headers)
+    )
+    with pytest.raises(SourceError):
+        next(opened(Hub("some/set"), tmp_path).candidates(TENCH))
+    for thread in threading.enumerate():
+        if thread.name == "hub":  # shards that were being looked at ahead
+            thread.join()
+    assert [r.levelname for r in caplog.records if "trying again" in r.getMessage()].count("WARNING") == 1
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])

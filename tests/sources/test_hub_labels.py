@@ -53,10 +53,17 @@ def test_without_names_the_image_names_tell_the_class() -> None:
     assert Labels(None, REFERENCE, trusted=True).wnid(4, "picture.jpg", "row 3") == "n03594945"
 
 
-@pytest.mark.parametrize("label", [5, -1, None, "x", True + 4, "-1", "²"])
+@pytest.mark.parametrize("label", [5, -2, "x", True + 4, "-2", "²"])
 def test_a_label_outside_the_classes_is_refused(label: int | str | None) -> None:
     with pytest.raises(SourceError, match=r"row 3: label .* is none of the data set's 5 classes"):
         Labels(WNIDS, REFERENCE).wnid(label, None, "row 3")
+
+
+@pytest.mark.parametrize("label", [None, -1, "-1", ""])
+def test_no_label_is_no_class_unless_the_image_name_says_it_where_nothing_else_does(label: int | str | None) -> None:
+    assert Labels(WNIDS, REFERENCE).wnid(label, "n01443537_1.JPEG", "row 3") is None
+    assert Labels(None, REFERENCE).wnid(label, "picture.jpg", "row 3") is None
+    assert Labels(None, REFERENCE).wnid(label, "n01443537_1.JPEG", "row 3") == "n01443537"
 
 
 def test_an_image_name_that_denies_its_label_is_refused() -> None:

@@ -6,6 +6,7 @@ import itertools
 import lzma
 import random
 import re
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.errors import ConfigError, SourceError
+from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import RandomOrder
 from imagenet_nk.sources.base import Site
 from imagenet_nk.sources.urls import Urls
@@ -152,6 +153,47 @@ def test_a_list_of_no_use_is_refused_in_one_line(case: str, tmp_path: Path) -> N
         Urls(write(tmp_path, data)).open([A], here(tmp_path))
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("index/*.part"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "big-endian with a mark"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, tgz, lambda data: gzip.decompress(tgz(data))])
+def test_what_a_utf_16_list_is_told_to_be_turned_into_is_a_list(
+    tmp_path: Path, encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    text = ONE.decode() * 3
+    data = text.encode(encoding) if encoding.startswith("utf") else b"\xfe\xff" + text.encode("utf-16-be")
+    with pytest.raises(SourceError, match="is UTF-16; turn it into UTF-8: ") as error:
+        Urls(write(tmp_path, pack(data), "a list")).open([A], here(tmp_path))
+    command = str(error.value).partition("UTF-8: ")[2]
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, timeout=30)
+    assert (tmp_path / "utf8.txt").read_text() == text
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, tgz])
+@pytest.mark.parametrize("behind", [b"<!-- served in 3 ms -->", bytes(700) + b"\x1f", bytes(3 << 20) + b"x"])
+def test_garbage_behind_the_end_of_a_gzip_file_is_left_out_and_called_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, pack: Callable[[bytes], bytes], behind: bytes
+) -> None:
+    source = Urls(write(tmp_path, pack(ONE) + behind, "list.gz"))
+    source.open([A], here(tmp_path))
+    assert len(list(source.candidates(A))) == 1
+    source.close()
+    said = {record.getMessage() for record in caplog.records if "no gzip" in record.getMessage()}
+    assert len(said) == 1
+    assert f"the last {len(behind.lstrip(bytes(1)))} bytes" in said.pop()
+
+
+@pytest.mark.parametrize("padding", [1, 700, 3 << 20])
+def test_zeros_behind_and_several_members_are_gzip(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, padding: int
+) -> None:
+    other = ONE.replace(b"_1", b"_2").replace(b"1.jpg", b"2.jpg")
+    data = gzip.compress(ONE) + bytes(padding) + gzip.compress(other) + bytes(padding)
+    source = Urls(write(tmp_path, data, "list.gz"))
+    source.open([A], here(tmp_path))
+    assert len(list(source.candidates(A))) == 2
+    source.close()
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_parquet_without_the_columns_is_refused_by_name(tmp_path: Path) -> None:
@@ -386,11 +428,6 @@ class TestAttempts:
     def test_https_is_not_asked_of_an_address_with_a_port(self, tmp_path, site_web) -> None:
         assert self.read(tmp_path, site_web, ["{url}", "{https}", "{flickr}"]) == Rejected("http_404")
         assert len(site_web.asked) == 1
-
-    @pytest.mark.parametrize("template", ["{uri}", "nothing", "{", "{url}{0}"])
-    def test_an_unknown_field_is_refused(self, tmp_path, site_web, template) -> None:
-        with pytest.raises(ConfigError, match=r"http\.attempts"):
-            self.read(tmp_path, site_web, [template])
 
 
 @pytest.mark.real

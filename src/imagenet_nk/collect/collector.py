@@ -8,7 +8,7 @@ import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imagenet_nk.collect import attempts, garbage, interrupts
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
@@ -18,6 +18,7 @@ from imagenet_nk.collect.ledger import Records
 from imagenet_nk.collect.one_reading import Outcome
 from imagenet_nk.collect.reading import Reader
 from imagenet_nk.collect.repeats import Repeats
+from imagenet_nk.collect.second_look import SecondLook
 from imagenet_nk.wire import Rejected
 
 _AHEAD = 8  # candidates looked at for one whose host has room
@@ -63,6 +64,7 @@ class Collector:
         self._reader, self._hosts, self._ledger = reader, hosts, ledger
         self._rules, self._repeats, self._drop_shared = rules, repeats, drop_shared
         self._tick_s = tick_s
+        self._second_look = SecondLook()
         self._hungry: list[tuple[float, int, Fill]] = []  # heap by progress
         self._queued: set[str] = set()
         self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
@@ -205,15 +207,19 @@ class Collector:
     def _take(self, outcome: Outcome) -> None:
         now = time.monotonic()
         fill, index, drawn = outcome.reading.ticket
-        self._ledger.record(attempts.attempt(drawn, outcome))
+        again = outcome.final and self._second_look.wanted(drawn, outcome)
+        self._ledger.record(attempts.attempt(drawn, replace(outcome, final=False) if again else outcome))
         if waiting := self._blocked.get(outcome.reading.host):
             self._release(waiting, now)
         if not outcome.final:
             return
+        self.progress.requests += outcome.reading.tries
+        if again:
+            self._reader.start(drawn.candidate, drawn.source, outcome.reading.ticket, fill.taken)
+            return
         valid = isinstance(outcome.judged.verdict, Picture)
         self._hosts.learn(drawn.host, image=valid)
         self.progress.images += valid
-        self.progress.requests += outcome.reading.tries
         self.progress.bytes += outcome.judged.size
         if isinstance(outcome.judged.verdict, Rejected):
             self.progress.reasons[outcome.judged.verdict.reason] += 1

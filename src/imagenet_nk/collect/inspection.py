@@ -6,7 +6,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
 
 import numpy as np
@@ -61,7 +61,14 @@ class Inspector:
         return None
 
     def inspect(self, data: bytes) -> Picture | Rejected:
-        """Decode the whole image: not_image, truncated, corrupt, too_small, too_large, blank, or a Picture."""
+        """Decode the whole image: not_image, truncated, corrupt, too_small, too_large, blank, or a Picture.
+
+        What is rejected says of which bytes.
+        """
+        verdict = self._decoded(data)
+        return replace(verdict, content=sha256(data).hexdigest()) if isinstance(verdict, Rejected) else verdict
+
+    def _decoded(self, data: bytes) -> Picture | Rejected:
         format_ = sniff(data)
         if format_ is None:
             return Rejected("not_image")

@@ -9,6 +9,7 @@ from imagenet_nk.collect.dataset import DataSet
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.errors import SourceError
+from imagenet_nk.wording import counted, first_few
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +61,13 @@ def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
 def warn_of_all(job: Job, wnids: Sequence[str]) -> None:
     """Say that of these classes the fallback gives all that it has: there is no telling how much that is."""
     if wnids and job.fallback.name != "none":
-        shown = ", ".join(wnids[:5]) + (", ..." if len(wnids) > 5 else "")
         log.warning(
             "source=%s has no image, or not all, of %s: with nk=null fallback=%s gives all that it has of them (%s); "
             "source@fallback=none leaves them short",
             job.source.name,
-            "1 class" if len(wnids) == 1 else f"{len(wnids)} classes",
+            counted(len(wnids), "class", "es"),
             job.fallback.name,
-            shown,
+            first_few(wnids),
         )
 
 

@@ -21,6 +21,7 @@ from imagenet_nk.config import HttpConfig, Materialize, Retry
 from imagenet_nk.errors import ContradictionError, DatasetError, SourceError
 from imagenet_nk.lock import alone
 from imagenet_nk.sources.base import Remembers
+from imagenet_nk.wording import counted, first_few
 
 log = logging.getLogger(__name__)
 
@@ -194,17 +195,16 @@ def _report(summary: Summary, seconds: float, allow_private: bool) -> None:
         log.info("%d kept images show the same pixels as one of another class", summary.shared)
     _report_forbidden(summary.forbidden, allow_private)
     if summary.missing:
-        shown = ", ".join(summary.missing[:5]) + (", ..." if len(summary.missing) > 5 else "")
-        log.warning("%d named images are not to be had (see missing.csv): %s", len(summary.missing), shown)
+        log.warning(
+            "%d named images are not to be had (see missing.csv): %s", len(summary.missing), first_few(summary.missing)
+        )
     _warn_of_short(summary)
 
 
 def _warn_of_short(summary: Summary) -> None:
     if summary.short:
-        shown = ", ".join(summary.short[:5]) + (", ..." if len(summary.short) > 5 else "")
-        count = len(summary.short)
-        lacking = "1 class is" if count == 1 else f"{count} classes are"
-        log.warning("%s short of images (see classes.csv): %s", lacking, shown)
+        lacking = f"{counted(len(summary.short), 'class', 'es')} {'is' if len(summary.short) == 1 else 'are'}"
+        log.warning("%s short of images (see classes.csv): %s", lacking, first_few(summary.short))
     if summary.short and summary.passing:
         reasons = ", ".join(f"{reason} {count}" for reason, count in summary.passing.items())
         log.warning(
@@ -222,5 +222,5 @@ def _report_forbidden(counts: Mapping[str, int], allow_private: bool) -> None:
     rest = [(what or "unknown", count) for what, count in counts.items() if what not in guard.PRIVATE]
     if rest:
         rest.sort(key=lambda one: (-one[1], one[0]))
-        shown = ", ".join(f"{what} {count}" for what, count in rest[:5]) + (", ..." if len(rest) > 5 else "")
+        shown = first_few([f"{what} {count}" for what, count in rest])
         log.warning("%d addresses lead where none may: %s", sum(count for _, count in rest), shown)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from imagenet_nk.config.checks import require
+from imagenet_nk.config.checks import require, require_template
 from imagenet_nk.errors import ConfigError
 
 
@@ -50,6 +50,22 @@ class HttpConfig:
         for name in ("connect_timeout", "stall", "deadline"):
             require(getattr(self, name) > 0, f"http.{name} must be more than 0 seconds, got {getattr(self, name)}")
         require(bool(self.attempts), "http.attempts must name at least one URL template, such as ['{url}']")
+        for template in self.attempts:
+            require_template(template)
+        require(
+            bool(re.fullmatch(r"[0-9]{1,14}", self.timestamp)),
+            f"http.timestamp must be digits of YYYYMMDDhhmmss, such as 2011 or 20110401, got {self.timestamp!r}",
+        )
+        try:
+            agent = self.user_agent.format(contact=self.contact)
+        except (LookupError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"http.user_agent may hold {{contact}} alone in braces, got {self.user_agent!r}"
+            ) from error
+        require(
+            agent.isascii() and agent.isprintable(),
+            f"http.user_agent and http.contact must be plain ASCII, as a header is, got {agent!r}",
+        )
 
 
 class CrossClass(StrEnum):

@@ -15,6 +15,7 @@ from imagenet_nk import storage
 from imagenet_nk.collect.summary import Summary
 from imagenet_nk.progress.course import Stage
 from imagenet_nk.progress.standing import duration
+from imagenet_nk.wording import counted, first_few
 
 _FILES = (
     "eval.txt",
@@ -84,11 +85,11 @@ def _collected(summary: Summary | None) -> list[tuple[str, str]]:
     if summary is None:
         return []
     count = len(summary.short)
-    short = f"{_counted(count, 'class', 'es')}: {_first(summary.short)}" if count else "no class"
+    short = f"{counted(count, 'class', 'es')}: {first_few(summary.short)}" if count else "no class"
     reasons = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())
-    kept = f"{_counted(summary.kept, 'image')} of {_counted(summary.classes, 'class', 'es')}"
+    kept = f"{counted(summary.kept, 'image')} of {counted(summary.classes, 'class', 'es')}"
     return [
-        ("kept", f"{kept}, out of {_counted(summary.tried, 'candidate')}"),
+        ("kept", f"{kept}, out of {counted(summary.tried, 'candidate')}"),
         ("short", short),
         ("rejected", reasons or "none"),
     ]
@@ -97,14 +98,6 @@ def _collected(summary: Summary | None) -> list[tuple[str, str]]:
 def _timed(stages: Sequence[Stage]) -> list[tuple[str, str]]:
     times = ", ".join(f"{stage.name} {duration(stage.seconds)}" for stage in stages if stage.seconds is not None)
     return [("time", times)] if times else []
-
-
-def _first(names: Sequence[str], count: int = 5) -> str:
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
-
-
-def _counted(count: int, one: str, ending: str = "s") -> str:
-    return f"{count} {one}{ending * (count != 1)}"
 
 
 def _shown(path: Path) -> Path:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from string import Formatter
 from urllib.parse import urlsplit
-
-from imagenet_nk.errors import ConfigError
 
 LONGEST = 4096
 _KEEP = frozenset(b"!#$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~")
@@ -15,7 +12,6 @@ _ENCODED = [chr(byte) if byte in _KEEP else f"%{byte:02X}" for byte in range(256
 _HOST = re.compile(r"[^/?]*")
 _FORM = re.compile(r"https?://[^/?#\s]+", re.IGNORECASE)
 _FLICKR = re.compile(r"https?://farm\d+\.(?:static\.flickr|staticflickr)\.com/", re.IGNORECASE)
-_FIELDS = {"url", "https", "flickr", "timestamp"}
 
 
 def usable(raw: bytes) -> str | None:
@@ -37,20 +33,11 @@ def normal(url: str) -> str:
     return host.lower().removesuffix(default) + rest[len(host) :]
 
 
-def check(templates: Sequence[str]) -> None:
-    """Raises ConfigError for a template of http.attempts with a field that there is not."""
-    for template in templates:
-        try:
-            fields = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
-        except ValueError as error:
-            raise ConfigError(f"http.attempts: {template!r}: {error}") from error
-        if not fields or fields - _FIELDS:
-            known = ", ".join(f"{{{field}}}" for field in sorted(_FIELDS))
-            raise ConfigError(f"http.attempts: {template!r} must hold fields out of {known}, and no others")
-
-
 def attempts(url: str, templates: Sequence[str], timestamp: str) -> Iterator[str]:
-    """The addresses to ask for one candidate, in turn; each once, and only those that the address has a form for."""
+    """The addresses to ask for one candidate, in turn; each once, and only those that the address has a form for.
+
+    `templates`: as config.checks.require_template() lets them through.
+    """
     forms = {"url": url, "timestamp": timestamp}
     if (https := _https(url)) is not None:
         forms["https"] = https

@@ -17,6 +17,7 @@ from imagenet_nk.wire import Candidate, Rejected, Response, Steps
 EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # of image files, in lower case
 # The reason that stands for all that could not be listed of a class: how much that is, none knows.
 UNLISTED = "unlisted"
+TRY_AGAIN = "nothing is held against any image: run it again when the source is whole"
 REST = "=rest"  # ends the key of the candidate that stands for it; no image id ends so
 _LONGEST = 180  # characters of an id, before the WNID
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -82,6 +83,14 @@ class Remembers(Protocol):
 
     def forget(self) -> None:
         """Keep none of it: not all of it can be true."""
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A source that has pieces of its one place at hand, so that reading once more need not mean asking once more."""
+
+    def doubt(self, candidate: Candidate) -> None:
+        """Let the next reading of a candidate ask for its bytes anew. Does not block."""
 
 
 def image_id(wnid: str, name: str) -> str:

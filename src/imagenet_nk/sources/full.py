@@ -12,10 +12,9 @@ from imagenet_nk.collect.store import IMAGES, SPARE
 from imagenet_nk.config import Materialize, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources import layouts, official
-from imagenet_nk.sources.base import REST, UNLISTED, Site, Usual, distinct_ids, in_order
+from imagenet_nk.sources.base import REST, TRY_AGAIN, UNLISTED, Site, Usual, distinct_ids, in_order
 from imagenet_nk.sources.folders import Listing, to_path, to_place
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
-from imagenet_nk.sources.ranges import TRY_AGAIN
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
 
 _AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})  # a disk of another machine

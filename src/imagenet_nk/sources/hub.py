@@ -10,10 +10,9 @@ from pathlib import Path
 from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources.base import REST, UNLISTED, Site, Usual, in_order
+from imagenet_nk.sources.base import REST, TRY_AGAIN, UNLISTED, Site, Usual, in_order
 from imagenet_nk.sources.hub_catalogue import Catalogue
 from imagenet_nk.sources.hub_files import Files, HubFiles, LocalFiles
-from imagenet_nk.sources.ranges import TRY_AGAIN
 from imagenet_nk.wire import Call, Candidate, Found, Rejected, Steps
 
 log = logging.getLogger(__name__)
@@ -94,6 +93,9 @@ class Hub:
         except (OSError, ValueError) as error:
             return Rejected("unreadable", transient=True, detail=" ".join(str(error).split()))
         return Found(candidate.key, data)
+
+    def doubt(self, candidate: Candidate) -> None:
+        self._opened.doubt(candidate.url)
 
     def close(self) -> None:
         if self._catalogue is not None:

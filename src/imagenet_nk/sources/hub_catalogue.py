@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from functools import cache, partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
+from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling import draw
 from imagenet_nk.sources.base import Site
-from imagenet_nk.sources.hub_files import Files, persistent, shards
+from imagenet_nk.sources.hub_files import Files, shards
 from imagenet_nk.sources.hub_labels import Labels, names_in_card
 from imagenet_nk.sources.hub_shards import Index, ParquetShard, Row, Shard, TarShard
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_TRIES = 3
 
 
 class Catalogue:
@@ -38,7 +46,8 @@ class Catalogue:
         self.names = sorted(found, key=lambda name: (draw(seed, "shard", name), name))
         self.wnids = frozenset(wnids)
         self._files, self._seed, self._sorted_labels = files, seed, sorted_labels
-        self._pause = site.http.backoff
+        self._split, self._pause = split, site.http.backoff
+        self._told: set[str] = set()  # what was warned of
         self._spool = site.index / f"hub-{blake2b(files.where.encode(), digest_size=6).hexdigest()}"
         self._shards = {name: self._shard(name) for name in self.names}
         self._indexed: dict[str, Future[Index]] = {}
@@ -52,6 +61,12 @@ class Catalogue:
                 by_block.setdefault(row.block, []).append((row, f"{self._files.where}/{name}#{row.place}"))
             for block in sorted(by_block, key=lambda block: draw(self._seed, name, block)):
                 yield by_block[block]
+        images = sum(shard.images for shard in self._shards.values())
+        if images and images == sum(shard.unlabelled for shard in self._shards.values()):
+            raise SourceError(
+                f"{self._files.where}: none of the {images} images of split {self._split!r} has a label, as in a test "
+                "split; type source.split=validation or another"
+            )
 
     @property
     def lacks(self) -> str:
@@ -60,13 +75,25 @@ class Catalogue:
 
     def read(self, url: str) -> bytes:
         """The image at an address of `blocks`. Blocks; raises OutOfReachError, and OSError for what is damaged."""
-        name, _, place = url.removeprefix(f"{self._files.where}/").rpartition("#")
+        name, place = self._at(url)
         if name not in self._shards:
             raise OSError(f"{url} is not in {self._files.where}")
-        return persistent(lambda: self._shards[name].read(place), self._pause)
+        return self._persistent(lambda: self._shards[name].read(place))
+
+    def doubt(self, url: str) -> None:
+        """Ask for the image at an address anew when it is read next: what is here of it may have been damaged."""
+        name, place = self._at(url)
+        if shard := self._shards.get(name):
+            shard.doubt(place)
+
+    def _at(self, url: str) -> tuple[str, str]:
+        name, _, place = url.removeprefix(f"{self._files.where}/").rpartition("#")
+        return name, place
 
     def close(self) -> None:
         """End what is on its way, and forget what was spooled: it is fetched again where it is needed again."""
+        if unlabelled := sum(shard.unlabelled for shard in self._shards.values()):
+            log.info("%s: %d images without a label were passed over in all", self._files.where, unlabelled)
         self._files.close()
         shutil.rmtree(self._spool, ignore_errors=True)
 
@@ -84,9 +111,49 @@ class Catalogue:
         with self._lock:
             for name in self.names[rank : rank + 1 + ahead]:
                 if name not in self._indexed:
-                    self._indexed[name] = _in_background(partial(persistent, self._shards[name].index, self._pause))
+                    self._indexed[name] = _in_background(partial(self._persistent, self._shards[name].index))
             future = self._indexed[self.names[rank]]
-        return future.result()
+        index = future.result()
+        self._warn(self.names[rank])
+        return index
+
+    def _warn(self, name: str) -> None:
+        """Say what an indexed shard lacks; of images without labels, for the first one that has any."""
+        shard, warnings = self._shards[name], dict[str, str]()
+        if shard.lacks:
+            warnings[f"lacks {name}"] = shard.lacks
+        if shard.unlabelled:
+            warnings["unlabelled"] = (
+                f"{self._files.where}: {shard.unlabelled} of the {shard.images} images of {name} have no label, and "
+                "are passed over, as are those of other shards"
+            )
+        for kind, text in warnings.items():
+            self._once(kind, text)
+
+    def _once(self, kind: str, text: str) -> None:
+        with self._lock:
+            level = logging.DEBUG if kind in self._told else logging.WARNING
+            self._told.add(kind)
+        log.log(level, "%s", text)
+
+    def _persistent(self, work: Callable[[], T]) -> T:
+        """What the work gives, tried again a few times where the place of a data set is out of reach.
+
+        What makes no sense is read once more: it may have been damaged on the way. Raises the work's error.
+        """
+        for again in range(_TRIES):
+            try:
+                return work()
+            except OutOfReachError as error:
+                if again == _TRIES - 1:
+                    raise
+                self._once("again", f"{error}; trying again")
+                time.sleep(self._pause * 2**again)
+            except SourceError as error:
+                if again:
+                    raise
+                log.debug("%s; reading that once more", error)
+        raise AssertionError
 
 
 def _in_background(work: Callable[[], Index]) -> Future[Index]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
+import hashlib
 import os
 import re
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.client import responses
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import yaml
 from huggingface_hub import HfApi, HfFileSystem, get_token
@@ -26,13 +25,11 @@ from huggingface_hub.utils import logging as hub_logging
 
 from imagenet_nk.collect.metadata import OutOfReachError
 from imagenet_nk.errors import SourceError
+from imagenet_nk.sources.folders import MAX_BYTES
 
-log = logging.getLogger(__name__)
 # Its own tries, each a line past every log: what they come to is said here.
 hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
-T = TypeVar("T")
-_TRIES = 3
 BLOCK = 1 << 24  # bytes of a tar that are asked for at once
 SUFFIXES = (".parquet", ".tar")  # the first that a data set has is read
 _HELP = {
@@ -65,6 +62,19 @@ class Files(Protocol):
 
     def close(self) -> None:
         """End what is being fetched on other threads."""
+
+
+def read_piece(files: Files, name: str, place: str) -> bytes:
+    """The bytes of `bytes=<first>-<last>` of a file, asked for at its place. Raises OutOfReachError, and OSError."""
+    first, last = map(int, place.removeprefix("bytes=").split("-"))
+    if not 0 <= last - first < MAX_BYTES:
+        raise OSError(f"{place} is the size of no image")
+    with files.opened(name) as file:
+        file.seek(first)
+        data = file.read(last - first + 1)
+    if len(data) <= last - first:
+        raise OSError(f"{name} ends before {place}")
+    return data
 
 
 class LocalFiles:
@@ -120,7 +130,7 @@ class HubFiles:
         self._repo = repo
         page = f"{self._api.endpoint}/datasets/{repo}"
         try:
-            self._info = self._api.dataset_info(repo, revision=revision, timeout=30)
+            self._info = self._api.dataset_info(repo, revision=revision, timeout=30, files_metadata=True)
             if self._info.gated:
                 self._api.auth_check(repo, repo_type="dataset")
         except GatedRepoError as error:
@@ -176,7 +186,24 @@ class HubFiles:
                 if self._stopped.is_set():
                     raise OutOfReachError(f"{self.where}/{name}: stopped")
                 sink.write(chunk)
+        self._require_whole(name, part)
         return part.replace(there)
+
+    def _require_whole(self, name: str, part: Path) -> None:
+        """Raise OutOfReachError, and forget what came, if it is not the file whose sha256 the hub has on record.
+
+        So it has for all that it keeps in its large file storage, as every shard of pictures is.
+        """
+        wanted = next((s.lfs.sha256 for s in self._info.siblings or () if s.rfilename == name and s.lfs), None)
+        if wanted is None:
+            return
+        with part.open("rb") as file:
+            came = hashlib.file_digest(file, "sha256").hexdigest()
+        if came != wanted:
+            part.unlink()
+            raise OutOfReachError(
+                f"{self.where}/{name} came damaged: its sha256 is {came[:16]}, and should be {wanted[:16]}"
+            )
 
     def close(self) -> None:
         self._stopped.set()
@@ -223,19 +250,6 @@ def answered(error: Exception) -> str:
         return one_line(error)
     name = f"{status} {responses.get(status, '')}".strip()
     return f"it answers {name}{_HELP.get(status, '; try again later' if status >= 500 else '')}"
-
-
-def persistent(work: Callable[[], T], pause: float) -> T:
-    """What the work gives, tried again a few times where the place of a data set is out of reach. Raises its error."""
-    for again in range(_TRIES):
-        try:
-            return work()
-        except OutOfReachError as error:
-            if again == _TRIES - 1:
-                raise
-            log.warning("%s; trying again", error)
-            time.sleep(pause * 2**again)
-    raise AssertionError
 
 
 class _Exact:

@@ -12,6 +12,8 @@ from imagenet_nk.errors import SourceError
 
 _OFFICIAL = re.compile(r"(?:(n\d{8})_\d+|ILSVRC2012_val_\d{8})(?:_(n\d{8}))?\Z")
 
+_NO_LABEL = (None, -1, "-1", "")  # -1: what `datasets` writes where a split keeps its labels back
+
 
 class Labels:
     """Label -> WNID by the class names that come with a data set.
@@ -32,10 +34,15 @@ class Labels:
         else:
             self.wnids = _by_words(names, reference)
 
-    def wnid(self, label: int | str | None, image_name: str | None, where: str) -> str:
-        """The class of one image. Raises SourceError if its label cannot be understood, or its own name denies it."""
+    def wnid(self, label: int | str | None, image_name: str | None, where: str) -> str | None:
+        """The class of one image; None if it has no label.
+
+        Raises SourceError if its label cannot be understood, or its own name denies it.
+        """
         own = official(image_name)
         named = own[1] if own else None
+        if label in _NO_LABEL and (self.wnids is not None or named is None):
+            return None
         if isinstance(label, str):
             label = int(label) if label.isdecimal() else label
         if isinstance(label, str) and WNID.match(label):
@@ -46,8 +53,6 @@ class Labels:
             wnid = self.wnids[label]
         else:
             raise SourceError(f"{where}: label {label!r} is none of the data set's {len(self.wnids)} classes")
-        if wnid is None and label is None:
-            raise SourceError(f"{where} has no label; give a data set whose images all have one")
         if wnid is None:
             raise SourceError(
                 f"{where}: nothing says which class label {label!r} is; if labels count the sorted WNIDs from 0 on, "

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from imagenet_nk.sources.folders import MAX_BYTES, to_path
+from imagenet_nk.sources.folders import to_path
 
 if TYPE_CHECKING:
     from imagenet_nk.sources.hub_files import Files
@@ -24,6 +24,8 @@ _HERE = re.compile(r"(/[^#]+\.parquet|file:///[^#]+\.parquet)#row=\d+\Z")
 
 class _Shard(Protocol):
     def read(self, place: str) -> bytes: ...
+
+    def doubt(self, place: str) -> None: ...
 
 
 class HubPlaces:
@@ -50,6 +52,12 @@ class HubPlaces:
         with self._lock:
             shard = self._shards.get(file) or self._shards.setdefault(file, self._shard(url))
         return shard.read(place)
+
+    def doubt(self, url: str) -> None:
+        """Let the next reading of an address ask for it anew."""
+        file, _, place = url.rpartition("#")
+        if shard := self._shards.get(file):
+            shard.doubt(place)
 
     def _shard(self, url: str) -> _Shard:
         from imagenet_nk.sources.hub_files import HubFiles, LocalFiles
@@ -80,12 +88,9 @@ class _Pieces:
         self._files, self._name = files, name
 
     def read(self, place: str) -> bytes:
-        first, last = map(int, place.removeprefix("bytes=").split("-"))
-        if not 0 <= last - first < MAX_BYTES:
-            raise OSError(f"{place} is the size of no image")
-        with self._files.opened(self._name) as file:
-            file.seek(first)
-            data = file.read(last - first + 1)
-        if len(data) <= last - first:
-            raise OSError(f"{self._name} ends before {place}")
-        return data
+        from imagenet_nk.sources.hub_files import read_piece
+
+        return read_piece(self._files, self._name, place)
+
+    def doubt(self, place: str) -> None:
+        """Nothing of it is at hand."""

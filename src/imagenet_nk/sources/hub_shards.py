@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
@@ -18,11 +18,9 @@ import pyarrow.parquet as pq
 from imagenet_nk import storage
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.base import EXTENSIONS, image_id
-from imagenet_nk.sources.hub_files import Files, one_line
+from imagenet_nk.sources.hub_files import Files, one_line, read_piece
 from imagenet_nk.sources.hub_labels import Labels, names_in_schema, official
 from imagenet_nk.sources.local_tars import Member, members, read_place
-
-log = logging.getLogger(__name__)
 
 IMAGE, LABEL = ("image", "img", "jpg"), ("label", "labels", "cls")  # names of the columns that data sets use
 
@@ -43,6 +41,8 @@ class Shard(Protocol):
 
     ahead: int  # how many further shards to index beforehand
     lacks: str  # why index() may not have given all of it, one line; "" = it has
+    images: int  # of any class that index() has met
+    unlabelled: int  # of them, those that have no label: of no class
 
     def index(self) -> Index:
         """The images of the wanted classes. Blocks; raises SourceError."""
@@ -50,12 +50,16 @@ class Shard(Protocol):
     def read(self, place: str) -> bytes:
         """Bytes of one image. Blocks; raises OSError."""
 
+    def doubt(self, place: str) -> None:
+        """Let the next read() of an image ask for it anew. Does not block."""
+
 
 class ParquetShard:
     """Labels are read alone, which is little; images a row group at a time, spooled for the rows that follow."""
 
     ahead = 8
     lacks = ""
+    images = unlabelled = 0
 
     def __init__(
         self, files: Files, name: str, wnids: Collection[str], labels: Callable[[list[str] | None], Labels], spool: Path
@@ -64,6 +68,8 @@ class ParquetShard:
         self._spool = spool / name
         self._lock = threading.Lock()
         self._meta: pq.FileMetaData | None = None
+        self._doubted = set[int]()  # rows
+        self._proved = set[int]()  # row groups of which the same came twice
 
     def index(self) -> Index:
         where = f"{self._files.where}/{self._name}"
@@ -73,24 +79,29 @@ class ParquetShard:
                 image, label = columns(parquet.schema_arrow, where)
                 labels = self._labels(names_in_schema(parquet.schema_arrow.metadata, label))
                 paths = f"{image}.path" if _has_path(parquet.schema_arrow, image) else None
-                row = 0
+                row = unlabelled = 0
                 for block in range(parquet.num_row_groups):
                     table = parquet.read_row_group(block, columns=[label] + ([paths] if paths else []))
                     given = table[label].to_pylist()
                     names = [i and i["path"] for i in table[image].to_pylist()] if paths else [None] * len(given)
                     for value, name in zip(given, names, strict=True):
                         wnid = labels.wnid(value, name, f"{where}, row {row}")
-                        if wnid in self._wnids:
+                        unlabelled += wnid is None
+                        if wnid is not None and wnid in self._wnids:
                             index[wnid].append(Row(_id(wnid, name, f"{self._name}_{row}"), f"row={row}", block))
                         row += 1
         except (pa.ArrowException, OSError, ValueError) as error:
+            self._meta = None  # it may be what was damaged
             raise SourceError(f"{where} cannot be read: {one_line(error)}") from error
+        self.images, self.unlabelled = row, unlabelled
         return dict(index)
 
     def read(self, place: str) -> bytes:
         row = int(place.removeprefix("row="))
         try:
             with self._lock:  # one row group at a time, and each only once
+                if row in self._doubted:
+                    self._renew(row)
                 block, within = self._block_of(row)
                 spooled = self._spooled(block)
             with pa.memory_map(str(spooled)) as file:
@@ -104,10 +115,26 @@ class ParquetShard:
             raise OSError(f"{self._name}, row {row} holds no bytes")
         return bytes(data)
 
+    def doubt(self, place: str) -> None:
+        self._doubted.add(int(place.removeprefix("row=")))
+
+    def _renew(self, row: int) -> None:
+        """Fetch the row group of a row again, with the metadata that lead there, unless the same has come twice."""
+        self._doubted.discard(row)
+        block, _ = self._block_of(row)
+        if block in self._proved:
+            return
+        self._meta = None
+        if (there := self._spool / f"{block}.arrow").is_file():
+            before = _digest(there)
+            there.unlink()
+            if _digest(self._spooled(block)) == before:
+                self._proved.add(block)
+
     @contextmanager
     def _parquet(self) -> Iterator[pq.ParquetFile]:
         with self._files.opened(self._name) as file:
-            parquet = pq.ParquetFile(file, metadata=self._meta, pre_buffer=True)
+            parquet = pq.ParquetFile(file, metadata=self._meta, pre_buffer=True, page_checksum_verification=True)
             self._meta = parquet.metadata
             yield parquet
 
@@ -143,17 +170,20 @@ class TarShard:
     """webdataset: files of one sample follow each other and share their name up to the first dot."""
 
     ahead = 1
+    images = unlabelled = 0
 
     def __init__(
         self, files: Files, name: str, wnids: Collection[str], labels: Callable[[list[str] | None], Labels], spool: Path
     ) -> None:
         self._files, self._name, self._wnids, self._labels, self._spool = files, name, wnids, labels, spool
         self.lacks = ""
+        self._doubted = set[str]()
 
     def index(self) -> Index:
         where = f"{self._files.where}/{self._name}"
         index: Index = defaultdict(list)
         labels, broken = self._labels(None), list[str]()
+        images = unlabelled = 0
         try:
             tar = self._files.local(self._name, self._spool)
             for key, parts in samples(members(tar, said=broken.append)):
@@ -166,18 +196,28 @@ class TarShard:
                 if label is None and broken:
                     break  # the last sample has lost it
                 wnid = labels.wnid(label, key, f"{where}, sample {key}")
-                if wnid in self._wnids:
+                images, unlabelled = images + 1, unlabelled + (wnid is None)
+                if wnid is not None and wnid in self._wnids:
                     place = f"bytes={image.offset}-{image.offset + image.size - 1}"
                     index[wnid].append(Row(_id(wnid, key, f"{self._name}_{key}"), place, 0))
         except OSError as error:
             raise SourceError(f"{where} cannot be read: {one_line(error)}") from error
-        self.lacks = "".join(broken)
-        if broken:
-            log.warning("%s", self.lacks)
+        self.lacks, self.images, self.unlabelled = "".join(broken), images, unlabelled
         return dict(index)
 
     def read(self, place: str) -> bytes:
+        if place in self._doubted:
+            self._doubted.discard(place)
+            return read_piece(self._files, self._name, place)
         return read_place(f"{self._files.local(self._name, self._spool)}#{place}")
+
+    def doubt(self, place: str) -> None:
+        self._doubted.add(place)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def columns(schema: pa.Schema, where: str) -> tuple[str, str]:

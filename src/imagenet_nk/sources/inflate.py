@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -10,10 +12,13 @@ from typing import BinaryIO
 
 from isal import isal_zlib
 
+log = logging.getLogger(__name__)
+
 # Packed bytes inflated in one go. The thread has to wait for Python's lock after each, up to 5 ms: so not too few.
 _PACKED = 1 << 21
 _AHEAD = 3  # pieces that wait for the reader
 _GZIP_FORMAT = 31  # zlib's wbits
+_MAGIC = b"\x1f\x8b"
 
 
 class DamagedError(Exception):
@@ -21,7 +26,10 @@ class DamagedError(Exception):
 
 
 def inflated(path: Path) -> Generator[bytes, None, None]:
-    """The unpacked bytes in pieces of a few MiB. Raises OSError, and DamagedError behind the last sound byte."""
+    """The unpacked bytes in pieces of a few MiB. Raises OSError, and DamagedError behind the last sound byte.
+
+    What stands behind the end and is no gzip is left out, as gzip leaves it out, and said.
+    """
     pieces: Queue[bytes | Exception | None] = Queue(_AHEAD)
     stopped = threading.Event()
 
@@ -36,7 +44,7 @@ def inflated(path: Path) -> Generator[bytes, None, None]:
     def work() -> None:
         try:
             with path.open("rb") as file:
-                for piece in _inflate(file):
+                for piece in _inflate(file, path):
                     put(piece)
                     if stopped.is_set():
                         return
@@ -61,21 +69,34 @@ def inflated(path: Path) -> Generator[bytes, None, None]:
         thread.join()
 
 
-def _inflate(file: BinaryIO) -> Iterator[bytes]:
+def _inflate(file: BinaryIO, path: Path) -> Iterator[bytes]:
     """The members of a gzip file one after the other; zeros behind the last one are padding."""
-    member = isal_zlib.decompressobj(_GZIP_FORMAT)
-    begun = False
-    while packed := file.read(_PACKED):
-        while packed:
+    packed = file.read(_PACKED)
+    while packed:
+        member = isal_zlib.decompressobj(_GZIP_FORMAT)
+        while not member.eof:
+            if not packed:
+                raise DamagedError("it ends too early")
             try:
                 piece = member.decompress(packed)
             except isal_zlib.error as error:  # type: ignore[misc]  # isal types it as a value
                 raise DamagedError(str(error)) from error
-            begun, packed = True, b""
             if piece:
                 yield piece
-            if member.eof:
-                packed = member.unused_data.lstrip(b"\0")
-                member, begun = isal_zlib.decompressobj(_GZIP_FORMAT), False
-    if begun:
-        raise DamagedError("it ends too early")
+            packed = member.unused_data if member.eof else file.read(_PACKED)
+        packed = _behind(packed, file)
+        if packed and not packed.startswith(_MAGIC):
+            count = os.fstat(file.fileno()).st_size - file.tell() + len(packed)
+            log.warning(
+                "%s: the last %d bytes, behind the end of what is gzip'ed, are no gzip: left out, as gzip does",
+                path,
+                count,
+            )
+            return
+
+
+def _behind(packed: bytes, file: BinaryIO) -> bytes:
+    """What follows a member, zeros left out: enough of it to tell what it is, nothing at the end of the file."""
+    while len(packed := packed.lstrip(b"\0")) < len(_MAGIC) and (more := file.read(_PACKED)):
+        packed += more
+    return packed

@@ -12,6 +12,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.file_kinds import HEAD, kind_of, to_utf8
 from imagenet_nk.sources import tarscan
 from imagenet_nk.sources.inflate import DamagedError, inflated
+from imagenet_nk.wording import first_few
 
 CHUNK = 1 << 18  # fits a second-level cache together with what is computed from it
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
@@ -32,7 +33,7 @@ def chunks(path: Path) -> Iterator[bytes | memoryview]:
                 yield from _rows(path)
             elif magic[:2] == _GZIP:
                 with closing(inflated(path)) as pieces:
-                    yield from _text(path, _Stream(pieces))
+                    yield from _text(path, _Stream(pieces), gzipped=True)
             else:
                 yield from _text(path, _Stream(iter(partial(file.read, CHUNK), b"")))
     except FileNotFoundError as error:
@@ -64,23 +65,25 @@ class _Stream:
         return bytes(got)
 
 
-def _text(path: Path, stream: _Stream) -> Iterator[bytes | memoryview]:
+def _text(path: Path, stream: _Stream, *, gzipped: bool = False) -> Iterator[bytes | memoryview]:
     first = stream.exactly(tarscan.BLOCK)
     header = tarscan.parse(first)
     pieces = _members(path, stream, header) if header else chain([first], iter(stream.some, b""))
     start = bytes(next((piece for piece in pieces if piece), b""))
     if not start.strip():
         raise SourceError(f"the list {path} is empty; give another with source.list=")
-    _refuse_other(start, str(path), header)
+    _refuse_other(start, str(path), header, gzipped=gzipped)
     yield start.removeprefix(b"\xef\xbb\xbf")
     yield from pieces
 
 
-def _refuse_other(start: bytes, path: str, header: tarscan.Header | None) -> None:
+def _refuse_other(start: bytes, path: str, header: tarscan.Header | None, *, gzipped: bool) -> None:
     """Raise SourceError for what is no list, by its first bytes; a NUL in the midst of text is one broken line."""
     kind = kind_of(start)
     if kind == "UTF-16 text":
-        raise SourceError(f"{path} is UTF-16; {to_utf8(path.rpartition('/')[2], 'list.txt')}")
+        untar = f"tar --exclude='._*' -x{'z' * gzipped}Of"
+        unpack = untar if header else "gzip -dc" * gzipped
+        raise SourceError(f"{path} is UTF-16; {to_utf8(path, start, 'utf8.txt', unpack)}")
     if kind == "a web page":
         raise SourceError(f"{path} is a web page, not a list")
     if kind and (kind != "no text" or start[:HEAD].count(0) > _MOST_NULS):
@@ -121,9 +124,8 @@ def _rows(path: Path) -> Iterator[bytes]:
             ids = next((name for name in _ID_COLUMNS if name in names), None)
             urls = next((name for name in _URL_COLUMNS if name in names), None)
             if ids is None or urls is None:
-                shown = ", ".join(names[:8])
                 raise SourceError(
-                    f"{path} has no columns id and url (it has {shown}); rename them, or give a list as text"
+                    f"{path} has no columns id and url (it has {first_few(names)}); rename them, or give a list as text"
                 )
             if table.metadata.num_rows == 0:
                 raise SourceError(f"the list {path} is empty; give another with source.list=")

@@ -91,12 +91,15 @@ class Manifest:
         if wrong := unreadable(candidate.url):
             return wrong
         result = yield from self._fetched(candidate)
-        wanted = candidate.sha256
-        if isinstance(result, Found) and wanted:
-            digest = hashlib.sha256(result.data).hexdigest()
-            if digest != wanted:
-                return Rejected("drifted", detail=f"sha256 is {digest[:16]} now, was {wanted[:16]}")
-        return result
+        drifted = _drifted(result, candidate)
+        if drifted and (_RANGE.match(candidate.url) or HubPlaces.holds(candidate.url)):
+            # A piece of an archive or a data set, which are not changed one by one: it may have come damaged.
+            if self._hub:
+                self._hub.doubt(candidate.url)
+            result = yield from self._fetched(candidate)
+            again = _drifted(result, candidate)
+            drifted = again and replace(again, transient=again != drifted)
+        return drifted or result
 
     def close(self) -> None:
         """Forget what was spooled of data sets."""
@@ -118,9 +121,20 @@ class Manifest:
             except SourceError as error:
                 return Rejected("unreadable", transient=True, detail=str(error))
             except (OSError, ValueError) as error:
-                return Rejected("unreadable", detail=" ".join(str(error).split()))
+                return Rejected("unreadable", transient=url.startswith("http"), detail=" ".join(str(error).split()))
             return Found(candidate.key, data, url)
         return (yield from (_over_http(candidate) if is_remote(url) and not _is_file(url) else _from_disk(candidate)))
+
+
+def _drifted(result: Found | Rejected, candidate: Candidate) -> Rejected | None:
+    """What bytes other than the manifest's come to; None if they are those, or there is nothing to compare."""
+    if not isinstance(result, Found) or not candidate.sha256:
+        return None
+    digest = hashlib.sha256(result.data).hexdigest()
+    if digest == candidate.sha256:
+        return None
+    detail = f"sha256 is {digest[:16]} now, was {candidate.sha256[:16]}"
+    return Rejected("drifted", detail=detail)
 
 
 def unreadable(url: str) -> Rejected | None:

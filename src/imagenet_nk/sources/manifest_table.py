@@ -63,9 +63,9 @@ def checked(rows: Iterable[Mapping[str, object]], where: str) -> Iterator[Image]
 def _kind(path: Path) -> str:
     """What the file is; "" for a text. Raises SourceError for what is neither that nor parquet."""
     with path.open("rb") as file:
-        kind = kind_of(file.read(HEAD))
+        kind = kind_of(head := file.read(HEAD))
     if kind == "UTF-16 text":
-        raise SourceError(f"source.path={path} is UTF-16 text; {to_utf8(path.name, 'manifest.csv')}")
+        raise SourceError(f"source.path={path} is UTF-16 text; {to_utf8(str(path), head, 'utf8.csv')}")
     if kind not in ("", "a parquet file"):
         raise SourceError(f"source.path={path} is {kind}; name a manifest.parquet or manifest.csv")
     return kind

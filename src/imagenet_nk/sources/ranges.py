@@ -15,7 +15,7 @@ import requests
 from imagenet_nk.collect.metadata import OutOfReachError, reason
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import ContradictionError, SourceError
-from imagenet_nk.sources.base import rejection
+from imagenet_nk.sources.base import TRY_AGAIN, rejection
 from imagenet_nk.wire import Call, Rejected, Request, Response
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
@@ -24,7 +24,6 @@ _FAULTS = {
     "truncated": "breaks off in the middle of an answer",
     "redirects": "redirects without end; is a login needed?",
 }
-TRY_AGAIN = "nothing is held against any image: run it again when the source is whole"
 _HEAD = 1024  # bytes that are asked for first
 
 Reading = Generator[Request | Call, Any, bytes]

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imagenet_nk.errors import ContradictionError
-from imagenet_nk.sources.base import UNLISTED
+from imagenet_nk.sources.base import TRY_AGAIN, UNLISTED
 from imagenet_nk.sources.members import Gap, Known, Member
-from imagenet_nk.sources.ranges import TRY_AGAIN, Place
+from imagenet_nk.sources.ranges import Place
 from imagenet_nk.sources.tar_names import Names
 from imagenet_nk.sources.tarscan import BLOCK, END_MARK, padded, parse, whole_name
 from imagenet_nk.wire import Call, Rejected, Request

@@ -19,6 +19,7 @@ from imagenet_nk.pages import HEAD, is_page
 from imagenet_nk.sources import addresses
 from imagenet_nk.sources.base import Site, Usual, in_order, rejection
 from imagenet_nk.wire import Candidate, Found, Rejected, Request, Response, Steps
+from imagenet_nk.wording import first_few
 
 if TYPE_CHECKING:
     from imagenet_nk.sources.list_index import ListIndex
@@ -58,7 +59,6 @@ class Urls:
         return f"urls/{self._open_index.fingerprint}"
 
     def open(self, wnids: Sequence[str], site: Site) -> None:
-        addresses.check(site.http.attempts)
         self._site = site
         self._index = self._first_usable(wnids, site)
 
@@ -167,14 +167,13 @@ def _usable(list_file: Path, wnids: Sequence[str], site: Site) -> ListIndex:
         return index
     counts = ", ".join(f"{name} {count:,}" for name, count in index.counts.items() if count)
     index.close()
-    shown = ", ".join([*wnids[:3], "..."] if len(wnids) > 3 else wnids)
-    first = bytes(next(chunks(list_file)))[:80].partition(b"\n")[0].decode(errors="replace").strip()
+    start = bytes(next(chunks(list_file)))[:80].partition(b"\n")[0].decode(errors="replace").strip()
     kind = (
         OutOfReachError if index.counts["lines"] > sum(index.counts.values()) - index.counts["lines"] else SourceError
     )
     raise kind(
-        f"{list_file} has no usable line `n########_...<TAB>url` of a wanted class ({shown}): {counts}; "
-        f"it begins with {first!r}"
+        f"{list_file} has no usable line `n########_...<TAB>url` of a wanted class ({first_few(wnids, 3)}): {counts}; "
+        f"it begins with {start!r}"
     )
 
 
