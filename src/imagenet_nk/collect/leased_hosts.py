@@ -73,9 +73,8 @@ class LeasedHosts(Hosts):
             lease.idle = min(lease.idle, lease.permits - (host.in_flight - lease.once))
 
     def over(self, key: str, started: float, now: float) -> None:
-        host, lease = self.get(key), self._leases[key]
-        host.in_flight -= 1
-        host.seconds += now - started
+        super().over(key, started, now)
+        lease = self._leases[key]
         if lease.once:
             lease.once -= 1
             lease.back += 1
