@@ -32,8 +32,7 @@ def evaluate(
 
     images: a list file, or (path, label) pairs with the labels of the centers; images of other classes are left out.
     changes: fields of BackboneConfig that differ here, such as device="cuda" or checkpoint=FILE. The backbone is built
-    as the centers' metadata say; embeddings are kept in `cache`, if given. CL2N is not judged: the file does not hold
-    its origin.
+    as the centers' metadata say; embeddings are kept in `cache`, if given. CL2N is judged if the file has its means.
 
     `not_judged` counts images of other classes and unreadable ones, which `skipped` names. Raises CentersError where
     the weights are not those that made the centers, ListError and CentersError where nothing is left to judge.
@@ -56,7 +55,8 @@ def evaluate(
     count = len(judged["euclidean"].ranks)
     if not count:
         raise CentersError(f"{none_embedded(embedder)} (first: {entries[0][0]}): there is nothing to judge")
-    judged.pop("cl2n")
+    if not centers.has_cl2n:
+        judged.pop("cl2n")
     return {
         "images": count,
         "not_judged": len(given) - count,
@@ -92,8 +92,10 @@ def _of_classes(entries: Entries, rows: dict[int, int]) -> Entries:
 def _means(centers: Centers) -> verdict.Means:
     classes, dim = centers.centers.shape
     plain, centred = Mean(classes, dim), NormalizedMean(classes, dim)
-    plain.add(torch.from_numpy(centers.centers), torch.arange(classes))
-    centred.add(torch.from_numpy(centers.centers), torch.arange(classes))
+    if centers.has_cl2n:
+        centred.origin = torch.from_numpy(centers.extras["cl2n_origin"]).double()
+    for mean, values_KD in ((plain, centers.centers), (centred, centers.extras.get("cl2n", centers.centers))):
+        Mean.add(mean, torch.from_numpy(values_KD), torch.arange(classes))  # they are normalised already
     return verdict.Means(plain, centred)
 
 
