@@ -152,6 +152,53 @@ def test_a_head_that_knows_little_says_nothing_of_the_labels():
         assert made["verdict"].startswith("the head does not know the classes well enough to tell")
 
 
+def voted(names, each, accuracy, rng, known=1.0):
+    """Labels, and what a head says of their images: right to `accuracy`, else anything; of the classes that it does not
+    know, always one and the same name, whichever."""
+    means = [k if rng.random() < known else int(rng.integers(len(names))) for k in range(len(names))]
+    labels = np.repeat(np.arange(len(names)), each)
+    said = [names[means[k]] if rng.random() < accuracy else names[rng.integers(len(names))] for k in labels]
+    return labels, said
+
+
+FIFTY = [f"n{k:08d}" for k in range(50)]
+
+
+@pytest.mark.parametrize(("each", "accuracy"), [(4, 1.0), (10, 0.8), (10, 0.7), (50, 0.65)])
+@pytest.mark.parametrize("rings", [[[4, 7]], [[3, 40], [11, 12]], [[3, 9, 5], [20, 21]]])
+def test_labels_that_changed_places_are_named_class_by_class(rings, each, accuracy):
+    labels, said = voted(FIFTY, each, accuracy, np.random.default_rng(0))
+    given = dict(enumerate(FIFTY))
+    for ring in rings:
+        given |= {k: FIFTY[other] for k, other in zip(ring, [*ring[1:], ring[0]], strict=True)}
+    made = label_check.check(labels, said, given, {"sorted": dict(enumerate(FIFTY))}, accuracy)
+    assert not made["labels_wrong"]
+    assert sorted(map(sorted, made["exchanged"])) == sorted([FIFTY[k] for k in sorted(ring)] for ring in rings)
+    assert made["verdict"].startswith(f"the labels of {sum(map(len, rings))} classes look exchanged")
+    assert all(" -> ".join([*ring, ring[0]]) in made["verdict"] for ring in made["exchanged"])
+    for ring in made["exchanged"]:  # what a class's label says -> what its images are
+        seen = {given[k]: FIFTY[k] for k in range(50)}
+        assert [seen[wnid] for wnid in ring] == [*ring[1:], ring[0]]
+
+
+@pytest.mark.parametrize(
+    ("each", "accuracy", "known"), [(10, 0.1, 1), (10, 0.4, 1), (1, 0.7, 1), (2, 0.7, 1), (10, 1, 0), (10, 0.9, 0.4)]
+)
+def test_a_weak_head_names_no_class(each, accuracy, known):
+    given = dict(enumerate(FIFTY))
+    for seed in range(40):
+        labels, said = voted(FIFTY, each, accuracy, np.random.default_rng(seed), known)
+        assert label_check.check(labels, said, given, {}, 0.9)["exchanged"] == []
+
+
+def test_classes_that_a_good_head_confuses_are_not_exchanged():
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(50), 10)
+    for twins in ({0: 1}, {0: 1, 1: 0}, {0: 1, 1: 2, 2: 0}, {0: 1, 2: 1, 1: 3}):
+        for _ in range(20):
+            said = [FIFTY[twins[k] if k in twins and rng.random() < 0.5 else k] for k in labels]
+            assert label_check.check(labels, said, dict(enumerate(FIFTY)), {}, 0.9)["exchanged"] == []
+
+
 def test_a_head_in_another_order_is_told_from_labels_in_another_order():
     clsloc = label_check.known_orders()["clsloc from 0"]
     ordered = label_check.known_orders()["sorted from 0"]

@@ -239,6 +239,32 @@ def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, c
     assert metrics["head"]["ncm_over_head"] == pytest.approx(metrics["ncm"]["euclidean"]["top1"]["value"])
 
 
+def test_classes_whose_labels_changed_places_are_named(tmp_path, tiny, caplog):
+    map_ = load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted"))
+    images = []
+    for k in (3, 150, 281, 555, 777, 940):
+        for copy in range(4):
+            colour = np.random.default_rng(k).integers(0, 250, 3) + copy
+            images.append((tmp_path / f"{map_.wnids[k]}_{copy}.png", map_.wnids[k]))
+            Image.fromarray(np.full((160, 160, 3), colour, np.uint8)).save(images[-1][0])
+    torch.save(fitted(images, map_), tmp_path / "w.pt")
+    setting = Setting(dataclasses.replace(tiny, checkpoint=str(tmp_path / "w.pt")), cache=tmp_path)
+    places = {k: k for k in map_.labels} | {150: 777, 777: 150}
+    entries = [(image, places[map_.label(wnid)]) for image, wnid in images]
+    metrics = stage.evaluate(entries, map_, setting, tmp_path)
+    pair = [map_.wnids[150], map_.wnids[777]]
+    assert metrics["label_check"]["exchanged"] == [pair]
+    assert not metrics["label_check"]["labels_wrong"]
+    assert (
+        f"label check: the labels of 2 classes look exchanged among them (label -> what the head sees): {pair[0]} -> "
+        in caplog.text
+    )
+    (note,) = tasks.wrong_labels([metrics])
+    assert all(wnid in note for wnid in pair)
+    right = [(image, map_.label(wnid)) for image, wnid in images]
+    assert tasks.wrong_labels([stage.evaluate(right, map_, setting, tmp_path)]) == []
+
+
 def fitted(images, order):
     """A state_dict of the tiny model whose head of 1000 outputs was fitted to these images by least squares."""
     x = one_at_a_time([(path, 0) for path, _ in images])
