@@ -13,10 +13,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import weakref
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,7 @@ class Store:
         self._seen: dict[Path, Status] = {}  # images as they stood when they were looked for
         self._count, self._index_bytes = 0, 0
         self._sums, self._starts = array("I"), array("I")  # by row: its CRC-32, and that of its image, which begins it
+        self._open: dict[Path, FileIO] = {}
         self._recover()
 
     def find(self, paths: Sequence[Path]) -> NDArray[np.int64]:
@@ -72,8 +75,8 @@ class Store:
         sums = [crc32(row, start) for row, start in zip(rows, starts, strict=True)]
         index = b"".join(b"%08x\t%b\n" % line for line in zip(sums, names, strict=True))
         try:
-            _put(self._rows_file, self._count * self._bytes_each, rows.tobytes())
-            _put(self._images_file, self._index_bytes, index)
+            _put(self._opened(self._rows_file), self._count * self._bytes_each, rows.tobytes())
+            _put(self._opened(self._images_file), self._index_bytes, index)
         except OSError as error:
             raise CentersError(
                 f"cannot write {self._rows_file.parent}: {error.strerror}; free space, or type dataset.dir=ELSEWHERE"
@@ -89,15 +92,22 @@ class Store:
         if not len(rows):
             return result
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)  # of neighbours in the file, read at once
-        with self._rows_file.open("rb") as file:
+        with self._rows_file.open("rb", buffering=0) as file:
             for first, end in itertools.pairwise([*starts.tolist(), len(rows)]):
                 file.seek(int(rows[first]) * self._bytes_each)
                 file.readinto(result[first:end].data)
         return result
 
+    def _opened(self, file: Path) -> FileIO:
+        """To be written: open as long as this store is there, for opening costs more than what a batch's rows do."""
+        if file not in self._open:
+            self._open[file] = file.open("r+b" if file.exists() else "wb", buffering=0)
+            weakref.finalize(self, self._open[file].close)
+        return self._open[file]
+
     def intact(self, rows: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.bool_]:
         """(n,) whether the (n, D) values that were read of those rows were written there, and of these images."""
-        asked = zip(rows, values, strict=True)
+        asked = zip(rows.tolist(), values, strict=True)
         return np.array([self._sums[row] == crc32(value, self._starts[row]) for row, value in asked], np.bool_)
 
     def _recover(self) -> None:
@@ -130,12 +140,17 @@ class Store:
         return image
 
 
-def _put(file: Path, end: int, data: bytes) -> None:
-    """Write behind the first `end` bytes of a file, in place of whatever a write that failed has left there."""
-    with file.open("r+b" if file.exists() else "wb") as out:
-        out.seek(end)
-        out.truncate()
-        out.write(data)
+def _put(file: FileIO, end: int, data: bytes) -> None:
+    """Write behind the first `end` bytes of a file; a write that fails leaves nothing there."""
+    view = memoryview(data)
+    try:
+        file.seek(end)
+        while view:
+            view = view[file.write(view) :]
+    except OSError:
+        with suppress(OSError):
+            file.truncate(end)
+        raise
 
 
 def _images(paths: Sequence[Path]) -> list[Status | None]:
