@@ -1,4 +1,4 @@
-"""Nearest class mean, its intervals and tables, and the label check."""
+"""Nearest class mean, its intervals and tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from imagenet_nk.centers import accuracy, evaluation, label_check, verdict
+from imagenet_nk.centers import accuracy, evaluation, verdict
 from imagenet_nk.centers.evaluation import Judged
 from imagenet_nk.config import EvaluateConfig
 
@@ -99,123 +99,3 @@ def test_divisions_judge_other_images_than_those_of_the_centers(data):
     assert len(set(made["euclidean"]["values"])) > 1
     again = verdict.divided(reading(x, classes, 36), 8, 4, EvaluateConfig(seeds=4, share=0.25), 0)
     assert made == again
-
-
-WNIDS = [f"n{k:08d}" for k in range(10)]
-SORTED = dict(enumerate(WNIDS))
-SHIFTED = {k + 1: wnid for k, wnid in enumerate(WNIDS)}
-TURNED = {k: WNIDS[9 - k] for k in range(10)}
-
-
-def checked(written, given, accuracy=0.9, ncm=0.8, orders=None):
-    """The check of a list written in one order and read in another, under a head that is right to `accuracy`."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat(sorted(written), 20)
-    right = rng.random(len(labels)) < accuracy
-    said = [written[k] if ok else WNIDS[rng.integers(10)] for k, ok in zip(labels.tolist(), right, strict=True)]
-    return label_check.check(
-        labels, said, given, orders or {"sorted": SORTED, "turned": TURNED, "shifted": SHIFTED}, ncm
-    )
-
-
-@pytest.mark.parametrize(
-    ("written", "given", "wrong", "fits"),
-    [
-        (SORTED, SORTED, False, None),
-        (TURNED, SORTED, True, "turned"),
-        (SHIFTED, SORTED, True, "shifted"),
-        (SORTED, TURNED, True, "sorted"),
-    ],
-)
-def test_the_label_check_finds_the_order(written, given, wrong, fits):
-    made = checked(written, given)
-    assert (made["labels_wrong"], made["order_that_fits"]) == (wrong, fits)
-
-
-def test_the_label_check_is_silent_where_it_cannot_tell():
-    assert not checked(TURNED, SORTED, ncm=0.12)["labels_wrong"]
-    unknown = checked(TURNED, SORTED, orders={"sorted": SORTED})
-    assert unknown["labels_wrong"]
-    assert unknown["order_that_fits"] is None
-
-
-def test_a_head_that_knows_little_says_nothing_of_the_labels():
-    rng = np.random.default_rng(0)
-    labels = np.repeat(range(10), 20)
-    for said in (
-        ["n00000003"] * 200,  # one class for everything
-        [WNIDS[k] for k in rng.integers(0, 10, 200)],
-        [WNIDS[k] if rng.random() < 0.25 else WNIDS[rng.integers(3)] for k in labels],  # hardly trained
-    ):
-        made = label_check.check(labels, said, SORTED, {"turned": TURNED}, 0.8)
-        assert not made["labels_wrong"]
-        assert made["verdict"].startswith("the head does not know the classes well enough to tell")
-
-
-def voted(names, each, accuracy, rng, known=1.0):
-    """Labels, and what a head says of their images: right to `accuracy`, else anything; of the classes that it does not
-    know, always one and the same name, whichever."""
-    means = [k if rng.random() < known else int(rng.integers(len(names))) for k in range(len(names))]
-    labels = np.repeat(np.arange(len(names)), each)
-    said = [names[means[k]] if rng.random() < accuracy else names[rng.integers(len(names))] for k in labels]
-    return labels, said
-
-
-FIFTY = [f"n{k:08d}" for k in range(50)]
-
-
-@pytest.mark.parametrize(("each", "accuracy"), [(4, 1.0), (10, 0.8), (10, 0.7), (50, 0.65)])
-@pytest.mark.parametrize("rings", [[[4, 7]], [[3, 40], [11, 12]], [[3, 9, 5], [20, 21]]])
-def test_labels_that_changed_places_are_named_class_by_class(rings, each, accuracy):
-    labels, said = voted(FIFTY, each, accuracy, np.random.default_rng(0))
-    given = dict(enumerate(FIFTY))
-    for ring in rings:
-        given |= {k: FIFTY[other] for k, other in zip(ring, [*ring[1:], ring[0]], strict=True)}
-    made = label_check.check(labels, said, given, {"sorted": dict(enumerate(FIFTY))}, accuracy)
-    assert not made["labels_wrong"]
-    assert sorted(map(sorted, made["exchanged"])) == sorted([FIFTY[k] for k in sorted(ring)] for ring in rings)
-    assert made["verdict"].startswith(f"the labels of {sum(map(len, rings))} classes look exchanged")
-    assert all(" -> ".join([*ring, ring[0]]) in made["verdict"] for ring in made["exchanged"])
-    for ring in made["exchanged"]:  # what a class's label says -> what its images are
-        seen = {given[k]: FIFTY[k] for k in range(50)}
-        assert [seen[wnid] for wnid in ring] == [*ring[1:], ring[0]]
-
-
-@pytest.mark.parametrize(
-    ("each", "accuracy", "known"), [(10, 0.1, 1), (10, 0.4, 1), (1, 0.7, 1), (2, 0.7, 1), (10, 1, 0), (10, 0.9, 0.4)]
-)
-def test_a_weak_head_names_no_class(each, accuracy, known):
-    given = dict(enumerate(FIFTY))
-    for seed in range(40):
-        labels, said = voted(FIFTY, each, accuracy, np.random.default_rng(seed), known)
-        assert label_check.check(labels, said, given, {}, 0.9)["exchanged"] == []
-
-
-def test_classes_that_a_good_head_confuses_are_not_exchanged():
-    rng, labels = np.random.default_rng(0), np.repeat(np.arange(50), 10)
-    for twins in ({0: 1}, {0: 1, 1: 0}, {0: 1, 1: 2, 2: 0}, {0: 1, 2: 1, 1: 3}):
-        for _ in range(20):
-            said = [FIFTY[twins[k] if k in twins and rng.random() < 0.5 else k] for k in labels]
-            assert label_check.check(labels, said, dict(enumerate(FIFTY)), {}, 0.9)["exchanged"] == []
-
-
-def test_a_head_in_another_order_is_told_from_labels_in_another_order():
-    clsloc = label_check.known_orders()["clsloc from 0"]
-    ordered = label_check.known_orders()["sorted from 0"]
-    labels = np.repeat(np.arange(0, 1000, 7), 3)
-    place = {wnid: index for index, wnid in clsloc.items()}
-    said = [ordered[place[ordered[label]]] for label in labels.tolist()]  # what each output seems to mean
-    heads = label_check.heads_orders(1000)
-    made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
-    assert (made["labels_wrong"], made["order_that_fits"], made["heads_order_that_fits"]) == (False, None, "clsloc")
-    said = [clsloc[label] for label in labels.tolist()]
-    made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
-    assert (made["labels_wrong"], made["order_that_fits"]) == (True, "clsloc from 0")
-
-
-def test_the_known_orders_are_those_of_the_1000_classes():
-    orders = label_check.known_orders()
-    assert orders["sorted from 0"][0] == "n01440764"
-    assert orders["clsloc from 1"][1] == "n02119789"
-    assert orders["clsloc from 0"][0] == "n02119789"
-    assert len(orders["sorted from 1"]) == 1000

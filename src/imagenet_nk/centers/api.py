@@ -13,6 +13,7 @@ import torch
 
 from imagenet_nk import lists, storage
 from imagenet_nk.centers import verdict
+from imagenet_nk.centers.embedder import Embedder
 from imagenet_nk.centers.file import Centers, load_centers
 from imagenet_nk.centers.listed import Entries, Setting, check_files, listed, none_embedded
 from imagenet_nk.centers.statistics import Mean, NormalizedMean
@@ -45,11 +46,7 @@ def evaluate(
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(config, CentersConfig(), Path(cache or folder), seed=int(centers.metadata["seed"]))
         embedder = setting.embedder(Path(folder))
-        if embedder.built.sha256 != centers.metadata["weights_sha256"]:
-            raise CentersError(
-                f"the weights of {config.name} are not those that made the centers ({centers.metadata['weights']}); "
-                "give their file: checkpoint=FILE"
-            )
+        _check_weights(embedder, centers)
         asked = listed(entries, rows, embedder)
         judged = verdict.judge_all(_means(centers), asked.batches, leave_one_out=False)
     count = len(judged["euclidean"].ranks)
@@ -64,6 +61,14 @@ def evaluate(
         "classes": len(rows),
         "ncm": verdict.ncm(judged, len(rows), EvaluateConfig(bootstrap=bootstrap), 0),
     }
+
+
+def _check_weights(embedder: Embedder, centers: Centers) -> None:
+    if embedder.built.sha256 != centers.metadata["weights_sha256"]:
+        raise CentersError(
+            f"the weights of {embedder.built.name} are not those that made the centers "
+            f"({centers.metadata['weights']}); give their file: checkpoint=FILE"
+        )
 
 
 def _changed(config: BackboneConfig, changes: dict[str, Any]) -> BackboneConfig:

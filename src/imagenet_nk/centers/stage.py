@@ -45,6 +45,7 @@ def compute(
     _allowed(setting.centers, kept)
     listed, mean, spread = first_reading(entries, embedder, progress)
     extras, words = _further(listed, mean, setting.centers, kept)
+    images, skipped = int(mean.counts_K.sum()), len(embedder.faults)
     known = dict(zip(label_map.labels, zip(label_map.wnids, label_map.names, strict=True), strict=True))
     words["empty_wnids"] = json.dumps(_empty(known, listed.rows))
     centers = Centers(
@@ -59,13 +60,7 @@ def compute(
     )
     centers.save(output / NAME)
     cost.write(output, embedder)
-    log.info(
-        "%d centers of %d images, %d skipped: %s",
-        len(listed.rows),
-        int(mean.counts_K.sum()),
-        len(embedder.faults),
-        output / NAME,
-    )
+    log.info("%d centers of %d images, %d skipped: %s", len(listed.rows), images, skipped, output / NAME)
     return centers
 
 
