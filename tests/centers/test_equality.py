@@ -51,12 +51,15 @@ def numpys(x):
     centers = classes.mean(1)
     away = classes - centers[:, None]
     unit = classes / np.linalg.norm(classes, axis=2, keepdims=True)
+    centred = classes - x.mean(0)
     flat = away.reshape(len(x), -1)
     points, counts = zip(*map(lloyd, classes), strict=True)
     return {
         "centers": centers,
         "spread": np.sqrt((away**2).sum(2).mean(1)),
         "normalized": unit.mean(1),
+        "cl2n": (centred / np.linalg.norm(centred, axis=2, keepdims=True)).mean(1),
+        "cl2n_origin": x.mean(0),
         "covariance": flat.T @ flat / (len(x) - CLASSES),
         "geometric_median": np.stack([weiszfeld(each) for each in classes]),
         "prototypes": np.stack(points),

@@ -1,4 +1,4 @@
-"""Nearest class mean, its intervals and tables, and the label check."""
+"""Nearest class mean, its intervals and tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from imagenet_nk.centers import accuracy, evaluation, label_check, verdict
+from imagenet_nk.centers import accuracy, evaluation, verdict
 from imagenet_nk.centers.evaluation import Judged
 from imagenet_nk.config import EvaluateConfig
 
@@ -99,76 +99,3 @@ def test_divisions_judge_other_images_than_those_of_the_centers(data):
     assert len(set(made["euclidean"]["values"])) > 1
     again = verdict.divided(reading(x, classes, 36), 8, 4, EvaluateConfig(seeds=4, share=0.25), 0)
     assert made == again
-
-
-WNIDS = [f"n{k:08d}" for k in range(10)]
-SORTED = dict(enumerate(WNIDS))
-SHIFTED = {k + 1: wnid for k, wnid in enumerate(WNIDS)}
-TURNED = {k: WNIDS[9 - k] for k in range(10)}
-
-
-def checked(written, given, accuracy=0.9, ncm=0.8, orders=None):
-    """The check of a list written in one order and read in another, under a head that is right to `accuracy`."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat(sorted(written), 20)
-    right = rng.random(len(labels)) < accuracy
-    said = [written[k] if ok else WNIDS[rng.integers(10)] for k, ok in zip(labels.tolist(), right, strict=True)]
-    return label_check.check(
-        labels, said, given, orders or {"sorted": SORTED, "turned": TURNED, "shifted": SHIFTED}, ncm
-    )
-
-
-@pytest.mark.parametrize(
-    ("written", "given", "wrong", "fits"),
-    [
-        (SORTED, SORTED, False, None),
-        (TURNED, SORTED, True, "turned"),
-        (SHIFTED, SORTED, True, "shifted"),
-        (SORTED, TURNED, True, "sorted"),
-    ],
-)
-def test_the_label_check_finds_the_order(written, given, wrong, fits):
-    made = checked(written, given)
-    assert (made["labels_wrong"], made["order_that_fits"]) == (wrong, fits)
-
-
-def test_the_label_check_is_silent_where_it_cannot_tell():
-    assert not checked(TURNED, SORTED, ncm=0.12)["labels_wrong"]
-    unknown = checked(TURNED, SORTED, orders={"sorted": SORTED})
-    assert unknown["labels_wrong"]
-    assert unknown["order_that_fits"] is None
-
-
-def test_a_head_that_knows_little_says_nothing_of_the_labels():
-    rng = np.random.default_rng(0)
-    labels = np.repeat(range(10), 20)
-    for said in (
-        ["n00000003"] * 200,  # one class for everything
-        [WNIDS[k] for k in rng.integers(0, 10, 200)],
-        [WNIDS[k] if rng.random() < 0.25 else WNIDS[rng.integers(3)] for k in labels],  # hardly trained
-    ):
-        made = label_check.check(labels, said, SORTED, {"turned": TURNED}, 0.8)
-        assert not made["labels_wrong"]
-        assert made["verdict"].startswith("the head does not know the classes well enough to tell")
-
-
-def test_a_head_in_another_order_is_told_from_labels_in_another_order():
-    clsloc = label_check.known_orders()["clsloc from 0"]
-    ordered = label_check.known_orders()["sorted from 0"]
-    labels = np.repeat(np.arange(0, 1000, 7), 3)
-    place = {wnid: index for index, wnid in clsloc.items()}
-    said = [ordered[place[ordered[label]]] for label in labels.tolist()]  # what each output seems to mean
-    heads = label_check.heads_orders(1000)
-    made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
-    assert (made["labels_wrong"], made["order_that_fits"], made["heads_order_that_fits"]) == (False, None, "clsloc")
-    said = [clsloc[label] for label in labels.tolist()]
-    made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
-    assert (made["labels_wrong"], made["order_that_fits"]) == (True, "clsloc from 0")
-
-
-def test_the_known_orders_are_those_of_the_1000_classes():
-    orders = label_check.known_orders()
-    assert orders["sorted from 0"][0] == "n01440764"
-    assert orders["clsloc from 1"][1] == "n02119789"
-    assert orders["clsloc from 0"][0] == "n02119789"
-    assert len(orders["sorted from 1"]) == 1000

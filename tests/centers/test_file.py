@@ -11,12 +11,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import imagenet_nk
 from centers.conftest import label_map
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.file import Centers
 from imagenet_nk.centers.stage import Setting
+from imagenet_nk.config import CentersConfig
 from imagenet_nk.errors import CentersError
 
 
@@ -88,7 +90,7 @@ def test_the_classifier_chooses_the_nearest_center(made):
     torch.testing.assert_close(made.as_classifier(scale=3).as_linear()(x), made.as_classifier(scale=3)(x))
     cosine = torch.nn.functional.cosine_similarity(x[:, None], centers[None], dim=2)
     torch.testing.assert_close(made.as_classifier("cosine")(x), cosine)
-    with pytest.raises(ValueError, match="euclidean or cosine"):
+    with pytest.raises(ValueError, match="euclidean, cosine or cl2n"):
         made.as_classifier("hamming")
 
 
@@ -106,7 +108,7 @@ def test_saved_centers_are_judged_from_python(entries, tiny, tmp_path):
     wanted = stage.evaluate(entries[::2], label_map(5), Setting(tiny, seed=3), tmp_path, held_out=entries[1::2])
     judged = imagenet_nk.evaluate(tmp_path, entries[1::2], cache=tmp_path)
     assert judged["images"] == len(entries[1::2])
-    for name in ("euclidean", "cosine"):
+    for name in ("euclidean", "cosine", "cl2n"):
         assert judged["ncm"][name]["top1"]["value"] == wanted["ncm"][name]["top1"]["value"]
     other = dataclasses.replace(made, metadata={**made.metadata, "weights_sha256": "0" * 64})
     with pytest.raises(CentersError, match="not those that made the centers"):
@@ -121,6 +123,42 @@ def test_a_file_whose_numbers_have_changed_is_refused(made, tmp_path):
     path.write_bytes(data)
     with pytest.raises(CentersError, match="is damaged"):
         imagenet_nk.load_centers(path)
+
+
+@pytest.fixture
+def alike(tmp_path):
+    """Twelve classes of eight noisy pictures each, hard to tell apart, as entries."""
+    rng, made = np.random.default_rng(0), []
+    for label in range(12):
+        look = rng.integers(90, 130, (4, 4, 3))
+        for index in range(8):
+            pixels = (look + rng.normal(0, 25, look.shape)).clip(0, 255).astype(np.uint8)
+            made.append((tmp_path / f"{label}_{index}.png", label))
+            Image.fromarray(pixels).resize((64, 64)).save(made[-1][0])
+    return made
+
+
+def test_a_classifier_is_as_good_as_the_evaluation_says(alike, tiny, tmp_path):
+    setting = Setting(dataclasses.replace(tiny, img_size=64, batch_size=16), cache=tmp_path)
+    makes, asks = [entry for n, entry in enumerate(alike) if n % 2], alike[::2]
+    stage.compute(makes, label_map(12), setting, tmp_path, "sha")
+    metrics = stage.evaluate(makes, label_map(12), setting, tmp_path, held_out=asks)
+    made = imagenet_nk.load_centers(tmp_path)
+    (part,) = setting.embedder(tmp_path).stream([path for path, _ in asks])
+    labels, accuracy = torch.tensor([label for _, label in asks]), {}
+    for name in ("euclidean", "cosine", "cl2n"):
+        said = torch.tensor(made.labels)[made.as_classifier(name)(torch.from_numpy(part.embeddings)).argmax(1)]
+        accuracy[name] = (said == labels).double().mean().item()
+    assert accuracy == {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items()}
+    assert accuracy["euclidean"] != accuracy["cl2n"] != accuracy["cosine"]  # so none can stand in for another
+
+
+def test_centers_without_means_for_cl2n_say_so(made, entries, tiny, tmp_path):
+    with pytest.raises(CentersError, match=r"no means for cl2n.*embeddings=always"):
+        made.as_classifier("cl2n")
+    setting = Setting(tiny, CentersConfig(embeddings="never"))
+    stage.compute(entries, label_map(5), setting, tmp_path, "sha")
+    assert sorted(imagenet_nk.evaluate(tmp_path, entries, bootstrap=0)["ncm"]) == ["cosine", "euclidean"]
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])

@@ -55,6 +55,12 @@ def test_what_is_no_whole_image_never_comes_to_the_device(data):
         OnDevice(DATA, CPU)(data)
 
 
+def test_why_an_image_cannot_be_decoded_reads_the_same_in_every_run():
+    with pytest.raises(UndecodableError) as raised:
+        OnDevice(DATA, CPU).batch([Encoded(b"no image")])
+    assert raised.value.reasons == {0: "UnidentifiedImageError: cannot identify image file"}
+
+
 @pytest.fixture
 def refusing(monkeypatch):
     """A decoder that refuses a batch with one of these images in it, and counts its calls."""

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from centers.conftest import file_size_limit, label_map
+from centers.test_store import exchange
 from imagenet_nk.centers import backbone, crops, lanes, pixels, runtimes, stage, tasks
 from imagenet_nk.centers.stage import Setting
 from imagenet_nk.centers.store import Store
@@ -101,7 +102,7 @@ def test_a_disk_that_is_full_for_a_while_costs_crops_and_no_image(entries, tiny,
     np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("harm", ["changed", "cut while it is open"])
+@pytest.mark.parametrize("harm", ["changed", "under another name", "cut while it is open"])
 def test_damaged_crops_are_decoded_anew(entries, tiny, tmp_path, decoded, caplog, harm, monkeypatch):
     first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
     cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(embeddings="never")}
@@ -112,6 +113,8 @@ def test_damaged_crops_are_decoded_anew(entries, tiny, tmp_path, decoded, caplog
     if harm == "changed":
         data[3 * 160 * 160 * 3 + 7] ^= 1
         file.write_bytes(data)
+    elif harm == "under another name":
+        exchange(file.with_name("images.tsv"), 3, 9, checksums=False)
     else:
         found = Store.find
 
@@ -124,7 +127,7 @@ def test_damaged_crops_are_decoded_anew(entries, tiny, tmp_path, decoded, caplog
     decoded.clear()
     made = stage.compute(entries, label_map(5), Setting(other, **cached), tmp_path / "3", "sha")
     np.testing.assert_array_equal(made.centers, wanted.centers)
-    assert decoded["decoded"] == (1 if harm == "changed" else 2)
+    assert decoded["decoded"] == (1 if harm == "changed" else 2)  # or two images
     assert caplog.text.count("are damaged") == 1
 
 

@@ -12,8 +12,9 @@ from PIL import Image
 from timm.data import create_transform
 
 from centers.conftest import DATA, FILES, label_map
-from imagenet_nk.centers import agreement, pixels, stage
+from imagenet_nk.centers import agreement, devices, pixels, runtimes, stage
 from imagenet_nk.centers.stage import Setting
+from imagenet_nk.config import Dtype
 from imagenet_nk.errors import BackboneError
 
 
@@ -69,6 +70,47 @@ def test_centers_of_the_quick_paths_agree_with_the_reference(entries, tiny, tmp_
         embedder = setting.embedder(tmp_path / "again")
         metrics = stage.evaluate(entries, label_map(5), setting, tmp_path / "again", embedder=embedder)
         assert metrics["agreement"]["cosine_min"] >= agreement.TOLERANCE
+
+
+@pytest.mark.skipif(torch.ops.mkldnn._is_mkldnn_fp16_supported(), reason="this CPU has float16 arithmetic")
+def test_float16_in_software_is_said_once_before_it_costs_time(entries, tiny, tmp_path, caplog):
+    for dtype in ("float16", "float32", "bfloat16"):
+        embedder = Setting(dataclasses.replace(tiny, dtype=dtype, img_size=32)).embedder(tmp_path)
+        for _ in range(2):
+            embedder.ready([path for path, _ in entries[:2]])
+    slow = [record.getMessage() for record in caplog.records if "in software" in record.getMessage()]
+    assert [line.split(":")[0] for line in slow if "bfloat16: " not in line] == ["backbone.dtype=float16"]
+    assert "type backbone.dtype=float32" in slow[0]
+
+
+def test_openvinos_batch_is_not_found_in_a_type_that_pytorch_has_in_software(tiny, tmp_path, monkeypatch):
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    real, kinds = runtimes.eager, []
+
+    def noting(built, device, dtype=Dtype.float32):
+        kinds.append(dtype)
+        return real(built, device, dtype)
+
+    monkeypatch.setattr(runtimes, "eager", noting)
+    config = dataclasses.replace(tiny, runtime="openvino", dtype="float16", img_size=32, batch_size=None)
+    Setting(config).embedder(tmp_path).ready([])
+    assert set(kinds) == {Dtype.float32}
+
+
+@pytest.mark.parametrize(
+    ("device", "seconds", "said"),
+    [
+        ("cpu", {torch.float32: 3.0, torch.bfloat16: 1.5, torch.float16: 90.0}, "30 times slower than float32; type"),
+        ("cpu", {torch.float32: 3.0, torch.bfloat16: 1.5, torch.float16: 1.5}, ""),
+        ("cuda", {torch.float32: 3.0, torch.bfloat16: 1.5, torch.float16: 90.0}, ""),
+    ],
+)
+def test_no_word_of_float16_where_it_is_not_slow(device, seconds, said, monkeypatch, caplog):
+    monkeypatch.setattr(devices, "_seconds", seconds.__getitem__)
+    devices.warn_of_slow(Dtype.float16, torch.device(device))
+    assert said in caplog.text
+    assert caplog.text.count("\n") == bool(said)
+    assert ("float32 or backbone.dtype=bfloat16" in caplog.text) == bool(said)
 
 
 def test_a_quick_path_that_does_not_agree_is_not_used(entries, tiny, tmp_path, monkeypatch, caplog):

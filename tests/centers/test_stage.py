@@ -17,10 +17,9 @@ from timm.data import create_transform, resolve_model_data_config
 import imagenet_nk
 from centers.conftest import TINY, label_map
 from imagenet_nk import lists
-from imagenet_nk.centers import runtimes, stage, tasks
+from imagenet_nk.centers import runtimes, stage
 from imagenet_nk.centers.stage import Setting
-from imagenet_nk.classes.loading import load
-from imagenet_nk.config import CentersConfig, ClassesConfig, EvaluateConfig, LabelsConfig
+from imagenet_nk.config import CentersConfig, EvaluateConfig
 from imagenet_nk.errors import CentersError, ConfigError, ListError
 
 
@@ -166,7 +165,8 @@ def test_all_statistics_are_those_of_numpy(entries, tiny, tmp_path):
     assert [json.loads(made.metadata["medoids"])[k] for k in (1, 2, 3)] == [str(entries[row][0]) for row in nearest]
     assert made.extras["prototype_counts"].sum(axis=1).tolist() == [2, 3, 4, 3, 2]
     again = imagenet_nk.load_centers(tmp_path)
-    assert sorted(again.extras) == ["covariance", "geometric_median", "normalized", "prototype_counts", "prototypes"]
+    always, asked = ["cl2n", "cl2n_origin"], ["covariance", "geometric_median", "normalized"]
+    assert sorted(again.extras) == [*always, *asked, "prototype_counts", "prototypes"]
 
 
 def test_a_second_run_makes_no_forward_pass_and_a_longer_list_only_the_new_ones(entries, tiny, tmp_path):
@@ -200,52 +200,6 @@ def test_several_seeds_give_mean_and_deviation(entries, tiny, tmp_path):
     values = divided["cosine"]["values"]
     assert divided["cosine"]["mean"] == pytest.approx(np.mean(values))
     assert divided["cosine"]["deviation"] == pytest.approx(np.std(values, ddof=1))
-
-
-def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, caplog):
-    """Six classes of one colour each, and a head over the 1000 classes that was fitted to know them by sorted index."""
-    sorted_map = load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted"))
-    devkit = load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="clsloc"))
-    wnids = [sorted_map.wnids[k] for k in (3, 150, 281, 555, 777, 940)]
-    images = []
-    for index, wnid in enumerate(wnids):
-        for copy in range(3):
-            colour = np.random.default_rng(10 * index).integers(0, 250, 3) + copy
-            images.append((tmp_path / f"{wnid}_{copy}.png", wnid))
-            Image.fromarray(np.full((160, 160, 3), colour, np.uint8)).save(images[-1][0])
-    path = tmp_path / "w.pt"
-    torch.save(fitted(images, sorted_map), path)
-    setting = Setting(dataclasses.replace(tiny, checkpoint=str(path)), cache=tmp_path)
-    for order, wrong, fits in ((sorted_map, False, None), (devkit, True, "clsloc from 1")):
-        entries = [(image, order.label(wnid)) for image, wnid in images]
-        checked = stage.evaluate(entries, sorted_map, setting, tmp_path)["label_check"]
-        assert (checked["labels_wrong"], checked["order_that_fits"]) == (wrong, fits)
-        assert len(tasks.wrong_labels([{"backbone": "x", "label_check": checked}])) == wrong
-    assert "numbered as clsloc from 1" in caplog.text
-    written = tmp_path / "asked.txt"
-    written.write_text("".join(f"{image} {devkit.label(wnid)}\n" for image, wnid in images))
-    right = [(image, sorted_map.label(wnid)) for image, wnid in images]
-    with_all = right + [(images[0][0], label) for label in sorted_map.labels]  # so that each label has a center
-    asked = EvaluateConfig(list=str(written))
-    checked = stage.evaluate(with_all, sorted_map, setting, tmp_path, settings=asked)["label_check"]
-    assert (checked["labels_wrong"], checked["order_that_fits"]) == (True, "clsloc from 1")
-    with caplog.at_level(logging.INFO):
-        assert not stage.evaluate(right[:3], sorted_map, setting, tmp_path, settings=asked)["images"]
-    assert "is their list numbered as labels= says?" in caplog.text
-    metrics = stage.evaluate([(image, devkit.label(wnid)) for image, wnid in images], devkit, setting, tmp_path)
-    assert not metrics["label_check"]["labels_wrong"]  # the same list, read with the order that it was written in
-    assert metrics["head"]["top1"] == 1.0
-    assert metrics["head"]["ncm_over_head"] == pytest.approx(metrics["ncm"]["euclidean"]["top1"]["value"])
-
-
-def fitted(images, order):
-    """A state_dict of the tiny model whose head of 1000 outputs was fitted to these images by least squares."""
-    x = one_at_a_time([(path, 0) for path, _ in images])
-    target = np.eye(1000)[[order.label(wnid) for _, wnid in images]]
-    solution, *_ = np.linalg.lstsq(np.concatenate([x, np.ones((len(x), 1))], axis=1), target, rcond=None)
-    torch.manual_seed(0)
-    state = timm.create_model(TINY, num_classes=0).state_dict()
-    return state | {"fc.weight": torch.tensor(solution[:-1].T).float(), "fc.bias": torch.tensor(solution[-1]).float()}
 
 
 class Poisoned:

@@ -104,6 +104,26 @@ def test_a_line_that_no_run_wrote_is_passed_over(images, tmp_path):
     assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [-1, 1]
 
 
+def exchange(file, first, second, *, checksums=True):
+    """Two lines of an index, or all but their checksums."""
+    lines = file.read_text().splitlines(keepends=True)
+    lines[first], lines[second] = lines[second], lines[first]
+    if not checksums:
+        lines[first], lines[second] = lines[second][:8] + lines[first][8:], lines[first][:8] + lines[second][8:]
+    file.write_text("".join(lines))
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+def test_lines_that_changed_places_vouch_for_no_row(images, tmp_path, checksums):
+    Store(tmp_path / "s", 3).append(images[:3], rows(3))
+    exchange(tmp_path / "s" / "images.tsv", 0, 2, checksums=checksums)
+    store = Store(tmp_path / "s", 3)
+    assert store.find(images[:3]).tolist() == [-1, 1, -1]
+    store.append([images[0], images[2]], rows(3)[[0, 2]])  # made anew, they stand behind the others
+    again = Store(tmp_path / "s", 3)
+    np.testing.assert_array_equal(again.read(again.find(images[:3])), rows(3))
+
+
 def test_a_changed_image_is_another_image(images, tmp_path):
     store = Store(tmp_path / "s", 3)
     store.append(images[:2], rows(2))

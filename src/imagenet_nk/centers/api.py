@@ -13,6 +13,7 @@ import torch
 
 from imagenet_nk import lists, storage
 from imagenet_nk.centers import verdict
+from imagenet_nk.centers.embedder import Embedder
 from imagenet_nk.centers.file import Centers, load_centers
 from imagenet_nk.centers.listed import Entries, Setting, check_files, listed, none_embedded
 from imagenet_nk.centers.statistics import Mean, NormalizedMean
@@ -32,8 +33,7 @@ def evaluate(
 
     images: a list file, or (path, label) pairs with the labels of the centers; images of other classes are left out.
     changes: fields of BackboneConfig that differ here, such as device="cuda" or checkpoint=FILE. The backbone is built
-    as the centers' metadata say; embeddings are kept in `cache`, if given. CL2N is not judged: the file does not hold
-    its origin.
+    as the centers' metadata say; embeddings are kept in `cache`, if given. CL2N is judged if the file has its means.
 
     `not_judged` counts images of other classes and unreadable ones, which `skipped` names. Raises CentersError where
     the weights are not those that made the centers, ListError and CentersError where nothing is left to judge.
@@ -46,17 +46,14 @@ def evaluate(
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(config, CentersConfig(), Path(cache or folder), seed=int(centers.metadata["seed"]))
         embedder = setting.embedder(Path(folder))
-        if embedder.built.sha256 != centers.metadata["weights_sha256"]:
-            raise CentersError(
-                f"the weights of {config.name} are not those that made the centers ({centers.metadata['weights']}); "
-                "give their file: checkpoint=FILE"
-            )
+        _check_weights(embedder, centers)
         asked = listed(entries, rows, embedder)
         judged = verdict.judge_all(_means(centers), asked.batches, leave_one_out=False)
     count = len(judged["euclidean"].ranks)
     if not count:
         raise CentersError(f"{none_embedded(embedder)} (first: {entries[0][0]}): there is nothing to judge")
-    judged.pop("cl2n")
+    if not centers.has_cl2n:
+        judged.pop("cl2n")
     return {
         "images": count,
         "not_judged": len(given) - count,
@@ -64,6 +61,14 @@ def evaluate(
         "classes": len(rows),
         "ncm": verdict.ncm(judged, len(rows), EvaluateConfig(bootstrap=bootstrap), 0),
     }
+
+
+def _check_weights(embedder: Embedder, centers: Centers) -> None:
+    if embedder.built.sha256 != centers.metadata["weights_sha256"]:
+        raise CentersError(
+            f"the weights of {embedder.built.name} are not those that made the centers "
+            f"({centers.metadata['weights']}); give their file: checkpoint=FILE"
+        )
 
 
 def _changed(config: BackboneConfig, changes: dict[str, Any]) -> BackboneConfig:
@@ -92,8 +97,10 @@ def _of_classes(entries: Entries, rows: dict[int, int]) -> Entries:
 def _means(centers: Centers) -> verdict.Means:
     classes, dim = centers.centers.shape
     plain, centred = Mean(classes, dim), NormalizedMean(classes, dim)
-    plain.add(torch.from_numpy(centers.centers), torch.arange(classes))
-    centred.add(torch.from_numpy(centers.centers), torch.arange(classes))
+    if centers.has_cl2n:
+        centred.origin = torch.from_numpy(centers.extras["cl2n_origin"]).double()
+    for mean, values_KD in ((plain, centers.centers), (centred, centers.extras.get("cl2n", centers.centers))):
+        Mean.add(mean, torch.from_numpy(values_KD), torch.arange(classes))  # they are normalised already
     return verdict.Means(plain, centred)
 
 

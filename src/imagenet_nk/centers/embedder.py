@@ -125,6 +125,8 @@ class Embedder:
     def ready(self, images: Sequence[Path]) -> Chosen:
         """What runs the model, found out and checked when the first image needs it; `images` are those to embed."""
         if self._chosen is None:
+            if self.config.runtime != Runtime.openvino:  # which takes another type by itself
+                devices.warn_of_slow(self.config.dtype, self.devices[0])
             if self.config.batch_size is None:
                 self.config = dataclasses.replace(self.config, batch_size=self._batch())
             calibrate = len(images) >= WORTH_CALIBRATING
@@ -133,7 +135,8 @@ class Embedder:
         return self._chosen
 
     def _batch(self) -> int:
-        forward = runtimes.eager(self.built, self.devices[0], self.config.dtype)
+        ours = self.config.runtime != Runtime.openvino  # which may have arithmetic that PyTorch lacks here
+        forward = runtimes.eager(self.built, self.devices[0], self.config.dtype if ours else Dtype.float32)
         return (batches.on_cpu if self.devices[0].type == "cpu" else batches.on_gpu)(self.built, forward)
 
     def _agree(self, chosen: Chosen, images: Sequence[Path]) -> None:

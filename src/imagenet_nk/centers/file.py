@@ -37,7 +37,7 @@ class Centers:
     wnids: tuple[str, ...]
     names: tuple[str, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)  # backbone, weights_sha256, transform, list_sha256, ...
-    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # covariance, prototypes, ...: see docs/centers.md
+    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # cl2n, covariance, ...: see docs/centers.md
 
     def __len__(self) -> int:
         """K."""
@@ -46,11 +46,24 @@ class Centers:
     def as_classifier(self, distance: str = "euclidean", scale: float = 1.0) -> NearestCenter:
         """A torch module that plugs behind the backbone: (B, D) embeddings to (B, K) logits, in the order of `labels`.
 
-        distance: euclidean or cosine; the largest logit is that of the nearest center.
+        distance: euclidean, cosine or cl2n; the largest logit is that of the nearest center. Raises CentersError for
+        cl2n where the file has no such means.
         """
         from imagenet_nk.centers.classifier import NearestCenter  # torch only where it is asked for
 
-        return NearestCenter(self.centers, distance, scale)
+        if distance != "cl2n":
+            return NearestCenter(self.centers, distance, scale)
+        if not self.has_cl2n:
+            raise CentersError(
+                "these centers have no means for cl2n, which are made where embeddings are kept; run the stage centers "
+                "again with centers.embeddings=always, or take distance='cosine'"
+            )
+        return NearestCenter(self.extras["cl2n"], distance, scale, self.extras["cl2n_origin"])
+
+    @property
+    def has_cl2n(self) -> bool:
+        """Whether the file holds what SimpleShot's CL2N needs: its means, and the origin of its space."""
+        return {"cl2n", "cl2n_origin"} <= set(self.extras)
 
     def to_npz(self, path: str | Path) -> None:
         """Everything as a compressed NumPy archive; metadata is a JSON text in the entry `metadata`."""

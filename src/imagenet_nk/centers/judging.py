@@ -141,7 +141,7 @@ def _head(
     checked = label_check.check(labels_N, said, given, orders, separation, heads)
     if checked["labels_wrong"]:
         log.error("label check: %s", checked["verdict"])
-    elif checked["heads_order_that_fits"]:
+    elif checked["heads_order_that_fits"] or checked["exchanged"]:
         log.warning("label check: %s", checked["verdict"])
     votes = label_check.votes(labels_N.tolist(), said)
     return {"head": {**figures, "ncm_over_head": ratio}, "label_check": checked}, votes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from math import comb
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,9 @@ from imagenet_nk.config import ClassesConfig, LabelsConfig
 Order = Mapping[int, str]  # label to WNID
 Votes = Mapping[int, tuple[str, float]]  # label to the WNID that a head gives most of its images, and their share
 GIVEN = "as given"
+TRUSTED = 0.6  # of the images of all other classes: a head that is right on fewer bears no witness against a class
+CHANCE = 0.01  # of an exchange that is none, see _by_chance: seven images that speak with one voice are below it
+SHOWN = 3  # exchanges that the verdict names
 K = TypeVar("K", int, str)
 V = TypeVar("V", int, str)
 
@@ -61,7 +65,9 @@ def check(
     heads_orders() has them.
     Labels count as wrong when the head is right on fewer than half as many images as the centers, which separate the
     classes well, and when another order at least doubles that, or one that is not known would: a head that knows the
-    classes by other numbers still tells them apart, one that was never trained does not.
+    classes by other numbers still tells them apart, one that was never trained does not. Where the order is right,
+    `exchanged` names the classes whose labels have changed places: rings of WNIDs, of which the head calls the images
+    of each by the next one's name, and those of the last by the first one's.
     """
     labels = labels_N.tolist()
     agreement = {name: _share(labels, said_N, order) for name, order in {GIVEN: given, **orders}.items()}
@@ -73,12 +79,15 @@ def check(
     turned = {name: _share(labels, [means[said] for said in said_N], given) for name, means in (heads or {}).items()}
     head = next((name for name, share in turned.items() if disagree and fits is None and share > enough), None)
     wrong = disagree and head is None and (fits is not None or _told_apart(labels, said_N) > enough)
+    rings = [] if wrong or head or not separate else _exchanged(labels, said_N, given)
+    said = _verdict(separate, disagree, wrong, fits, head, agreement[GIVEN])
     return {
         "agreement": agreement,
         "labels_wrong": wrong,
         "order_that_fits": fits,
         "heads_order_that_fits": head,
-        "verdict": _verdict(separate, disagree, wrong, fits, head, agreement[GIVEN]),
+        "exchanged": rings,
+        "verdict": _of_rings(rings) if rings else said,
     }
 
 
@@ -96,11 +105,37 @@ def _told_apart(labels: Sequence[int], said: Sequence[str]) -> float:
 
 
 def votes(labels: Sequence[int], said: Sequence[str]) -> Votes:
-    """What the head calls the images of each label for the most part; the smaller WNID where two are level.
-
-    The labels of two classes that were exchanged leave the check above nearly as it was; here they are seen.
-    """
+    """What the head calls the images of each label for the most part; the smaller WNID where two are level."""
     return _most(labels, said)
+
+
+def _exchanged(labels: Sequence[int], said: Sequence[str], given: Order) -> list[list[str]]:
+    """Rings of classes whose images the head calls, for the most part, by the name of the next.
+
+    A head that confuses classes takes one for another, but hardly ever each for the other and neither for itself.
+    """
+    called = {given[label]: wnid for label, (wnid, _) in votes(labels, said).items() if wnid != given[label]}
+    images = Counter((given[label], wnid) for label, wnid in zip(labels, said, strict=True))
+    rings = []
+    for first in sorted(called):
+        ring = [first]
+        while (following := called.get(ring[-1])) is not None and following not in ring:
+            ring.append(following)
+        if following == first == min(ring) and _by_chance(ring, called, images) <= CHANCE:
+            rings.append(ring)
+    inside = {wnid for ring in rings for wnid in ring}
+    others = [wnid == given[label] for label, wnid in zip(labels, said, strict=True) if given[label] not in inside]
+    return rings if others and np.mean(others) >= TRUSTED else []
+
+
+def _by_chance(ring: Sequence[str], called: Mapping[str, str], images: Mapping[tuple[str, str], int]) -> float:
+    """The chance that a head which takes each class for the other as often as for itself calls so many otherwise.
+
+    The sign test (Dixon and Mood 1946) over the images of a ring; those that are called by a third name do not count.
+    """
+    otherwise = sum(images[wnid, called[wnid]] for wnid in ring)
+    n = otherwise + sum(images[wnid, wnid] for wnid in ring)
+    return float(sum(comb(n, k) for k in range(otherwise, n + 1)) / 2**n)
 
 
 def _most(of: Sequence[K], given: Sequence[V]) -> dict[K, tuple[V, float]]:
@@ -126,6 +161,15 @@ def _verdict(separate: bool, disagree: bool, wrong: bool, fits: str | None, head
     if disagree:
         return f"the head does not know the classes well enough to tell: it is right on {agreement:.0%} of the images"
     return f"labels and head agree, on {agreement:.0%} of the images"
+
+
+def _of_rings(rings: Sequence[Sequence[str]]) -> str:
+    shown = ", ".join(" -> ".join([*ring, ring[0]]) for ring in rings[:SHOWN])
+    rest = f" and {len(rings) - SHOWN} more" if len(rings) > SHOWN else ""
+    return (
+        f"the labels of {sum(map(len, rings))} classes look exchanged among them (label -> what the head sees): "
+        f"{shown}{rest}; check them in the list against its source"
+    )
 
 
 def _imagenet(order: str) -> LabelMap:

@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.functional import center_crop
 
+from imagenet_nk.centers.lanes import fault
 from imagenet_nk.centers.pixels import (
     UNREADABLE,
     Exact,
@@ -109,7 +110,7 @@ class OnDevice:
         try:
             return self._moved(self.reference(image))
         except UNREADABLE as error:
-            return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            return fault(error)
 
     def _moved(self, crop_HW3: Pixels) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(crop_HW3.transpose(2, 0, 1))).to(self.device)

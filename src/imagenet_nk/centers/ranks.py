@@ -27,6 +27,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from imagenet_nk import torchrun
 from imagenet_nk.centers import orders
+from imagenet_nk.centers.checkpoint import first_line
 from imagenet_nk.centers.crew import named, placed
 from imagenet_nk.centers.lanes import Fault, Slice, cores
 from imagenet_nk.centers.orders import Order, Share
@@ -193,18 +194,14 @@ def _one_lost() -> Iterator[None]:
     try:
         yield
     except dist.DistError as error:
-        raise EngineError(f"a rank of this torchrun is gone ({_first_line(error)}): {_AGAIN}") from error
+        raise EngineError(f"a rank of this torchrun is gone ({first_line(error)}): {_AGAIN}") from error
     except RuntimeError as error:
         if "gloo" not in str(error) and "NCCL" not in str(error):
             raise
-        raise EngineError(f"a rank of this torchrun is gone ({_first_line(error)}): {_AGAIN}") from error
+        raise EngineError(f"a rank of this torchrun is gone ({first_line(error)}): {_AGAIN}") from error
 
 
 _AGAIN = "what was kept so far is whole, and the same command goes on from there"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:160]
 
 
 # --- the other ranks

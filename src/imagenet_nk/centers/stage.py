@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from imagenet_nk import __version__
 from imagenet_nk.centers import cost, iterated
@@ -19,7 +18,7 @@ from imagenet_nk.centers.embedder import Embedder, Progress
 from imagenet_nk.centers.file import NAME, Centers
 from imagenet_nk.centers.judging import evaluate as evaluate
 from imagenet_nk.centers.listed import Classes, Entries, Listed, Setting, check, first_reading
-from imagenet_nk.centers.statistics import Nearest, NormalizedMean, SharedCovariance
+from imagenet_nk.centers.statistics import Mean, Nearest, NormalizedMean, SharedCovariance
 from imagenet_nk.config import CentersConfig
 from imagenet_nk.errors import ConfigError
 
@@ -45,7 +44,8 @@ def compute(
     kept = embedder.keeps(len(entries))
     _allowed(setting.centers, kept)
     listed, mean, spread = first_reading(entries, embedder, progress)
-    extras, words = _further(listed, mean.result(), setting.centers, kept)
+    extras, words = _further(listed, mean, setting.centers, kept)
+    images, skipped = int(mean.counts_K.sum()), len(embedder.faults)
     known = dict(zip(label_map.labels, zip(label_map.wnids, label_map.names, strict=True), strict=True))
     words["empty_wnids"] = json.dumps(_empty(known, listed.rows))
     centers = Centers(
@@ -60,13 +60,7 @@ def compute(
     )
     centers.save(output / NAME)
     cost.write(output, embedder)
-    log.info(
-        "%d centers of %d images, %d skipped: %s",
-        len(listed.rows),
-        int(mean.counts_K.sum()),
-        len(embedder.faults),
-        output / NAME,
-    )
+    log.info("%d centers of %d images, %d skipped: %s", len(listed.rows), images, skipped, output / NAME)
     return centers
 
 
@@ -81,24 +75,25 @@ def _allowed(settings: CentersConfig, kept: bool) -> None:
 
 
 def _further(
-    listed: Listed, centers_KD: Tensor, settings: CentersConfig, kept: bool
+    listed: Listed, mean: Mean, settings: CentersConfig, kept: bool
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Statistics that need the centers first, as tensors and words of the file."""
-    extras: dict[str, NDArray[Any]] = {}
     if not kept:
-        return extras, {}
+        return {}, {}
+    centers_KD, origin_D = mean.result(), mean.overall()
+    classes, dim = centers_KD.shape
     nearest = Nearest(centers_KD)
-    covariance = SharedCovariance(centers_KD) if settings.covariance else None
-    normalized = NormalizedMean(*centers_KD.shape) if settings.normalized else None
+    streamed: dict[str, NormalizedMean | SharedCovariance] = {"cl2n": NormalizedMean(classes, dim, origin_D)}
+    if settings.covariance:
+        streamed["covariance"] = SharedCovariance(centers_KD)
+    if settings.normalized:
+        streamed["normalized"] = NormalizedMean(classes, dim)
     for x_BD, classes_B, rows_B in listed.batches():
         nearest.add(x_BD, classes_B, rows_B)
-        for statistic in (covariance, normalized):
-            if statistic:
-                statistic.add(x_BD, classes_B)
-    if covariance:
-        extras["covariance"] = covariance.result().float().numpy()
-    if normalized:
-        extras["normalized"] = normalized.result().float().numpy()
+        for statistic in streamed.values():
+            statistic.add(x_BD, classes_B)
+    results = {"cl2n_origin": origin_D} | {name: statistic.result() for name, statistic in streamed.items()}
+    extras: dict[str, NDArray[Any]] = {name: result.float().numpy() for name, result in results.items()}
     if settings.geometric_median:
         extras["geometric_median"] = iterated.geometric_median(centers_KD, listed.pairs).float().numpy()
     if settings.prototypes > 1:

@@ -38,6 +38,10 @@ class Mean:
             raise EmptyClassError(empty)
         return self.sums_KD / self.counts_K[:, None]
 
+    def overall(self) -> Tensor:
+        """(D,) float64, the mean over all embeddings, of whatever class."""
+        return self.sums_KD.sum(0) / self.counts_K.sum()
+
 
 class NormalizedMean(Mean):
     """Means of L2-normalised embeddings, (1 / n_k) * sum of x / |x|; not normalised again (Wang et al. 2019).

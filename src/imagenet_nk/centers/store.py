@@ -1,9 +1,11 @@
 """Rows of numbers on disk, one an image: embeddings, so that no image meets the same model twice, and crops.
 
 A folder has two files that only grow: `embeddings.f32` or `crops.u8`, little-endian, and `images.tsv`, one line a row:
-CRC-32 of the row, bytes and stamp of the image (of a file its modification time in ns), its path or URL. A row counts
-once its line is whole, so a run that is killed at any instant leaves a store that the next one goes on with. An image
-that was changed has another size or stamp and is embedded again; another list, or a larger nk, embeds only what is new.
+a CRC-32, bytes and stamp of the image (of a file its modification time in ns), its path or URL. The CRC-32 is that of
+the rest of the line followed by the row: lines that have changed places, or name another image, vouch for no row. A row
+counts once its line is whole, so a run that is killed at any instant leaves a store that the next one goes on with.
+An image that was changed has another size or stamp and is embedded again; another list, or a larger nk, embeds only
+what is new.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import weakref
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +52,8 @@ class Store:
         self._rows: dict[Status, int] = {}
         self._seen: dict[Path, Status] = {}  # images as they stood when they were looked for
         self._count, self._index_bytes = 0, 0
-        self._sums = array("I")  # by row
+        self._sums, self._starts = array("I"), array("I")  # by row: its CRC-32, and that of its image, which begins it
+        self._open: dict[Path, FileIO] = {}
         self._recover()
 
     def find(self, paths: Sequence[Path]) -> NDArray[np.int64]:
@@ -65,18 +70,20 @@ class Store:
         """
         rows = np.ascontiguousarray(values, dtype=self.dtype)
         images = [self._seen.get(path) or next(iter(_images([path]))) or Status("", 0, 0) for path in paths]
-        sums = [crc32(row) for row in rows]
-        lines = [f"{sum_:08x}\t{one.size}\t{one.stamp}\t{one.name}\n" for sum_, one in zip(sums, images, strict=True)]
-        index = "".join(lines).encode()
+        names = [f"{one.size}\t{one.stamp}\t{one.name}".encode() for one in images]
+        starts = [crc32(name) for name in names]
+        sums = [crc32(row, start) for row, start in zip(rows, starts, strict=True)]
+        index = b"".join(b"%08x\t%b\n" % line for line in zip(sums, names, strict=True))
         try:
-            _put(self._rows_file, self._count * self._bytes_each, rows.tobytes())
-            _put(self._images_file, self._index_bytes, index)
+            _put(self._opened(self._rows_file), self._count * self._bytes_each, rows.tobytes())
+            _put(self._opened(self._images_file), self._index_bytes, index)
         except OSError as error:
             raise CentersError(
                 f"cannot write {self._rows_file.parent}: {error.strerror}; free space, or type dataset.dir=ELSEWHERE"
             ) from error
         self._rows |= {image: self._count + offset for offset, image in enumerate(images)}
         self._sums.extend(sums)
+        self._starts.extend(starts)
         self._count, self._index_bytes = self._count + len(rows), self._index_bytes + len(index)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -85,15 +92,23 @@ class Store:
         if not len(rows):
             return result
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)  # of neighbours in the file, read at once
-        with self._rows_file.open("rb") as file:
+        with self._rows_file.open("rb", buffering=0) as file:
             for first, end in itertools.pairwise([*starts.tolist(), len(rows)]):
                 file.seek(int(rows[first]) * self._bytes_each)
                 file.readinto(result[first:end].data)
         return result
 
+    def _opened(self, file: Path) -> FileIO:
+        """To be written: open as long as this store is there, for opening costs more than what a batch's rows do."""
+        if file not in self._open:
+            self._open[file] = file.open("r+b" if file.exists() else "wb", buffering=0)
+            weakref.finalize(self, self._open[file].close)
+        return self._open[file]
+
     def intact(self, rows: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.bool_]:
-        """(n,) whether the (n, D) values that were read of those rows are those that were written."""
-        return np.array([self._sums[row] == crc32(value) for row, value in zip(rows, values, strict=True)], np.bool_)
+        """(n,) whether the (n, D) values that were read of those rows were written there, and of these images."""
+        asked = zip(rows.tolist(), values, strict=True)
+        return np.array([self._sums[row] == crc32(value, self._starts[row]) for row, value in asked], np.bool_)
 
     def _recover(self) -> None:
         """Read the index, drop what a killed run left half-written, and what does not match its checksum."""
@@ -114,6 +129,7 @@ class Store:
 
     def _recall(self, line: bytes) -> Status | None:
         """The image of a line of the index; None for a line that no run wrote."""
+        self._starts.append(crc32(line.partition(b"\t")[2]))
         fields = line.decode(errors="replace").split("\t", 3)
         try:
             checksum, image = int(fields[0], 16), Status(fields[3], int(fields[1]), int(fields[2]))
@@ -124,12 +140,17 @@ class Store:
         return image
 
 
-def _put(file: Path, end: int, data: bytes) -> None:
-    """Write behind the first `end` bytes of a file, in place of whatever a write that failed has left there."""
-    with file.open("r+b" if file.exists() else "wb") as out:
-        out.seek(end)
-        out.truncate()
-        out.write(data)
+def _put(file: FileIO, end: int, data: bytes) -> None:
+    """Write behind the first `end` bytes of a file; a write that fails leaves nothing there."""
+    view = memoryview(data)
+    try:
+        file.seek(end)
+        while view:
+            view = view[file.write(view) :]
+    except OSError:
+        with suppress(OSError):
+            file.truncate(end)
+        raise
 
 
 def _images(paths: Sequence[Path]) -> list[Status | None]:

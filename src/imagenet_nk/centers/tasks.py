@@ -77,9 +77,10 @@ def compute(
 
 
 def wrong_labels(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the label check says of the runs whose labels are wrong."""
-    found = [(each["backbone"], each["label_check"]) for each in metrics]
-    return [f"{name}: {checked['verdict']}" for name, checked in found if checked and checked["labels_wrong"]]
+    """What the label check says of the runs whose labels are wrong, all of them or those of some classes."""
+    found = [(each["backbone"], each["label_check"]) for each in metrics if each["label_check"]]
+    wrong = [(name, checked) for name, checked in found if checked["labels_wrong"] or checked["exchanged"]]
+    return [f"{name}: {checked['verdict']}" for name, checked in wrong]
 
 
 def judge(

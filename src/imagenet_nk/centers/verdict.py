@@ -36,7 +36,7 @@ class Means:
             plain = Mean(classes, dim)
             for x_BD, classes_B, _ in reading():
                 plain.add(x_BD, classes_B)
-        centred = NormalizedMean(classes, dim, plain.sums_KD.sum(0) / plain.counts_K.sum())
+        centred = NormalizedMean(classes, dim, plain.overall())
         for x_BD, classes_B, _ in reading():
             centred.add(x_BD, classes_B)
         return cls(plain, centred)
