@@ -21,6 +21,7 @@ from imagenet_nk.centers.listed import Classes, Entries, Listed, Setting, check,
 from imagenet_nk.centers.statistics import Mean, Nearest, NormalizedMean, SharedCovariance
 from imagenet_nk.config import CentersConfig
 from imagenet_nk.errors import ConfigError
+from imagenet_nk.wording import counted, first_few
 
 log = logging.getLogger(__name__)
 
@@ -106,9 +107,8 @@ def _further(
 def _empty(known: dict[int, tuple[str, str]], rows: dict[int, int]) -> list[str]:
     empty = [known[label][0] for label in sorted(known) if label not in rows]
     if empty:
-        more = ", ..." if len(empty) > 5 else ""
-        have = "1 class has" if len(empty) == 1 else f"{len(empty)} classes have"
-        log.warning("%s no image that can be read, and so no center: %s%s", have, ", ".join(empty[:5]), more)
+        classes = counted(len(empty), "class", "es")
+        log.warning("%s (%s): no image that can be read, and so no center", classes, first_few(empty))
     return empty
 
 
