@@ -10,7 +10,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from imagenet_nk.collect import attempts, garbage, interrupts
+from imagenet_nk.collect import attempts, interrupts
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.hosts import Hosts
 from imagenet_nk.collect.inspection import Picture
@@ -82,7 +82,7 @@ class Collector:
         """
         self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
-        with interrupts.deferred() as raise_if_interrupted, garbage.seldom_searched():
+        with interrupts.deferred() as raise_if_interrupted:
             while (self._undone or stay) and not self.cut_off:
                 now = time.monotonic()
                 if now - ticked >= self._tick_s:
