@@ -81,6 +81,16 @@ def said(*overrides: str) -> str:
         ("split=holdout split.eval_per_class=null", "split.eval_per_class must be at least 1, got None"),
         ("~nkk", "Could not delete from config. 'nkk' does not exist."),
         ("split=holdout split.eval_per_class=3", "nothing"),
+        ("http.host_rates={127.0.0.1:3,flickr.com:0.5}", "nothing"),
+        ("http.host_rates={'127.0.0.1':3}", "keys within braces take no quotes: 'http.host_rates={127.0.0.1:3}'"),
+        (
+            "http.host_rates={a.com:-1}",
+            "http.host_rates, a.com, must be more than 0 requests a second, got -1",
+        ),
+        ("http.per_host_rate=0", "http.per_host_rate must be more than 0 requests a second, got 0"),
+        ("http.max_pause=-1", "http.max_pause must be at least 0, got -1"),
+        ("http.min_speed=-5", "http.min_speed must be at least 0, got -5"),
+        ("inspect.near_duplicate=64", "inspect.near_duplicate must be 0 to 63 of the 64 bits, or null, got 64"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_type(overrides: str, line: str) -> None:

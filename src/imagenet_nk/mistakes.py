@@ -51,6 +51,9 @@ def _unreadable(error: OverrideParseException) -> str:
         return f"cannot read the argument {key!r}; settings are typed as key=value, such as nk=5"
     if any(value.count(left) != value.count(right) for left, right in ("[]", "{}", "()")):
         return f"cannot read {key}={value}: a bracket is not closed"
+    if re.match(r"""\{\s*['"]""", value):
+        unquoted = re.sub(r"""['"]([^'":]*)['"]\s*:""", r"\1:", value)
+        return f"cannot read {key}={value}; keys within braces take no quotes: '{key}={unquoted}'"
     return (
         f"""cannot read {key}={value}; a value with special characters takes two pairs of quotes: '{key}="{value}"'"""
     )

@@ -92,9 +92,17 @@ def test_a_dead_network_settles_nothing(tmp_path: Path) -> None:
     ledger.record(replace(ONE, key="k2", reason="http_404", status=404))
     ledger.record(replace(ONE, key="k3", reason="http_503", transient=1, status=503))
     ledger.flush()
-    ledger.forget_unanswered()
+    before = ledger.last()
+    ledger.record(replace(ONE, reason="timeout", transient=1))
+    ledger.record(replace(ONE, key="k4", reason="refused", transient=1))
+    ledger.flush()
+    ledger.forget_unanswered(before)
+    assert {row["key"]: row["reason"] for row in ledger.settled(A)} == {
+        ONE.key: "refused", "k2": "http_404", "k3": "http_503",
+    }  # fmt: skip
+    ledger.forget_unanswered(0)
     assert {row["key"] for row in ledger.settled(A)} == {"k2", "k3"}
-    assert len(list(ledger.rows())) == 3
+    assert len(list(ledger.rows())) == 5
     ledger.close()
 
 

@@ -94,6 +94,7 @@ def test_a_web_that_does_not_come_back(town: City, processes: int, caplog: pytes
         summary = town.run("disturbed", Local(processes), watch=outage(town.server.go, None, 0.0))
     assert summary.short
     assert len([line for line in caplog.messages if "the web has not answered" in line]) == 1
+    assert "retry=transient" not in caplog.text, "that is for what failed while the web was there"
     with sqlite3.connect(town.folder / "disturbed" / FILE) as db:
         query = "SELECT count(*) FROM attempts WHERE final AND url NOT LIKE '%:9/%' AND transient"
         assert db.execute(query).fetchone() == (0,)

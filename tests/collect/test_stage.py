@@ -455,6 +455,22 @@ def test_a_dead_network_holds_nothing_against_anyone(town: Town) -> None:
     rows.close()
 
 
+def test_a_retry_that_meets_a_dead_network_leaves_what_was_known(town: Town) -> None:
+    mute = min(town.fates)
+    town.server.put(f"/{mute}.jpg", lambda asked: (asked.wait(30), None)[1])
+    limits = {"stall": 0.5, "deadline": 1.0, "retries": 0, "dead_host_after": 1, "max_pause": 2.0}
+    run(town, town.per_class, **limits)
+    tables = [town.folder / "set" / name for name in ("classes.csv", "eval.txt", "manifest.csv")]
+    before = [table.read_bytes() for table in tables]
+    assert b"timeout" in before[0]
+    town.server.go()
+    with pytest.raises(SourceError, match="connected"):
+        run(town, town.per_class, retry=Retry.transient, **limits)
+    town.server.come_back()
+    run(town, town.per_class, **limits)
+    assert [table.read_bytes() for table in tables] == before
+
+
 def test_the_web_comes_back(town: Town) -> None:
     """Every host hangs up on everyone; later the same run fills all."""
     pages = dict(town.server.pages)
@@ -509,8 +525,9 @@ def test_a_disk_without_room_is_noticed_before_it_is_full(town: Town, monkeypatc
     for path in list(town.server.pages):
         page = town.server.pages[path]
         town.server.put(path, lambda asked, page=page: (asked.wait(0.5), page(asked))[1])
-    with pytest.raises(DatasetError, match="is full"):
+    with pytest.raises(DatasetError, match="is full but for 64 MiB, and the last 64 MiB are for"):
         run(town, 8, concurrency=1)
+    assert town.server.counts() == Counter()
 
 
 def _crowded(original: object) -> object:

@@ -225,10 +225,15 @@ class Ledger:
         if self._queue.qsize() > _MOST_WAITING:
             self.flush()
 
-    def forget_unanswered(self) -> None:
-        """Settle nothing by attempts that met a dead network: they stay on record, and the candidates stay open."""
+    def forget_unanswered(self, since: int) -> None:
+        """Settle nothing by attempts after the row `since` that met a dead network: they stay on record.
+
+        What earlier runs settled of their candidates counts as before.
+        """
         with self._translated(), self._db:
-            self._db.execute("UPDATE attempts SET final = 0 WHERE reason != '' AND transient = 1 AND status = 0")
+            self._db.execute(
+                "UPDATE attempts SET final = 0 WHERE id > ? AND reason != '' AND transient = 1 AND status = 0", (since,)
+            )
 
     def forget_source(self, name: str) -> None:
         """Settle nothing by what a source gave: its attempts stay on record, and its candidates are open again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 
@@ -14,6 +15,7 @@ from imagenet_nk.collect.in_process import InProcess
 from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.opening import open_first
 from imagenet_nk.collect.over_engine import OverEngine
+from imagenet_nk.collect.store import RESERVE
 from imagenet_nk.collect.summary import Summary
 from imagenet_nk.collect.tables import Tables
 from imagenet_nk.collect.worker import Spec
@@ -68,7 +70,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
         _close(job)
     summary = dataset.finish(filling.walks, _stamp(job, filling), _tables(job, dataset))
     dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
-    _report(summary, time.monotonic() - started, job.http.allow_private)
+    _report(summary, time.monotonic() - started, job.http.allow_private, cut_off=filling.cut_off)
     return summary
 
 
@@ -116,6 +118,7 @@ def _fill_or_anew(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverE
 
 def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
     """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
+    since = dataset.ledger.last()
     filling = _begun(job, dataset)
     try:
         filling.run(watch)
@@ -128,7 +131,7 @@ def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
         filling.close()
         dataset.ledger.flush()
     if not filling.hosts.answered:
-        dataset.ledger.forget_unanswered()
+        dataset.ledger.forget_unanswered(since)
         commonest = filling.progress.reasons.most_common(1)[0][0]
         raise SourceError(
             f"none of {len(filling.hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
@@ -167,20 +170,25 @@ class _Watch:
 
     def __init__(self, dataset: DataSet, watch: Watch) -> None:
         self._dataset, self._watch = dataset, watch
-        self._looked = time.monotonic()
+        self._looked = -math.inf  # the first look is before anything is asked for
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         if now - self._looked > 1:
             self._looked = now
-            if self._dataset.store.room() < 0:
+            if (room := self._dataset.store.room()) < 0:
                 raise DatasetError(
-                    f"the disk of {self._dataset.folder} is full: free some space, then run the same command again"
+                    f"the disk of {self._dataset.folder} is full but for {_mib(room + RESERVE)}, and the last "
+                    f"{_mib(RESERVE)} are for the ledger and the lists: free some space, then run it again"
                 )
         self._watch(progress)
 
 
-def _report(summary: Summary, seconds: float, allow_private: bool) -> None:
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def _report(summary: Summary, seconds: float, allow_private: bool, *, cut_off: bool) -> None:
     log.info(
         "kept %d of %d candidates tried, %d classes, %.0f s; rejected: %s",
         summary.kept,
@@ -198,14 +206,14 @@ def _report(summary: Summary, seconds: float, allow_private: bool) -> None:
         log.warning(
             "%d named images are not to be had (see missing.csv): %s", len(summary.missing), first_few(summary.missing)
         )
-    _warn_of_short(summary)
+    _warn_of_short(summary, cut_off=cut_off)
 
 
-def _warn_of_short(summary: Summary) -> None:
+def _warn_of_short(summary: Summary, *, cut_off: bool = False) -> None:
     if summary.short:
         lacking = f"{counted(len(summary.short), 'class', 'es')} {'is' if len(summary.short) == 1 else 'are'}"
         log.warning("%s short of images (see classes.csv): %s", lacking, first_few(summary.short))
-    if summary.short and summary.passing:
+    if summary.short and summary.passing and not cut_off:  # else the same command is to go on first
         reasons = ", ".join(f"{reason} {count}" for reason, count in summary.passing.items())
         log.warning(
             "%d of the rejected failed for now (%s): retry=transient asks them again",

@@ -14,7 +14,7 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import DatasetError
 
 IMAGES, SPARE = "images", "spare"
-_RESERVE = 64 * 2**20  # bytes left free, so that the ledger and the lists can still be written
+RESERVE = 64 * 2**20  # bytes left free, so that the ledger and the lists can still be written
 
 
 class Store:
@@ -73,7 +73,7 @@ class Store:
 
     def room(self) -> int:
         """Bytes that may still be written."""
-        return shutil.disk_usage(self.folder).free - _RESERVE
+        return shutil.disk_usage(self.folder).free - RESERVE
 
     def _files(self, sub: str, wnid: str, *, alone: bool = True) -> Iterator[os.DirEntry[str]]:
         folder = self.folder / sub / wnid

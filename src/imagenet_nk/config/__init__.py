@@ -157,7 +157,9 @@ def register() -> None:
     store = ConfigStore.instance()
     # Hydra copies its only store some hundred times to answer --help, without changing a copy: a second of nothing.
     vars(store)["__deepcopy__"] = lambda memo: store  # noqa: ARG005
-    store.store(name="schema", node=Config)
+    schema = OmegaConf.structured(Config)
+    OmegaConf.set_struct(schema.http.host_rates, False)  # its keys are hosts, not settings
+    store.store(name="schema", node=schema)
     for group, name, node in (
         ("source", "urls", UrlsConfig),
         ("source", "archive", ArchiveConfig),

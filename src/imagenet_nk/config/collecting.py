@@ -45,10 +45,13 @@ class HttpConfig:
     def __post_init__(self) -> None:
         for name in ("concurrency", "per_host", "max_bytes", "memory", "dead_host_after"):
             require(getattr(self, name) >= 1, f"http.{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("retries", "max_redirects", "backoff"):
+        for name in ("retries", "max_redirects", "backoff", "min_speed", "max_pause"):
             require(getattr(self, name) >= 0, f"http.{name} must be at least 0, got {getattr(self, name)}")
         for name in ("connect_timeout", "stall", "deadline"):
             require(getattr(self, name) > 0, f"http.{name} must be more than 0 seconds, got {getattr(self, name)}")
+        rates = {f"http.host_rates, {host},": rate for host, rate in self.host_rates.items()}
+        for name, rate in {"http.per_host_rate": self.per_host_rate, **rates}.items():
+            require(rate is None or rate > 0, f"{name} must be more than 0 requests a second, got {rate}")
         require(bool(self.attempts), "http.attempts must name at least one URL template, such as ['{url}']")
         for template in self.attempts:
             require_template(template)
@@ -94,6 +97,10 @@ class InspectConfig:
         require(
             self.placeholder_repeats >= 2,
             f"inspect.placeholder_repeats must be at least 2, got {self.placeholder_repeats}",
+        )
+        require(
+            self.near_duplicate is None or 0 <= self.near_duplicate < 64,
+            f"inspect.near_duplicate must be 0 to 63 of the 64 bits, or null, got {self.near_duplicate}",
         )
         for pattern in self.placeholder_urls:
             try:
