@@ -81,10 +81,10 @@ def _of_value(error: OmegaConfBaseException, outer: str) -> str:
 
 def _no_such_key(key: str, known: list[str]) -> str:
     parent, _, name = key.rpartition(".")
-    if choices := _choices_with(parent, name):
-        here = ", ".join(one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == parent)
-        return f"there is no key {key!r} here: it goes with {' or '.join(choices)}; {parent} has {here or 'no keys'}"
     beside = {known_key.rpartition(".")[2]: known_key for known_key in known if known_key.rpartition(".")[0] == parent}
+    if choices := _choices_with(parent, name):
+        here = ", ".join(beside) or "no keys"
+        return f"there is no key {key!r} here: it goes with {' or '.join(choices)}; {parent} has {here}"
     close = [beside[near] for near in difflib.get_close_matches(name, beside, n=2)]
     close += [
         one for one in known if one.rpartition(".")[2] == name and not any(k.startswith(f"{one}.") for k in known)

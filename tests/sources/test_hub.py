@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,6 @@ from imagenet_nk.wire import Found, Rejected
 from sources.contract import Listed as ListedIds
 from sources.contract import SourceContract, drive, images
 from sources.hub_server import Hub as Server
-from sources.hub_server import hub
 from sources.shards import GOLDFISH, SHARK, TENCH, WNIDS, dealt, parquet, pictures, webdataset
 from sources.small_tars import tar_bytes
 from sources.tars import jpeg
@@ -44,24 +43,6 @@ def drawn(per_class: int) -> list[tuple[str, int, bytes]]:
 
 
 TARS = {f"in-train-{n:04d}.tar": webdataset(hand) for n, hand in enumerate(dealt(pictures(20), 5))}
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, bytes]], Server]]:
-    """Starts a hub with these files as the data set some/set."""
-    running = []
-
-    def serve(files: dict[str, bytes]) -> Server:
-        context = hub("some/set", dict(files))
-        running.append(context)
-        server = context.__enter__()
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-        return server
-
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    yield serve
-    for context in running:
-        context.__exit__(None, None, None)
 
 
 def written(folder: Path, files: dict[str, bytes]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,32 +14,14 @@ from imagenet_nk.collect.stage import collect
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.hub import Hub
 from sources.hub_server import Hub as Server
-from sources.hub_server import hub
 from sources.shards import WNIDS, parquet, pictures, webdataset
 from sources.tars import jpeg
 from sources.test_remote_collected import job, kept
 
 IMAGES = [(name, label, jpeg(n, 160)) for n, (name, label, _) in enumerate(pictures(5))]
-CARD = {"features": [{"name": "cls", "dtype": {"class_label": {"names": dict(enumerate(WNIDS))}}}]}
+_NAMES = {"class_label": {"names": dict(enumerate(WNIDS))}}
+CARD = {"dataset_info": {"features": [{"name": "cls", "dtype": _NAMES}]}}
 SETS = {"train.parquet": parquet(IMAGES, rows=5), "train.tar": webdataset(IMAGES)}
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, bytes]], Server]]:
-    running = []
-
-    def serve(files: dict[str, bytes]) -> Server:
-        context = hub("some/set", dict(files))
-        running.append(context)
-        server = context.__enter__()
-        server.card = {"dataset_info": CARD}
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-        return server
-
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    yield serve
-    for context in running:
-        context.__exit__(None, None, None)
 
 
 def zeros(body: bytes) -> bytes:
@@ -64,7 +46,7 @@ def test_one_answer_that_comes_damaged_changes_nothing(
     tmp_path: Path, served: Callable[..., Server], name: str, damaged: Callable[[bytes], bytes]
 ) -> None:
     """Whichever it is: of the file's end, the labels, or the images."""
-    server = served({name: SETS[name]})
+    server = served({name: SETS[name]}, CARD)
     assert collect(job(tmp_path / "honest", Hub("some/set"), nk=None, wnids=WNIDS)).kept == len(IMAGES)
     honest, answers = kept(tmp_path / "honest"), server.sent
     for n in range(answers):
@@ -77,7 +59,7 @@ def test_one_answer_that_comes_damaged_changes_nothing(
 
 @pytest.mark.parametrize("name", list(SETS))
 def test_a_hub_that_damages_all_settles_nothing(tmp_path: Path, served: Callable[..., Server], name: str) -> None:
-    server = served({name: SETS[name]})
+    server = served({name: SETS[name]}, CARD)
     # Each time in another way, but for the footer of a parquet file, of which 64 KiB are read.
     server.spoil = lambda number, body: otherwise(body) if len(body) > 1 << 16 else body
     one = job(tmp_path / "set", Hub("some/set"), nk=None, wnids=WNIDS)
@@ -96,7 +78,7 @@ def test_what_lies_there_damaged_is_settled_so_and_not_asked_for_again_and_again
 ) -> None:
     broken = [(image, label, b"no picture" * (n % 3) + data) for n, (image, label, data) in enumerate(IMAGES)]
     make = parquet if name.endswith("parquet") else webdataset
-    server = served({name: make(broken)})
+    server = served({name: make(broken)}, CARD)
     summary = collect(job(tmp_path / "set", Hub("some/set"), nk=None, wnids=WNIDS))
     assert (summary.kept, dict(summary.reasons)) == (5, {"not_image": 10})
     assert server.fetched()[name] < 3.5 * len(server.files[name]), "a row group twice, or each image once more"

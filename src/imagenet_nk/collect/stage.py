@@ -119,7 +119,7 @@ def _fill_or_anew(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverE
 def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
     """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
     since = dataset.ledger.last()
-    filling = _begun(job, dataset)
+    filling = _begun(job, dataset, since)
     try:
         filling.run(watch)
     except (KeyboardInterrupt, SourceError) as error:  # what is there is left in order
@@ -157,11 +157,11 @@ def _forget(job: Job, dataset: DataSet) -> None:
             dataset.ledger.forget_source(source.name)
 
 
-def _begun(job: Job, dataset: DataSet) -> InProcess | OverEngine:
+def _begun(job: Job, dataset: DataSet, since: int) -> InProcess | OverEngine:
     workers = min(job.engine.workers(int(min(job.images, 2**62))), job.http.concurrency, len(job.label_map))
     if workers == 1 and job.engine.name == "local":
         return InProcess(job, dataset, first_is_open=open_first(job, dataset))
-    spec = Spec.of(job, workers, dataset.ledger.last())  # before the sources are open: they are to be sent
+    spec = Spec.of(job, workers, since)  # before the sources are open: they are to be sent
     return OverEngine(job, dataset, spec, workers, first_is_open=open_first(job, dataset))
 
 

@@ -119,16 +119,15 @@ class Catalogue:
 
     def _warn(self, name: str) -> None:
         """Say what an indexed shard lacks; of images without labels, for the first one that has any."""
-        shard, warnings = self._shards[name], dict[str, str]()
+        shard = self._shards[name]
         if shard.lacks:
-            warnings[f"lacks {name}"] = shard.lacks
+            self._once(f"lacks {name}", shard.lacks)
         if shard.unlabelled:
-            warnings["unlabelled"] = (
+            self._once(
+                "unlabelled",
                 f"{self._files.where}: {shard.unlabelled} of the {shard.images} images of {name} have no label, and "
-                "are passed over, as are those of other shards"
+                "are passed over, as are those of other shards",
             )
-        for kind, text in warnings.items():
-            self._once(kind, text)
 
     def _once(self, kind: str, text: str) -> None:
         with self._lock:
