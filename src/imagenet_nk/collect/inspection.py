@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
 
@@ -65,14 +66,26 @@ class Inspector:
 
         What is rejected says of which bytes.
         """
-        verdict = self._decoded(data)
+        steps = self.in_steps(data)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                verdict: Picture | Rejected = end.value
+                return verdict
+
+    def in_steps(self, data: bytes) -> Generator[None, None, Picture | Rejected]:
+        """inspect(), which pauses where a JPEG is decoded: what is held by then is a 64th of its pixels."""
+        verdict = yield from self._decoded(data)
         return replace(verdict, content=sha256(data).hexdigest()) if isinstance(verdict, Rejected) else verdict
 
-    def _decoded(self, data: bytes) -> Picture | Rejected:
+    def _decoded(self, data: bytes) -> Generator[None, None, Picture | Rejected]:
         format_ = sniff(data)
         if format_ is None:
             return Rejected("not_image")
-        return self._jpeg(data) if format_ == "JPEG" else self._other(data, format_)
+        if format_ == "JPEG":
+            return (yield from self._jpeg(data))
+        return self._other(data, format_)
 
     def _size_verdict(self, width: int, height: int) -> Rejected | None:
         if width * height > self._config.max_pixels:
@@ -81,7 +94,7 @@ class Inspector:
             return Rejected("too_small", detail=f"{width} x {height} pixels")
         return None
 
-    def _jpeg(self, data: bytes) -> Picture | Rejected:
+    def _jpeg(self, data: bytes) -> Generator[None, None, Picture | Rejected]:
         # Scaled to 1/8 the whole entropy-coded stream is still read; strict, so that a garbled one is an error.
         try:
             height, width, colour, _ = simplejpeg.decode_jpeg_header(data, strict=True)
@@ -94,6 +107,7 @@ class Inspector:
             )
         except ValueError as error:
             return Rejected("truncated" if "remature end of JPEG" in str(error) else "corrupt", detail=str(error))
+        yield
         mode = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colour, "RGB")
         return self._verdict(data, "JPEG", (width, height), mode, small)
 
@@ -119,7 +133,7 @@ class Inspector:
     def _verdict(
         self, data: bytes, format_: str, size: tuple[int, int], mode: str, pixels: Pixels
     ) -> Picture | Rejected:
-        if _one_colour(pixels[::7, ::7]) and _one_colour(pixels):
+        if _one_colour(pixels[::7, ::7, 1:2]) and _one_colour(pixels):  # few images need more than the quick look
             return Rejected("blank")
         digest = blake2b(
             np.ascontiguousarray(pixels).data, digest_size=8, key=repr((*size, mode)).encode()[:64]
@@ -147,7 +161,8 @@ def _is_one_scan(data: bytes) -> bool:
 
 
 def _one_colour(pixels: Pixels) -> bool:
-    return int(np.ptp(pixels, axis=(0, 1)).max()) <= _BLANK_SPREAD
+    channels = (pixels[..., number] for number in range(pixels.shape[-1]))
+    return all(int(channel.max()) - int(channel.min()) <= _BLANK_SPREAD for channel in channels)
 
 
 def sniff(data: bytes) -> str | None:
@@ -172,10 +187,14 @@ def look(pixels: Pixels) -> int:
 
     The dHash of N. Krawetz, "Kind of Like That" (2013).
     """
-    grey = Image.fromarray(np.ascontiguousarray(pixels[..., :3])).convert("L")
-    small = grey.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX)
-    cells = np.frombuffer(small.tobytes(), np.uint8).reshape(_HASH_SIDE, _HASH_SIDE + 1)
-    return int.from_bytes(np.packbits(cells[:, :-1] < cells[:, 1:]).tobytes(), "big")
+    rgb, (height, width, _) = np.ascontiguousarray(pixels[..., :3]), pixels.shape
+    grey = Image.frombuffer("RGB", (width, height), rgb, "raw", "RGB", 0, 1).convert("L")
+    cells = grey.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX).tobytes()
+    bits = 0
+    for place, (left, right) in enumerate(itertools.pairwise(cells), 1):
+        if place % (_HASH_SIDE + 1):  # else the right one begins the next row
+            bits = bits << 1 | (left < right)
+    return bits
 
 
 def near(one: int, others: Sequence[int], bits: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Generator
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from imagenet_nk.collect.one_reading import Judged, Outcome, Reading
 from imagenet_nk.collect.presence import Presence
 from imagenet_nk.collect.store import Store
 from imagenet_nk.collect.transport import Transport
-from imagenet_nk.collect.workers import Workers
+from imagenet_nk.collect.workers import Workers, in_one_step
 from imagenet_nk.sources.base import Source
 from imagenet_nk.wire import Call, Candidate, Found, Rejected
 
@@ -96,7 +96,7 @@ class Reader:
             self._came_to(reading, end.value)
             return
         if isinstance(step, Call):
-            self._workers.give(reading, step.function)
+            self._workers.give(reading, in_one_step(step.function))
         else:
             self._asker.ask(reading, step)
 
@@ -115,11 +115,12 @@ class Reader:
 
     # --- work on threads
 
-    def _judge(self, wnid: str, found: Found) -> Judged:
-        verdict = self._inspector.inspect(found.data)
+    def _judge(self, wnid: str, found: Found) -> Generator[None, None, Judged]:
+        verdict = yield from self._inspector.in_steps(found.data)
         if isinstance(verdict, Rejected):
             return Judged(verdict, len(found.data))
         name = f"{found.image_id}.{verdict.extension}"
+        yield
         if found.path is None:
             self._store.write(wnid, name, found.data)
         return Judged(verdict, len(found.data), name)
