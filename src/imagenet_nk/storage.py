@@ -52,8 +52,13 @@ def faults() -> tuple[type[Exception], ...]:
 
 
 def part_of(path: Path) -> Path:
-    """A temporary name beside `path`; no two writers get the same, on whatever machines they are."""
-    return path.with_name(f".{path.name}.{_OURS}-{os.getpid()}-{next(_NUMBERS)}{PART}")
+    """A temporary file beside `path`."""
+    return path.with_name(part_name(path.name))
+
+
+def part_name(name: str) -> str:
+    """A temporary name; no two writers get the same, on whatever machines they are."""
+    return f".{name}.{_OURS}-{os.getpid()}-{next(_NUMBERS)}{PART}"
 
 
 @contextmanager
@@ -87,21 +92,22 @@ def write_bytes(path: Path, data: bytes) -> None:
 
         remote.put(path, data)
         return
-    part = part_of(path)
+    folder, name = os.path.split(path)  # making Paths takes longer than the file system does
+    part = os.path.join(folder, part_name(name))  # noqa: PTH118
     try:
         try:
             _write(part, data)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(part, data)
-        part.replace(path)
+        os.replace(part, path)  # noqa: PTH105
     except BaseException:
         with suppress(OSError):
-            part.unlink()
+            os.unlink(part)  # noqa: PTH108
         raise
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: str, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         view = memoryview(data)

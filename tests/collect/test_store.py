@@ -81,18 +81,13 @@ def test_a_local_file_is_adopted(tmp_path: Path, how: Materialize) -> None:
 # --- disks and folders that will not do
 
 
-def full_disk(part: Path) -> Path:
-    """A temporary file on a device without room."""
-    part.symlink_to("/dev/full")
-    return part
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_no_space_left_is_one_line_and_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     store.write(A, "a.jpg", b"one")
     with monkeypatch.context() as patched:
-        patched.setattr(storage, "part_of", lambda path: full_disk(path.with_name("a.part")))
+        (tmp_path / IMAGES / A / "a.part").symlink_to("/dev/full")  # a device without room
+        patched.setattr(storage, "part_name", lambda name: "a.part")
         with pytest.raises(DatasetError, match=r"no space left for .*another dataset\.dir"):
             store.write(A, "a.jpg", b"x" * 100_000)
     assert (tmp_path / IMAGES / A / "a.jpg").read_bytes() == b"one"

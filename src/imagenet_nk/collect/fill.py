@@ -154,7 +154,9 @@ class Fill:
         Or the walk will probably come to a candidate that was put off, whatever was found behind it. It is started
         before the walk stands there: slow ones are then waited for side by side, not one after the other.
         """
-        return not self.done and (not self._provided(now) or self._comes_to_waiting(now))
+        if self.done or (self.exhausted and not self.waiting):
+            return False
+        return not self._provided(now) or self._comes_to_waiting(now)
 
     def _provided(self, now: float) -> bool:
         return self.certain + self.expected(now) >= self.quota

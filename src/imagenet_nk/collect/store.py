@@ -33,8 +33,10 @@ class Store:
 
     def write(self, wnid: str, name: str, data: bytes) -> None:
         """Have a complete images/<wnid>/<name>, or none."""
-        with translated(self.folder):
-            storage.write_bytes(self.folder / IMAGES / wnid / name, data)
+        try:
+            storage.write_bytes(self.folder.joinpath(IMAGES, wnid, name), data)
+        except storage.faults() as error:
+            raise _translated(error, self.folder) from error
 
     def adopt(self, wnid: str, name: str, original: Path, how: Materialize) -> None:
         """Have images/<wnid>/<name> as a link to or a copy of a local file. A link is hard where it can be."""

@@ -38,11 +38,7 @@ def attempts(url: str, templates: Sequence[str], timestamp: str) -> Iterator[str
 
     `templates`: as config.checks.require_template() lets them through.
     """
-    forms = {"url": url, "timestamp": timestamp}
-    if (https := _https(url)) is not None:
-        forms["https"] = https
-    if _FLICKR.match(url):
-        forms["flickr"] = _FLICKR.sub("https://live.staticflickr.com/", url)
+    forms = _Forms(url=url, timestamp=timestamp)
     seen: set[str] = set()
     for template in templates:
         try:
@@ -52,6 +48,18 @@ def attempts(url: str, templates: Sequence[str], timestamp: str) -> Iterator[str
         if address not in seen:
             seen.add(address)
             yield address
+
+
+class _Forms(dict[str, str]):
+    """What templates may name; made when one does, for most addresses are asked for as they are and no more."""
+
+    def __missing__(self, name: str) -> str:
+        url = self["url"]
+        if name == "https" and (https := _https(url)) is not None:
+            return https
+        if name == "flickr" and _FLICKR.match(url):
+            return _FLICKR.sub("https://live.staticflickr.com/", url)
+        raise KeyError(name)
 
 
 def _https(url: str) -> str | None:
