@@ -15,7 +15,8 @@ Per model, in one process and on the same photographs (weights are random: they 
 
 and the ratios: stage / limit, whole / limit, cached / model, stage / plain, and `cpu`: the CPU seconds an image of
 decoding and of the model, over those that stage.compute took. Unlike the others `cpu` says little of waiting, and other
-programs disturb it little. Each figure is the best of some rounds, in which all of them take turns.
+programs disturb it little. All of them take turns, some rounds long, for a machine is not as quick at all times; each
+figure is the median over the rounds, and each ratio that of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def decode_alone(crops, paths: list[Path], cores: int) -> tuple[float, float]:
     """Images/s with every core decoding, and CPU seconds an image."""
     data = [path.read_bytes() for path in paths]
     with ThreadPoolExecutor(cores) as pool:
-        return best_of(2, lambda: len(list(pool.map(crops, data))))
+        return timed(lambda: len(list(pool.map(crops, data))))
 
 
 def model_alone(forward, shape, batch: int, cores: int, seconds: float) -> tuple[float, float]:
@@ -112,19 +113,15 @@ def model_alone(forward, shape, batch: int, cores: int, seconds: float) -> tuple
         list(pool.map(forward, [crops] * cores))
         started = time.perf_counter()
         list(pool.map(forward, [crops] * cores))
-        rounds = max(1, round(seconds / 3 / (time.perf_counter() - started)))
-        return best_of(3, lambda: batch * len(list(pool.map(forward, [crops] * cores * rounds))))
+        rounds = max(1, round(seconds / (time.perf_counter() - started)))
+        return timed(lambda: batch * len(list(pool.map(forward, [crops] * cores * rounds))))
 
 
-def best_of(times: int, work) -> tuple[float, float]:
-    """Most images/s, and fewest CPU seconds an image, of some repetitions; `work` returns its number of images."""
-    rates, costs = [], []
-    for _ in range(times):
-        wall, cpu = time.perf_counter(), time.process_time()
-        count = work()
-        rates.append(count / (time.perf_counter() - wall))
-        costs.append((time.process_time() - cpu) / count)
-    return max(rates), min(costs)
+def timed(work) -> tuple[float, float]:
+    """Images/s, and CPU seconds an image; `work` returns its number of images."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    count = work()
+    return count / (time.perf_counter() - wall), (time.process_time() - cpu) / count
 
 
 @dataclass
@@ -153,7 +150,7 @@ class Stage:
             stage.compute(self.entries, self.label_map, self.setting, folder, "", embedder=self.embedder)
             return len(self.paths)
 
-        rate, cpu = best_of(1, work)
+        rate, cpu = timed(work)
         shutil.rmtree(folder / "embeddings")
         return (rate if cache == Cache.none else len(self.paths) / self.embedder.seconds), cpu
 
@@ -171,26 +168,24 @@ def measured(name: str, paths: list[Path], args: argparse.Namespace, cores: int)
     it = Stage(replace(config, runtime=args.runtime, dtype=args.dtype), paths)
     batch, shape = it.embedder.width["batch"], it.embedder.built.input_size
     some = paths[:: max(1, len(paths) // 300)]
-    decodes, models, stages, cacheds, plains = [], [], [], [], []
+    rounds = []
     with tempfile.TemporaryDirectory() as folder:
         it.fill(Path(folder), cores)
-        for _ in range(args.rounds):  # in turns, for the machine is not as quick at all times
-            decodes.append(decode_alone(it.embedder.crops, some, cores))
-            models.append(model_alone(it.chosen.forward, shape, batch, cores, args.seconds))
-            stages.append(it.run(Path(folder)))
-            models.append(model_alone(it.chosen.forward, shape, batch, cores, args.seconds))
-            cacheds.append(it.run(Path(folder), Cache.crops))
-            decodes.append(decode_alone(it.embedder.crops, some, cores))
-            plains.append(plain_loop(name, paths[: args.plain_images or None], cores))
-    (decode, decode_cpu), (model, model_cpu), (rate, cpu), (cached, _) = (
-        (max(rate for rate, _ in figures), min(cpu for _, cpu in figures))
-        for figures in (decodes, models, stages, cacheds)
-    )
-    limit, whole, plain = 1 / (1 / decode + 1 / model), 1 / (it.building / len(paths) + 1 / rate), max(plains)
-    return Row(
-        *(name, args.pixels, it.chosen.name, batch, decode, model, limit, rate, whole, cached, plain),
-        *(rate / limit, whole / limit, cached / model, rate / plain, (decode_cpu + model_cpu) / cpu),
-    )
+        for _ in range(args.rounds):
+            decode, decode_cpu = decode_alone(it.embedder.crops, some, cores)
+            rate, cpu = it.run(Path(folder))
+            pairs = []  # passes of a quick model are short, and so disturbed the most
+            for _ in range(args.pairs):
+                alone = model_alone(it.chosen.forward, shape, batch, cores, args.seconds)
+                pairs.append((*alone, it.run(Path(folder), Cache.crops)[0]))
+            model, model_cpu, cached = np.median(pairs, axis=0)
+            plain = plain_loop(name, paths[: args.plain_images or None], cores)
+            limit, whole = 1 / (1 / decode + 1 / model), 1 / (it.building / len(paths) + 1 / rate)
+            figures = decode, model, limit, rate, whole, cached, plain
+            again = np.median([quick / alone for alone, _, quick in pairs])
+            ratios = rate / limit, whole / limit, again, rate / plain, (decode_cpu + model_cpu) / cpu
+            rounds.append([*figures, *ratios])
+    return Row(name, args.pixels, it.chosen.name, batch, *np.median(rounds, axis=0).tolist())
 
 
 def main() -> None:
@@ -203,8 +198,9 @@ def main() -> None:
     parser.add_argument("--pixels", default="exact", choices=["exact", "fast"])
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--seconds", type=float, default=6, help="of measuring the model alone, each time")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=4, help="of measuring the model alone, each time")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=3, help="of the model alone and the cached pass, in a round")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     paths = sorted(args.photographs.glob("*.JPEG"))[: args.images]
