@@ -87,6 +87,12 @@ def said(*overrides: str) -> str:
             "http.host_rates={a.com:-1}",
             "http.host_rates, a.com, must be more than 0 requests a second, got -1",
         ),
+        (
+            "http.host_rates.a.com=2",
+            "http.host_rates takes names with dots within braces: 'http.host_rates={a.REST:NUMBER}'",
+        ),
+        ("http.deadline.a=2", "http.deadline takes one value, and has no keys of its own"),
+        ("nk={a:2}", "nk takes one value, and has no keys of its own"),
         ("http.per_host_rate=0", "http.per_host_rate must be more than 0 requests a second, got 0"),
         ("http.max_pause=-1", "http.max_pause must be at least 0, got -1"),
         ("http.min_speed=-5", "http.min_speed must be at least 0, got -5"),

@@ -74,6 +74,12 @@ def _of_value(error: OmegaConfBaseException, outer: str) -> str:
         return f"{key} takes a list: {key}=[{given}]"
     if "is not a subclass of" in text:
         return f"{key} holds several settings; name one, {key}.NAME=..., or see --cfg job"
+    if "of type 'dict' could not be converted" in text:
+        parent, _, name = key.rpartition(".")
+        if error.parent_node is None or OmegaConf.get_type(error.parent_node) is not dict:
+            return f"{key} takes one value, and has no keys of its own"
+        # Its keys are names, such as those of hosts: a dot in one makes a level of it.
+        return f"{parent} takes names with dots within braces: '{parent}={{{name}.REST:NUMBER}}'"
     if "is not Optional" in text:
         return f"{key} cannot be null"
     return f"{key}: {text}" if key else text

@@ -51,7 +51,8 @@ class HttpConfig:
             require(getattr(self, name) > 0, f"http.{name} must be more than 0 seconds, got {getattr(self, name)}")
         rates = {f"http.host_rates, {host},": rate for host, rate in self.host_rates.items()}
         for name, rate in {"http.per_host_rate": self.per_host_rate, **rates}.items():
-            require(rate is None or rate > 0, f"{name} must be more than 0 requests a second, got {rate}")
+            positive = rate is None or (isinstance(rate, int | float) and rate > 0)
+            require(positive, f"{name} must be more than 0 requests a second, got {rate}")
         require(bool(self.attempts), "http.attempts must name at least one URL template, such as ['{url}']")
         for template in self.attempts:
             require_template(template)
