@@ -168,10 +168,9 @@ def _usable(list_file: Path, wnids: Sequence[str], site: Site) -> ListIndex:
     counts = ", ".join(f"{name} {count:,}" for name, count in index.counts.items() if count)
     index.close()
     start = bytes(next(chunks(list_file)))[:80].partition(b"\n")[0].decode(errors="replace").strip()
-    kind = (
-        OutOfReachError if index.counts["lines"] > sum(index.counts.values()) - index.counts["lines"] else SourceError
-    )
-    raise kind(
+    unusable = sum(count for name, count in index.counts.items() if name != "lines")
+    of_others = index.counts["lines"] > unusable  # a list like any other, but of classes that nobody asked for
+    raise (OutOfReachError if of_others else SourceError)(
         f"{list_file} has no usable line `n########_...<TAB>url` of a wanted class ({first_few(wnids, 3)}): {counts}; "
         f"it begins with {start!r}"
     )
