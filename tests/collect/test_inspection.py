@@ -3,7 +3,12 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from collect import pictures
+from imagenet_nk.collect import inspection
 from imagenet_nk.collect.inspection import EXTENSIONS, Inspector, Picture, look, near, sniff
 from imagenet_nk.config import InspectConfig
 from imagenet_nk.wire import Rejected
@@ -206,6 +212,71 @@ def test_ten_thousand_scans_are_not_decoded() -> None:
 
 
 # --- what is compared
+
+
+# --- memory
+
+
+@pytest.mark.parametrize(
+    ("format_", "mode"), [("PNG", "RGBA"), ("PNG", "P"), ("GIF", "P"), ("TIFF", "CMYK"), ("BMP", "1")]
+)
+def test_a_verdict_does_not_depend_on_how_many_rows_are_looked_at(
+    format_: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pictures.encoded("x", format_, mode)
+    whole = accepted(data)
+    monkeypatch.setattr(inspection, "_BAND", 5 * 64)
+    assert accepted(data) == whole
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_two_bands_of_one_colour_each_are_not_blank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "_BAND", 64 * 32)
+    image = Image.new("RGB", (64, 64), "red")
+    assert reason(_png(image)) == "blank"
+    image.paste("blue", (0, 32, 64, 64))
+    assert reason(_png(image)) == ""
+
+
+def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "_LARGE", 64 * 48 - 1)
+    inside, most, load = list[int](), list[int](), inspection._by_bands
+
+    def slowly(*args: Any) -> Picture | Rejected:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return load(*args)
+
+    monkeypatch.setattr(inspection, "_by_bands", slowly)
+    inspector, data = Inspector(InspectConfig()), pictures.encoded("x", "PNG", "RGB")
+    with ThreadPoolExecutor(4) as pool:
+        verdicts = list(pool.map(inspector.inspect, [data] * 4))
+    assert set(map(type, verdicts)) == {Picture}
+    assert max(most) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits address space")
+def test_a_machine_without_memory_is_no_fault_of_the_image(tmp_path: Path) -> None:
+    file = tmp_path / "large.png"
+    image = Image.new("RGB", (8000, 8000), "red")
+    image.paste("blue", (0, 0, 4000, 8000))
+    image.save(file, compress_level=1)
+    script = (  # 100 MB more than Python holds with all that it has imported
+        "import resource, sys; from pathlib import Path; "
+        "from imagenet_nk.collect.inspection import Inspector; from imagenet_nk.config import InspectConfig; "
+        "held = 4096 * int(Path('/proc/self/statm').read_text().split()[0]) + 100_000_000; "
+        "resource.setrlimit(resource.RLIMIT_AS, (held, held)); "
+        "print(Inspector(InspectConfig()).inspect(Path(sys.argv[1]).read_bytes()))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=False)
+    assert "DatasetError: too little memory is left to decode a large image" in ended.stderr, ended
 
 
 def test_pixels_are_the_same_under_other_bytes() -> None:

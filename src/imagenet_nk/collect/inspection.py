@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import itertools
 import re
+import threading
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,7 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from imagenet_nk.config import InspectConfig
+from imagenet_nk.errors import DatasetError
 from imagenet_nk.wire import Rejected
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif"}
@@ -23,6 +27,8 @@ _MAX_SCANS = 200  # progressive JPEGs have about ten; each one more costs a pass
 _SOS = b"\xff\xda"  # start of scan
 _BLANK_SPREAD = 4  # grey levels: what JPEG and WebP make of one colour
 _HASH_SIDE = 8
+_LARGE = 2**24  # pixels; what is larger is decoded alone
+_BAND = 2**21  # pixels that are looked at together
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -45,10 +51,13 @@ class Picture:
 
 
 class Inspector:
-    """Turns bytes into a Picture or the reason why they are none. Thread-safe; keeps no state."""
+    """Turns bytes into a Picture or the reason why they are none. Thread-safe.
+
+    Raises DatasetError where this machine has not the memory that an image takes, which is no fault of the image.
+    """
 
     def __init__(self, config: InspectConfig) -> None:
-        self._config = config
+        self._config, self._large = config, threading.RLock()
         # Sizes are judged here, and broken metadata is nobody's concern. catch_warnings() is not for threads.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         self._placeholder_url = re.compile(
@@ -102,43 +111,98 @@ class Inspector:
                 return verdict
             if _too_many_scans(data):
                 return Rejected("too_large", detail="too many scans")
-            small = simplejpeg.decode_jpeg(
-                data, "CMYK" if colour in ("CMYK", "YCCK") else "RGB", min_height=1, min_width=1, min_factor=8
-            )
+            space = "CMYK" if colour in ("CMYK", "YCCK") else "RGB"
+            with self._turn(width, height):  # a progressive one is held whole
+                small = simplejpeg.decode_jpeg(data, space, min_height=1, min_width=1, min_factor=8)
         except ValueError as error:
+            if "nsufficient memory" in str(error):
+                raise _lacking() from error
             return Rejected("truncated" if "remature end of JPEG" in str(error) else "corrupt", detail=str(error))
         yield
         mode = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colour, "RGB")
-        return self._verdict(data, "JPEG", (width, height), mode, small)
+        if _one_colour([small[::7, ::7, 1:2]]) and _one_colour([small]):  # few images need more than the quick look
+            return Rejected("blank")
+        digest = _digest((width, height), mode)
+        digest.update(np.ascontiguousarray(small).data)
+        return _picture(data, "JPEG", (width, height), mode, digest.digest(), look(small))
 
     def _other(self, data: bytes, format_: str) -> Picture | Rejected:
+        try:
+            return self._by_pillow(data, format_)
+        except MemoryError:
+            pass
+        with self._large:  # others may have had what there was
+            try:
+                return self._by_pillow(data, format_)
+            except MemoryError as error:
+                if not _there_is(8 * self._config.max_pixels):
+                    raise _lacking() from error
+                return Rejected("corrupt", detail="it asks for more memory than its pixels take")
+
+    def _by_pillow(self, data: bytes, format_: str) -> Picture | Rejected:
         try:
             with Image.open(io.BytesIO(data), formats=[format_]) as image:
                 if verdict := self._size_verdict(*image.size):
                     return verdict
-                mode = image.mode
-                image.load()
-                pixels = np.asarray(image.convert("RGBA" if "A" in image.getbands() else "RGB"))
+                with self._turn(*image.size):
+                    mode = image.mode
+                    image.load()
+                    return _by_bands(data, format_, mode, image)
         except Image.DecompressionBombError as error:
             return Rejected("too_large", detail=str(error))
         except UnidentifiedImageError as error:
-            return Rejected("corrupt", detail=str(error))
+            return Rejected("corrupt", detail=str(error).partition(" <")[0])  # not the address of an object
         except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError) as error:
             # Pillow's plugins let all of these through for broken files; PNG's CRC faults are SyntaxErrors.
             return Rejected("truncated" if "truncated" in str(error).lower() else "corrupt", detail=str(error))
-        except (ArithmeticError, AttributeError, MemoryError, RuntimeError, Image.DecompressionBombWarning) as error:
+        except MemoryError:
+            raise
+        except (ArithmeticError, AttributeError, RuntimeError, Image.DecompressionBombWarning) as error:
             return Rejected("corrupt", detail=f"{type(error).__name__}: {error}")
-        return self._verdict(data, format_, (pixels.shape[1], pixels.shape[0]), mode, pixels)
 
-    def _verdict(
-        self, data: bytes, format_: str, size: tuple[int, int], mode: str, pixels: Pixels
-    ) -> Picture | Rejected:
-        if _one_colour(pixels[::7, ::7, 1:2]) and _one_colour(pixels):  # few images need more than the quick look
-            return Rejected("blank")
-        digest = blake2b(
-            np.ascontiguousarray(pixels).data, digest_size=8, key=repr((*size, mode)).encode()[:64]
-        ).digest()
-        return Picture(format_, *size, mode, sha256(data).hexdigest(), int.from_bytes(digest, "big"), look(pixels))
+    def _turn(self, width: int, height: int) -> AbstractContextManager[object]:
+        """Large images are decoded one at a time, so that memory does not grow with the number of threads."""
+        return self._large if width * height > _LARGE else nullcontext()
+
+
+def _by_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> Picture | Rejected:
+    """What is thought of a decoded image. It is looked at a few rows at a time: a large one is not copied whole."""
+    digest, grey, sample = _digest(image.size, mode), Image.new("L", image.size), []
+    for top, band in _bands(image):
+        digest.update(np.ascontiguousarray(band).data)
+        grey.paste(_grey(band), (0, top))
+        sample.append(band[::7, ::7])
+    if _one_colour(sample) and _one_colour(band for _, band in _bands(image)):
+        return Rejected("blank")
+    return _picture(data, format_, image.size, mode, digest.digest(), _difference(grey))
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Pixels]]:
+    """(first row, (h, W, C) pixels) of bands from top to bottom."""
+    kind, rows = "RGBA" if "A" in image.getbands() else "RGB", max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        yield top, np.asarray(band.convert(kind))
+
+
+def _digest(size: tuple[int, int], mode: str) -> Any:
+    return blake2b(digest_size=8, key=repr((*size, mode)).encode()[:64])
+
+
+def _picture(data: bytes, format_: str, size: tuple[int, int], mode: str, digest: bytes, look_: int) -> Picture:
+    return Picture(format_, *size, mode, sha256(data).hexdigest(), int.from_bytes(digest, "big"), look_)
+
+
+def _there_is(memory: int) -> bool:
+    try:
+        bytearray(memory)
+    except MemoryError:
+        return False
+    return True
+
+
+def _lacking() -> DatasetError:
+    return DatasetError("too little memory is left to decode a large image: free some, then run it again")
 
 
 def _too_many_scans(data: bytes) -> bool:
@@ -160,9 +224,10 @@ def _is_one_scan(data: bytes) -> bool:
     return False
 
 
-def _one_colour(pixels: Pixels) -> bool:
-    channels = (pixels[..., number] for number in range(pixels.shape[-1]))
-    return all(int(channel.max()) - int(channel.min()) <= _BLANK_SPREAD for channel in channels)
+def _one_colour(parts: Iterable[Pixels]) -> bool:
+    """Whether each channel of an image, given in (h, w, C) parts, is the same all over."""
+    lows, highs = zip(*((part.min(axis=(0, 1)), part.max(axis=(0, 1))) for part in parts), strict=True)
+    return int((np.max(highs, axis=0) - np.min(lows, axis=0)).max()) <= _BLANK_SPREAD
 
 
 def sniff(data: bytes) -> str | None:
@@ -187,8 +252,15 @@ def look(pixels: Pixels) -> int:
 
     The dHash of N. Krawetz, "Kind of Like That" (2013).
     """
+    return _difference(_grey(pixels))
+
+
+def _grey(pixels: Pixels) -> Image.Image:
     rgb, (height, width, _) = np.ascontiguousarray(pixels[..., :3]), pixels.shape
-    grey = Image.frombuffer("RGB", (width, height), rgb, "raw", "RGB", 0, 1).convert("L")
+    return Image.frombuffer("RGB", (width, height), rgb, "raw", "RGB", 0, 1).convert("L")
+
+
+def _difference(grey: Image.Image) -> int:
     cells = grey.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX).tobytes()
     bits = 0
     for place, (left, right) in enumerate(itertools.pairwise(cells), 1):
