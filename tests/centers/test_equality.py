@@ -91,7 +91,9 @@ def same(made, wanted, name, tolerance=1e-5):
     made, wanted = np.atleast_2d(made).astype(np.float64), np.atleast_2d(wanted)
     lengths = np.linalg.norm(wanted, axis=-1)
     error = np.linalg.norm(made - wanted, axis=-1) / np.maximum(lengths, 1e-3 * lengths.max())  # some units are dead
-    assert error.max() < (1e-3 if name == "geometric_median" else tolerance), name
+    # A covariance has the square of what float32 rounds, and units that hardly vary: it depends on the processor.
+    least = {"geometric_median": 1e-3, "covariance": 5 * tolerance}.get(name, tolerance)
+    assert error.max() < least, name
 
 
 @pytest.mark.parametrize(("batch", "workers"), [*zip((1, 7, 64, 7), (0, 1, 2, 3), strict=True), (1, 3), (64, 0)])

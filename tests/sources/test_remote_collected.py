@@ -392,7 +392,7 @@ def test_what_a_lying_server_said_is_held_against_nothing(
         if "nothing is held against any image" in caplog.text:
             noticed += 1
             assert_frame_equal(run(f"{first}"), undisturbed, obj=f"after lies from request {first} on")
-    assert noticed
+    assert noticed or count == 1  # which request a single lie meets hangs on their order, and many contradict nothing
 
 
 def test_a_server_that_dies_in_the_middle_ends_the_run(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import itertools
 import re
-import threading
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b, sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,11 @@ _MAX_SCANS = 200  # progressive JPEGs have about ten; each one more costs a pass
 _SOS = b"\xff\xda"  # start of scan
 _BLANK_SPREAD = 4  # grey levels: what JPEG and WebP make of one colour
 _HASH_SIDE = 8
-_LARGE = 2**24  # pixels; what is larger is decoded alone
+_LARGE = 2**24  # pixels; what is larger is decoded by itself
 _BAND = 2**21  # pixels that are looked at together
 
 Pixels = npt.NDArray[np.uint8]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Inspector:
     """
 
     def __init__(self, config: InspectConfig) -> None:
-        self._config, self._large = config, threading.RLock()
+        self._config, self._large = config, ThreadPoolExecutor(1, thread_name_prefix="large")
         # Sizes are judged here, and broken metadata is nobody's concern. catch_warnings() is not for threads.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         self._placeholder_url = re.compile(
@@ -112,8 +113,8 @@ class Inspector:
             if _too_many_scans(data):
                 return Rejected("too_large", detail="too many scans")
             space = "CMYK" if colour in ("CMYK", "YCCK") else "RGB"
-            with self._turn(width, height):  # a progressive one is held whole
-                small = simplejpeg.decode_jpeg(data, space, min_height=1, min_width=1, min_factor=8)
+            decode = partial(simplejpeg.decode_jpeg, data, space, min_height=1, min_width=1, min_factor=8)
+            small: Pixels = self._in_turn((width, height), decode)  # a progressive one is held whole meanwhile
         except ValueError as error:
             if "nsufficient memory" in str(error):
                 raise _lacking() from error
@@ -129,25 +130,17 @@ class Inspector:
     def _other(self, data: bytes, format_: str) -> Picture | Rejected:
         try:
             return self._by_pillow(data, format_)
-        except MemoryError:
-            pass
-        with self._large:  # others may have had what there was
-            try:
-                return self._by_pillow(data, format_)
-            except MemoryError as error:
-                if not _there_is(8 * self._config.max_pixels):
-                    raise _lacking() from error
-                return Rejected("corrupt", detail="it asks for more memory than its pixels take")
+        except MemoryError as error:
+            if not _there_is(8 * self._config.max_pixels):
+                raise _lacking() from error
+            return Rejected("corrupt", detail="it asks for more memory than its pixels take")
 
     def _by_pillow(self, data: bytes, format_: str) -> Picture | Rejected:
         try:
             with Image.open(io.BytesIO(data), formats=[format_]) as image:
                 if verdict := self._size_verdict(*image.size):
                     return verdict
-                with self._turn(*image.size):
-                    mode = image.mode
-                    image.load()
-                    return _by_bands(data, format_, mode, image)
+                return self._in_turn(image.size, partial(_by_bands, data, format_, image.mode, image))
         except Image.DecompressionBombError as error:
             return Rejected("too_large", detail=str(error))
         except UnidentifiedImageError as error:
@@ -160,13 +153,14 @@ class Inspector:
         except (ArithmeticError, AttributeError, RuntimeError, Image.DecompressionBombWarning) as error:
             return Rejected("corrupt", detail=f"{type(error).__name__}: {error}")
 
-    def _turn(self, width: int, height: int) -> AbstractContextManager[object]:
-        """Large images are decoded one at a time, so that memory does not grow with the number of threads."""
-        return self._large if width * height > _LARGE else nullcontext()
+    def _in_turn(self, size: tuple[int, int], work: Callable[[], _T]) -> _T:
+        """Large images are decoded one at a time, by a thread of their own: each thread keeps a heap of its own."""
+        return self._large.submit(work).result() if size[0] * size[1] > _LARGE else work()
 
 
 def _by_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> Picture | Rejected:
-    """What is thought of a decoded image. It is looked at a few rows at a time: a large one is not copied whole."""
+    """What is thought of an image. It is looked at a few rows at a time: a large one is not copied whole."""
+    image.load()
     digest, grey, sample = _digest(image.size, mode), Image.new("L", image.size), []
     for top, band in _bands(image):
         digest.update(np.ascontiguousarray(band).data)
