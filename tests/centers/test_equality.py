@@ -91,9 +91,7 @@ def same(made, wanted, name, tolerance=1e-5):
     made, wanted = np.atleast_2d(made).astype(np.float64), np.atleast_2d(wanted)
     lengths = np.linalg.norm(wanted, axis=-1)
     error = np.linalg.norm(made - wanted, axis=-1) / np.maximum(lengths, 1e-3 * lengths.max())  # some units are dead
-    # A covariance has the square of what float32 rounds, and units that hardly vary: it depends on the processor.
-    least = {"geometric_median": 1e-3, "covariance": 5 * tolerance}.get(name, tolerance)
-    assert error.max() < least, name
+    assert error.max() < (1e-3 if name == "geometric_median" else tolerance), name
 
 
 @pytest.mark.parametrize(("batch", "workers"), [*zip((1, 7, 64, 7), (0, 1, 2, 3), strict=True), (1, 3), (64, 0)])
@@ -104,7 +102,9 @@ def test_whatever_the_batch_and_the_workers(batch, workers, photographs, embeddi
     medoids = [str(photographs[k * EACH + row][0]) for k, row in enumerate(wanted.pop("medoids"))]
     assert made.metadata["medoids"] == json.dumps(medoids)
     for name, value in wanted.items():
-        same(made.extras[name] if name in made.extras else getattr(made, name), value, name)
+        # The covariance of units that hardly vary has what float32 rounds in a batch, which the processor decides.
+        tolerance = 5e-5 if name == "covariance" else 1e-5
+        same(made.extras[name] if name in made.extras else getattr(made, name), value, name, tolerance)
 
 
 @pytest.mark.parametrize(("batch", "shards", "order"), list(itertools.product((1, 7, 64), (1, 3, 8), (0, 1))))

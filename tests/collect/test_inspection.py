@@ -211,9 +211,6 @@ def test_ten_thousand_scans_are_not_decoded() -> None:
     assert reason(data[:end] + data[start:end] * 10_000 + data[end:]) == "too_large"
 
 
-# --- what is compared
-
-
 # --- memory
 
 
@@ -277,6 +274,9 @@ def test_a_machine_without_memory_is_no_fault_of_the_image(tmp_path: Path) -> No
     )
     ended = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=False)
     assert "DatasetError: too little memory is left to decode a large image" in ended.stderr, ended
+
+
+# --- what is compared
 
 
 def test_pixels_are_the_same_under_other_bytes() -> None:

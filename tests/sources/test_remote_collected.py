@@ -383,7 +383,10 @@ def test_what_a_lying_server_said_is_held_against_nothing(
 
     undisturbed, asked = run("undisturbed"), served
     noticed = 0
-    for first in range(3, asked + 1, 5):
+    # Every fifth request, then the others until a lie is noticed: which one contradicts the rest hangs on their order.
+    for first in sorted(range(3, asked + 1), key=lambda number: ((number - 3) % 5, number)):
+        if noticed and (first - 3) % 5:
+            break
         lies = range(first, first + count)
         caplog.clear()
         with contextlib.suppress(SourceError):
@@ -392,7 +395,7 @@ def test_what_a_lying_server_said_is_held_against_nothing(
         if "nothing is held against any image" in caplog.text:
             noticed += 1
             assert_frame_equal(run(f"{first}"), undisturbed, obj=f"after lies from request {first} on")
-    assert noticed or count == 1  # which request a single lie meets hangs on their order, and many contradict nothing
+    assert noticed
 
 
 def test_a_server_that_dies_in_the_middle_ends_the_run(tmp_path: Path) -> None:

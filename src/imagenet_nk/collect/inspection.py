@@ -129,14 +129,6 @@ class Inspector:
 
     def _other(self, data: bytes, format_: str) -> Picture | Rejected:
         try:
-            return self._by_pillow(data, format_)
-        except MemoryError as error:
-            if not _there_is(8 * self._config.max_pixels):
-                raise _lacking() from error
-            return Rejected("corrupt", detail="it asks for more memory than its pixels take")
-
-    def _by_pillow(self, data: bytes, format_: str) -> Picture | Rejected:
-        try:
             with Image.open(io.BytesIO(data), formats=[format_]) as image:
                 if verdict := self._size_verdict(*image.size):
                     return verdict
@@ -148,8 +140,10 @@ class Inspector:
         except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError) as error:
             # Pillow's plugins let all of these through for broken files; PNG's CRC faults are SyntaxErrors.
             return Rejected("truncated" if "truncated" in str(error).lower() else "corrupt", detail=str(error))
-        except MemoryError:
-            raise
+        except MemoryError as error:
+            if not _there_is(8 * self._config.max_pixels):
+                raise _lacking() from error
+            return Rejected("corrupt", detail="it asks for more memory than its pixels take")
         except (ArithmeticError, AttributeError, RuntimeError, Image.DecompressionBombWarning) as error:
             return Rejected("corrupt", detail=f"{type(error).__name__}: {error}")
 
