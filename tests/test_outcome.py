@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import sys, time
+import atexit, os, sys, time
 import hydra
 from imagenet_nk import cli
 from imagenet_nk.errors import ConfigError
@@ -33,6 +33,8 @@ def main(cfg):
         time.sleep(60)
     return {"short": 3, "none": None}.get(cfg.how, 0)
 
+if "LATE" in os.environ:
+    atexit.register(lambda: (os.kill(os.getpid(), int(os.environ["LATE"])), time.sleep(60)))
 cli.run(main)
 """
 
@@ -136,3 +138,11 @@ def test_ctrl_c_and_sigterm_end_calmly(program: Path, sent: signal.Signals) -> N
     assert process.returncode == 128 + sent
     assert "the same command goes on from there" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("how", "code"), [("good", 0), ("short", 3), ("mistake", 1)])
+def test_a_signal_at_the_very_end_changes_nothing(how: str, code: int, sent: signal.Signals, program: Path) -> None:
+    ended = run(program, f"how={how}", LATE=str(int(sent)))
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stdout + ended.stderr

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imagenet_nk import mistakes, starting, torchrun
-from imagenet_nk.outcome import FAILED, TRACEBACKS
+from imagenet_nk.outcome import COMPLETE, FAILED, TRACEBACKS
 
 _FOLDER_FAULTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 _SIGNALLED = 128  # and the number of the signal, as shells have it
@@ -37,23 +37,48 @@ def run(main: Callable[[], object]) -> None:
     came = _terminated_like_interrupted()
     os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to the lines below
+    code = FAILED
     try:
         starting.loaded()
-        main()
+        code = _code(main)
     except KeyboardInterrupt:
+        code = _SIGNALLED + (signal.SIGTERM if came else signal.SIGINT)
+        _decided(code)
         _say("stopped; what was kept so far is whole, and the same command goes on from there")
-        sys.exit(_SIGNALLED + (signal.SIGTERM if came else signal.SIGINT))
+    finally:
+        _decided(code)
+        if torchrun.world() > 1:
+            from imagenet_nk.centers import ranks
+
+            ranks.dismiss()
+    sys.exit(code)
+
+
+def _code(main: Callable[[], object]) -> int:
+    """Run it; returns the exit code. A fault of the program passes."""
+    try:
+        main()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or COMPLETE
+        raise
     except Exception as error:
         line = mistakes.one_line(error) or _folder_fault(error)
         if line is None or os.environ[TRACEBACKS] == "1":
             raise
         _say(line)
-        sys.exit(FAILED)
-    finally:
-        if torchrun.world() > 1:
-            from imagenet_nk.centers import ranks
+        return FAILED
+    return COMPLETE
 
-            ranks.dismiss()
+
+def _decided(code: int) -> None:
+    """Let a signal end the process at once from here on, with the code that it was about to end with.
+
+    torchrun sends SIGTERM to the ranks that are left when one is gone: often behind the last line of rank 0.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(number)):
+            signal.signal(number, lambda *_: os._exit(code))
 
 
 def _terminated_like_interrupted() -> list[int]:
