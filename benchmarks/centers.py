@@ -41,6 +41,7 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch.utils.data import DataLoader, Dataset
 
+from imagenet_nk import machine
 from imagenet_nk.centers import crops, lanes, stage
 from imagenet_nk.centers.stage import Setting
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
@@ -204,7 +205,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     paths = sorted(args.photographs.glob("*.JPEG"))[: args.images]
-    cores = lanes.cores()
+    cores = machine.cores()
     print(f"{len(paths)} photographs, {cores} cores, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
     rates = ("decode", "model_alone", "limit", "stage", "stage_whole", "cached", "plain")
     ratios = ("stage_over_limit", "whole_over_limit", "cached_over_model", "stage_over_plain", "cpu")

@@ -15,8 +15,10 @@ behind --set, such as engine.processes=2; TMPDIR says on which disk all of it ha
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -41,6 +43,7 @@ from imagenet_nk.wire import Request  # noqa: E402
 NK = 10
 CHECKED = {"yes": (True,), "no": (False,), "both": (True, False)}
 PORT = 19870
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 @contextmanager
@@ -57,17 +60,30 @@ def serving(*command: str) -> Iterator[int]:
 
 
 def timed(command: Sequence[str], folder: Path) -> dict[str, float]:
-    """Wall and CPU seconds and peak MB of a command, its children's CPU included; raises if it fails."""
-    started = time.perf_counter()
+    """Wall and CPU seconds of a command and all its processes, peak MB of the largest of them; raises if it fails."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what outlives the command becomes a child of this process
+    others, started, before = _children(), time.perf_counter(), _cpu_of_ended()
     with (folder / "log").open("w+") as log:
         child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - started
+        wall, peak = time.perf_counter() - started, used.ru_maxrss
+        for orphan in _children() - others:
+            peak = max(peak, os.wait4(orphan, 0)[2].ru_maxrss)
         if child.returncode not in (0, 3):
             log.seek(0)
             raise SystemExit(f"{' '.join(command)} failed:\n{log.read()[-2000:]}")
-    return {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
+    return {"wall_s": wall, "cpu_s": _cpu_of_ended() - before, "peak_mb": peak / 1024}
+
+
+def _children() -> set[int]:
+    me = os.getpid()
+    return {int(child) for child in Path(f"/proc/{me}/task/{me}/children").read_text().split()}
+
+
+def _cpu_of_ended() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def ours(url_list: Path, wnids: Path, folder: Path, *more: str) -> dict[str, float]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_nk import torchrun
-from imagenet_nk.centers import lanes
+from imagenet_nk import machine, torchrun
 from imagenet_nk.centers.orders import Order
 from imagenet_nk.centers.ranks import BLOCK, Pass, own_device
 from imagenet_nk.config import BackboneConfig, CentersConfig
@@ -41,14 +40,14 @@ def test_every_row_is_in_one_block_and_batches_are_whole(images, batch):
 def test_ranks_share_the_cores_of_their_machine(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16), raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # torchrun's own doing
-    assert lanes.cores() == 5
+    assert machine.cores() == 5
 
 
 def test_a_job_among_others_has_the_cores_that_it_is_given(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16), raising=False)
     for given, cores in (("4", 4), ("64", 16), ("", 16), ("0", 16), ("4,2", 16)):
         monkeypatch.setenv("OMP_NUM_THREADS", given)
-        assert lanes.cores() == cores
+        assert machine.cores() == cores
 
 
 @pytest.mark.usefixtures("ranks")

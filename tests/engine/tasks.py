@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,8 @@ def for_ever(shard: object, line: Line) -> None:
 
 def lacking(shard: object, line: Line) -> None:
     import no_such_module  # type: ignore[import-not-found]  # noqa: F401
+
+
+def loaded(module: str, line: Line) -> bool:
+    """Whether the worker had loaded a module before it was given anything."""
+    return module in sys.modules

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from imagenet_nk.centers import orders
-from imagenet_nk.centers.lanes import Fault, Slice, cores
+from imagenet_nk.centers.lanes import Fault, Slice
 from imagenet_nk.centers.orders import Order, Shard, Share, Sums
 from imagenet_nk.centers.statistics import Mean, Spread
 from imagenet_nk.engine.base import Engine, Task
 from imagenet_nk.errors import CentersError
+from imagenet_nk.machine import cores
 
 ON_CPU, ON_GPU = 256, 2048  # images of a shard at most: what a lost worker costs; a GPU idles between two of them
 

@@ -22,6 +22,7 @@ from imagenet_nk.centers.runtimes import Chosen
 from imagenet_nk.centers.statistics import Mean, Spread
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig, Dtype, Keep, NonFinite, Runtime
 from imagenet_nk.errors import CentersError
+from imagenet_nk.machine import cores
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Embedder:
         self.crew, self.seed = crew, seed
         self.devices = devices.choose(crew.device(config.device) if crew else config.device)
         self.crops = crops.choose(built.data, config.pixels, self.devices)
-        self.lanes = config.workers if config.workers is not None else crew.threads if crew else lanes.cores()
+        self.lanes = config.workers if config.workers is not None else crew.threads if crew else cores()
         self.agreement: dict[str, float] | None = None  # with the reference; None where it is the reference
         self.faults: dict[Path, Fault] = {}
         self.seconds = 0.0  # spent in passes, and the images that went through them

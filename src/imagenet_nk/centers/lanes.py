@@ -9,7 +9,6 @@ lanes moves no result.
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imagenet_nk import torchrun
 from imagenet_nk.centers.pixels import UNREADABLE, UndecodableError
 
 log = logging.getLogger(__name__)
@@ -51,15 +49,6 @@ class Slice:
     rows: NDArray[np.int64]  # (n,) rows that have an embedding
     embeddings: Floats  # (n, D)
     faults: tuple[Fault, ...]
-
-
-def cores() -> int:
-    """Cores that this process may use: its share of the machine, where others have theirs."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if torchrun.world() > 1:  # it sets OMP_NUM_THREADS to 1, whatever there is
-        return max(there // torchrun.local_world(), 1)
-    share = os.environ.get("OMP_NUM_THREADS", "")  # how joblib and Ray say it
-    return min(there, int(share)) if share.isdigit() and int(share) else there
 
 
 def run(

@@ -29,12 +29,13 @@ from imagenet_nk import torchrun
 from imagenet_nk.centers import orders
 from imagenet_nk.centers.checkpoint import first_line
 from imagenet_nk.centers.crew import named, placed
-from imagenet_nk.centers.lanes import Fault, Slice, cores
+from imagenet_nk.centers.lanes import Fault, Slice
 from imagenet_nk.centers.orders import Order, Share
 from imagenet_nk.centers.statistics import Mean, Spread
 from imagenet_nk.centers.worker import joined
 from imagenet_nk.engine.base import Failure, Success, attempt, value
 from imagenet_nk.errors import BackboneError, EngineError
+from imagenet_nk.machine import cores
 
 BLOCK = 64  # images, about, that a rank embeds between two exchanges
 _LOOK = timedelta(seconds=30)  # for one look at the store

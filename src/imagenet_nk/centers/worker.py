@@ -21,6 +21,7 @@ from imagenet_nk.centers.orders import Order, Shard, Share, Sums
 from imagenet_nk.centers.several import side_by_side
 from imagenet_nk.centers.statistics import Mean, Spread
 from imagenet_nk.errors import BackboneError
+from imagenet_nk.machine import cores
 
 ON_GPU = 8  # threads that decode for a GPU, where nobody says how many
 
@@ -84,7 +85,7 @@ def _built(order: Order, paths: Sequence[Path], threads: int | None, device: str
     config = replace(order.backbone, device=device or order.backbone.device)
     embedder = Embedder(build(config, order.seed), config, order.centers, Path())
     if config.workers is None:
-        embedder.lanes = threads or (lanes.cores() if embedder.on_cpu else max(ON_GPU, lanes.cores()))
+        embedder.lanes = threads or (cores() if embedder.on_cpu else max(ON_GPU, cores()))
     if embedder.built.sha256 != order.key["weights_sha256"]:
         raise BackboneError(
             f"the weights of {config.name} here ({embedder.built.weights}) are not those of the driver; give all nodes "

@@ -15,7 +15,7 @@ from imagenet_nk.collect.in_process import InProcess
 from imagenet_nk.collect.job import Job, Watch
 from imagenet_nk.collect.opening import open_first
 from imagenet_nk.collect.over_engine import OverEngine
-from imagenet_nk.collect.store import RESERVE
+from imagenet_nk.collect.store import LOCK, RESERVE
 from imagenet_nk.collect.summary import Summary
 from imagenet_nk.collect.tables import Tables
 from imagenet_nk.collect.worker import Spec
@@ -26,8 +26,6 @@ from imagenet_nk.sources.base import Remembers
 from imagenet_nk.wording import counted, first_few
 
 log = logging.getLogger(__name__)
-
-LOCK = ".lock"  # of a data set folder
 
 
 def _nobody(progress: Progress) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 from imagenet_nk import storage
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import DatasetError
+from imagenet_nk.machine import cores
 
 IMAGES, SPARE = "images", "spare"
+LOCK = ".lock"  # of a data set folder
 RESERVE = 64 * 2**20  # bytes left free, so that the ledger and the lists can still be written
 
 
@@ -23,7 +25,7 @@ class Store:
     Thread-safe. Raises DatasetError, one line, when the folder is unwritable or the disk is full.
     """
 
-    writers: int = os.cpu_count() or 1  # threads that may as well inspect and write at once
+    writers: int = cores()  # threads that may as well inspect and write at once
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,10 +80,11 @@ class Store:
         return shutil.disk_usage(self.folder).free - RESERVE
 
     def _files(self, sub: str, wnid: str, *, alone: bool = True) -> Iterator[os.DirEntry[str]]:
-        folder = self.folder / sub / wnid
-        if not folder.is_dir():
+        try:
+            there = os.scandir(self.folder / sub / wnid)
+        except (FileNotFoundError, NotADirectoryError):
             return
-        with os.scandir(folder) as entries:
+        with there as entries:
             for entry in entries:
                 if entry.name.endswith(storage.PART):
                     if alone:

@@ -50,7 +50,7 @@ class Sums:
         """Count a class by what became of each row; returns the rows of its kept images."""
         kept = [row for row, verdict in zip(rows, verdicts, strict=True) if verdict == KEPT]
         self._sources.update(row[SOURCE] for row in kept)
-        self._pixels.append(np.unique(np.array([row[PIXELS] for row in kept], np.int64)))
+        self._pixels.append(np.array(list({row[PIXELS] for row in kept}), np.int64))
         reasons = _reasons(verdicts)
         if FORBIDDEN in reasons:
             self._forbidden.update(

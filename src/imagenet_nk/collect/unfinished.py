@@ -16,7 +16,7 @@ from imagenet_nk.collect.dataset import DataSet
 from imagenet_nk.collect.fill import Fact, Fill, Rules
 from imagenet_nk.collect.ledger import FILE
 from imagenet_nk.collect.repeats import Repeats
-from imagenet_nk.collect.stage import LOCK
+from imagenet_nk.collect.store import LOCK
 from imagenet_nk.collect.summary import Summary
 from imagenet_nk.collect.tables import Tables
 from imagenet_nk.config import CrossClass, InspectConfig, Materialize, Retry

@@ -28,6 +28,7 @@ from imagenet_nk.sources.base import Source
 _TICK_S = 0.02
 _SOONER = 5  # a permit that is missing is asked for so many times sooner than the next report is due
 _LEAST_CLASSES, _MOST_CLASSES = 8, 128  # at hand
+_CHOICE = 8  # images wanted at hand for a request in flight: among few classes, places at good hosts go to late draws
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ class _Worker:
         self._rules = Rules(self._job.inspect.near_duplicate)
         self._told: tuple[set[int], set[int]] = set(), set()  # of the rules, what the desk knows
         self._store = open_store(self._job.folder)
-        share = 2 * self._job.http.concurrency // (self._job.nk or self._job.http.concurrency)
-        self._hand = min(_MOST_CLASSES, max(_LEAST_CLASSES, share))  # enough to keep that many requests in flight
+        classes = _CHOICE * self._job.http.concurrency // (self._job.nk or self._job.http.concurrency)
+        self._hand = min(_MOST_CLASSES, max(_LEAST_CLASSES, classes))
         self._lost: dict[str, int] = {}  # by class
         self._at_hand: dict[str, tuple[Hand, Facts]] = {}
         self._collector, self._reader = assemble(

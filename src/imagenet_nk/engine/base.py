@@ -72,6 +72,9 @@ class Engine(Protocol):
     def workers(self, images: int) -> int:
         """Tasks to run at once for work on so many images, at least 1."""
 
+    def get_ready(self, module: str, images: int) -> None:
+        """Have tasks of a module begin sooner in a map to come, for work on so many images; returns at once."""
+
     def map(
         self,
         task: Task,

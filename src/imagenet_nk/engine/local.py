@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -26,20 +28,22 @@ from imagenet_nk.engine.base import (
     now_and_then,
     value,
 )
+from imagenet_nk.machine import cores
 
 _TICK_S = 0.2
 _PATIENCE_S = 2.0  # that a worker has for ending by itself
-_WORTH_IT = 20_000  # images from which on further processes earn their start: benchmarks/engines.py
+_WORTH_IT = 500  # images from which on further processes earn their start: benchmarks/engines.py
+_ENOUGH = 4  # processes that fetch and decode what a wire of 2 Gbit/s brings
 _GONE = (EOFError, OSError)  # what a pipe raises whose other end is closed
 
 
 class Local:
-    """Spawned processes: forking one that has threads of libcurl or torch would copy their locks, not them."""
+    """Processes of this machine."""
 
     name, here = "local", True
 
     def __init__(self, processes: int | None = None) -> None:
-        """`processes`: null = as many as cores where there is enough to do, else this one."""
+        """`processes`: null = one a core, up to 4, where there is enough to do, else this one."""
         self.processes = processes
 
     def gpus(self) -> int:
@@ -48,7 +52,14 @@ class Local:
     def workers(self, images: int) -> int:
         if self.processes is not None:
             return self.processes
-        return (os.cpu_count() or 1) if images >= _WORTH_IT else 1
+        if images < _WORTH_IT or multiprocessing.current_process().daemon:  # which may have no children
+            return 1
+        return min(cores(), _ENOUGH)
+
+    def get_ready(self, module: str, images: int) -> None:
+        if self.workers(images) > 1:
+            forkserver.set_forkserver_preload([module])
+            _context()
 
     def map(
         self,
@@ -65,7 +76,7 @@ class Local:
         return _Pool(task, shards, min(workers, len(shards)), desk).run(tick)
 
     def close(self) -> None:
-        """Nothing outlives a map."""
+        """No worker outlives a map; what they are forked from ends with this process."""
 
 
 # --- this process
@@ -106,7 +117,7 @@ class _Pool:
 
     def __init__(self, task: Task, shards: Sequence[Any], workers: int, desk: Desk | None) -> None:
         self._task, self._shards, self._desk = task, shards, desk
-        self._most = workers
+        self._most, self._context = workers, _context()
         self._todo = deque(range(len(shards)))
         self._tries = Tries()
         self._workers: dict[Connection, _Worker] = {}
@@ -126,8 +137,8 @@ class _Pool:
             self._end()
 
     def _start(self) -> _Worker:
-        ours, theirs = get_context("spawn").Pipe()
-        process = get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
         with _no_interrupt():  # not before it ignores them
             process.start()
         theirs.close()
@@ -180,6 +191,17 @@ class _Pool:
             pipe.close()
         for worker in list(self._workers.values()):
             self._dismiss(worker)
+
+
+def _context() -> Any:
+    """How to start a process. Forking this one, with threads of libcurl or torch, would copy their locks, not them; one
+    that has loaded what it is asked to and done nothing else may be forked. Apple's libraries forbid even that.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError), _no_interrupt():  # no room for its socket: the name of TMPDIR is long, or its disk full
+            forkserver.ensure_running()
+            return get_context("forkserver")
+    return get_context("spawn")
 
 
 @contextmanager

@@ -49,6 +49,9 @@ class Ray:
     def gpus(self) -> int:
         return int(self._connected().cluster_resources().get("GPU", 0))
 
+    def get_ready(self, module: str, images: int) -> None:
+        """Nothing: a cluster's workers load what a task needs when it comes."""
+
     def map(
         self,
         task: Task,

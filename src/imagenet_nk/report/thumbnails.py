@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps
 
 from imagenet_nk import storage
 from imagenet_nk.collect.inspection import look
+from imagenet_nk.machine import cores
 
 SIDE = 112  # pixels of a thumbnail's side
 _QUALITY = 78
@@ -40,7 +40,7 @@ def write(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> dict[str, Str
     for old in folder.glob("n*.jpg"):
         if old.stem not in pictures:
             old.unlink()
-    threads = 16 if any(map(storage.is_remote, chain(*pictures.values()))) else os.cpu_count() or 1
+    threads = 16 if any(map(storage.is_remote, chain(*pictures.values()))) else cores()
     with warnings.catch_warnings(), ThreadPoolExecutor(threads, thread_name_prefix="thumbnails") as pool:
         warnings.simplefilter("ignore")  # broken metadata is nobody's concern here
         strips: Iterator[Strip] = pool.map(
