@@ -38,33 +38,52 @@ def test_processes_are_worth_their_start_for_many_images_only() -> None:
 
 
 SCRIPT = """
+import os, signal, time
 from engine import tasks
 from imagenet_nk.engine.local import Local
 
 if __name__ == "__main__":
     for module in {modules}:
         Local(2).get_ready(module, 0)
-    print(list(Local(2).map(tasks.loaded, ["imagenet_nk.collect.worker"] * 2, workers=2)))
+    if {interrupted}:
+        signal.signal(signal.SIGINT, lambda *_: None)
+        time.sleep(0.5)
+        os.killpg(0, signal.SIGINT)
+    print(list(Local(2).map(tasks.loaded, [{asked!r}] * 2, workers=2)))
 """
+WORKER = "imagenet_nk.collect.worker"
 
 
-@pytest.mark.parametrize(("modules", "ready"), [([], False), (["imagenet_nk.collect.worker"], True)])
-@pytest.mark.skipif(sys.platform != "linux", reason="workers are spawned elsewhere")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are spawned elsewhere")
+
+
+@on_linux
+@pytest.mark.parametrize(("modules", "ready"), [([], False), ([WORKER], True)])
 def test_workers_have_what_was_got_ready(tmp_path: Path, modules: list[str], ready: bool) -> None:
-    assert said(tmp_path, modules) == f"[(0, {ready}), (1, {ready})]"
+    assert said(tmp_path, modules) == [(0, ready), (1, ready)]
 
 
 def test_a_tmpdir_in_which_no_socket_has_room(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 40)
     folder.mkdir()
-    assert said(tmp_path, ["imagenet_nk.collect.worker"], TMPDIR=str(folder)) == "[(0, False), (1, False)]"
+    assert said(tmp_path, [WORKER], TMPDIR=str(folder)) == [(0, False), (1, False)]
 
 
-def said(folder: Path, modules: list[str], **variables: str) -> str:
-    """What a program of its own prints; workers end in any order, but say the same."""
-    (folder / "program.py").write_text(SCRIPT.format(modules=modules))
+@on_linux
+def test_ctrl_c_while_it_is_got_ready_is_for_the_driver_alone(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time; time.sleep(2)")
+    assert said(tmp_path, ["slow"], asked="slow", interrupted=True) == [(0, True), (1, True)]
+
+
+def said(
+    folder: Path, modules: list[str], asked: str = WORKER, *, interrupted: bool = False, **variables: str
+) -> list[object]:
+    """What a program of its own prints, in the order of its shards."""
+    (folder / "program.py").write_text(SCRIPT.format(modules=modules, asked=asked, interrupted=interrupted))
     tests = Path(__file__).resolve().parents[1]
-    env = os.environ | {"PYTHONPATH": f"{tests}{os.pathsep}{tests.parent / 'src'}"} | variables
-    ran = subprocess.run([sys.executable, "program.py"], cwd=folder, env=env, capture_output=True, text=True)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder, tests, tests.parent / "src")))} | variables
+    ran = subprocess.run(
+        [sys.executable, "program.py"], cwd=folder, env=env, capture_output=True, text=True, start_new_session=True
+    )
     assert ran.stderr == ""
-    return str(sorted(ast.literal_eval(ran.stdout)))
+    return sorted(ast.literal_eval(ran.stdout))
