@@ -281,7 +281,7 @@ class Ledger:
     def _write_batch(self, db: sqlite3.Connection) -> bool:
         """Write what comes within one commit interval; False at the end."""
         items = [self._queue.get()]
-        if isinstance(items[0], list):
+        if isinstance(items[0], list | dict):
             self._hurry.wait(_COMMIT_EVERY_S)
             self._hurry.clear()
         with suppress(queue.Empty):
@@ -290,9 +290,11 @@ class Ledger:
         with db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany(_INSERT, [row for item in items if isinstance(item, list) for row in item])
-            for verdicts in (item for item in items if isinstance(item, dict)):
-                # One statement for many rows: Python's lock is free while it runs.
-                db.executemany(_JUDGE, [(verdict, json.dumps(ids)) for verdict, ids in verdicts.items()])
+            verdicts: _Verdicts = defaultdict(list)
+            for verdict, ids in (each for item in items if isinstance(item, dict) for each in item.items()):
+                verdicts[verdict] += ids
+            # One statement for many rows: Python's lock is free while it runs, and whoever reads goes on.
+            db.executemany(_JUDGE, [(verdict, json.dumps(ids)) for verdict, ids in verdicts.items()])
         for item in items:
             if isinstance(item, threading.Event):
                 item.set()
