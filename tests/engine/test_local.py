@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,52 +39,79 @@ def test_processes_are_worth_their_start_for_many_images_only() -> None:
 
 
 SCRIPT = """
-import os, signal, time
+import glob, os, signal, tempfile, threading, time
+from multiprocessing import forkserver
 from engine import tasks
 from imagenet_nk.engine.local import Local
 
 if __name__ == "__main__":
-    for module in {modules}:
-        Local(2).get_ready(module, 0)
-    if {interrupted}:
-        signal.signal(signal.SIGINT, lambda *_: None)
-        time.sleep(0.5)
-        os.killpg(0, signal.SIGINT)
-    print(list(Local(2).map(tasks.loaded, [{asked!r}] * 2, workers=2)))
+    {before}
+    print(sorted(Local(2).map(tasks.loaded, [{asked!r}] * 2, workers=2)))
 """
 WORKER = "imagenet_nk.collect.worker"
-
-
+GET_READY = f"Local(2).get_ready({WORKER!r}, 0); "
+PID = "forkserver._forkserver._forkserver_pid"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are spawned elsewhere")
 
 
 @on_linux
-@pytest.mark.parametrize(("modules", "ready"), [([], False), ([WORKER], True)])
-def test_workers_have_what_was_got_ready(tmp_path: Path, modules: list[str], ready: bool) -> None:
-    assert said(tmp_path, modules) == [(0, ready), (1, ready)]
-
-
-def test_a_tmpdir_in_which_no_socket_has_room(tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 40)
-    folder.mkdir()
-    assert said(tmp_path, [WORKER], TMPDIR=str(folder)) == [(0, False), (1, False)]
+@pytest.mark.parametrize(("before", "ready"), [("pass", False), (GET_READY, True)])
+def test_workers_have_what_was_got_ready(tmp_path: Path, before: str, ready: bool) -> None:
+    assert said(tmp_path, before) == [(0, ready), (1, ready)]
 
 
 @on_linux
 def test_ctrl_c_while_it_is_got_ready_is_for_the_driver_alone(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time; time.sleep(2)")
-    assert said(tmp_path, ["slow"], asked="slow", interrupted=True) == [(0, True), (1, True)]
-
-
-def said(
-    folder: Path, modules: list[str], asked: str = WORKER, *, interrupted: bool = False, **variables: str
-) -> list[object]:
-    """What a program of its own prints, in the order of its shards."""
-    (folder / "program.py").write_text(SCRIPT.format(modules=modules, asked=asked, interrupted=interrupted))
-    tests = Path(__file__).resolve().parents[1]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder, tests, tests.parent / "src")))} | variables
-    ran = subprocess.run(
-        [sys.executable, "program.py"], cwd=folder, env=env, capture_output=True, text=True, start_new_session=True
+    before = (
+        "Local(2).get_ready('slow', 0); signal.signal(signal.SIGINT, lambda *_: None); time.sleep(0.5); "
+        "os.killpg(0, signal.SIGINT)"
     )
+    assert said(tmp_path, before, asked="slow") == [(0, True), (1, True)]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        GET_READY + "[os.unlink(path) for path in glob.glob(tempfile.gettempdir() + '/pymp-*/*')]",
+        GET_READY + f"os.kill({PID}, signal.SIGKILL)",
+        GET_READY + f"os.kill({PID}, signal.SIGSTOP); threading.Timer(1, os.kill, ({PID}, signal.SIGKILL)).start()",
+    ],
+    ids=["TMPDIR was tidied", "it was killed", "it is killed while it is waited for"],
+)
+@on_linux
+def test_there_are_workers_though_what_they_are_forked_from_has_gone(tmp_path: Path, before: str) -> None:
+    (tmp_path / "tmp").mkdir()
+    assert [number for number, _ in said(tmp_path, before, TMPDIR=str(tmp_path / "tmp"))] == [0, 1]
+
+
+def test_a_tmpdir_in_which_no_socket_has_room(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 40)
+    folder.mkdir()
+    assert said(tmp_path, GET_READY, TMPDIR=str(folder)) == [(0, False), (1, False)]
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
+    for name in ("json", "queue", "simplejpeg"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
+    assert [number for number, _ in said(tmp_path, GET_READY, findable="")] == [0, 1]
+
+
+def test_a_process_of_joblib_has_workers_as_well(tmp_path: Path) -> None:
+    before = "from joblib.externals.loky.backend.context import set_start_method; set_start_method('loky')"
+    assert [number for number, _ in said(tmp_path, f"{before}; {GET_READY}")] == [0, 1]
+
+
+def said(folder: Path, before: str, asked: str = WORKER, findable: str = ".", **variables: str) -> list[Any]:
+    """What a program of its own in `folder` prints: whether the worker of each shard had a module from the start."""
+    program = folder / "elsewhere" / "program.py"
+    program.parent.mkdir()
+    program.write_text(SCRIPT.format(before=before, asked=asked))
+    tests = Path(__file__).resolve().parents[1]
+    path = os.pathsep.join(map(str, filter(None, (tests, tests.parent / "src", findable))))
+    ran = subprocess.run(
+        [sys.executable, program], cwd=folder, env=os.environ | {"PYTHONPATH": path} | variables, capture_output=True,
+        text=True, start_new_session=True,
+    )  # fmt: skip
     assert ran.stderr == ""
-    return sorted(ast.literal_eval(ran.stdout))
+    return list(ast.literal_eval(ran.stdout))

@@ -11,7 +11,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver, get_context, resource_tracker
+from multiprocessing import (
+    connection,
+    forkserver,
+    get_all_start_methods,
+    get_context,
+    get_start_method,
+    resource_tracker,
+    set_start_method,
+)
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -30,11 +38,15 @@ from imagenet_nk.engine.base import (
 )
 from imagenet_nk.machine import cores
 
+_SAFE_PATH = "PYTHONSAFEPATH"  # environment variable
 _TICK_S = 0.2
 _PATIENCE_S = 2.0  # that a worker has for ending by itself
 _WORTH_IT = 500  # images from which on further processes earn their start: benchmarks/engines.py
 _ENOUGH = 4  # processes that fetch and decode what a wire of 2 Gbit/s brings
 _GONE = (EOFError, OSError)  # what a pipe raises whose other end is closed
+# Forking this process, with threads of libcurl or torch, would copy their locks, not them. One that has loaded what it
+# is asked to and done nothing else may be forked; Apple's libraries forbid even that.
+_FORKS = sys.platform == "linux"
 
 
 class Local:
@@ -57,9 +69,10 @@ class Local:
         return min(cores(), _ENOUGH)
 
     def get_ready(self, module: str, images: int) -> None:
-        if self.workers(images) > 1:
+        if _FORKS and self.workers(images) > 1:
             forkserver.set_forkserver_preload([module])
-            _context()
+            with suppress(OSError), _sheltered():
+                forkserver.ensure_running()
 
     def map(
         self,
@@ -117,7 +130,7 @@ class _Pool:
 
     def __init__(self, task: Task, shards: Sequence[Any], workers: int, desk: Desk | None) -> None:
         self._task, self._shards, self._desk = task, shards, desk
-        self._most, self._context = workers, _context()
+        self._most = workers
         self._todo = deque(range(len(shards)))
         self._tries = Tries()
         self._workers: dict[Connection, _Worker] = {}
@@ -127,7 +140,7 @@ class _Pool:
         try:
             while self._todo or self._workers:
                 while self._todo and len(self._workers) < self._most:
-                    worker = self._start()
+                    worker = _started()
                     self._workers[worker.pipe] = worker
                     self._give(worker)
                 for pipe in connection.wait(list(self._workers), timeout=_TICK_S):
@@ -135,14 +148,6 @@ class _Pool:
                 tick()
         finally:
             self._end()
-
-    def _start(self) -> _Worker:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _no_interrupt():  # not before it ignores them
-            process.start()
-        theirs.close()
-        return _Worker(process, ours)
 
     def _give(self, worker: _Worker) -> None:
         """Hand a worker the next shard, or send it home."""
@@ -193,29 +198,47 @@ class _Pool:
             self._dismiss(worker)
 
 
-def _context() -> Any:
-    """How to start a process. Forking this one, with threads of libcurl or torch, would copy their locks, not them; one
-    that has loaded what it is asked to and done nothing else may be forked. Apple's libraries forbid even that.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError), _no_interrupt():  # no room for its socket: the name of TMPDIR is long, or its disk full
-            forkserver.ensure_running()
-            return get_context("forkserver")
-    return get_context("spawn")
+def _started() -> _Worker:
+    """A worker that waits for its first shard."""
+    if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
+        set_start_method("spawn", force=True)  # joblib's processes have one of their own, which their children lack
+    if _FORKS:
+        # No room for its socket (TMPDIR is gone, its name long or its disk full), or somebody has killed it.
+        with suppress(*_GONE):
+            with _sheltered():
+                forkserver.ensure_running()
+            return _begun(get_context("forkserver"))
+    with _sheltered():
+        return _begun(get_context("spawn"))
+
+
+def _begun(context: Any) -> _Worker:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours)
 
 
 @contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Within, a process that is started does not see Ctrl-C: the whole group gets it, and the driver decides."""
+def _sheltered() -> Iterator[None]:
+    """Within, a process that is started does not see Ctrl-C: the whole group gets it, and the driver decides. Nor does
+    it import from the current folder, as `python -c` would."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    was = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
     resource_tracker.ensure_running()  # which unblocks what is blocked when it is started
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if was is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = was
 
 
 class _PipeLine:
