@@ -63,13 +63,13 @@ def serving(*command: str) -> Iterator[int]:
 def timed(command: Sequence[str], folder: Path) -> dict[str, float]:
     """Wall and CPU seconds of a command and all its processes, peak MB of the largest of them; raises if it fails."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what outlives the command becomes a child of this process
-    others, started, before = _children(), time.perf_counter(), _cpu_of_ended()
+    others, started, before = _children(os.getpid()), time.perf_counter(), _cpu_of_ended()
     with (folder / "log").open("w+") as log:
         child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         wall, peak = time.perf_counter() - started, used.ru_maxrss
-        for orphan in _children() - others:
+        for orphan in _children(os.getpid()) - others:
             peak = max(peak, os.wait4(orphan, 0)[2].ru_maxrss)
         if child.returncode not in (0, 3):
             log.seek(0)
@@ -77,9 +77,13 @@ def timed(command: Sequence[str], folder: Path) -> dict[str, float]:
     return {"wall_s": wall, "cpu_s": _cpu_of_ended() - before, "peak_mb": peak / 1024}
 
 
-def _children() -> set[int]:
-    me = os.getpid()
-    return {int(child) for child in Path(f"/proc/{me}/task/{me}/children").read_text().split()}
+def _children(process: int) -> set[int]:
+    """None of a process that has ended."""
+    children = set[int]()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{process}/task").iterdir():
+            children.update(map(int, (task / "children").read_text().split()))
+    return children
 
 
 def _cpu_of_ended() -> float:
@@ -177,11 +181,9 @@ def _descendants() -> set[int]:
     """All processes below this one."""
     found, todo = set[int](), [os.getpid()]
     while todo:
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-            for task in Path(f"/proc/{todo.pop()}/task").iterdir():
-                fresh = {int(child) for child in (task / "children").read_text().split()} - found
-                found |= fresh
-                todo += fresh
+        fresh = _children(todo.pop()) - found
+        found |= fresh
+        todo += fresh
     return found
 
 

@@ -42,7 +42,7 @@ _SAFE_PATH = "PYTHONSAFEPATH"  # environment variable
 _TICK_S = 0.2
 _PATIENCE_S = 2.0  # that a worker has for ending by itself
 _WORTH_IT = 500  # images from which on further processes earn their start: benchmarks/engines.py
-_ENOUGH = 4  # processes that fetch and decode what a wire of 2 Gbit/s brings
+_ENOUGH = 4  # processes: two fetch and decode what a wire of 1 Gbit/s brings, and each holds some 50 MB
 _GONE = (EOFError, OSError)  # what a pipe raises whose other end is closed
 # Forking this process, with threads of libcurl or torch, would copy their locks, not them. One that has loaded what it
 # is asked to and done nothing else may be forked; Apple's libraries forbid even that.
@@ -227,11 +227,11 @@ def _sheltered() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    was = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
-    resource_tracker.ensure_running()  # which unblocks what is blocked when it is started
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    was, before = os.environ.get(_SAFE_PATH), signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        os.environ[_SAFE_PATH] = "1"
+        resource_tracker.ensure_running()  # which unblocks what is blocked when it is started
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
