@@ -20,7 +20,7 @@ from imagenet_nk.collect import walked
 from imagenet_nk.collect.collector import Progress
 from imagenet_nk.collect.dealing import Dealing
 from imagenet_nk.collect.hosts import Hosts
-from imagenet_nk.collect.ledger import Values
+from imagenet_nk.collect.ledger_writer import Values
 from imagenet_nk.collect.messages import Hand, Orders, Report, Tally
 from imagenet_nk.collect.permits import Permits
 from imagenet_nk.collect.presence import remember

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import queue
 import shutil
 import sqlite3
-import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
+from imagenet_nk.collect.ledger_writer import Values, Writer
 from imagenet_nk.errors import DatasetError
 
 FILE = "ledger.sqlite"
 KEPT, UNREACHED = "kept", "unreached"  # verdicts besides reasons
 _FULL = 2**20  # bytes free below which an error of the disk is that it is full
-_COMMIT_EVERY_S = 0.1  # what a kill can lose; those files are fetched once more
 _VERSION = 1
 
 
@@ -57,8 +54,6 @@ class Attempt:
 
 
 _COLUMNS = [column.name for column in fields(Attempt)]
-Values = tuple[Any, ...]  # of an Attempt
-_Verdicts = dict[str, list[int]]  # ids by verdict
 values: Callable[[Attempt], Values] = attrgetter(*_COLUMNS)  # dataclasses.astuple takes a hundred times as long
 _TYPES = {"int": "INTEGER", "float": "REAL", "str": "TEXT"}
 _SCHEMA = f"""
@@ -74,8 +69,6 @@ DROP INDEX IF EXISTS attempts_by_candidate; -- of earlier versions: three times 
 _INSERT = f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _DRAW_ORDER = itemgetter(2, 3, 0)
 PLACE = ("id", "source", "rank", "draw", "key")  # what every row of a class begins with
-_JUDGE = "UPDATE attempts SET verdict = ? WHERE id IN (SELECT value FROM json_each(?))"
-_MOST_WAITING = 100  # pieces of work in the queue; then whoever judges waits for the disk
 _CHECKPOINT_PAGES = 16_384  # 64 MB: SQLite's 4 MB mean a thousand waits for the disk while ten million rows are judged
 _CACHE_KIB = 64 * 1024  # of pages: the index of ten million rows does not fit SQLite's two megabytes
 
@@ -108,7 +101,6 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         """Raises DatasetError if the file cannot be opened, is no ledger, or is one of a later version."""
         self.path = folder / FILE
-        self._failure: Exception | None = None
         with self._translated():
             self._db = self._connect()
             self._db.executescript(_SCHEMA)
@@ -117,10 +109,7 @@ class Ledger:
                 self._db.close()
                 raise DatasetError(f"{self.path} was written by a later version of imagenet-nk: upgrade it")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        self._queue: queue.SimpleQueue[list[Values] | _Verdicts | threading.Event | None] = queue.SimpleQueue()
-        self._hurry = threading.Event()  # somebody waits for what is queued
-        self._thread = threading.Thread(target=self._write_on, name="ledger", daemon=True)
-        self._thread.start()
+        self._writer = Writer(self._connect, _INSERT)
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
@@ -155,20 +144,16 @@ class Ledger:
     def record(self, attempt: Attempt) -> None:
         """Queue a row. Raises DatasetError if an earlier one could not be written."""
         self._check()
-        self._queue.put([values(attempt)])
+        self._writer.rows([values(attempt)])
 
     def record_rows(self, rows: Sequence[Values]) -> None:
         """Queue the values of many rows, as values() gives them."""
         self._check()
-        self._queue.put(list(rows))
+        self._writer.rows(list(rows))
 
     def flush(self) -> None:
         """Return when everything recorded so far is on disk."""
-        done = threading.Event()
-        self._queue.put(done)
-        self._hurry.set()
-        while not done.wait(0.5) and self._thread.is_alive():
-            pass
+        self._writer.flush()
         self._check()
 
     def settled(self, wnid: str) -> Iterator[sqlite3.Row]:
@@ -219,12 +204,8 @@ class Ledger:
     def judge(self, verdicts: Iterable[tuple[str, int]]) -> None:
         """Queue (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
         self._check()
-        ids: _Verdicts = defaultdict(list)
-        for verdict, number in verdicts:
-            ids[verdict].append(number)
-        self._queue.put(ids)
-        if self._queue.qsize() > _MOST_WAITING:
-            self.flush()
+        self._writer.judge(verdicts)
+        self._check()
 
     def forget_unanswered(self, since: int) -> None:
         """Settle nothing by attempts after the row `since` that met a dead network: they stay on record.
@@ -258,45 +239,9 @@ class Ledger:
 
     def close(self) -> None:
         """Write what is queued, and close. Never raises for what could not be written: flush() does."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._hurry.set()
-            self._thread.join()
+        self._writer.close()
         self._db.close()
 
-    # --- the writing thread
-
     def _check(self) -> None:
-        if self._failure:
-            raise DatasetError(self._said(self._failure)) from self._failure
-
-    def _write_on(self) -> None:
-        try:
-            with closing(self._connect()) as db:
-                going = True
-                while going:
-                    going = self._write_batch(db)
-        except Exception as error:  # noqa: BLE001 - carried to whoever records or flushes, where it is raised
-            self._failure = error
-
-    def _write_batch(self, db: sqlite3.Connection) -> bool:
-        """Write what comes within one commit interval; False at the end."""
-        items = [self._queue.get()]
-        if isinstance(items[0], list | dict):
-            self._hurry.wait(_COMMIT_EVERY_S)
-            self._hurry.clear()
-        with suppress(queue.Empty):
-            while True:
-                items.append(self._queue.get_nowait())
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany(_INSERT, [row for item in items if isinstance(item, list) for row in item])
-            verdicts: _Verdicts = defaultdict(list)
-            for verdict, ids in (each for item in items if isinstance(item, dict) for each in item.items()):
-                verdicts[verdict] += ids
-            # One statement for many rows: Python's lock is free while it runs, and whoever reads goes on.
-            db.executemany(_JUDGE, [(verdict, json.dumps(ids)) for verdict, ids in verdicts.items()])
-        for item in items:
-            if isinstance(item, threading.Event):
-                item.set()
-        return None not in items
+        if error := self._writer.failure:
+            raise DatasetError(self._said(error)) from error

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from imagenet_nk.collect.ledger import Values
+from imagenet_nk.collect.ledger_writer import Values
 from imagenet_nk.collect.walked import Walk
 
 

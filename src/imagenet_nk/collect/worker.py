@@ -17,7 +17,8 @@ from imagenet_nk.collect.earlier import known, lost
 from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.leased_hosts import LeasedHosts
-from imagenet_nk.collect.ledger import Attempt, Values, values
+from imagenet_nk.collect.ledger import Attempt, values
+from imagenet_nk.collect.ledger_writer import Values
 from imagenet_nk.collect.messages import Hand, Orders, Report, Tally
 from imagenet_nk.collect.object_store import open_store
 from imagenet_nk.collect.walked import Walk
