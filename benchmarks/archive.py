@@ -27,12 +27,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from imagenet_nk.collect.transport import CurlTransport
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.sampling import RandomOrder
-from imagenet_nk.sources.archive import Archive
-from imagenet_nk.sources.base import Site
-from imagenet_nk.wire import Call, Candidate, Found, Request
+from imagenet_nk.net.curl_transport import CurlTransport
+from imagenet_nk.net.http import Request
+from imagenet_nk.sampling.draw_order import RandomOrder
+from imagenet_nk.sources.archive.source import Archive
+from imagenet_nk.sources.contract import Call, Candidate, Found, Site
 
 PIECE = 1 << 16
 

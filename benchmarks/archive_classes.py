@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import numpy as np
 
-from imagenet_nk.collect.session import session
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.sources import archive_hop
-from imagenet_nk.sources.archive_index import Index
-from imagenet_nk.sources.ranges import Remote
+from imagenet_nk.net.guarded_session import session
+from imagenet_nk.sources.archive import class_scan
+from imagenet_nk.sources.archive.class_index import Index
+from imagenet_nk.sources.archive.ranged_file import Remote
 
 BLOCK = 512
 
@@ -117,12 +117,12 @@ def main() -> None:
     http = HttpConfig(allow_private=True)
     wnids = [f"n{10_000_000 + number:08d}" for number in range(options.classes)]
     found, told = [], {}
-    for name, worth in (("one walk", sys.maxsize), (f"{archive_hop.WALKS} walks", 0)):
-        archive_hop._WORTH = worth
-        with session(http, archive_hop.WALKS) as web:
+    for name, worth in (("one walk", sys.maxsize), (f"{class_scan.WALKS} walks", 0)):
+        class_scan._WORTH = worth
+        with session(http, class_scan.WALKS) as web:
             place, index = Counted(url, http, web), Index()
             started = time.perf_counter()
-            archive_hop.hop(index, place, wnids, lambda: None)
+            class_scan.hop(index, place, wnids, lambda: None)
             seconds = round(time.perf_counter() - started, 2)
         found.append({wnid: offset for wnid, (offset, _) in index.spans.items()})
         told[name] = {"seconds": seconds, "requests": place.requests, "MB": round(place.bytes / 1e6, 1)}

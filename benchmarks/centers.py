@@ -41,10 +41,12 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch.utils.data import DataLoader, Dataset
 
-from imagenet_nk import machine
-from imagenet_nk.centers import crops, lanes, stage
+from imagenet_nk.backbones.devices import one_thread_each
+from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import Setting
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
+from imagenet_nk.engine import cpu_count
+from imagenet_nk.preprocessing import crop_cache
 
 
 @dataclass
@@ -110,7 +112,7 @@ def decode_alone(crops, paths: list[Path], cores: int) -> tuple[float, float]:
 def model_alone(forward, shape, batch: int, cores: int, seconds: float) -> tuple[float, float]:
     """Images/s with every core in its own forward pass, and CPU seconds an image."""
     crops = np.random.default_rng(0).integers(0, 256, (batch, *shape, 3), dtype=np.uint8)
-    with lanes.one_thread_each(True), ThreadPoolExecutor(cores) as pool:
+    with one_thread_each(True), ThreadPoolExecutor(cores) as pool:
         list(pool.map(forward, [crops] * cores))
         started = time.perf_counter()
         list(pool.map(forward, [crops] * cores))
@@ -158,7 +160,7 @@ class Stage:
     def fill(self, folder: Path, cores: int) -> None:
         """Leave the crops of all photographs in the folder, as an earlier backbone would."""
         with (
-            crops.loader(self.embedder.crops, Cache.crops, folder, self.paths) as (load, _),
+            crop_cache.loader(self.embedder.crops, Cache.crops, folder, self.paths) as (load, _),
             ThreadPoolExecutor(cores) as pool,
         ):
             list(pool.map(load, self.paths))
@@ -205,7 +207,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     paths = sorted(args.photographs.glob("*.JPEG"))[: args.images]
-    cores = machine.cores()
+    cores = cpu_count.cores()
     print(f"{len(paths)} photographs, {cores} cores, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
     rates = ("decode", "model_alone", "limit", "stage", "stage_whole", "cached", "plain")
     ratios = ("stage_over_limit", "whole_over_limit", "cached_over_model", "stage_over_plain", "cpu")

@@ -29,10 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 import numpy as np
 from PIL import Image
 
-from imagenet_nk import torchrun
-from imagenet_nk.centers import tasks
-from imagenet_nk.centers.listed import Setting
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig, Keep
+from imagenet_nk.embedding.dataset import Setting
+from imagenet_nk.embedding.distributed import select
 from imagenet_nk.engine.local import Local
 
 SIZE = (500, 375)
@@ -58,7 +57,7 @@ def cpu() -> float:
 
 def measured(name: str, model: str, paths: list[Path], processes: int) -> tuple[dict[str, object], np.ndarray]:
     config = BackboneConfig(name=model, pretrained=False, device="cpu", batch_size=16, runtime="channels_last")
-    workers = tasks.crew(Local(processes), Cache.none)
+    workers = select.crew(Local(processes), Cache.none)
     embedder = Setting(config, CentersConfig(embeddings=Keep.never), crew=workers).embedder(Path())
     embedder.settled(paths)
     spent, started, came, parts = cpu(), time.perf_counter(), [], []
@@ -84,15 +83,15 @@ def by_ranks(model: str, folder: Path, count: int) -> tuple[dict[str, object], n
 
 def rank(model: str, folder: Path, count: int) -> int:
     """What each rank of the torchrun does."""
-    from imagenet_nk.centers import ranks
+    from imagenet_nk.embedding.distributed import torchrun
 
     if torchrun.rank():
-        return ranks.follow()
+        return torchrun.follow()
     torchrun.lead()
     row, embeddings = measured("torchrun, 2 ranks", model, [folder / f"{n}.jpg" for n in range(count)], 1)
     (folder / "ranks.json").write_text(json.dumps(row))
     np.save(folder / "ranks.npy", embeddings)
-    ranks.dismiss()
+    torchrun.dismiss()
     return 0
 
 

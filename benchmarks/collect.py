@@ -34,12 +34,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 
 from imagenet_nk import classes  # noqa: E402
-from imagenet_nk.collect.inspection import Inspector  # noqa: E402
-from imagenet_nk.collect.store import Store  # noqa: E402
-from imagenet_nk.collect.transport import CurlTransport  # noqa: E402
+from imagenet_nk.collect.fetching.inspector import Inspector  # noqa: E402
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig  # noqa: E402
-from imagenet_nk.sampling import draw  # noqa: E402
-from imagenet_nk.wire import Request  # noqa: E402
+from imagenet_nk.dataset.image_store import Store  # noqa: E402
+from imagenet_nk.net.curl_transport import CurlTransport  # noqa: E402
+from imagenet_nk.net.http import Request  # noqa: E402
+from imagenet_nk.sampling.draw_order import draw  # noqa: E402
 
 NK = 10
 CHECKED = {"yes": (True,), "no": (False,), "both": (True, False)}

@@ -29,17 +29,18 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from imagenet_nk import listing  # noqa: E402
 from imagenet_nk.classes import LabelMap  # noqa: E402
-from imagenet_nk.collect.dataset import DataSet  # noqa: E402
-from imagenet_nk.collect.desk import CollectDesk  # noqa: E402
-from imagenet_nk.collect.ledger import Values  # noqa: E402
-from imagenet_nk.collect.messages import Orders, Report, Tally  # noqa: E402
-from imagenet_nk.collect.store import IMAGES, Store  # noqa: E402
-from imagenet_nk.collect.tables import Tables  # noqa: E402
-from imagenet_nk.collect.walked import Walk  # noqa: E402
+from imagenet_nk.collect.distributed.class_result import Walk  # noqa: E402
+from imagenet_nk.collect.distributed.coordinator import CollectDesk  # noqa: E402
+from imagenet_nk.collect.distributed.protocol import Orders, Report, Tally  # noqa: E402
 from imagenet_nk.config import HttpConfig, InspectConfig, Materialize  # noqa: E402
-from imagenet_nk.sampling import EvalOnly  # noqa: E402
+from imagenet_nk.dataset.dataset import DataSet  # noqa: E402
+from imagenet_nk.dataset.files import IMAGES  # noqa: E402
+from imagenet_nk.dataset.image_store import Store  # noqa: E402
+from imagenet_nk.dataset.ledger import Values  # noqa: E402
+from imagenet_nk.dataset.table_rows import Tables  # noqa: E402
+from imagenet_nk.lists import stage  # noqa: E402
+from imagenet_nk.sampling.draw_order import EvalOnly  # noqa: E402
 
 WORKERS = 64
 ROWS = 200  # in a report
@@ -83,7 +84,7 @@ def measure(folder: Path, classes: int, images: int) -> dict[str, Any]:
     with _timed("tables", parts):
         summary = dataset.finish(list(desk.dealing.walks.values()), "fingerprint", tables)
     with _timed("lists", parts):
-        listing.write(folder / "set", label_map, " ", EvalOnly())
+        stage.write(folder / "set", label_map, " ", EvalOnly())
     dataset.close()
     assert (summary.kept, summary.short) == (classes * images, ())
     return _said(parts, folder / "set", rows=classes * round(images * ASKED), kept=summary.kept, exchanges=exchanges)

@@ -20,9 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.sampling import RandomOrder
-from imagenet_nk.sources.base import Site
-from imagenet_nk.sources.full import Full
+from imagenet_nk.sampling.draw_order import RandomOrder
+from imagenet_nk.sources.contract import Site
+from imagenet_nk.sources.local.source import Full
 
 IMAGES, CLASSES = 1_281_167, 1000
 

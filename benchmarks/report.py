@@ -31,10 +31,12 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from imagenet_nk import classes  # noqa: E402
 from imagenet_nk.centers.file import NAME as CENTERS  # noqa: E402
 from imagenet_nk.centers.file import Centers  # noqa: E402
-from imagenet_nk.centers.store import opened  # noqa: E402
-from imagenet_nk.collect import results  # noqa: E402
 from imagenet_nk.config import ClassesConfig, LabelsConfig  # noqa: E402
-from imagenet_nk.report import stage  # noqa: E402
+from imagenet_nk.dataset import class_table  # noqa: E402
+from imagenet_nk.dataset.files import MANIFEST  # noqa: E402
+from imagenet_nk.dataset.manifest import MANIFEST_COLUMNS, manifest_frame  # noqa: E402
+from imagenet_nk.preprocessing.row_cache import opened  # noqa: E402
+from imagenet_nk.report import build  # noqa: E402
 
 _FRAMES = """
 const done = arguments[0], times = [];
@@ -63,14 +65,14 @@ def make(folder: Path, run: Path, count: int, each: int, dim: int) -> None:
             (folder / path).write_bytes(photograph(rng))
             photo = f"{rng.integers(10**9)}_{rng.integers(10**9):x}.jpg"
             url = f"http://farm{serial}.static.flickr.com/{1000 + label}/{photo}"
-            row = dict.fromkeys(results.MANIFEST_COLUMNS, "") | {"image_id": f"{wnid}_{serial}", "wnid": wnid}
+            row = dict.fromkeys(MANIFEST_COLUMNS, "") | {"image_id": f"{wnid}_{serial}", "wnid": wnid}
             sizes = {"bytes": 1, "width": 500, "height": 375}
             rows.append({**row, **sizes, "label": label, "path": path, "split": "eval", "source": "urls", "url": url})
             paths.append(folder / path)
         fixed = {"label": label, "wnid": wnid, "name": name, "wanted": each, "kept": each, "tried": 3 * each}
-        table.append(results.Row(fixed, Counter(http_404=each, placeholder=each), {}))
-    results.write_parquet(results.manifest(rows), folder / results.MANIFEST)
-    results.write_csv(results.classes(table), folder / "classes.csv")
+        table.append(class_table.Row(fixed, Counter(http_404=each, placeholder=each), {}))
+    class_table.write_parquet(manifest_frame(rows), folder / MANIFEST)
+    class_table.write_csv(class_table.classes(table), folder / "classes.csv")
     key = {"weights_sha256": "drawn", "pixels": "drawn", "dim": dim}
     with opened(folder, "drawn", key, dim) as store:
         store.append(paths, points.astype(np.float32))
@@ -127,7 +129,7 @@ def main() -> None:
         if making.exitcode:
             sys.exit("the data set could not be made")
         before = time.perf_counter()
-        page = stage.write(folder, run)
+        page = build.write(folder, run)
         seconds = time.perf_counter() - before
         figures = {
             "classes": given.classes,

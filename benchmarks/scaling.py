@@ -35,10 +35,10 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 import driver_scale  # noqa: E402
 
 import collect  # noqa: E402
-from imagenet_nk.collect.desk import CollectDesk  # noqa: E402
-from imagenet_nk.collect.messages import Report, Tally  # noqa: E402
+from imagenet_nk.collect.distributed.coordinator import CollectDesk  # noqa: E402
+from imagenet_nk.collect.distributed.protocol import Report, Tally  # noqa: E402
 from imagenet_nk.config import HttpConfig, InspectConfig  # noqa: E402
-from imagenet_nk.sources import demo_pictures  # noqa: E402
+from imagenet_nk.sources.demo import pictures  # noqa: E402
 
 Floats = NDArray[np.float64]
 NODES = (1, 2, 4, 8, 16, 32, 64)
@@ -155,7 +155,7 @@ def measured() -> Costs:
         photographs = folder / "photographs"
         photographs.mkdir()
         for number in range(1000):
-            (photographs / f"{number:04d}.jpg").write_bytes(demo_pictures.encoded("n01440764", number))
+            (photographs / f"{number:04d}.jpg").write_bytes(pictures.encoded("n01440764", number))
         asked = argparse.Namespace(classes=100, photographs=str(photographs), peer=None, threads=(), set=())
         found = collect.clean(asked, folder)
         driver = driver_scale.measure(folder / "driver", 200, 500)

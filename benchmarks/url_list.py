@@ -99,8 +99,8 @@ def write(to: Path, lines: int, shuffled: bool) -> int:
 
 def one_pass(listed: Path, index: Path) -> None:
     """The child: read the list, write the index, say how long it took and how much memory."""
-    from imagenet_nk.sources.list_file import chunks
-    from imagenet_nk.sources.list_index import ListIndex, build
+    from imagenet_nk.sources.urls.list_index import ListIndex, build
+    from imagenet_nk.sources.urls.list_stream import chunks
 
     started = time.perf_counter()
     build(chunks(listed), wnids()[1], index, reference=wnids()[1])

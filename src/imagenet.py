@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import imagenet_nk.starting  # noqa: F401 - first: Ctrl-C is calm from here on
+import imagenet_nk.app.startup  # noqa: F401 - first: Ctrl-C is calm from here on
 
 # isort: split
 from typing import TYPE_CHECKING
@@ -18,14 +18,15 @@ def run() -> None:
     """
     import hydra
 
-    from imagenet_nk import cli, config
+    from imagenet_nk import config
+    from imagenet_nk.app import cli
 
     config.register()
 
     @hydra.main(version_base="1.3", config_path=cli.config_folder(), config_name="imagenet")
     def main(cfg: DictConfig) -> int:
         """One job; returns its exit code."""
-        from imagenet_nk import pipeline  # after composition: --help and a config error import no stage
+        from imagenet_nk.app import pipeline  # after composition: --help and a config error import no stage
 
         return pipeline.run(cfg)
 

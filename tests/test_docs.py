@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from imagenet_nk import config
-from imagenet_nk.report import comparison
+from imagenet_nk.report import sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(page for page in [ROOT / "README.md"] if page.is_file())]
@@ -151,7 +151,7 @@ def test_the_columns_of_the_tables_are_described_in_their_order(ran: Path) -> No
     described = [
         name for row in re.findall(r"^\| (`.*?) \|", part, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     ]
-    assert described == comparison.COLUMNS
+    assert described == sweep.COLUMNS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

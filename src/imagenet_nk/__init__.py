@@ -6,19 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imagenet_nk.centers.api import evaluate as evaluate
     from imagenet_nk.centers.file import Centers as Centers
     from imagenet_nk.centers.file import load_centers as load_centers
-    from imagenet_nk.image_list import ImageList as ImageList
+    from imagenet_nk.evaluation.api import evaluate as evaluate
+    from imagenet_nk.lists.torch_dataset import ImageList as ImageList
 
-__version__ = "0.1.0"
+from imagenet_nk.version import __version__ as __version__
 
 # What a user's own code takes from here, and the module that has it: imported when asked for, for torch loads slowly.
 _HOME = {
     "Centers": "centers.file",
-    "evaluate": "centers.api",
+    "evaluate": "evaluation.api",
     "load_centers": "centers.file",
-    "ImageList": "image_list",
+    "ImageList": "lists.torch_dataset",
 }
 
 

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 import imagenet_nk
-from centers.conftest import label_map
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.file import Centers
 from imagenet_nk.centers.stage import Setting
 from imagenet_nk.config import CentersConfig
 from imagenet_nk.errors import CentersError
+from small_models import label_map
 
 
 @pytest.fixture

@@ -15,12 +15,13 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
 import imagenet_nk
-from centers.conftest import TINY, label_map
-from imagenet_nk import lists
-from imagenet_nk.centers import runtimes, stage
+from imagenet_nk.backbones import runtimes
+from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import Setting
 from imagenet_nk.config import CentersConfig, EvaluateConfig
 from imagenet_nk.errors import CentersError, ConfigError, ListError
+from imagenet_nk.lists import list_file
+from small_models import TINY, label_map
 
 
 def one_at_a_time(entries, name=TINY, seed=0):
@@ -141,7 +142,7 @@ def test_with_a_held_out_list_its_images_are_judged_and_make_no_center(entries, 
 
 
 def test_another_list_is_judged_when_it_is_named(entries, tiny, tmp_path):
-    lists.write_list(tmp_path / "other.txt", [lists.Entry(str(path), label) for path, label in entries[1::2]])
+    list_file.write_list(tmp_path / "other.txt", [list_file.Entry(str(path), label) for path, label in entries[1::2]])
     setting, named = Setting(tiny), EvaluateConfig(list=str(tmp_path / "other.txt"))
     by_name = stage.evaluate(entries[::2], label_map(5), setting, tmp_path, settings=named)
     given = stage.evaluate(entries[::2], label_map(5), setting, tmp_path, held_out=entries[1::2])

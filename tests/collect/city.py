@@ -20,18 +20,18 @@ import pandas as pd
 
 from collect import pictures
 from collect.hostile import Answer, Asked, Hostile, answer, hostile, redirect
-from imagenet_nk import listing
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
-from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.job import Job, Watch
-from imagenet_nk.collect.summary import Summary
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
-from imagenet_nk.engine.base import Engine
-from imagenet_nk.sampling import EvalOnly, RandomOrder
+from imagenet_nk.dataset.dataset import fingerprint
+from imagenet_nk.dataset.summary import Summary
+from imagenet_nk.engine.contract import Engine
+from imagenet_nk.lists import stage as lists_stage
+from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder
 from imagenet_nk.sources.none import Nothing
-from imagenet_nk.sources.urls import Urls
+from imagenet_nk.sources.urls.source import Urls
 
 WNIDS = (
     "n01440764", "n01443537", "n01484850", "n01491361", "n01494475", "n01496331", "n01498041", "n01514668", "n01514859",
@@ -124,7 +124,7 @@ class City:
             engine=engine,
         )
         summary = stage.collect(job, watch)
-        listing.write(job.folder, job.label_map, " ", job.split)
+        lists_stage.write(job.folder, job.label_map, " ", job.split)
         return summary
 
     def http(self) -> HttpConfig:

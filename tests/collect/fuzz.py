@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 from collect import pictures
 from collect.hostile import Hostile, answer
-from imagenet_nk.collect.inspection import EXTENSIONS, Inspector, Picture
-from imagenet_nk.collect.retries import asked_pause, retryable
-from imagenet_nk.collect.robots import opted_out
-from imagenet_nk.collect.transport import CurlTransport
+from imagenet_nk.collect.fetching.inspector import Inspector, Picture
 from imagenet_nk.config import HttpConfig, InspectConfig
-from imagenet_nk.sources.base import rejection
-from imagenet_nk.wire import Rejected, Request
+from imagenet_nk.formats.magic import EXTENSIONS
+from imagenet_nk.net.curl_transport import CurlTransport
+from imagenet_nk.net.http import Request
+from imagenet_nk.net.retry_policy import asked_pause, retryable
+from imagenet_nk.net.robots import opted_out
+from imagenet_nk.sources.contract import Rejected, rejection
 
 _TOKENS = [
     b"HTTP/1.1 ", b"HTTP/2 ", b"200 OK", b"301 Moved", b"429 Wait", b"503 Busy", b"100 Continue", b"\r\n",

@@ -21,9 +21,9 @@ from imagenet_nk.collect import stage
 from imagenet_nk.collect.job import Job
 from imagenet_nk.config import HttpConfig, InspectConfig, Retry
 from imagenet_nk.engine.local import Local
-from imagenet_nk.sampling import EvalOnly, RandomOrder, draw
+from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder, draw
 from imagenet_nk.sources.none import Nothing
-from imagenet_nk.sources.urls import Urls
+from imagenet_nk.sources.urls.source import Urls
 
 pytestmark = pytest.mark.real
 

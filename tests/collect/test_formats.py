@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_nk.collect import answers
-from imagenet_nk.collect.ledger import Attempt
-from imagenet_nk.collect.results import MANIFEST_COLUMNS
+from imagenet_nk.dataset.ledger import Attempt
+from imagenet_nk.dataset.manifest import MANIFEST_COLUMNS
+from imagenet_nk.net import curl_transfer
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = set(re.findall(r"`([A-Za-z_0-9]+)`", (ROOT / "docs" / "formats.md").read_text()))
 
 
 def reasons() -> set[str]:
-    found = {*answers._FAULTS.values(), answers.OTHER}
+    found = {*curl_transfer._FAULTS.values(), curl_transfer.OTHER}
     for path in (ROOT / "src").rglob("*.py"):
         text = path.read_text()
         found |= set(re.findall(r'Rejected\(\s*"([a-z_]+)"', text))

@@ -16,12 +16,12 @@ import pytest
 from collect.city import City, city, wait_for
 from collect.hostile import Answer, Asked
 from collect.threads import Threads
-from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.ledger import FILE
-from imagenet_nk.collect.presence import Presence
+from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig
+from imagenet_nk.dataset.files import FILE
 from imagenet_nk.engine.local import Local
-from imagenet_nk.wire import Response
+from imagenet_nk.net.connectivity import Presence
+from imagenet_nk.net.http import Response
 
 REFUSED, TIMEOUT, FINE = Response(0, fault="refused"), Response(0, fault="timeout"), Response(200)
 LATE_S = 1.0

@@ -22,24 +22,24 @@ import pytest
 
 from collect import pictures
 from collect.hostile import Hostile, answer, hostile, redirect
-from imagenet_nk import listing
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
-from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import fingerprint
 from imagenet_nk.collect.job import Job, Watch
-from imagenet_nk.collect.ledger import FILE
-from imagenet_nk.collect.summary import Summary
+from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
+from imagenet_nk.dataset.dataset import fingerprint
+from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError
-from imagenet_nk.sampling import EvalOnly, RandomOrder, Sampling, Split, draw
-from imagenet_nk.sampling_list import ListedOrder
-from imagenet_nk.sources.base import Source
-from imagenet_nk.sources.full import Full
+from imagenet_nk.lists import stage as lists_stage
+from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder, Sampling, Split, draw
+from imagenet_nk.sampling.listed_order import ListedOrder
+from imagenet_nk.sources.contract import Source
+from imagenet_nk.sources.local.source import Full
 from imagenet_nk.sources.none import Nothing
-from imagenet_nk.sources.urls import Urls
+from imagenet_nk.sources.urls.source import Urls
 
 ROOT = Path(__file__).resolve().parents[2]
 WNIDS = ("n01440764", "n01443537", "n01484850")
@@ -151,7 +151,7 @@ def run(
         engine=Local(processes),
     )
     summary = stage.collect(job, watch)
-    listing.write(into, job.label_map, " ", job.split)
+    lists_stage.write(into, job.label_map, " ", job.split)
     return summary
 
 

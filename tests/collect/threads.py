@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from imagenet_nk.engine.base import Desk, HungUpError, Task, nothing
+from imagenet_nk.engine.contract import Desk, HungUpError, Task, nothing
 
 
 @dataclass

@@ -7,17 +7,20 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from imagenet_nk.collect.attempts import Attempt
-from imagenet_nk.collect.collector import Collector, Progress
-from imagenet_nk.collect.fill import Drawn, Fact, Fill, Rules
-from imagenet_nk.collect.hosts import Hosts
-from imagenet_nk.collect.inspection import Picture, near
-from imagenet_nk.collect.one_reading import Judged, Outcome, Reading
-from imagenet_nk.collect.presence import Presence
-from imagenet_nk.collect.repeats import Repeats
+from imagenet_nk.collect.fetching.inspector import Picture
+from imagenet_nk.collect.fetching.ledger_rows import Attempt
+from imagenet_nk.collect.fetching.work_item import Drawn, Judged, Outcome, Reading
+from imagenet_nk.collect.progress import Progress
+from imagenet_nk.collect.scheduling.acceptance import Rules, near
+from imagenet_nk.collect.scheduling.class_quota import Fill
+from imagenet_nk.collect.scheduling.cross_class import Repeats
+from imagenet_nk.collect.scheduling.scheduler import Collector
 from imagenet_nk.config import HttpConfig
+from imagenet_nk.dataset.records import Fact
+from imagenet_nk.net.connectivity import Presence
+from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.sources.contract import Candidate, Found, Rejected
 from imagenet_nk.sources.none import Nothing
-from imagenet_nk.wire import Candidate, Found, Rejected
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine import tasks
-from imagenet_nk.engine.base import Engine
+from imagenet_nk.engine.contract import Engine
 from imagenet_nk.errors import EmptyClassError, EngineError
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from imagenet_nk.engine.base import Line
+from imagenet_nk.engine.contract import Line
 from imagenet_nk.errors import EmptyClassError
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from engine import tasks
 from engine.contract import Echo, EngineContract
-from imagenet_nk.engine.base import Engine
+from imagenet_nk.engine.contract import Engine
+from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.engine.local import Local
-from imagenet_nk.machine import cores
 
 
 class TestProcesses(EngineContract):
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     {before}
     print(sorted(Local(2).map(tasks.loaded, [{asked!r}] * 2, workers=2)))
 """
-WORKER = "imagenet_nk.collect.worker"
+WORKER = "imagenet_nk.collect.distributed.worker"
 GET_READY = f"Local(2).get_ready({WORKER!r}, 0); "
 PID = "forkserver._forkserver._forkserver_pid"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are spawned elsewhere")

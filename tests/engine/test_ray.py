@@ -16,10 +16,10 @@ import pytest
 from collect.city import PER_HOST, City, city, wait_for
 from engine import tasks
 from engine.contract import EngineContract
-from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.desk import CollectDesk
+from imagenet_nk.collect.distributed.coordinator import CollectDesk
+from imagenet_nk.collect.progress import Progress
 from imagenet_nk.engine import ray_cluster
-from imagenet_nk.engine.base import Engine
+from imagenet_nk.engine.contract import Engine
 from imagenet_nk.engine.local import Local
 from imagenet_nk.engine.ray import Ray
 from imagenet_nk.engine.ray_cluster import why_not

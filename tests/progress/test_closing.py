@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_nk.collect.summary import Summary
+from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.progress import closing, course
 from imagenet_nk.progress.course import Course, Stage
 

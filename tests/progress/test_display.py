@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.hosts import Host, Hosts
+from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig
+from imagenet_nk.net.host_table import Host, Hosts
 from imagenet_nk.progress.display import LINE_EVERY_S, Display, drawn
 from imagenet_nk.progress.standing import Standing
 

@@ -11,12 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from imagenet_nk import classes, listing
+from imagenet_nk import classes
+from imagenet_nk.backbones import model
 from imagenet_nk.centers import stage as centers_stage
-from imagenet_nk.centers.backbone import build
 from imagenet_nk.centers.classifier import NearestCenter
 from imagenet_nk.centers.file import load_centers
-from imagenet_nk.centers.listed import Setting
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.stage import Job, collect
 from imagenet_nk.config import (
@@ -29,10 +28,12 @@ from imagenet_nk.config import (
     Part,
     Retry,
 )
-from imagenet_nk.report import stage
-from imagenet_nk.sampling import EvalOnly, RandomOrder
-from imagenet_nk.sources import demo_pictures
-from imagenet_nk.sources.full import Full
+from imagenet_nk.embedding.dataset import Setting
+from imagenet_nk.lists import stage as lists_stage
+from imagenet_nk.report import build
+from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder
+from imagenet_nk.sources.demo import pictures
+from imagenet_nk.sources.local.source import Full
 from imagenet_nk.sources.none import Nothing
 
 BACKBONE = BackboneConfig(name="test_resnet", pretrained=False, device="cpu", workers=2)
@@ -68,13 +69,13 @@ class Run:
 
     @property
     def page(self) -> Path:
-        return self.output / stage.PAGE
+        return self.output / build.PAGE
 
     def draw(self) -> None:
         """Pictures under names that tell nothing of their class, so that only pixels can betray a swap."""
         for wnid in wnids(self.count):
             for serial in range(self.each):
-                self.put(wnid, f"{serial:03}", demo_pictures.picture(wnid, serial))
+                self.put(wnid, f"{serial:03}", pictures.picture(wnid, serial))
 
     def put(self, wnid: str, name: str, picture: Image.Image, quality: int = 90) -> None:
         data = io.BytesIO()
@@ -106,10 +107,10 @@ class Run:
                 fingerprint="test",
             )
         )
-        listing.write(self.folder, map_, " ", EvalOnly())
+        lists_stage.write(self.folder, map_, " ", EvalOnly())
 
     def judge(self, labels: LabelsConfig | None = None, backbone: BackboneConfig = BACKBONE) -> None:
-        listed, map_ = listing.read(self.folder), label_map(self.count, labels)
+        listed, map_ = lists_stage.read(self.folder), label_map(self.count, labels)
         setting = Setting(backbone, cache=self.folder)
         embedder = setting.embedder(self.output)
         centers_stage.compute(listed.entries, map_, setting, self.output, listed.sha256, embedder=embedder)
@@ -126,14 +127,14 @@ class Run:
             head.bias.fill_(-1e9)
             for row, wnid in enumerate(known.wnids):
                 head.weight[order[wnid]], head.bias[order[wnid]] = taught.weight[row], taught.bias[row]
-        weights = build(BACKBONE, 0).model.state_dict()
+        weights = model.build(BACKBONE, 0).model.state_dict()
         weights |= {"fc.weight": head.weight.detach(), "fc.bias": head.bias.detach()}
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, to)
         return replace(BACKBONE, checkpoint=str(to))
 
     def report(self) -> str:
         """The page's text."""
-        stage.write(self.folder, self.output)
+        build.write(self.folder, self.output)
         return self.page.read_text(encoding="utf-8")
 
     def copy(self, place: Path) -> Run:

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.report import payload, stage
-from imagenet_nk.sources import demo_pictures
+from imagenet_nk.report import build
+from imagenet_nk.report.page import data as payload
+from imagenet_nk.sources.demo import pictures
 from report.making import Run, wnids
 
 EVIL = """<script>alert("x")</script>'"&\u2028"""
@@ -102,7 +103,7 @@ def test_broken_side_files_are_as_if_they_were_not_there(spoiled: Run) -> None:
 
 def test_without_a_data_set_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds no manifest.parquet: run the stage collect first"):
-        stage.write(tmp_path, tmp_path)
+        build.write(tmp_path, tmp_path)
 
 
 def test_the_same_run_gives_the_same_page(good: Run) -> None:
@@ -122,12 +123,12 @@ def test_each_class_shows_its_first_images_and_those_of_the_galleries() -> None:
 
 
 def test_a_picture_of_any_kind_has_a_thumbnail_or_none(tmp_path: Path) -> None:
-    picture = demo_pictures.picture(wnids(1)[0], 0)
+    picture = pictures.picture(wnids(1)[0], 0)
     for mode, name in (("L", "grey.jpg"), ("CMYK", "cmyk.jpg"), ("P", "palette.png"), ("RGBA", "clear.png")):
         picture.convert(mode).save(tmp_path / name)
-        found = stage.thumbnails.thumbnail(tmp_path / name)
+        found = build.thumbnails.thumbnail(tmp_path / name)
         assert found is not None
         assert (found.mode, found.size) == ("RGB", (112, 112))
     (tmp_path / "torn.jpg").write_bytes((tmp_path / "grey.jpg").read_bytes()[:200])
-    assert stage.thumbnails.thumbnail(tmp_path / "torn.jpg") is None
-    assert stage.thumbnails.thumbnail(tmp_path / "gone.jpg") is None
+    assert build.thumbnails.thumbnail(tmp_path / "torn.jpg") is None
+    assert build.thumbnails.thumbnail(tmp_path / "gone.jpg") is None

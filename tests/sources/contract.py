@@ -20,9 +20,9 @@ import pytest
 import requests
 
 from imagenet_nk.config import HttpConfig, Materialize
-from imagenet_nk.sampling import RandomOrder, Sampling
-from imagenet_nk.sources.base import Site, Source
-from imagenet_nk.wire import Call, Candidate, Found, Rejected, Request, Response
+from imagenet_nk.net.http import Request, Response
+from imagenet_nk.sampling.draw_order import RandomOrder, Sampling
+from imagenet_nk.sources.contract import Call, Candidate, Found, Rejected, Site, Source
 
 UNKNOWN = "n99999999"
 SAFE_ID = re.compile(r"[A-Za-z0-9._=-]{1,200}\Z")

@@ -9,10 +9,10 @@ import pytest
 
 from imagenet_nk.config import HttpConfig, Part
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sampling import RandomOrder
+from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sources import official
-from imagenet_nk.sources.base import Site
-from imagenet_nk.sources.full import Full
+from imagenet_nk.sources.contract import Site
+from imagenet_nk.sources.local.source import Full
 from imagenet_nk.sources.official import OfficialFile, fetch
 from sources.contract import images
 from sources.small_tars import tar_bytes

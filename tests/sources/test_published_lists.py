@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from imagenet_nk.collect.stage import collect
-from imagenet_nk.sampling_list import ListedOrder
-from imagenet_nk.sources.archive import Archive
-from imagenet_nk.sources.base import Source
-from imagenet_nk.sources.full import Full
-from imagenet_nk.sources.hub import Hub
-from imagenet_nk.sources.urls import Urls
+from imagenet_nk.sampling.listed_order import ListedOrder
+from imagenet_nk.sources.archive.source import Archive
+from imagenet_nk.sources.contract import Source
+from imagenet_nk.sources.hub.source import Hub
+from imagenet_nk.sources.local.source import Full
+from imagenet_nk.sources.urls.source import Urls
 from sources import shards
 from sources.tars import jpeg, train
 from sources.test_remote_collected import job

@@ -22,13 +22,13 @@ from imagenet_nk.collect.stage import collect
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig, Retry
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sampling import EvalOnly, RandomOrder
-from imagenet_nk.sampling_list import ListedOrder
-from imagenet_nk.sources.archive import Archive
-from imagenet_nk.sources.base import Source
-from imagenet_nk.sources.manifest import Manifest
+from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder
+from imagenet_nk.sampling.listed_order import ListedOrder
+from imagenet_nk.sources.archive.source import Archive
+from imagenet_nk.sources.contract import Source
+from imagenet_nk.sources.manifest.source import Manifest
 from imagenet_nk.sources.none import Nothing
-from imagenet_nk.sources.urls import Urls
+from imagenet_nk.sources.urls.source import Urls
 from sources.tars import devkit, jpeg, members, tar, train
 from sources.web import Answer, Asked, Web, ranged, web
 

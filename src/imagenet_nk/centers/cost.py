@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imagenet_nk import storage
-from imagenet_nk.centers.embedder import Embedder
+from imagenet_nk.embedding.embedder import Embedder
+from imagenet_nk.storage import files
 
 NAME = "cost.json"
 
@@ -25,4 +25,4 @@ def write(output: Path, embedder: Embedder) -> None:
         "images_per_s": embedder.embedded / embedder.seconds if embedder.seconds else None,
         "device": ", ".join(map(str, embedder.devices)),
     }
-    storage.write_text(output / NAME, json.dumps(facts, indent=1) + "\n")
+    files.write_text(output / NAME, json.dumps(facts, indent=1) + "\n")

@@ -15,8 +15,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from imagenet_nk import storage
 from imagenet_nk.errors import CentersError
+from imagenet_nk.storage import files
 
 if TYPE_CHECKING:
     from imagenet_nk.centers.classifier import NearestCenter
@@ -89,7 +89,7 @@ class Centers:
         tensors = {name: getattr(self, name) for name in COLUMNS} | dict(self.extras)
         words = {"wnids": json.dumps(self.wnids), "names": json.dumps(self.names), "format_version": VERSION}
         words["tensors_sha256"] = _digest(tensors)
-        storage.write_bytes(path, _in_order(safetensors.numpy.save(tensors, {**self.metadata, **words})))
+        files.write_bytes(path, _in_order(safetensors.numpy.save(tensors, {**self.metadata, **words})))
 
 
 def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:

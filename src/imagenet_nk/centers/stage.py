@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,55 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imagenet_nk import __version__
-from imagenet_nk.centers import cost, iterated
-from imagenet_nk.centers.embedder import Embedder, Progress
+from imagenet_nk.centers import cost
+from imagenet_nk.centers.accumulate import first_reading
 from imagenet_nk.centers.file import NAME, Centers
-from imagenet_nk.centers.judging import evaluate as evaluate
-from imagenet_nk.centers.listed import Classes, Entries, Listed, Setting, check, first_reading
-from imagenet_nk.centers.statistics import Mean, Nearest, NormalizedMean, SharedCovariance
 from imagenet_nk.config import CentersConfig
+from imagenet_nk.embedding.dataset import Classes, Entries, Listed, Setting, check
+from imagenet_nk.embedding.embedder import Embedder, Progress
+from imagenet_nk.embedding.multi_backbone import embed_together
 from imagenet_nk.errors import ConfigError
+from imagenet_nk.statistics import iterative
+from imagenet_nk.statistics.streaming import Mean, Nearest, NormalizedMean, SharedCovariance
+from imagenet_nk.version import __version__
 from imagenet_nk.wording import counted, first_few
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One backbone of a run, built, with the folder for its results."""
+
+    setting: Setting
+    output: Path
+    embedder: Embedder
+
+
+def build(setting: Setting, output: Path) -> list[Task]:
+    """A task for each of `backbone.names`, with a folder of its own; or the one of `backbone.name`, in `output`."""
+    names = setting.backbone.names
+    backbones = [replace(setting.backbone, name=name, names=[]) for name in names] or [setting.backbone]
+    settings = [replace(setting, backbone=backbone) for backbone in backbones]
+    outputs = [output / name for name in names] or [output]
+    return [Task(each, to, each.embedder(to)) for each, to in zip(settings, outputs, strict=True)]
+
+
+def compute_all(
+    tasks: Sequence[Task],
+    entries: Entries,
+    label_map: Classes,
+    list_sha256: str,
+    progress: Progress | None = None,
+) -> list[Centers]:
+    """Stage `centers` of every task. Several backbones share a pass, and each then reads what it left on disk."""
+    check(entries, label_map)
+    if len(tasks) > 1:
+        embed_together([task.embedder for task in tasks], [path for path, _ in entries], progress)
+    return [
+        compute(entries, label_map, task.setting, task.output, list_sha256, embedder=task.embedder, progress=progress)
+        for task in tasks
+    ]
 
 
 def compute(
@@ -96,9 +134,9 @@ def _further(
     results = {"cl2n_origin": origin_D} | {name: statistic.result() for name, statistic in streamed.items()}
     extras: dict[str, NDArray[Any]] = {name: result.float().numpy() for name, result in results.items()}
     if settings.geometric_median:
-        extras["geometric_median"] = iterated.geometric_median(centers_KD, listed.pairs).float().numpy()
+        extras["geometric_median"] = iterative.geometric_median(centers_KD, listed.pairs).float().numpy()
     if settings.prototypes > 1:
-        points_KPD, counts_KP = iterated.prototypes(centers_KD, settings.prototypes, listed.pairs)
+        points_KPD, counts_KP = iterative.prototypes(centers_KD, settings.prototypes, listed.pairs)
         extras |= {"prototypes": points_KPD.float().numpy(), "prototype_counts": counts_KP.numpy()}
     medoids = [str(listed.paths[row]) for row in nearest.result().tolist()]
     return extras, {"medoids": json.dumps(medoids)}

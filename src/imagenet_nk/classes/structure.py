@@ -19,7 +19,7 @@ from imagenet_nk.classes.closeness import close_to
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import LabelError
-from imagenet_nk.file_kinds import kind_of
+from imagenet_nk.formats.magic import kind_of
 
 MAX_BYTES = 64 * 2**20  # the released file has 8.9 MB
 MAX_DEPTH = 200  # elements; the noun hierarchy of WordNet is far less deep

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect.collector import Progress
+from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig, InspectConfig, Materialize, Retry
-from imagenet_nk.engine.base import Engine
+from imagenet_nk.engine.contract import Engine
 from imagenet_nk.engine.local import Local
-from imagenet_nk.sampling import Sampling, Split
-from imagenet_nk.sources.base import Site, Source
+from imagenet_nk.sampling.draw_order import Sampling, Split
+from imagenet_nk.sources.contract import Site, Source
 
 Watch = Callable[[Progress], None]  # called five times a second while candidates are asked
 

@@ -7,22 +7,23 @@ import math
 import time
 from collections.abc import Mapping
 
-from imagenet_nk import storage
-from imagenet_nk.collect import guard
-from imagenet_nk.collect.collector import Progress
-from imagenet_nk.collect.dataset import OPEN, DataSet
-from imagenet_nk.collect.in_process import InProcess
+from imagenet_nk.collect.distributed.multi_process import OverEngine
+from imagenet_nk.collect.distributed.worker import Spec
 from imagenet_nk.collect.job import Job, Watch
-from imagenet_nk.collect.opening import open_first
-from imagenet_nk.collect.over_engine import OverEngine
-from imagenet_nk.collect.store import LOCK, RESERVE
-from imagenet_nk.collect.summary import Summary
-from imagenet_nk.collect.tables import Tables
-from imagenet_nk.collect.worker import Spec
+from imagenet_nk.collect.open_sources import open_first
+from imagenet_nk.collect.progress import Progress
+from imagenet_nk.collect.single_process import InProcess
 from imagenet_nk.config import HttpConfig, Materialize, Retry
+from imagenet_nk.dataset.dataset import OPEN, DataSet
+from imagenet_nk.dataset.files import LOCK
+from imagenet_nk.dataset.image_store import RESERVE
+from imagenet_nk.dataset.summary import Summary
+from imagenet_nk.dataset.table_rows import Tables
 from imagenet_nk.errors import ContradictionError, DatasetError, SourceError
-from imagenet_nk.lock import alone
-from imagenet_nk.sources.base import Remembers
+from imagenet_nk.net import url_guard
+from imagenet_nk.sources.contract import Remembers
+from imagenet_nk.storage import files
+from imagenet_nk.storage.run_lock import alone
 from imagenet_nk.wording import counted, first_few
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def _nobody(progress: Progress) -> None:
 
 def check(job: Job) -> None:
     """Raise DatasetError for what its folder cannot hold. Makes nothing."""
-    if storage.is_remote(job.folder) and Materialize.link in job.materialize.values():
+    if files.is_remote(job.folder) and Materialize.link in job.materialize.values():
         raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
 
 
@@ -222,10 +223,10 @@ def _warn_of_short(summary: Summary, *, cut_off: bool = False) -> None:
 
 def _report_forbidden(counts: Mapping[str, int], allow_private: bool) -> None:
     """Name the key that helps for what it helps with, and what was refused of the rest."""
-    private = sum(count for what, count in counts.items() if what in guard.PRIVATE)
+    private = sum(count for what, count in counts.items() if what in url_guard.PRIVATE)
     if private and not allow_private:
         log.warning("%d addresses lead to private networks; http.allow_private=true lets them through", private)
-    rest = [(what or "unknown", count) for what, count in counts.items() if what not in guard.PRIVATE]
+    rest = [(what or "unknown", count) for what, count in counts.items() if what not in url_guard.PRIVATE]
     if rest:
         rest.sort(key=lambda one: (-one[1], one[0]))
         shown = first_few([f"{what} {count}" for what, count in rest])

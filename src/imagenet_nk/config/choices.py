@@ -14,14 +14,14 @@ from imagenet_nk.config.checks import WNID, require
 class RandomSamplingConfig:
     """`sampling=random`: candidates in an order drawn from (seed, wnid, image id)."""
 
-    _target_: str = "imagenet_nk.sampling.RandomOrder"
+    _target_: str = "imagenet_nk.sampling.draw_order.RandomOrder"
 
 
 @dataclass
 class ListSamplingConfig:
     """`sampling=list`: the images that a list names, in its order."""
 
-    _target_: str = "imagenet_nk.sampling_list.ListedOrder"
+    _target_: str = "imagenet_nk.sampling.listed_order.ListedOrder"
     path: str | None = None  # file names or image ids, one a line
 
     def __post_init__(self) -> None:

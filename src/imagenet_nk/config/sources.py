@@ -30,7 +30,7 @@ class Part(StrEnum):
 class UrlsConfig:
     """`source=urls`: a list of addresses in the fall11 form, `id<TAB>url`."""
 
-    _target_: str = "imagenet_nk.sources.urls.Urls"
+    _target_: str = "imagenet_nk.sources.urls.source.Urls"
     list: Any = MISSING  # one location (path, http, https) or several, tried in order
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class UrlsConfig:
 class ArchiveConfig:
     """`source=archive`: a few images of each class out of large tars, without fetching those."""
 
-    _target_: str = "imagenet_nk.sources.archive.Archive"
+    _target_: str = "imagenet_nk.sources.archive.source.Archive"
     train: str | None = None  # path or address of a tar of tars, one <wnid>.tar a class
     val: str | None = None  # of the flat tar of validation images; goes before train
     devkit: str | None = None  # of the devkit, whose ground truth says what class each of them is
@@ -69,7 +69,7 @@ class ArchiveConfig:
 class FullConfig:
     """`source=full`: images that are already here, one folder a class."""
 
-    _target_: str = "imagenet_nk.sources.full.Full"
+    _target_: str = "imagenet_nk.sources.local.source.Full"
     root: str | None = None  # the folder of the images, in any layout that people have, or the official tar
     part: Part = Part.train  # train or val
     materialize: Materialize = Materialize.link  # how images come to stand in dataset.dir; those of tars are copied
@@ -83,7 +83,7 @@ class FullConfig:
 class HubConfig:
     """`source=hub`: parquet files or webdataset shards, on the Hugging Face hub or here."""
 
-    _target_: str = "imagenet_nk.sources.hub.Hub"
+    _target_: str = "imagenet_nk.sources.hub.source.Hub"
     dataset: str = "ILSVRC/imagenet-1k"  # a name on the hub, or a folder or file here
     split: str = "train"
     revision: str = "main"  # branch, tag or commit on the hub
@@ -98,7 +98,7 @@ class HubConfig:
 class ManifestConfig:
     """`source=manifest`: the very images of someone's manifest, fetched again and compared."""
 
-    _target_: str = "imagenet_nk.sources.manifest.Manifest"
+    _target_: str = "imagenet_nk.sources.manifest.source.Manifest"
     path: str | None = None  # manifest.parquet or .csv, here or at an http(s) address
     replace: bool = False  # take what an address gives today where the picture has changed
 
@@ -110,7 +110,7 @@ class ManifestConfig:
 class DemoConfig:
     """`source=demo`: drawn pictures, served with every usual fault by a loopback server inside the run."""
 
-    _target_: str = "imagenet_nk.sources.demo.Demo"
+    _target_: str = "imagenet_nk.sources.demo.source.Demo"
     per_class: int = 36  # addresses a class, good and bad together
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from imagenet_nk.engine.base import (
+from imagenet_nk.engine.contract import (
     Desk,
     Failure,
     HungUpError,
@@ -36,7 +36,7 @@ from imagenet_nk.engine.base import (
     now_and_then,
     value,
 )
-from imagenet_nk.machine import cores
+from imagenet_nk.engine.cpu_count import cores
 
 _SAFE_PATH = "PYTHONSAFEPATH"  # environment variable
 _TICK_S = 0.2

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from imagenet_nk.engine import ray_cluster
-from imagenet_nk.engine.base import (
+from imagenet_nk.engine.contract import (
     Desk,
     Failure,
     HungUpError,

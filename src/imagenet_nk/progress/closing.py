@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from imagenet_nk import storage
-from imagenet_nk.collect.summary import Summary
+from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.progress.course import Stage
 from imagenet_nk.progress.standing import duration
+from imagenet_nk.storage import files as storage
 from imagenet_nk.wording import counted, first_few
 
 _FILES = (

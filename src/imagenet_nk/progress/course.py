@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imagenet_nk import storage
+from imagenet_nk.storage import files
 
 NAME = "stages.json"
 
@@ -44,7 +44,7 @@ class Course:
         self._write()
 
     def _write(self) -> None:
-        storage.write_text(self._path, json.dumps([asdict(stage) for stage in self.stages], indent=1) + "\n")
+        files.write_text(self._path, json.dumps([asdict(stage) for stage in self.stages], indent=1) + "\n")
 
 
 def read(output: Path) -> list[Stage]:

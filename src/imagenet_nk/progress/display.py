@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from imagenet_nk.collect.collector import Progress
+from imagenet_nk.collect.progress import Progress
 from imagenet_nk.progress.standing import Moving, Standing, duration, left, line, rate, rejected, slowest
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from imagenet_nk import storage
-from imagenet_nk.collect.inspection import look
-from imagenet_nk.machine import cores
+from imagenet_nk.collect.fetching.inspector import look
+from imagenet_nk.engine.cpu_count import cores
+from imagenet_nk.storage import files
 
 SIDE = 112  # pixels of a thumbnail's side
 _QUALITY = 78
@@ -40,7 +40,7 @@ def write(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> dict[str, Str
     for old in folder.glob("n*.jpg"):
         if old.stem not in pictures:
             old.unlink()
-    threads = 16 if any(map(storage.is_remote, chain(*pictures.values()))) else cores()
+    threads = 16 if any(map(files.is_remote, chain(*pictures.values()))) else cores()
     with warnings.catch_warnings(), ThreadPoolExecutor(threads, thread_name_prefix="thumbnails") as pool:
         warnings.simplefilter("ignore")  # broken metadata is nobody's concern here
         strips: Iterator[Strip] = pool.map(
@@ -61,7 +61,7 @@ def _strip(target: Path, paths: Sequence[Path]) -> Strip:
             continue
         strip.paste(small, (SIDE * position, 0))
         looks.append(look(np.asarray(small)))
-    with storage.whole(target) as part:
+    with files.whole(target) as part:
         strip.save(part, "JPEG", quality=_QUALITY, subsampling=2)
     return Strip(tuple(looks), tuple(missing))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imagenet_nk.config import Materialize
-from imagenet_nk.sources.base import Site, Usual
-from imagenet_nk.wire import Candidate, Rejected, Steps
+from imagenet_nk.sources.contract import Candidate, Rejected, Site, Steps, Usual
 
 
 class Nothing:

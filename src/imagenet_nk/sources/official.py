@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagenet_nk.collect.metadata import download
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
+from imagenet_nk.net.download import download
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,125 @@
+"""The process around Hydra: one line for a mistake in the command, a calm end on Ctrl-C and SIGTERM."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from imagenet_nk.app import error_lines, startup
+from imagenet_nk.app.outcome import TRACEBACKS
+from imagenet_nk.engine import torchrun
+from imagenet_nk.run_outcome import COMPLETE, FAILED
+
+_FOLDER_FAULTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+_SIGNALLED = 128  # and the number of the signal, as shells have it
+
+
+def config_folder() -> str:
+    """conf/ inside the package once that is installed from a wheel; in a clone, editable or not, beside src/."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "conf"
+    return str(inside if inside.is_dir() else package.parent.parent / "conf")
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run a Hydra main and end the process: an error in the command is one line on stderr and exit code 1.
+
+    HYDRA_FULL_ERROR=1 leaves it a traceback.
+    """
+    if torchrun.rank():
+        from imagenet_nk.embedding.distributed import torchrun as ranks  # torch
+
+        sys.exit(ranks.follow())
+    torchrun.lead()
+    _findable()
+    came = _terminated_like_interrupted()
+    os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to the lines below
+    code = FAILED
+    try:
+        startup.loaded()
+        code = _code(main)
+    except KeyboardInterrupt:
+        code = _SIGNALLED + (signal.SIGTERM if came else signal.SIGINT)
+        _decided(code)
+        _say("stopped; what was kept so far is whole, and the same command goes on from there")
+    finally:
+        _decided(code)
+        if torchrun.world() > 1:
+            from imagenet_nk.embedding.distributed import torchrun as ranks
+
+            ranks.dismiss()
+    sys.exit(code)
+
+
+def _code(main: Callable[[], object]) -> int:
+    """Run it; returns the exit code. A fault of the program passes."""
+    try:
+        main()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or COMPLETE
+        raise
+    except Exception as error:
+        line = error_lines.one_line(error) or _folder_fault(error)
+        if line is None or os.environ[TRACEBACKS] == "1":
+            raise
+        _say(line)
+        return FAILED
+    return COMPLETE
+
+
+def _decided(code: int) -> None:
+    """Let a signal end the process at once from here on, with the code that it was about to end with.
+
+    torchrun sends SIGTERM to the ranks that are left when one is gone: often behind the last line of rank 0.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(number)):
+            signal.signal(number, lambda *_: os._exit(code))
+
+
+def _terminated_like_interrupted() -> list[int]:
+    """Let SIGTERM, as schedulers and `kill` send it, end a run as Ctrl-C does; the list tells that one came.
+
+    Left alone where somebody else handles it, or where Ctrl-C is ignored (nohup): it then ends the process at once.
+    """
+    came: list[int] = []
+    process = os.getpid()
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        if os.getpid() != process:  # a fork, whose end is not the run's
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            came.append(number)
+            signal.raise_signal(signal.SIGINT)
+
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and callable(signal.getsignal(signal.SIGINT)):
+        signal.signal(signal.SIGTERM, interrupt)
+    return came
+
+
+def _findable() -> None:
+    """Let processes that a launcher starts elsewhere import this very package, also out of a clone."""
+    home = str(Path(__file__).resolve().parents[2])
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if Path(home).name == "src" and home not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([home, *filter(None, paths)])
+
+
+def _folder_fault(error: Exception) -> str | None:
+    """The line for a run folder that cannot be written: Hydra makes it before any code of ours runs."""
+    if not isinstance(error, OSError) or error.errno not in _FOLDER_FAULTS:
+        return None
+    if error.filename is None:
+        return f"{error.strerror}; mend that, then run the same command again"
+    return f"{error.filename}: {error.strerror}; choose another folder for the run: hydra.run.dir=DIR"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - the log is not set up yet, or taken down again

@@ -1,0 +1,62 @@
+"""A backbone on OpenVINO's CPU plugin: the one module that imports openvino."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from torch import nn
+
+from imagenet_nk.backbones.model import Backbone
+from imagenet_nk.config import Dtype
+from imagenet_nk.errors import BackboneError
+from imagenet_nk.preprocessing.transforms import Pixels
+from imagenet_nk.preprocessing.types import Floats, Forward
+
+_PRECISION = {Dtype.float32: "f32", Dtype.bfloat16: "bf16", Dtype.float16: "f16"}
+
+
+def forward(model: nn.Module, backbone: Backbone, dtype: Dtype, batch: int, lanes: int) -> Forward:
+    """Forward for batches of exactly `batch` images; `lanes` threads may call it, each has its own request."""
+    streams = max(lanes, 1)
+    options = {
+        "INFERENCE_PRECISION_HINT": _PRECISION[dtype],  # not left to the plugin: it would take bf16 where it can
+        "NUM_STREAMS": str(streams),
+        "INFERENCE_NUM_THREADS": str(streams if lanes else torch.get_num_threads()),
+        "ENABLE_CPU_PINNING": "NO",
+    }
+    compiled = ov.Core().compile_model(_converted(model, backbone, batch), "CPU", options)
+    local = threading.local()
+
+    def run(crops_BHW3: Pixels) -> Floats:
+        if not hasattr(local, "request"):
+            local.request = compiled.create_infer_request()
+        local.request.infer([np.ascontiguousarray(crops_BHW3)], share_inputs=True)
+        return np.array(local.request.get_output_tensor(0).data, dtype=np.float32)
+
+    return run
+
+
+def _converted(model: nn.Module, backbone: Backbone, batch: int) -> Any:
+    """The graph, converted without openvino.convert_model, which reports its use over the network."""
+    example = torch.zeros(batch, *backbone.input_size, 3, dtype=torch.uint8)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch calls its tracer deprecated; the shapes it fixes are fixed here
+            # Checking the trace would take most of a calibration's time, and `agreement` looks at the embeddings.
+            decoder = TorchScriptPythonDecoder(
+                model.eval(), example_input=(example,), trace_kwargs={"check_trace": False}
+            )
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        converted = frontend.convert(frontend.load(decoder))
+    except Exception as error:  # its C++ side raises subclasses of Exception alone
+        reason = " ".join(str(error).split())[:120]
+        raise BackboneError(f"OpenVINO cannot convert {backbone.name}: backbone.runtime=eager ({reason})") from error
+    converted.reshape({converted.inputs[0]: [batch, *backbone.input_size, 3]})
+    return converted

@@ -1,0 +1,241 @@
+"""Ways to run a model on a batch of crops, and the choice between them."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from queue import Queue
+from threading import Lock
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from imagenet_nk.backbones import runtimes
+from imagenet_nk.backbones.autotune import ON_CPU, TRIAL, _rate
+from imagenet_nk.backbones.model import Backbone
+from imagenet_nk.config import BackboneConfig, Dtype, Runtime
+from imagenet_nk.errors import BackboneError, CentersError
+from imagenet_nk.preprocessing.gpu import own_stream
+from imagenet_nk.preprocessing.transforms import Pixels, normaliser
+from imagenet_nk.preprocessing.types import Floats, Forward
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_LARGEST_MMAP_THRESHOLD = 32 * 2**20  # more is refused on 64-bit systems
+
+
+def keep_big_buffers() -> bool:
+    """Serve blocks up to 32 MiB from the heap and give none of it back; whether this C library takes it.
+
+    Otherwise every layer's output is mapped afresh, and the kernel clears its pages one fault at a time.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # musl has none
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD) and mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+
+
+log = logging.getLogger(__name__)
+
+FILLED = ("compile", "openvino")  # built for one batch size, short batches are filled up
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What runs the model in this pass."""
+
+    name: str
+    forward: Forward
+    rates: Mapping[str, float] = field(default_factory=dict)  # images/s, where it was measured
+
+
+def choose(
+    backbone: Backbone, devices: Sequence[torch.device], config: BackboneConfig, *, calibrate: bool, lanes: int
+) -> Chosen:
+    """The runtime that the configuration names, or with `auto` the quickest here that gives the same embeddings.
+
+    `lanes` threads will call it. Raises BackboneError for one that is not installed.
+    """
+    device, batch = devices[0], config.batch_size or ON_CPU
+    if device.type == "cpu":
+        runtimes.keep_big_buffers()
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32; PyTorch would round convolutions to ten bits on a GPU
+    builders: dict[str, Callable[[], Forward]] = {
+        "eager": lambda: everywhere(backbone, devices, config.dtype, torch.contiguous_format),
+        "channels_last": lambda: everywhere(backbone, devices, config.dtype, torch.channels_last),
+        "compile": lambda: compiled(backbone, device, config.dtype, batch),
+        "openvino": lambda: openvino(backbone, config.dtype, batch, lanes),
+    }
+    if config.runtime != Runtime.auto:
+        if config.runtime == Runtime.openvino and find_spec("openvino") is None:
+            raise BackboneError("backbone.runtime=openvino is not installed: pip install 'imagenet-nk[openvino]'")
+        return Chosen(str(config.runtime), builders[config.runtime]())
+    if device.type != "cpu" or not calibrate:
+        name = "eager" if device.type == "cpu" else "channels_last"
+        return Chosen(name, builders[name]())
+    names = ["eager", "channels_last"] + ["openvino"] * (find_spec("openvino") is not None)
+    return _quickest(backbone, {name: builders[name] for name in names}, batch, lanes)
+
+
+def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]], batch: int, lanes: int) -> Chosen:
+    """Time each as the pass will call it; one that fails on this model is left out, for eager always works."""
+    rates: dict[str, float] = {}
+    forwards: dict[str, Forward] = {}
+    for name, build in builders.items():
+        images = batch if name in FILLED else min(batch, TRIAL)
+        trial = np.random.default_rng(0).integers(0, 256, (images, *backbone.input_size, 3), dtype=np.uint8)
+        try:
+            forward = build()
+            rates[name] = _rate(forward, trial, lanes)
+        except (RuntimeError, BackboneError) as error:
+            log.info("%s does not run on %s: %s", backbone.name, name, " ".join(str(error).split())[:160])
+            continue
+        forwards[name] = forward
+    best = max(rates, key=rates.__getitem__)
+    log.info("%s runs on %s (%s images/s)", backbone.name, best, ", ".join(f"{n} {r:.1f}" for n, r in rates.items()))
+    return Chosen(best, forwards[best] if best in FILLED else builders[best](), rates)  # the layout was changed since
+
+
+def eager(
+    backbone: Backbone,
+    device: torch.device,
+    dtype: Dtype = Dtype.float32,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> Forward:
+    """PyTorch as it is. Halves the batch, down to one image, when memory runs out."""
+    model = backbone.model.to(device).to(memory_format=layout)
+    return _forward(model, backbone, device, dtype, layout)
+
+
+def everywhere(
+    backbone: Backbone, devices: Sequence[torch.device], dtype: Dtype, layout: torch.memory_format
+) -> Forward:
+    """One replica of the model a device; a call takes one that is free."""
+    if len(devices) == 1:
+        return eager(backbone, devices[0], dtype, layout)
+    free: Queue[Forward] = Queue()
+    for device in devices:
+        replica = replace(backbone, model=copy.deepcopy(backbone.model))
+        for _ in range(2):  # as many as threads call it, see Embedder.width
+            free.put(eager(replica, device, dtype, layout))
+
+    def forward(crops_BHW3: Pixels) -> Floats:
+        chosen = free.get()
+        try:
+            return chosen(crops_BHW3)
+        finally:
+            free.put(chosen)
+
+    return forward
+
+
+def compiled(backbone: Backbone, device: torch.device, dtype: Dtype, batch: int) -> Forward:
+    """torch.compile over channels-last weights; every batch is filled up to one size, so that it compiles once."""
+    model = torch.compile(backbone.model.to(device).to(memory_format=torch.channels_last), dynamic=False)
+    return _filled(_forward(model, backbone, device, dtype, torch.channels_last), batch)
+
+
+def openvino(backbone: Backbone, dtype: Dtype, batch: int, lanes: int) -> Forward:
+    """OpenVINO on the CPU, one stream a lane. Raises BackboneError for a model that it cannot convert."""
+    from imagenet_nk.backbones import openvino as openvino_runtime  # an extra
+
+    model = nn.Sequential(_Normalised(backbone), backbone.model)
+    return _filled(openvino_runtime.forward(model, backbone, dtype, batch, lanes), batch)
+
+
+class _Normalised(nn.Module):
+    """(B, H, W, 3) uint8 to (B, 3, H, W) float32, as part of a graph."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.normalise = normaliser(backbone.data)
+
+    def forward(self, crops_BHW3: Tensor) -> Tensor:
+        return self.normalise(crops_BHW3.permute(0, 3, 1, 2))
+
+
+def _forward(
+    model: Callable[[Tensor], Tensor],
+    backbone: Backbone,
+    device: torch.device,
+    dtype: Dtype,
+    layout: torch.memory_format,
+) -> Forward:
+    normalise = normaliser(backbone.data)
+    low = dtype != Dtype.float32
+    kind = getattr(torch, dtype)
+
+    def once(crops_BHW3: Pixels | Tensor) -> Floats:
+        pixels = crops_BHW3 if isinstance(crops_BHW3, Tensor) else torch.from_numpy(crops_BHW3)
+        if device.type == "cuda" and not pixels.is_cuda:
+            pixels = pixels.pin_memory()
+        with own_stream(device), torch.inference_mode(), torch.autocast(device.type, kind, enabled=low):
+            images = normalise(pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)).contiguous(
+                memory_format=layout
+            )
+            return model(images).float().cpu().numpy()
+
+    return _retreating(once)
+
+
+def _retreating(forward: Forward) -> Forward:
+    """Halves a batch that does not fit into memory. Raises CentersError when one image does not."""
+
+    def retreat(crops: Pixels | Tensor) -> Floats:
+        try:
+            return forward(crops)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            if len(crops) == 1:
+                raise CentersError(
+                    "one image is more than the memory holds; a smaller backbone, or backbone.device=cpu"
+                ) from error
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        half = len(crops) // 2
+        log.warning("out of memory with %d images at once; trying %d", len(crops), half)
+        return np.concatenate([retreat(crops[:half]), retreat(crops[half:])])
+
+    return retreat
+
+
+def _is_memory(error: Exception) -> bool:
+    text = str(error)
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError) or "out of memory" in text or "allocate memory" in text
+    )
+
+
+def _filled(forward: Forward, batch: int) -> Forward:
+    """Fill short batches up to one size, for runtimes built for a shape; one call at a time while it builds."""
+    first, built = Lock(), [False]
+
+    def fill(crops: Pixels | Tensor) -> Floats:
+        parts = []
+        for start in range(0, len(crops), batch):
+            part = crops[start : start + batch]
+            whole = _padded(part, batch) if len(part) < batch else part
+            if built[0]:
+                parts.append(forward(whole)[: len(part)])
+            else:
+                with first:
+                    parts.append(forward(whole)[: len(part)])
+                    built[0] = True
+        return np.concatenate(parts)
+
+    return fill
+
+
+def _padded(part: Pixels | Tensor, batch: int) -> Pixels | Tensor:
+    shape = (batch - len(part), *part.shape[1:])
+    if isinstance(part, Tensor):
+        return torch.cat([part, part.new_zeros(shape)])
+    return np.concatenate([part, np.zeros(shape, part.dtype)])

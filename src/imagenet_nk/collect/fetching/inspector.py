@@ -1,0 +1,240 @@
+"""Is this a picture? Format from the bytes, every pixel decoded, strictly; nothing believed from names or headers."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b, sha256
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image, UnidentifiedImageError
+
+from imagenet_nk.config import InspectConfig
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.formats.magic import EXTENSIONS, sniff
+from imagenet_nk.sources.contract import Rejected
+
+_MAX_SCANS = 200  # progressive JPEGs have about ten; each one more costs a pass over all coefficients
+_SOS = b"\xff\xda"  # start of scan
+_BLANK_SPREAD = 4  # grey levels: what JPEG and WebP make of one colour
+_HASH_SIDE = 8
+_LARGE = 2**24  # pixels; what is larger is decoded by itself
+_BAND = 2**21  # pixels that are looked at together
+
+Pixels = npt.NDArray[np.uint8]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What an inspected image is."""
+
+    format: str  # a key of EXTENSIONS
+    width: int
+    height: int
+    mode: str  # Pillow's word: RGB, L, CMYK, P, ...
+    sha256: str  # of the bytes
+    pixels: int  # 64-bit hash of the decoded pixels: equal for equal pixels under different bytes
+    look: int  # 64-bit difference hash; few bits apart = the same to the eye
+
+    @property
+    def extension(self) -> str:
+        return EXTENSIONS[self.format]
+
+
+class Inspector:
+    """Turns bytes into a Picture or the reason why they are none. Thread-safe.
+
+    Raises DatasetError where this machine has not the memory that an image takes, which is no fault of the image.
+    """
+
+    def __init__(self, config: InspectConfig) -> None:
+        self._config, self._large = config, ThreadPoolExecutor(1, thread_name_prefix="large")
+        # Sizes are judged here, and broken metadata is nobody's concern. catch_warnings() is not for threads.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        self._placeholder_url = re.compile(
+            "|".join(f"(?:{p})" for p in config.placeholder_urls) or r"(?!)", re.IGNORECASE
+        )
+
+    def url_verdict(self, final_url: str) -> Rejected | None:
+        """Rejected if the address that answered is known for placeholders."""
+        if self._placeholder_url.search(final_url):
+            return Rejected("placeholder", detail="known address")
+        return None
+
+    def inspect(self, data: bytes) -> Picture | Rejected:
+        """Decode the whole image: not_image, truncated, corrupt, too_small, too_large, blank, or a Picture.
+
+        What is rejected says of which bytes.
+        """
+        steps = self.in_steps(data)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                verdict: Picture | Rejected = end.value
+                return verdict
+
+    def in_steps(self, data: bytes) -> Generator[None, None, Picture | Rejected]:
+        """inspect(), which pauses where a JPEG is decoded: what is held by then is a 64th of its pixels."""
+        verdict = yield from self._decoded(data)
+        return replace(verdict, content=sha256(data).hexdigest()) if isinstance(verdict, Rejected) else verdict
+
+    def _decoded(self, data: bytes) -> Generator[None, None, Picture | Rejected]:
+        format_ = sniff(data)
+        if format_ is None:
+            return Rejected("not_image")
+        if format_ == "JPEG":
+            return (yield from self._jpeg(data))
+        return self._other(data, format_)
+
+    def _size_verdict(self, width: int, height: int) -> Rejected | None:
+        if width * height > self._config.max_pixels:
+            return Rejected("too_large", detail=f"{width} x {height} pixels")
+        if min(width, height) < self._config.min_side:
+            return Rejected("too_small", detail=f"{width} x {height} pixels")
+        return None
+
+    def _jpeg(self, data: bytes) -> Generator[None, None, Picture | Rejected]:
+        # Scaled to 1/8 the whole entropy-coded stream is still read; strict, so that a garbled one is an error.
+        try:
+            height, width, colour, _ = simplejpeg.decode_jpeg_header(data, strict=True)
+            if verdict := self._size_verdict(width, height):
+                return verdict
+            if _too_many_scans(data):
+                return Rejected("too_large", detail="too many scans")
+            space = "CMYK" if colour in ("CMYK", "YCCK") else "RGB"
+            decode = partial(simplejpeg.decode_jpeg, data, space, min_height=1, min_width=1, min_factor=8)
+            small: Pixels = self._in_turn((width, height), decode)  # a progressive one is held whole meanwhile
+        except ValueError as error:
+            if "nsufficient memory" in str(error):
+                raise _lacking() from error
+            return Rejected("truncated" if "remature end of JPEG" in str(error) else "corrupt", detail=str(error))
+        yield
+        mode = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colour, "RGB")
+        if _one_colour([small[::7, ::7, 1:2]]) and _one_colour([small]):  # few images need more than the quick look
+            return Rejected("blank")
+        digest = _digest((width, height), mode)
+        digest.update(np.ascontiguousarray(small).data)
+        return _picture(data, "JPEG", (width, height), mode, digest.digest(), look(small))
+
+    def _other(self, data: bytes, format_: str) -> Picture | Rejected:
+        try:
+            with Image.open(io.BytesIO(data), formats=[format_]) as image:
+                if verdict := self._size_verdict(*image.size):
+                    return verdict
+                return self._in_turn(image.size, partial(_by_bands, data, format_, image.mode, image))
+        except Image.DecompressionBombError as error:
+            return Rejected("too_large", detail=str(error))
+        except UnidentifiedImageError as error:
+            return Rejected("corrupt", detail=str(error).partition(" <")[0])  # not the address of an object
+        except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError) as error:
+            # Pillow's plugins let all of these through for broken files; PNG's CRC faults are SyntaxErrors.
+            return Rejected("truncated" if "truncated" in str(error).lower() else "corrupt", detail=str(error))
+        except MemoryError as error:
+            if not _there_is(8 * self._config.max_pixels):
+                raise _lacking() from error
+            return Rejected("corrupt", detail="it asks for more memory than its pixels take")
+        except (ArithmeticError, AttributeError, RuntimeError, Image.DecompressionBombWarning) as error:
+            return Rejected("corrupt", detail=f"{type(error).__name__}: {error}")
+
+    def _in_turn(self, size: tuple[int, int], work: Callable[[], _T]) -> _T:
+        """Large images are decoded one at a time, by a thread of their own: each thread keeps a heap of its own."""
+        return self._large.submit(work).result() if size[0] * size[1] > _LARGE else work()
+
+
+def _by_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> Picture | Rejected:
+    """What is thought of an image. It is looked at a few rows at a time: a large one is not copied whole."""
+    image.load()
+    digest, grey, sample = _digest(image.size, mode), Image.new("L", image.size), []
+    for top, band in _bands(image):
+        digest.update(np.ascontiguousarray(band).data)
+        grey.paste(_grey(band), (0, top))
+        sample.append(band[::7, ::7])
+    if _one_colour(sample) and _one_colour(band for _, band in _bands(image)):
+        return Rejected("blank")
+    return _picture(data, format_, image.size, mode, digest.digest(), _difference(grey))
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Pixels]]:
+    """(first row, (h, W, C) pixels) of bands from top to bottom."""
+    kind, rows = "RGBA" if "A" in image.getbands() else "RGB", max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        yield top, np.asarray(band.convert(kind))
+
+
+def _digest(size: tuple[int, int], mode: str) -> Any:
+    return blake2b(digest_size=8, key=repr((*size, mode)).encode()[:64])
+
+
+def _picture(data: bytes, format_: str, size: tuple[int, int], mode: str, digest: bytes, look_: int) -> Picture:
+    return Picture(format_, *size, mode, sha256(data).hexdigest(), int.from_bytes(digest, "big"), look_)
+
+
+def _there_is(memory: int) -> bool:
+    try:
+        bytearray(memory)
+    except MemoryError:
+        return False
+    return True
+
+
+def _lacking() -> DatasetError:
+    return DatasetError("too little memory is left to decode a large image: free some, then run it again")
+
+
+def _too_many_scans(data: bytes) -> bool:
+    # Where all is in one scan the decoder takes no second one; all of the bytes are looked through only for others.
+    return not _is_one_scan(data) and data.count(_SOS) > _MAX_SCANS
+
+
+def _is_one_scan(data: bytes) -> bool:
+    """Whether the headers of a JPEG announce a single scan: sequential, and all components in the first one."""
+    place, components = 2, 0
+    while (marker := data[place : place + 2]) and marker[:1] == b"\xff":
+        if marker in (b"\xff\xc0", b"\xff\xc1"):
+            components = data[place + 9]
+        elif marker == _SOS:
+            return data[place + 4] == components
+        elif b"\xff\xc2" <= marker <= b"\xff\xcf" and marker not in (b"\xff\xc4", b"\xff\xcc"):
+            return False  # progressive, or of a kind that hardly exists
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return False
+
+
+def _one_colour(parts: Iterable[Pixels]) -> bool:
+    """Whether each channel of an image, given in (h, w, C) parts, is the same all over."""
+    lows, highs = zip(*((part.min(axis=(0, 1)), part.max(axis=(0, 1))) for part in parts), strict=True)
+    return int((np.max(highs, axis=0) - np.min(lows, axis=0)).max()) <= _BLANK_SPREAD
+
+
+def look(pixels: Pixels) -> int:
+    """Difference hash of (H, W, C) pixels: is each cell of an 8 x 9 grey thumbnail darker than its right neighbour?
+
+    The dHash of N. Krawetz, "Kind of Like That" (2013).
+    """
+    return _difference(_grey(pixels))
+
+
+def _grey(pixels: Pixels) -> Image.Image:
+    rgb, (height, width, _) = np.ascontiguousarray(pixels[..., :3]), pixels.shape
+    return Image.frombuffer("RGB", (width, height), rgb, "raw", "RGB", 0, 1).convert("L")
+
+
+def _difference(grey: Image.Image) -> int:
+    cells = grey.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX).tobytes()
+    bits = 0
+    for place, (left, right) in enumerate(itertools.pairwise(cells), 1):
+        if place % (_HASH_SIDE + 1):  # else the right one begins the next row
+            bits = bits << 1 | (left < right)
+    return bits

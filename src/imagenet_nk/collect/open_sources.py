@@ -1,0 +1,85 @@
+"""Opening the sources of a run, and going on with the other one where that is what the user wants."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from imagenet_nk.collect.job import Job
+from imagenet_nk.dataset.dataset import DataSet
+from imagenet_nk.errors import SourceError
+from imagenet_nk.net.download import OutOfReachError
+from imagenet_nk.wording import counted, first_few
+
+log = logging.getLogger(__name__)
+
+
+def open_first(job: Job, dataset: DataSet) -> bool:
+    """Open the source, and make the folder its own. False, and a line that says why, if it is out of reach but there is
+    a fallback to go on with.
+
+    Not in a folder that was begun with the source: its images would all be replaced.
+    """
+    try:
+        job.source.open(job.label_map.wnids, job.site)
+    except OutOfReachError as error:
+        if job.fallback.name == "none":
+            raise
+        if dataset.begun:
+            raise SourceError(
+                f"{error}; {job.folder} was begun with it, so make it reachable again, or type dataset.dir=ANOTHER"
+            ) from error
+        log.warning("%s; going on with fallback=%s", error, job.fallback.name)
+        dataset.want({})
+        return False
+    dataset.want(_named(job))
+    dataset.claim({**job.draw, "identity": job.source.identity})
+    dataset.write_terms([job.source.terms])  # at once: images may outlive a run that is stopped
+    return True
+
+
+def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
+    """Open the fallback. What it cannot fill stays short; only where it stands alone is its failure an error.
+
+    False, and a line that says why, if it cannot be used.
+    """
+    try:
+        job.fallback.open(job.label_map.wnids, job.site)
+    except SourceError as error:
+        if alone:
+            raise SourceError(
+                f"neither source={job.source.name} nor fallback={job.fallback.name} can be used ({error}); "
+                f"type source.list=FILE for a list, or source=full source.root=FOLDER for images that you have"
+            ) from error
+        log.warning("fallback=%s cannot be used: %s", job.fallback.name, error)
+        log.warning("what it was to fill stays open: the same command goes on from there")
+        return False
+    dataset.claim(job.draw)
+    return True
+
+
+def warn_of_all(job: Job, wnids: Sequence[str]) -> None:
+    """Say that of these classes the fallback gives all that it has: there is no telling how much that is."""
+    if wnids and job.fallback.name != "none":
+        log.warning(
+            "source=%s has no image, or not all, of %s: with nk=null fallback=%s gives all that it has of them (%s); "
+            "source@fallback=none leaves them short",
+            job.source.name,
+            counted(len(wnids), "class", "es"),
+            job.fallback.name,
+            first_few(wnids),
+        )
+
+
+def _named(job: Job) -> dict[str, int]:
+    """How many images of a class are wanted with nk=null where they are named one by one: by a list or a manifest."""
+    if job.nk is not None:
+        return {}
+    by_source = getattr(job.source, "named", dict[str, int]().get)  # of source=manifest
+    counts = {}
+    for wnid in job.label_map.wnids:
+        listed = job.sampling.listed(wnid)
+        count = by_source(wnid) if listed is None else len(listed)
+        if count is not None:
+            counts[wnid] = count
+    return counts

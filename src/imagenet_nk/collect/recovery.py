@@ -1,0 +1,113 @@
+"""What a run that was killed while it collected has left: settled here, as Ctrl-C would have settled it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from imagenet_nk.classes import LabelMap
+from imagenet_nk.collect.scheduling.acceptance import Rules
+from imagenet_nk.collect.scheduling.class_quota import Fill
+from imagenet_nk.collect.scheduling.cross_class import Repeats
+from imagenet_nk.config import CrossClass, InspectConfig, Materialize, Retry
+from imagenet_nk.dataset.dataset import DataSet
+from imagenet_nk.dataset.files import FILE, LOCK
+from imagenet_nk.dataset.records import Fact
+from imagenet_nk.dataset.summary import Summary
+from imagenet_nk.dataset.table_rows import Tables
+from imagenet_nk.sampling.draw_order import Split
+from imagenet_nk.storage.run_lock import holder
+
+log = logging.getLogger(__name__)
+
+
+def settle(
+    folder: Path, label_map: LabelMap, split: Split, inspect: InspectConfig, home: Path | None = None
+) -> Summary | None:
+    """Have manifest and classes.csv of what a killed collection kept so far; None where none was killed.
+
+    Its candidates are taken as they were settled, without those that were still to come before them: what the same
+    command keeps in the end may differ, so the folder stays unfinished. Raises DatasetError.
+    """
+    home = home or folder  # where the ledger is
+    if not (home / FILE).is_file():
+        return None
+    with _at_rest(home / LOCK) as at_rest:
+        if not at_rest:
+            return None
+        dataset = DataSet(folder, home)
+        try:
+            return _settled(dataset, label_map, split, inspect)
+        finally:
+            dataset.close()
+
+
+@contextmanager
+def _at_rest(path: Path) -> Iterator[bool]:
+    """Whether no other run is at work in the folder; none begins within the block then. Waits for none."""
+    lock = FileLock(path, is_singleton=True)  # that of lock.alone(), which this process may hold
+    there = holder(path)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        log.warning("%s is in use, or cannot be written: its tables are taken as they stand", path.parent)
+        yield False
+        return
+    try:
+        elsewhere = there is not None and there.host != socket.gethostname()
+        if elsewhere:
+            log.warning("%s is in use by %s: its tables are taken as they stand", path.parent, there)
+        yield not elsewhere
+    finally:
+        lock.release()
+
+
+def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: InspectConfig) -> Summary | None:
+    asked = dataset.ledger.meta().get("asked")
+    if not asked or dataset.ledger.unjudged().isdisjoint(asked["wnids"]):
+        return None
+    known = label_map.of([wnid for wnid in asked["wnids"] if wnid in label_map]) or label_map
+    materialize = {name: Materialize(how) for name, how in asked["materialize"].items()}
+    wanted = dataset.wanted(asked["nk"])
+    fills = [_fill(wnid, wanted(wnid), dataset.facts(wnid, Retry.none)) for wnid in known]
+    _walk(fills, inspect)
+    summary = dataset.finish(fills, "", Tables(known, wanted, split, materialize))
+    log.warning(
+        "a run that collected into %s did not come to its end; it has kept %d images of %d classes so far, and the "
+        "same command goes on from there",
+        dataset.folder,
+        summary.kept,
+        summary.classes,
+    )
+    return summary
+
+
+def _fill(wnid: str, nk: int | None, facts: Mapping[Any, Fact]) -> Fill:
+    fill = Fill(wnid, nk, iter(()))
+    fill.facts = list(facts.values())  # in draw order, as the ledger gives them
+    return fill
+
+
+def _walk(fills: Sequence[Fill], inspect: InspectConfig) -> None:
+    """Walk all classes until no picture betrays itself any more by its repeats."""
+    rules = Rules(inspect.near_duplicate)
+    repeats = Repeats(inspect.placeholder_repeats)
+    fresh = True
+    while fresh:
+        fresh = False
+        for fill in fills:
+            fill.walk_again()
+            for fact in fill.advance(rules):
+                placeholder, shared = repeats.reach(fill.wnid, fact)
+                if placeholder and fact.content not in rules.placeholders:
+                    rules.placeholders.add(fact.content)
+                    fresh = True
+                if shared and inspect.cross_class == CrossClass.drop and fact.pixels not in rules.shared:
+                    rules.shared.add(fact.pixels)
+                    fresh = True

@@ -1,0 +1,55 @@
+"""Acceptance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from imagenet_nk.dataset.records import Fact
+
+
+@dataclass(slots=True)
+class Walk:
+    """The draw order up to where the class is full, or up to the first unsettled candidate.
+
+    `verdicts[i]` is "" for a kept candidate, else why it is not kept.
+    """
+
+    verdicts: list[str] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)
+    image_ids: set[str] = field(default_factory=set)
+    contents: set[int] = field(default_factory=set)
+    pixels: set[int] = field(default_factory=set)
+    looks: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What makes a valid image of a class unwanted because of others. The two sets grow while a run goes on."""
+
+    near_bits: int | None = None
+    placeholders: set[int] = field(default_factory=set)  # contents
+    shared: set[int] = field(default_factory=set)  # pixels that two classes have, where those are dropped
+
+    def verdict(self, fact: Fact, walk: Walk) -> str:
+        """Why a valid image is not kept behind what the walk has passed; "" if it is.
+
+        Compared with every valid image before it, kept or not: throwing one out again can then only make the walk
+        longer, so that the outcome does not depend on when a placeholder was noticed.
+        """
+        if fact.image_id in walk.image_ids:
+            return "redrawn"
+        if fact.content in self.placeholders:
+            return "placeholder"
+        if fact.content in walk.contents or fact.pixels in walk.pixels:
+            return "duplicate"
+        if fact.pixels in self.shared:
+            return "shared"
+        if self.near_bits is not None and near(fact.look, walk.looks, self.near_bits):
+            return "near_duplicate"
+        return ""
+
+
+def near(one: int, others: Sequence[int], bits: int) -> bool:
+    """Whether a look hash differs from any of the others in at most `bits` bits."""
+    return any((one ^ other).bit_count() <= bits for other in others)

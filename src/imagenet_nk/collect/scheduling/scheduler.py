@@ -1,0 +1,260 @@
+"""Filling the quotas of many classes at once: what to ask next, and what the answers come to."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from imagenet_nk.collect import interrupts
+from imagenet_nk.collect.fetching import ledger_rows
+from imagenet_nk.collect.fetching.candidate_reader import Reader
+from imagenet_nk.collect.fetching.inspector import Picture
+from imagenet_nk.collect.fetching.work_item import Drawn, Outcome
+from imagenet_nk.collect.progress import Progress
+from imagenet_nk.collect.scheduling.acceptance import Rules
+from imagenet_nk.collect.scheduling.class_quota import Fill
+from imagenet_nk.collect.scheduling.cross_class import Repeats
+from imagenet_nk.collect.scheduling.reread import SecondLook
+from imagenet_nk.dataset.ledger import Records
+from imagenet_nk.dataset.records import Fact
+from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.sources.contract import Rejected
+
+_AHEAD = 8  # candidates looked at for one whose host has room
+_TICK_S = 0.2
+
+
+class Collector:
+    """Runs until every class is full or has no candidate left.
+
+    The outcome depends on what the candidates are, never on timing: an image is kept once every candidate before it is
+    settled, and what is fetched ahead of need is only not counted.
+    """
+
+    def __init__(
+        self,
+        fills: Sequence[Fill],
+        *,
+        reader: Reader,
+        hosts: Hosts,
+        ledger: Records,
+        rules: Rules,
+        repeats: Repeats,
+        drop_shared: bool,
+        tick_s: float = _TICK_S,
+    ) -> None:
+        """`tick_s`: seconds between two looks at what time alone changes, and two calls of who watches."""
+        self._fills = {fill.wnid: fill for fill in fills}
+        self._reader, self._hosts, self._ledger = reader, hosts, ledger
+        self._rules, self._repeats, self._drop_shared = rules, repeats, drop_shared
+        self._tick_s = tick_s
+        self._second_look = SecondLook()
+        self._hungry: list[tuple[float, int, Fill]] = []  # heap by progress
+        self._queued: set[str] = set()
+        self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
+        self._waiting: set[str] = set()  # classes in _blocked
+        self._order = itertools.count()
+        self.cut_off = False  # the run ended before its time: nothing on the web answered any more
+        self._undone: set[str] = set()  # a class of which nothing is wanted is done before it begins
+        quotas = [fill.quota for fill in fills]
+        self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
+
+    def run(self, watch: Callable[[Progress], None], *, stay: bool = False) -> None:
+        """Fill all classes; calls `watch` at every tick, which may add() classes, release() them, or learn().
+
+        `stay`: go on when no class is left, until `watch` raises.
+        """
+        self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
+        ticked = 0.0
+        with interrupts.deferred() as raise_if_interrupted:
+            while (self._undone or stay) and not self.cut_off:
+                now = time.monotonic()
+                if now - ticked >= self._tick_s:
+                    raise_if_interrupted()
+                    self._tell(watch)
+                    ticked = now = time.monotonic()
+                    self._unblock(now)
+                    self._queue((self._fills[wnid] for wnid in self._undone), now)
+                self._start(now)
+                for outcome in self._reader.poll(self._tick_s):
+                    self._take(outcome)
+                self.cut_off = self._reader.web.is_gone
+        self._tell(watch)
+
+    # --- for who has only a part of the classes, and news of the others
+
+    def add(self, fills: Iterable[Fill]) -> None:
+        """Take on more classes."""
+        for fill in fills:
+            self._fills[fill.wnid] = fill
+            if not fill.done:
+                self._undone.add(fill.wnid)
+        self.progress.classes = len(self._fills)
+
+    def release(self) -> list[Fill]:
+        """Let go of the classes that are done, and return them; what of theirs is in flight is still recorded."""
+        done = [wnid for wnid in self._fills if wnid not in self._undone]
+        return [self._fills.pop(wnid) for wnid in done]
+
+    def drop(self) -> list[Fill]:
+        """Let go of all classes, done or not, and return them."""
+        fills = list(self._fills.values())
+        self._fills.clear()
+        self._undone.clear()
+        return fills
+
+    def learn(self, placeholders: Iterable[int], shared: Iterable[int]) -> None:
+        """Take in what others found out: contents that are placeholders', pixels that two classes have."""
+        affected = self._know(set(placeholders), set(shared))
+        for fill in affected:
+            self._advance(fill)
+        self._queue(affected, time.monotonic())
+
+    def _tell(self, watch: Callable[[Progress], None]) -> None:
+        self.progress.done = len(self._fills) - len(self._undone)
+        self.progress.kept = int(sum(min(fill.certain, fill.quota) for fill in self._fills.values()))
+        watch(self.progress)
+
+    # --- what to ask next
+
+    def _unblock(self, now: float) -> None:
+        """Let classes go on whose host has room again without one of its requests having ended: its pause is over."""
+        for host, waiting in self._blocked.items():
+            while waiting and self._hosts.get(host).aside:  # all may look elsewhere
+                self._release(waiting, now)
+            if waiting and self._hosts.ready(host, now):
+                self._release(waiting, now)
+
+    def _release(self, waiting: deque[Fill], now: float) -> None:
+        """Queue the first of the classes that wait for a host and still wish for more."""
+        while waiting:
+            fill = waiting.popleft()
+            self._waiting.discard(fill.wnid)
+            if fill.wishes(now):
+                self._queue([fill], now)
+                return
+
+    def _queue(self, fills: Iterable[Fill], now: float) -> None:
+        for fill in fills:
+            if fill.wnid not in self._queued and fill.wnid not in self._waiting and fill.wishes(now):
+                self._queued.add(fill.wnid)
+                heapq.heappush(self._hungry, (fill.progress(now), next(self._order), fill))
+
+    def _start(self, now: float) -> None:
+        while self._reader.free and self._hungry:
+            _, _, fill = heapq.heappop(self._hungry)
+            self._queued.discard(fill.wnid)
+            if fill.wishes(now) and self._start_one(fill, now):
+                self._queue([fill], now)
+
+    def _start_one(self, fill: Fill, now: float) -> bool:
+        """Start the first candidate of a class whose host has room, or walk on; False if neither can be done."""
+        busy = ""
+        looked_at = 0
+        for index, drawn in fill.candidates(now):
+            host = drawn.host
+            if host:
+                # The only place of a source is asked all the same, so that the source can say what is wrong with it.
+                if (fault := self._hosts.given_up(host)) and not drawn.source.one_place:
+                    self._settle_unasked(fill, index, drawn, fault)
+                    if fill.wishes(now):
+                        continue
+                    return False
+                if not self._hosts.ready(host, now):
+                    if not self._hosts.get(host).aside:  # a host that is set aside does not use up the look-ahead
+                        busy, looked_at = busy or host, looked_at + 1
+                        if looked_at >= _AHEAD:
+                            break
+                    continue
+            fill.start(index, *self._hope(fill, drawn, now))
+            self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn), fill.taken)
+            return True
+        if busy:
+            self._blocked[busy].append(fill)
+            self._waiting.add(fill.wnid)
+        walked = len(fill.walk.verdicts)
+        self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
+        return len(fill.walk.verdicts) > walked
+
+    def _hope(self, fill: Fill, drawn: Drawn, now: float) -> tuple[float, float]:
+        """When a candidate is late, and with which hope of an image it is started.
+
+        What lies at one place comes in the end, as a rule: nothing is read ahead of need for fear of losses.
+        """
+        if drawn.source.one_place:
+            return math.inf, 1.0
+        hope = self._hosts.success_at(drawn.host) * fill.success(self._hosts.success) / self._hosts.success
+        return now + self._reader.late_after, min(hope, 0.98)
+
+    # --- what the answers come to
+
+    def _take(self, outcome: Outcome) -> None:
+        now = time.monotonic()
+        fill, index, drawn = outcome.reading.ticket
+        again = outcome.final and self._second_look.wanted(drawn, outcome)
+        self._ledger.record(ledger_rows.attempt(drawn, replace(outcome, final=False) if again else outcome))
+        if waiting := self._blocked.get(outcome.reading.host):
+            self._release(waiting, now)
+        if not outcome.final:
+            return
+        self.progress.requests += outcome.reading.tries
+        if again:
+            self._reader.start(drawn.candidate, drawn.source, outcome.reading.ticket, fill.taken)
+            return
+        valid = isinstance(outcome.judged.verdict, Picture)
+        self._hosts.learn(drawn.host, image=valid)
+        self.progress.images += valid
+        self.progress.bytes += outcome.judged.size
+        if isinstance(outcome.judged.verdict, Rejected):
+            self.progress.reasons[outcome.judged.verdict.reason] += 1
+        fill.settle(index, ledger_rows.fact(drawn, outcome))
+        self._advance(fill)
+        self._queue([fill], now)
+
+    def _settle_unasked(self, fill: Fill, index: int, drawn: Drawn, fault: str) -> None:
+        self._ledger.record(ledger_rows.unasked(drawn, fault))
+        self.progress.reasons[fault] += 1
+        fill.settle(index, ledger_rows.fact_unasked(drawn, fault))
+        self._advance(fill)
+
+    def _advance(self, fill: Fill) -> None:
+        """Walk on in a class, and again in every class that an image is lost to by what this one reaches."""
+        moved = deque([fill])
+        while moved:
+            fill = moved.popleft()
+            for reached in fill.advance(self._rules):
+                if affected := self._count(fill, reached):
+                    moved.extend(affected)  # this one among them: its walk starts over
+                    break
+            if self._fills.get(fill.wnid) is not fill:
+                continue  # released, with something still in flight
+            if fill.done:
+                self._undone.discard(fill.wnid)
+            else:
+                self._undone.add(fill.wnid)
+
+    def _count(self, fill: Fill, reached: Fact) -> list[Fill]:
+        placeholder, shared = self._repeats.reach(fill.wnid, reached)
+        shared = shared and self._drop_shared
+        if not placeholder and not shared:
+            return []
+        affected = self._know({reached.content} if placeholder else set(), {reached.pixels} if shared else set())
+        self._queue(affected, time.monotonic())
+        return affected
+
+    def _know(self, placeholders: set[int], shared: set[int]) -> list[Fill]:
+        """Let the rules grow; returns the classes that they touch, whose walks start over."""
+        placeholders, shared = placeholders - self._rules.placeholders, shared - self._rules.shared
+        if not placeholders and not shared:
+            return []
+        self._rules.placeholders.update(placeholders)
+        self._rules.shared.update(shared)
+        affected = [fill for fill in self._fills.values() if fill.reaches(placeholders, shared)]
+        for fill in affected:
+            fill.walk_again()
+        return affected

@@ -1,0 +1,130 @@
+"""The image files of a data set. A file under its final name is always complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imagenet_nk.config import Materialize
+from imagenet_nk.dataset.files import IMAGES, SPARE
+from imagenet_nk.engine.cpu_count import cores
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.storage import files as storage
+from imagenet_nk.storage.naming import PART
+
+RESERVE = 64 * 2**20  # bytes left free, so that the ledger and the lists can still be written
+
+
+class Store:
+    """images/<wnid>/<name> for what is kept, spare/<wnid>/<name> for valid images fetched ahead of need.
+
+    Thread-safe. Raises DatasetError, one line, when the folder is unwritable or the disk is full.
+    """
+
+    writers: int = cores()  # threads that may as well inspect and write at once
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with translated(folder):
+            for sub in (IMAGES, SPARE):
+                (folder / sub).mkdir(parents=True, exist_ok=True)
+
+    def write(self, wnid: str, name: str, data: bytes) -> None:
+        """Have a complete images/<wnid>/<name>, or none."""
+        try:
+            storage.write_bytes(self.folder.joinpath(IMAGES, wnid, name), data)
+        except storage.faults() as error:
+            raise _translated(error, self.folder) from error
+
+    def adopt(self, wnid: str, name: str, original: Path, how: Materialize) -> None:
+        """Have images/<wnid>/<name> as a link to or a copy of a local file. A link is hard where it can be."""
+        with translated(self.folder), storage.whole(self.folder / IMAGES / wnid / name) as part:
+            if how == Materialize.copy or not _link(original, part):
+                shutil.copyfile(original, part)
+
+    def sizes(self, wnid: str, *, alone: bool = True) -> dict[str, int]:
+        """Name and bytes of every complete file of a class, kept or spare.
+
+        `alone`: nobody else writes here, so that what is not complete is the leftover of a killed run, and removed.
+        """
+        with translated(self.folder):
+            files = [*self._files(SPARE, wnid, alone=alone), *self._files(IMAGES, wnid, alone=alone)]
+            return {entry.name: entry.stat().st_size for entry in files}
+
+    def settle(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
+        """Make images/<wnid> hold exactly `keep`; `unwanted` is removed, everything else is spare."""
+        images, spare = self.folder / IMAGES / wnid, self.folder / SPARE / wnid
+        with translated(self.folder):
+            for name in [entry.name for entry in self._files(SPARE, wnid)]:
+                if name in unwanted:
+                    (spare / name).unlink()
+                elif name in keep:
+                    images.mkdir(exist_ok=True)
+                    (spare / name).replace(images / name)
+            for name in [entry.name for entry in self._files(IMAGES, wnid)]:
+                if name in unwanted:
+                    (images / name).unlink()
+                elif name not in keep:
+                    spare.mkdir(exist_ok=True)
+                    (images / name).replace(spare / name)
+
+    def refresh(self) -> None:
+        """Look anew at what is there: other processes may have written."""
+
+    def room(self) -> int:
+        """Bytes that may still be written."""
+        return shutil.disk_usage(self.folder).free - RESERVE
+
+    def _files(self, sub: str, wnid: str, *, alone: bool = True) -> Iterator[os.DirEntry[str]]:
+        try:
+            there = os.scandir(self.folder / sub / wnid)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with there as entries:
+            for entry in entries:
+                if entry.name.endswith(PART):
+                    if alone:
+                        Path(entry.path).unlink(missing_ok=True)
+                elif entry.is_file():
+                    yield entry
+
+
+def _link(original: Path, link: Path) -> bool:
+    """Hard link, else symbolic link; False where the file system has neither."""
+    try:
+        os.link(original, link)
+    except OSError:
+        try:
+            link.symlink_to(original.resolve())
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def translated(folder: Path) -> Iterator[None]:
+    """Within, a fault of the file system becomes a DatasetError of one line about the data set folder."""
+    try:
+        yield
+    except storage.faults() as error:
+        raise _translated(error, folder) from error
+
+
+def _translated(error: Exception, folder: Path) -> DatasetError:
+    if storage.is_remote(folder) or not isinstance(error, OSError):
+        from imagenet_nk.storage import fsspec_store
+
+        return DatasetError(fsspec_store.said(error, folder))
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DatasetError(f"no space left for {folder}: free some, or choose another dataset.dir; then run it again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return DatasetError(f"{folder} cannot be written ({error.strerror}): choose another dataset.dir")
+    where = error.filename2 or error.filename
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        where = next((one for one in Path(where).parents if one.is_file()), where)
+        return DatasetError(f"{where} is a file where a folder must be: move it away, then run it again")
+    return DatasetError(f"{folder}: {error.strerror or error}: {where}")

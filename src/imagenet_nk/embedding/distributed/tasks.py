@@ -1,0 +1,49 @@
+"""What a worker is told and what it answers. Nothing here imports torch: a worker that lacks it is to say so itself."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_nk.embedding.messages import Order, Shard, Share, Sums
+from imagenet_nk.engine.contract import Line
+from imagenet_nk.errors import BackboneError, CentersError
+
+if TYPE_CHECKING:
+    from imagenet_nk.embedding.distributed.worker import Worker
+
+
+def embed(shard: Shard, line: Line) -> Share:  # noqa: ARG001
+    """Task of an engine."""
+    return worker(shard.orders, shard.paths, shard.threads).embed(shard)
+
+
+def sum_up(shard: Shard, line: Line) -> Sums:  # noqa: ARG001
+    """Task of an engine."""
+    return worker(shard.orders, shard.paths, shard.threads).sum_up(shard)
+
+
+_latest: list[tuple[tuple[Order, ...], Worker]] = []  # of this process: a model is built once, not for each shard
+
+
+def worker(
+    told: tuple[Order, ...], paths: Sequence[Path], threads: int | None = None, device: str | None = None
+) -> Worker:
+    """The backbones as ordered, built; see Worker. Raises BackboneError, with the host's name."""
+    if not _latest or _latest[0][0] != told:
+        _latest.clear()
+        logging.getLogger("imagenet_nk").addHandler(logging.NullHandler())  # else Python prints warnings by itself
+        try:
+            from imagenet_nk.embedding.distributed.worker import Worker
+
+            _latest.append((told, Worker(told, paths, threads, device)))
+        except ImportError as error:
+            raise BackboneError(
+                f"{socket.gethostname()} lacks {error.name}: install imagenet-nk there as it is here"
+            ) from error
+        except (BackboneError, CentersError) as error:
+            raise BackboneError(f"on {socket.gethostname()}: {error}") from error
+    return _latest[0][1]

@@ -1,0 +1,175 @@
+"""List files: train.txt and eval.txt, one (path, label) entry a line, in the two forms of design section 5.
+
+    images/n01440764/n01440764_10026.jpg 0        separator " ": split at the last space, so a path may hold spaces
+    images/n01440764/n01440764_10026.jpg,0        separator ",": RFC 4180 rows under the header path,label
+
+UTF-8, lines end in \\n, paths are relative to the list file. A reader knows the form by its header.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagenet_nk.errors import ListError
+from imagenet_nk.storage import files
+
+HEADER = "path,label"
+MAX_DIGITS = 9  # of a label: it must fit an int32
+_NOT_IN_PATHS = "\n\r\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image of a list file."""
+
+    path: str  # relative to the list file, or absolute; parts joined with /
+    label: int  # >= 0
+
+
+def can_hold(path: str) -> bool:
+    """Whether a path can stand in a list file: it is Unicode, in one line."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return (
+        bool(path) and path[0] != "\ufeff" and (path.isprintable() or not any(mark in path for mark in _NOT_IN_PATHS))
+    )
+
+
+def format_entry(entry: Entry, separator: str = " ") -> str:
+    """The entry's line, without its end. Raises ListError for an entry that no line can hold."""
+    _check(entry)
+    if separator == " ":
+        return f"{entry.path} {entry.label}"
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow((entry.path, entry.label))
+    return row.getvalue()
+
+
+def parse_entry(line: str, separator: str = " ") -> Entry:
+    """The entry of a line without its end. Raises ListError for a line that is none."""
+    if separator == " ":
+        return _from_space(line)
+    try:
+        return _from_row(next(csv.reader([line], strict=True), []))
+    except csv.Error as error:
+        raise ListError(f"not a comma row: {error}") from error
+
+
+def write_list(path: Path, entries: Iterable[Entry], separator: str = " ") -> None:
+    """Write the entries in the order given; under its final name the file is always complete.
+
+    Raises ListError for an entry that no line can hold, and when the file cannot be written.
+    """
+    try:
+        with files.whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+            _write(file, entries, separator)
+            file.flush()
+            os.fsync(file.fileno())
+    except files.faults() as error:
+        raise ListError(f"cannot write {path}: {_why(error)}") from error
+    except UnicodeEncodeError as error:
+        raise ListError(f"cannot write {path}: a path in it is not Unicode; rename the file") from error
+
+
+def read_list(path: Path | str) -> list[Entry]:
+    """All entries of a list file of either form. Raises ListError with file and line of the first bad line."""
+    try:
+        with files.located(path).open(encoding="utf-8-sig", newline="\n") as file:
+            entries = list(_read(file, path))
+    except files.faults() as error:
+        raise ListError(f"cannot read the list {path}: {_why(error)}") from error
+    except UnicodeDecodeError as error:
+        raise ListError(
+            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x}); save the list as UTF-8"
+        ) from error
+    if not entries:
+        raise ListError(
+            f"the list {path} has no entry: collect first (stages=[collect,lists]), or see classes.csv for the reasons"
+        )
+    return entries
+
+
+def resolve(list_path: Path | str, entry: Entry) -> Path:
+    """Where the entry's image is: relative to the folder of the list file, or as it stands if absolute."""
+    path = Path(entry.path)
+    return path if path.is_absolute() else files.located(list_path).parent / entry.path
+
+
+def sha256(path: Path | str) -> str:
+    """Hexadecimal SHA-256 of a list file's bytes. Raises ListError if it cannot be read."""
+    try:
+        with files.located(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except files.faults() as error:
+        raise ListError(f"cannot read the list {path}: {_why(error)}") from error
+
+
+def _write(file: io.TextIOBase, entries: Iterable[Entry], separator: str) -> None:
+    if separator == " ":
+        file.writelines(f"{format_entry(entry)}\n" for entry in entries)
+        return
+    file.write(f"{HEADER}\n")
+    csv.writer(file, lineterminator="\n").writerows(_row(entry) for entry in entries)
+
+
+def _row(entry: Entry) -> tuple[str, int]:
+    _check(entry)
+    return entry.path, entry.label
+
+
+def _read(file: Iterable[str], path: Path | str) -> Iterator[Entry]:
+    number, rows = 0, False
+    try:
+        for number, line in enumerate(file, start=1):
+            text = line.removesuffix("\n").removesuffix("\r")
+            if number == 1 and text == HEADER:
+                rows = True
+            else:
+                yield parse_entry(text, ",") if rows else _from_space(text)
+    except ListError as error:
+        raise ListError(f"{path}:{number}: {error}") from error
+
+
+def _from_space(line: str) -> Entry:
+    path, space, label = line.rpartition(" ")
+    if not space:
+        raise ListError(f"no label in {_shown(line)}; a line is a path, one space and a label")
+    return _entry(path, label)
+
+
+def _from_row(row: list[str]) -> Entry:
+    if len(row) != 2:
+        raise ListError(f"{len(row)} columns; a row is path,label, with quotes around a path that has a comma")
+    return _entry(*row)
+
+
+def _entry(path: str, label: str) -> Entry:
+    if not (label.isascii() and label.isdecimal() and len(label) <= MAX_DIGITS):
+        raise ListError(f"the label {_shown(label)} is not a whole number from 0 to {10**MAX_DIGITS - 1}")
+    entry = Entry(path, int(label))
+    _check(entry)
+    return entry
+
+
+def _check(entry: Entry) -> None:
+    path = entry.path
+    if not path or path[0] == "\ufeff" or (not path.isprintable() and any(mark in path for mark in _NOT_IN_PATHS)):
+        raise ListError(f"the path {_shown(path)} cannot stand in a list; rename the file, without line breaks")
+    if not 0 <= entry.label < 10**MAX_DIGITS:
+        raise ListError(f"the label {entry.label} of {_shown(path)} is not from 0 to {10**MAX_DIGITS - 1}")
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")

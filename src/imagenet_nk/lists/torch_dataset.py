@@ -1,0 +1,51 @@
+"""A list file as a torch data set, for training and evaluation code outside this project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch.utils.data import Dataset
+
+from imagenet_nk.errors import ListError
+from imagenet_nk.lists import list_file
+from imagenet_nk.storage import files
+
+
+class ImageList(Dataset[tuple[Any, int]]):
+    """The images of train.txt or eval.txt: item i is (image, label), the image in RGB and through `transform`.
+
+    Works with DataLoader workers. Raises ListError for a bad list, and for an image that cannot be read.
+    """
+
+    def __init__(self, path: Path | str, transform: Callable[[Image.Image], Any] | None = None) -> None:
+        self.path = files.located(path)
+        self.entries = list_file.read_list(self.path)
+        self.transform = transform
+
+    @property
+    def labels(self) -> list[int]:
+        """The label of each item, in order: what a balanced sampler asks for."""
+        return [entry.label for entry in self.entries]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        entry = self.entries[index]
+        image = load_rgb(list_file.resolve(self.path, entry))
+        return (self.transform(image) if self.transform else image), entry.label
+
+
+def load_rgb(file: Path) -> Image.Image:
+    """The image in RGB as its pixels stand: EXIF rotation is not applied, as torchvision's loaders do not either.
+
+    Raises ListError that names the file if it is missing or will not decode.
+    """
+    try:
+        with file.open("rb") as data, Image.open(data) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that Pillow raises
+        raise ListError(f"cannot read the image {file}: {error}") from error

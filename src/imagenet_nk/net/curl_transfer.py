@@ -1,0 +1,278 @@
+"""One GET through libcurl: its options, what comes of it, and how long it is waited for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import certifi
+import pycurl
+
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.net import curl_transfer, url_guard
+from imagenet_nk.net.http import Request, Response
+from imagenet_nk.net.transfer_timeouts import Patience
+
+# libcurl's error codes as rejection reasons (https://curl.se/libcurl/c/libcurl-errors.html).
+_FAULTS = {
+    pycurl.E_UNSUPPORTED_PROTOCOL: "forbidden",  # a redirect to file://, ftp://, ...
+    pycurl.E_URL_MALFORMAT: "bad_url",
+    pycurl.E_COULDNT_RESOLVE_HOST: "no_dns",
+    pycurl.E_COULDNT_CONNECT: "refused",
+    pycurl.E_PARTIAL_FILE: "truncated",
+    pycurl.E_OPERATION_TIMEDOUT: "timeout",
+    pycurl.E_TOO_MANY_REDIRECTS: "redirects",
+    pycurl.E_GOT_NOTHING: "reset",
+    pycurl.E_SEND_ERROR: "reset",
+    pycurl.E_RECV_ERROR: "reset",
+    pycurl.E_FILESIZE_EXCEEDED: "too_many_bytes",
+    pycurl.E_LOGIN_DENIED: "forbidden",  # a redirect to an address with credentials
+    pycurl.E_SSL_CONNECT_ERROR: "tls",
+    pycurl.E_PEER_FAILED_VERIFICATION: "tls",
+    pycurl.E_SSL_CERTPROBLEM: "tls",
+    pycurl.E_SSL_CIPHER: "tls",
+}
+_DETAILS = {pycurl.E_UNSUPPORTED_PROTOCOL: "another scheme", pycurl.E_LOGIN_DENIED: "credentials"}
+_ROBOTS = "x-robots-tag"
+OTHER = "bad_answer"  # nonsense in chunks or headers, and what else a broken server comes up with
+
+
+def fault(code: int, status: int, size: int, stopped: str) -> str:
+    """Why a transfer that ended with libcurl's `code` has no whole body; "" if it has.
+
+    `status`: the last HTTP status that came, 0 for none; `size`: 0 if no body came;
+    `stopped`: why a callback ended it.
+    """
+    found = stopped or (_FAULTS.get(code, OTHER) if code else "")
+    if found == "timeout" and size:
+        return "too_slow"  # it answers, but will not be done in time: asking again is no use
+    if code == pycurl.E_UNSUPPORTED_PROTOCOL and not status:
+        return OTHER  # no redirect to another scheme, but an answer that is no HTTP
+    return found
+
+
+def forbidden(code: int) -> str:
+    """What was refused of a transfer that libcurl itself ended as "forbidden"."""
+    return _DETAILS.get(code, "")
+
+
+def text(raw: bytes | str) -> str:
+    """What libcurl gives as either."""
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+
+
+def headers_of(lines: list[bytes]) -> dict[str, str]:
+    """Headers of the last answer: redirects and interim answers come before it. A repeated one is joined by commas.
+
+    X-Robots-Tag is that of all answers: a webmaster who redirects has spoken as well.
+    """
+    headers: dict[str, str] = {}
+    for line in lines:
+        if line.startswith(b"HTTP/"):
+            headers = {_ROBOTS: headers[_ROBOTS]} if _ROBOTS in headers else {}
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            name, value = name.strip().lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+BUFFER = 256 * 1024
+MOST_AT_ONCE = 10 * BUFFER  # libcurl reads so often before it lets others have their turn
+_DISALLOW_USERNAME_IN_URL = 278  # CURLOPT_..., for which pycurl has no name; a redirect could bring one
+_DNS_CACHE_S = 600
+_MOST_HEADERS = 100_000  # bytes of them, over all redirects; libcurl itself ends at three times that
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"  # what quote() leaves alone, so that an escaped URL stays as it is
+
+
+class _Lent(socket.socket):
+    """A socket for libcurl: pycurl duplicates its descriptor, and this original is closed when it is dropped."""
+
+    def __del__(self) -> None:
+        if self.fileno() >= 0:  # else there was no descriptor for it
+            self.close()
+
+
+class Transfer:
+    """One easy handle, used again and again: a fresh one costs more than the request."""
+
+    def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str]) -> None:
+        self._http = http
+        self._hosts_allowed = hosts_allowed
+        self.ticket: Hashable = None
+        self.curl = pycurl.Curl()
+        self.curl.transfer = self
+        self._held_since: float | None = None  # it is kept from going on
+        for option, value in _options(http, self._open_socket).items():
+            self.curl.setopt(option, value)
+
+    def start(self, request: Request, ticket: Hashable, now: float) -> None:
+        self.ticket = ticket
+        self._limit = request.max_bytes or self._http.max_bytes
+        self._chunks: list[bytes] = []
+        self._counted = self._bytes = 0  # chunks, and the bytes in them
+        self._headers: list[bytes] = []
+        self._stopped = ""  # what it was that the guard refused
+        self._no_socket: OSError | None = None  # this machine has none left, which says nothing of the address
+        self._patience = Patience(self._http, request.patience or self._http.stall, now)
+        _, host, self._port = url_guard.parsed(request.origin or request.url)
+        self._own = host in self._hosts_allowed
+        self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")
+        self.curl.setopt(pycurl.URL, self._url)
+        self.curl.setopt(pycurl.FOLLOWLOCATION, int(request.follow))
+        # Many times called for a body; a method of our own would cost more than all else that is done with it.
+        self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
+        self.curl.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
+        self.curl.setopt(pycurl.MAXFILESIZE_LARGE, self._limit)  # on what is announced, and on what comes
+        if request.first is None:
+            self.curl.unsetopt(pycurl.RANGE)
+        else:
+            self.curl.setopt(pycurl.RANGE, f"{request.first}-{'' if request.last is None else request.last}")
+
+    @property
+    def size(self) -> int:
+        """Bytes of body that have come."""
+        while self._counted < len(self._chunks):
+            self._bytes += len(self._chunks[self._counted])
+            self._counted += 1
+        return self._bytes
+
+    @property
+    def descriptor(self) -> int:
+        """Of the socket that it comes by; -1 if there is none."""
+        return int(self.curl.getinfo(pycurl.ACTIVESOCKET))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether some of its body is there."""
+        return bool(self._chunks)
+
+    @property
+    def expected(self) -> int:
+        """Bytes of body that are still to come, as far as one knows; of what has not begun, one look will tell."""
+        if not self.has_begun:
+            return min(self._limit, MOST_AT_ONCE)
+        return max(0, (length if (length := self._length) >= 0 else self._limit) - self.size)
+
+    @property
+    def _length(self) -> int:
+        return int(self.curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T))  # -1 if it is not known
+
+    def stalled(self, now: float, *, wire_is_free: bool) -> bool:
+        """Whether it is not worth waiting for any longer."""
+        if self._held_since is not None:
+            return False
+        if self._is_rambling:
+            return True
+        size = self.size
+        return self._patience.is_over(
+            now,
+            answered=bool(self._headers),
+            size=size,
+            length=self._length if size else -1,
+            wire_is_free=wire_is_free,
+        )
+
+    @property
+    def _is_rambling(self) -> bool:
+        """Whether nothing but headers comes, and no end of them."""
+        return not self._chunks and sum(map(len, self._headers)) > _MOST_HEADERS
+
+    def hold(self, now: float) -> None:
+        """Wait no longer for it, nor read more of its body, until let_go()."""
+        if self._held_since is None:
+            self._held_since = now
+            with suppress(pycurl.error):  # it has no connection yet, or not any more
+                self.curl.pause(pycurl.PAUSE_RECV)
+
+    def let_go(self, now: float) -> None:
+        """Read on. The time that it was held does not count."""
+        if self._held_since is not None:
+            self._patience.extend(now - self._held_since)
+            self._held_since = None
+            with suppress(pycurl.error):
+                self.curl.pause(pycurl.PAUSE_CONT)
+
+    def finish(self, code: int) -> Response:
+        """What it came to. Raises DatasetError if this machine could open no socket for it."""
+        if self._no_socket:
+            raise DatasetError(
+                f"no connection can be opened here ({self._no_socket.strerror}): raise ulimit -n, or lower "
+                "http.concurrency; then run it again"
+            ) from self._no_socket
+        status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
+        with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
+            final_url = curl_transfer.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
+        stopped = "forbidden" if self._stopped else curl_transfer.OTHER if code and self._is_rambling else ""
+        chunks, self._chunks, self._held_since = self._chunks, [], None
+        self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
+        fault = curl_transfer.fault(code, status, len(chunks), stopped)
+        detail = (self._stopped or curl_transfer.forbidden(code)) if fault == "forbidden" else ""
+        if not fault and final_url != self._url and (refused := url_guard.url_refusal(final_url)):
+            fault, detail = "forbidden", refused
+        return Response(
+            status=status,
+            body=b"" if fault else b"".join(chunks),
+            final_url=final_url,
+            address=self.curl.getinfo(pycurl.PRIMARY_IP) or "",
+            headers=curl_transfer.headers_of(self._headers),
+            fault=fault,
+            seconds=(total := self.curl.getinfo(pycurl.TOTAL_TIME)),
+            body_seconds=total - self.curl.getinfo(pycurl.STARTTRANSFER_TIME),
+            detail=detail,
+        )
+
+    def _open_socket(self, purpose: int, address: Any) -> socket.socket | int:  # noqa: ARG002
+        family, kind, protocol, (host, port, *_) = address
+        host = host.decode() if isinstance(host, bytes) else host
+        if refused := self._refused(host, port):
+            self._stopped = refused
+            return int(pycurl.SOCKET_BAD)
+        try:
+            return _Lent(family, kind, protocol)
+        except OSError as error:
+            if error.errno in _SCARCE:
+                self._no_socket = error
+            return int(pycurl.SOCKET_BAD)
+
+    def _refused(self, address: str, port: int) -> str:
+        """What speaks against a connection, in a few words; "" if nothing does."""
+        if self._own and f"{address}:{port}" in self._hosts_allowed:  # not all that it redirects to
+            return ""
+        if port not in url_guard.WEB_PORTS and port != self._port:
+            return "another port"
+        return url_guard.kind_refused(address, allow_private=self._http.allow_private)
+
+
+def _nothing(chunk: bytes) -> None:
+    """Takes what nobody waits for."""
+
+
+def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket | int]) -> dict[int, Any]:
+    web = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
+    return {
+        _DISALLOW_USERNAME_IN_URL: 1,
+        pycurl.PROTOCOLS: web,
+        pycurl.REDIR_PROTOCOLS: web,
+        pycurl.MAXREDIRS: http.max_redirects,
+        pycurl.PROXY: "",  # not from the environment: a proxy would hide the address that the guard must see
+        pycurl.NOSIGNAL: 1,
+        pycurl.OPENSOCKETFUNCTION: open_socket,
+        pycurl.BUFFERSIZE: BUFFER,
+        pycurl.CONNECTTIMEOUT_MS: int(http.deadline * 10_000),  # the limits that count are those of stalled()
+        pycurl.DNS_CACHE_TIMEOUT: _DNS_CACHE_S,
+        pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
+        pycurl.HTTP09_ALLOWED: 0,
+        pycurl.USERAGENT: http.user_agent.format(contact=http.contact),
+        pycurl.HTTPHEADER: ["Accept: image/*,*/*;q=0.5"],  # no Accept-Encoding: images gain nothing from gzip
+        pycurl.SSL_VERIFYPEER: int(http.verify_tls),
+        pycurl.SSL_VERIFYHOST: 2 if http.verify_tls else 0,
+        pycurl.CAINFO: os.environ.get("SSL_CERT_FILE") or certifi.where(),
+    }

@@ -1,0 +1,241 @@
+"""Many GETs in flight through libcurl's multi interface, each within its deadline, size and address limits.
+
+The multi_socket form with a selector of our own: the cost of a step does not grow with the number of open transfers,
+and worker threads can wake the loop.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections.abc import Hashable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import pycurl
+
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.net import url_guard
+from imagenet_nk.net.congestion import connections_within_limit
+from imagenet_nk.net.curl_transfer import MOST_AT_ONCE, Transfer
+from imagenet_nk.net.http import Request, Response
+from imagenet_nk.net.transfer_timeouts import LOOK_EVERY_S, LivedTime, Wire
+
+
+@dataclass
+class Memory:
+    """A budget that a transport and a reader share."""
+
+    limit: int
+    in_flight: int = 0  # bytes of bodies that are still coming, as last weighed
+    waiting: int = 0  # of those that came whole and wait for inspection
+    most: int = 0  # held at once so far
+
+    @property
+    def room(self) -> int:
+        """Bytes that may still come; negative if too many have."""
+        return self.limit - self.in_flight - self.waiting
+
+    def weigh(self, in_flight: int) -> None:
+        """Note what is in flight at this moment."""
+        self.in_flight = in_flight
+        self.most = max(self.most, in_flight + self.waiting)
+
+    def take(self, size: int) -> None:
+        """Note a body that waits for inspection."""
+        self.waiting += size
+        self.most = max(self.most, self.in_flight + self.waiting)
+
+    def give(self, size: int) -> None:
+        """Note that it is not held any more."""
+        self.waiting -= size
+
+
+_WIRE_SPAN_S = 1.0
+
+
+class Transport(Protocol):
+    """Carries requests. `ticket` comes back with the response and means nothing to the transport."""
+
+    memory: Memory  # what is held of bodies, here and by whoever waits to inspect them
+
+    def submit(self, request: Request, ticket: Hashable) -> None:
+        """Start a request; its response comes out of poll(), whatever happens to it."""
+
+    def poll(self, timeout: float) -> list[tuple[Hashable, Response]]:
+        """Responses that have ended, after at most `timeout` seconds of waiting for the first one or a wake()."""
+
+    def wake(self) -> None:
+        """Make a poll() that waits return; may be called from any thread."""
+
+    def close(self) -> None:
+        """Drop what is in flight."""
+
+
+class CurlTransport:
+    """Transport over pycurl. Addresses are checked where they are connected to, so redirects and rebinding are seen."""
+
+    def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset()) -> None:
+        """`hosts_allowed`: address:port of servers of our own, which the guard lets through."""
+        self.memory = Memory(http.memory)
+        self._http = http
+        self._hosts_allowed = hosts_allowed
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, http.per_host)
+        connections = connections_within_limit(http.concurrency)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, connections)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
+        self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._woken = False
+        self._timer: float | None = None
+        self._clock = LivedTime()
+        self._looked = 0.0  # for stalled transfers
+        self._wire = Wire(_WIRE_SPAN_S)
+        self._ended_bytes = 0
+        self._unweighed = 0  # bytes that may have come since what is in flight was last weighed
+        self._going: list[Transfer] | None = None  # too much is held: only these may go on
+        self._active: set[Transfer] = set()
+        self._idle: list[Transfer] = []
+        self._done: list[tuple[Hashable, Response]] = []
+
+    def submit(self, request: Request, ticket: Hashable) -> None:
+        if refused := url_guard.url_refusal(request.url):
+            self._done.append((ticket, Response(0, fault="bad_url", headers={"refusal": refused})))
+            return
+        transfer = self._idle.pop() if self._idle else Transfer(self._http, self._hosts_allowed)
+        transfer.start(request, ticket, self._clock.now)
+        self._active.add(transfer)
+        self._multi.add_handle(transfer.curl)
+
+    def poll(self, timeout: float) -> list[tuple[Hashable, Response]]:
+        timeout = 0 if self._done else min(timeout, LOOK_EVERY_S)
+        if self._timer is not None:
+            timeout = min(timeout, max(0.0, self._timer - time.monotonic()))
+        for key, events in self._ready(timeout):
+            if key.fileobj is self._wake_read:
+                with suppress(BlockingIOError):
+                    self._wake_read.recv(64)
+                self._woken = False
+                continue
+            bits = (pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0) | (
+                pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
+            )
+            self._multi.socket_action(key.fd, bits)
+            self._unweighed += MOST_AT_ONCE
+            if self._unweighed >= self.memory.room and self._ration():
+                break  # what else is ready will be so next time
+        if self._timer is not None and time.monotonic() >= self._timer:
+            self._timer = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self._collect()
+        self._drop_stalled(self._clock.tick())
+        if self._going is not None or self.memory.room <= 0:
+            self._ration()
+        done, self._done = self._done, []
+        return done
+
+    def wake(self) -> None:
+        if not self._woken:  # one byte does until it is read: a call of the system for each would cost more
+            self._woken = True
+            with suppress(BlockingIOError):
+                self._wake_write.send(b"\0")
+
+    def close(self) -> None:
+        for transfer in self._active:
+            self._multi.remove_handle(transfer.curl)
+        for transfer in [*self._active, *self._idle]:
+            transfer.curl.close()
+        self._active.clear()
+        self._idle.clear()
+        self._multi.close()
+        self._selector.close()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _collect(self) -> None:
+        queued = 1
+        while queued:
+            queued, succeeded, failed = self._multi.info_read()
+            for curl, code in [(curl, 0) for curl in succeeded] + [(curl, code) for curl, code, _ in failed]:
+                self._end(curl.transfer, code)
+
+    def _end(self, transfer: Transfer, code: int) -> None:
+        self._multi.remove_handle(transfer.curl)
+        self._active.discard(transfer)
+        self._ended_bytes += transfer.size
+        self._done.append((transfer.ticket, transfer.finish(code)))
+        self._idle.append(transfer)
+
+    def _drop_stalled(self, now: float) -> None:
+        """End what has come to a stop. libcurl's own low-speed limit takes up to twice its time to notice."""
+        if now - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = now
+        self._wire.note(now, self._ended_bytes + sum(transfer.size for transfer in self._active))
+        free = self._wire.is_free
+        for transfer in [transfer for transfer in self._active if transfer.stalled(now, wire_is_free=free)]:
+            self._end(transfer, pycurl.E_OPERATION_TIMEDOUT)
+
+    def _ready(self, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._going is None:
+            return self._selector.select(timeout)
+        registered = self._selector.get_map()
+        with selectors.DefaultSelector() as few:
+            for fd in {
+                self._wake_read.fileno(),
+                *(transfer.descriptor for transfer in self._going),
+            } & registered.keys():
+                few.register(registered[fd].fileobj, registered[fd].events)
+            return few.select(timeout)
+
+    def _ration(self) -> bool:
+        """Weigh what is in flight. If that is too much, only those go on that there is room for, the largest first.
+
+        One always does, so that it comes to an end; and it stays so until there is room for all that has begun.
+        It is to happen to nobody but who meets very large bodies. Returns whether it is so.
+        """
+        self._unweighed = 0
+        self.memory.weigh(sum(transfer.size for transfer in self._active))
+        room = self.memory.room
+        if self._going is None and room >= 0:
+            return False
+        if room >= self.memory.limit // 2 and room >= sum(one.expected for one in self._active if one.has_begun):
+            self._going = None
+            for transfer in self._active:
+                transfer.let_go(self._clock.now)
+            return False
+        self._going = []
+        for transfer in sorted(self._active, key=lambda one: one.size, reverse=True):
+            expected = transfer.expected
+            if not self._going or expected <= room:
+                room -= expected
+                transfer.let_go(self._clock.now)
+                self._going.append(transfer)
+            else:
+                transfer.hold(self._clock.now)
+        return True
+
+    def _on_timer(self, timeout_ms: int) -> None:
+        self._timer = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
+
+    def _on_socket(self, what: int, fd: int, multi: object, data: object) -> None:  # noqa: ARG002
+        with suppress(KeyError, ValueError, OSError):  # libcurl may speak of a descriptor that is closed by now
+            if what == pycurl.POLL_REMOVE:
+                self._selector.unregister(fd)
+                return
+            events = (selectors.EVENT_READ if what & pycurl.POLL_IN else 0) | (
+                selectors.EVENT_WRITE if what & pycurl.POLL_OUT else 0
+            )
+            if fd in self._selector.get_map():
+                self._selector.modify(fd, events)
+            else:
+                self._selector.register(fd, events)

@@ -1,0 +1,81 @@
+"""A requests session that talks http and https to allowed addresses only, redirects included."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.net.url_guard import refusal
+
+
+class RefusedAddressError(OSError):
+    """A host name that leads to an address behind the guard; requests wraps it in its own ConnectionError."""
+
+
+class _Guarded:
+    """Mixed into urllib3's connections: judges an address before connecting, and the one that answered."""
+
+    allow_private = False
+
+    def _new_conn(self) -> socket.socket:
+        host: str = self._dns_host  # type: ignore[attr-defined]
+        for *_, address in socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM):  # type: ignore[attr-defined]
+            self._judge(str(address[0]))
+        connected: socket.socket = super()._new_conn()  # type: ignore[misc]
+        self._judge(connected.getpeername()[0])
+        return connected
+
+    def _judge(self, address: str) -> None:
+        if reason := refusal(address, allow_private=self.allow_private):
+            helps = refusal(address, allow_private=True) is None
+            hint = "; http.allow_private=true lets private addresses through" if helps else ""
+            raise RefusedAddressError(reason + hint)
+
+
+class _Http(_Guarded, HTTPConnection):
+    pass
+
+
+class _Https(_Guarded, HTTPSConnection):
+    pass
+
+
+def _pools(allow_private: bool) -> dict[str, type]:
+    http = type("Http", (_Http,), {"allow_private": allow_private})
+    https = type("Https", (_Https,), {"allow_private": allow_private})
+    return {
+        "http": type("HttpPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
+        "https": type("HttpsPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
+    }
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, allow_private: bool, connections: int) -> None:
+        self.allow_private = allow_private
+        super().__init__(pool_connections=connections, pool_maxsize=connections)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _pools(self.allow_private)
+
+
+def session(http: HttpConfig, connections: int = 1) -> requests.Session:
+    """A session for `connections` threads; other schemes than http and https raise requests' InvalidSchema.
+
+    Behind a proxy of the environment it is the proxy that looks names up and connects, so it has to guard as well.
+    """
+    made = requests.Session()
+    made.adapters.clear()
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, _Adapter(http.allow_private, connections))
+    made.headers["User-Agent"] = http.user_agent.format(contact=http.contact)
+    made.headers["Accept-Encoding"] = "identity"  # bytes as they are stored: ranges and sizes mean nothing otherwise
+    made.max_redirects = http.max_redirects
+    made.verify = http.verify_tls
+    return made

@@ -1,0 +1,39 @@
+"""When a failed request is worth another try, and how long to wait for it."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from imagenet_nk.net.http import Response
+
+_PASSING = frozenset({"timeout", "reset"})
+
+
+def retryable(response: Response) -> bool:
+    """Too many requests, a server's own fault, no answer in time, or a connection that broke.
+
+    The last because one that was kept open may die just as it is used again, which says nothing of the address.
+    Everything else will not be better next time.
+    """
+    return response.fault in _PASSING or (not response.fault and (response.status == 429 or response.status >= 500))
+
+
+def asked_pause(response: Response) -> float:
+    """Seconds that a server asked to wait for (RFC 9110, 10.2.3: a number or a date); 0 if it did not."""
+    value = response.headers.get("retry-after", "").strip()
+    if response.status not in (429, 503) or not value:
+        return 0.0
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def backoff(base: float, tries: int) -> float:
+    """Seconds before try number `tries` + 1: doubled each time, with jitter so that many do not come back at once."""
+    return base * float(2 ** (tries - 1)) * random.uniform(0.5, 1.5)

@@ -1,0 +1,50 @@
+"""Types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
+
+
+Floats = NDArray[np.float32]
+
+
+Load = Callable[[Path], Any]  # what Crops makes of one image, or UNREADABLE; GIL-free where the time goes
+
+
+Gather = Callable[[Sequence[Any]], Any]  # those of a slice to (B, H, W, 3), or UndecodableError; where the model runs
+
+
+Forward = Callable[[Any], Floats]  # (B, H, W, 3) to (B, D), array or tensor; safe to call from several threads
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An image that has no embedding."""
+
+    row: int  # in the list
+    path: Path
+    reason: str  # one line
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The embeddings of some rows of the list, in its order."""
+
+    rows: NDArray[np.int64]  # (n,) rows that have an embedding
+    embeddings: Floats  # (n, D)
+    faults: tuple[Fault, ...]
+
+
+def fault(error: Exception) -> str:
+    """Why an image cannot be read, in one line: the same in each run, so without Pillow's addresses of objects."""
+    text = _ADDRESS.sub("", " ".join(str(error).split()))
+    return f"{type(error).__name__}: {text[:160]}"

@@ -1,0 +1,115 @@
+"""What the centers and the kept embeddings of a run say about its classes and images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_nk.centers.file import Centers
+from imagenet_nk.lists import list_file
+from imagenet_nk.preprocessing import row_cache
+from imagenet_nk.report.analysis import outliers, projections
+from imagenet_nk.report.analysis.outliers import Distances
+from imagenet_nk.report.analysis.projections import Matrix
+from imagenet_nk.report.run_data import Facts
+from imagenet_nk.storage import files
+
+MATRIX_UP_TO = 1200  # classes; a larger similarity matrix would make the page too heavy
+_TSNE_FROM, _TSNE_UP_TO = 20, 2000  # fewer classes need no map of neighbourhoods; more take minutes
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The classes that have a center, M of them, in the order of `rows`."""
+
+    rows: list[int]  # class rows of the facts
+    pca: Matrix  # (M, 2)
+    explained: Matrix  # (2,) share of the variance on each axis
+    tsne: Matrix | None  # (M, 2)
+    similarity: Matrix | None  # (M, M) cosine
+    order: list[int]  # of the matrix, like beside like; empty without a matrix
+    nearest: list[int]  # (M,) place in `rows` of the nearest other class; -1 where there is no other
+    nearest_cosine: list[float | None]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All that was computed; without centers, or without their embeddings, parts are None."""
+
+    atlas: Atlas | None
+    images: Distances | None
+
+
+def analyse(facts: Facts) -> Analysis:
+    """Compute maps, similarities and distances."""
+    if facts.centers is None:
+        return Analysis(None, None)
+    place = {wnid: row for row, wnid in enumerate(facts.classes["wnid"])}
+    here = [(place[wnid], index) for index, wnid in enumerate(facts.centers.wnids) if wnid in place]
+    if not here:
+        return Analysis(None, None)
+    rows = [row for row, _ in here]
+    vectors = facts.centers.centers[[index for _, index in here]]
+    counts = facts.centers.counts[[index for _, index in here]]
+    return Analysis(_atlas(rows, vectors), _images(facts, facts.centers, rows, vectors, counts))
+
+
+def _atlas(rows: list[int], vectors: NDArray[np.float32]) -> Atlas:
+    count = len(rows)
+    pca, explained = projections.pca(vectors)
+    nearest, cosine = _nearest(vectors)
+    similarity = projections.cosines(vectors) if 1 < count <= MATRIX_UP_TO else None
+    return Atlas(
+        rows=rows,
+        pca=pca,
+        explained=explained,
+        tsne=projections.tsne(vectors) if _TSNE_FROM <= count <= _TSNE_UP_TO else None,
+        similarity=similarity,
+        order=projections.like_beside_like(similarity) if similarity is not None else [],
+        nearest=nearest,
+        nearest_cosine=cosine,
+    )
+
+
+def _nearest(vectors: NDArray[np.float32], batch: int = 1024) -> tuple[list[int], list[float | None]]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    if len(unit) < 2:
+        return [-1] * len(unit), [None] * len(unit)
+    best, value = list[int](), list[float | None]()
+    for first in range(0, len(unit), batch):
+        alike = unit[first : first + batch] @ unit.T
+        alike[np.arange(len(alike)), np.arange(first, first + len(alike))] = -np.inf
+        best += alike.argmax(axis=1).tolist()
+        value += alike.max(axis=1).tolist()
+    return best, value
+
+
+def _images(
+    facts: Facts, centers: Centers, rows: Sequence[int], vectors: NDArray[np.float32], counts: NDArray[np.int64]
+) -> Distances | None:
+    kept = row_cache.find([facts.home, facts.run], centers.metadata)
+    if kept is None or kept.matrix.shape[1] != vectors.shape[1] or not len(facts.images):
+        return None
+    splits = facts.images["split"].to_numpy()
+    return outliers.distances(
+        kept,
+        kept.find(zip(image_paths(facts), facts.images["bytes"].tolist(), strict=True)),
+        facts.images["row"].to_numpy(np.int64),
+        splits == ("train" if (splits == "train").any() else "eval"),
+        dict(zip(rows, vectors, strict=True)),
+        dict(zip(rows, counts.tolist(), strict=True)),
+    )
+
+
+def image_paths(facts: Facts) -> list[Path]:
+    """Where the kept images are."""
+    if files.is_remote(facts.folder):
+        return [list_file.resolve(facts.folder / "eval.txt", list_file.Entry(path, 0)) for path in facts.images["path"]]
+    root = os.fspath(facts.folder)
+    return [Path(root, path) for path in facts.images["path"]]

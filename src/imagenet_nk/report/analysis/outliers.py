@@ -1,0 +1,81 @@
+"""Which images look wrong: far from their own class's center, or nearer to another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_nk.preprocessing.row_cache import Kept
+
+_BATCH = 2048
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Cosine distances (1 - cosine, 0 to 2) of N images; nan where an image or its class has none."""
+
+    own: Column  # (N,) to the mean of the others of its class: an image does not vouch for itself
+    other: Column  # (N,) to the nearest center of another class
+    nearest: NDArray[np.int64]  # (N,) that class's row; -1 for none
+
+    @property
+    def margin(self) -> Column:
+        """(N,) how much nearer the other class is; positive = nearer to it than to its own."""
+        return self.own - self.other
+
+
+def distances(
+    kept: Kept,
+    rows: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    in_center: NDArray[np.bool_],
+    centers: Mapping[int, NDArray[np.float32]],
+    counts: Mapping[int, int],
+) -> Distances:
+    """Judge N images. rows: where `kept` has them, or -1; classes: the row of their class; centers, counts: by row."""
+    known = np.array(sorted(centers), np.int64)
+    place = {int(k): index for index, k in enumerate(known)}
+    centers_KD = np.stack([centers[int(k)] for k in known]).astype(np.float64)
+    unit_KD = _unit(centers_KD)
+    own, other = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    nearest = np.full(len(rows), -1, np.int64)
+    here = np.flatnonzero((rows >= 0) & np.isin(classes, known))
+    for first in range(0, len(here), _BATCH):
+        part = here[first : first + _BATCH]
+        x = kept.read(rows[part]).astype(np.float64)
+        k = np.array([place[int(row)] for row in classes[part]])
+        n = np.array([counts[int(row)] for row in classes[part]], np.float64)
+        away = _unit(x) @ unit_KD.T
+        away[np.arange(len(part)), k] = -np.inf
+        if len(known) > 1:
+            best = away.argmax(axis=1)
+            other[part], nearest[part] = 1 - away[np.arange(len(part)), best], known[best]
+        inside = in_center[part]
+        left_out = (n[:, None] * centers_KD[k] - x) / np.maximum(n - 1, 1)[:, None]
+        mine = 1 - (_unit(x) * _unit(np.where(inside[:, None], left_out, centers_KD[k]))).sum(axis=1)
+        own[part] = np.where(inside & (n < 2), np.nan, mine)
+    return Distances(own, other, nearest)
+
+
+def likely_wrong(found: Distances, count: int) -> NDArray[np.int64]:
+    """Images that lie nearer to another class than to their own, the clearest first."""
+    return _largest(np.where(found.margin > 0, found.margin, np.nan), count)
+
+
+def farthest(found: Distances, count: int) -> NDArray[np.int64]:
+    """Images that lie farthest from their own class."""
+    return _largest(found.own, count)
+
+
+def _largest(values: Column, count: int) -> NDArray[np.int64]:
+    order = np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable")[:count]
+    return order[~np.isnan(values[order])]
+
+
+def _unit(x: Column) -> Column:
+    lengths = np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.asarray(np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0), np.float64)

@@ -1,0 +1,102 @@
+"""What the ledger knows about the web: how each host answered, and which pictures stand in several classes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.ledger import KEPT, UNREACHED
+
+HOSTS = 40  # shown
+
+
+@dataclass
+class Host:
+    """What came from one host."""
+
+    name: str
+    tried: int = 0
+    kept: int = 0
+    ahead: int = 0  # fetched ahead of need and not reached: neither tried nor kept
+    seconds: float = 0.0  # waited for it in all
+    faults: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def pace(self) -> float | None:
+        """Mean seconds of a candidate that was tried; None without any."""
+        return self.seconds / self.tried if self.tried else None
+
+    @property
+    def fault(self) -> str:
+        """The commonest reason why a candidate of it was rejected."""
+        return max(sorted(self.faults), key=lambda reason: self.faults[reason], default="")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a ledger tells. Without one `ended` is None."""
+
+    ended: bool | None = None  # whether the last collection came to its end
+    hosts: tuple[Host, ...] = ()  # those asked most
+    host_count: int = 0
+    shared: tuple[tuple[str, ...], ...] = ()  # WNIDs of the classes that have one picture in common, a picture each
+
+
+def read(folder: Path) -> Asked:
+    """Read the ledger of a data set folder, if there is one that can be read."""
+    path = folder / FILE
+    if not path.is_file():
+        return Asked()
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            ended = db.execute("SELECT count(*) FROM meta WHERE name = 'done' AND value != '\"\"'").fetchone()[0] > 0
+            hosts = _hosts(db)
+            return Asked(ended, tuple(sorted(hosts, key=lambda h: (-h.tried, h.name))[:HOSTS]), len(hosts), _shared(db))
+    except sqlite3.Error:
+        return Asked()
+
+
+def _hosts(db: sqlite3.Connection) -> list[Host]:
+    hosts: dict[str, Host] = {}
+    for source, url, verdict, reason, seconds in _settled(db):
+        name = _host(url) or source
+        host = hosts.setdefault(name, Host(name))
+        if verdict == UNREACHED:
+            host.ahead += 1
+            continue
+        host.tried += 1
+        host.kept += verdict == KEPT
+        host.seconds += seconds
+        if verdict != KEPT and (reason or verdict):
+            host.faults[reason or verdict] += 1
+    return list(hosts.values())
+
+
+def _settled(db: sqlite3.Connection) -> Iterator[tuple[str, str, str, str, float]]:
+    return db.execute("SELECT source, url, verdict, reason, seconds FROM attempts WHERE final = 1")
+
+
+def _host(url: str) -> str:
+    try:
+        split = urlsplit(url)
+        return (split.hostname or "") if split.scheme in ("http", "https") else ""
+    except ValueError:  # what stands in lists of addresses need not be one
+        return "(no address)"
+
+
+def _shared(db: sqlite3.Connection) -> tuple[tuple[str, ...], ...]:
+    query = """
+    SELECT pixels, wnid FROM attempts WHERE verdict = 'kept' AND final = 1 AND pixels IN
+        (SELECT pixels FROM attempts WHERE verdict = 'kept' AND final = 1 AND pixels != 0
+         GROUP BY pixels HAVING count(DISTINCT wnid) > 1)
+    """
+    classes: defaultdict[int, set[str]] = defaultdict(set)
+    for pixels, wnid in db.execute(query):
+        classes[pixels].add(wnid)
+    return tuple(sorted(tuple(sorted(wnids)) for wnids in classes.values()))

@@ -1,0 +1,104 @@
+"""The backbones of a sweep side by side: comparison.csv, and the same as a page with a plot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from imagenet_nk.centers.file import NAME as CENTERS
+from imagenet_nk.centers.file import load_centers
+from imagenet_nk.dataset import class_table
+from imagenet_nk.report import metrics_table, run_data
+from imagenet_nk.report.page import data as payload
+from imagenet_nk.report.page import render
+from imagenet_nk.run_outcome import FAILED
+from imagenet_nk.run_outcome import FILE as OUTCOME
+from imagenet_nk.wording import plural
+
+PAGE, TABLE = "comparison.html", "comparison.csv"
+_SCRIPTS = ("elements.js", "tables.js", "plot.js", "comparison.js")
+_DISTANCES = ("euclidean", "cosine", "cl2n")
+COLUMNS = [
+    "job", "backbone", "weights", "overrides", "parameters", "gmacs", "dim", "images_per_s", "device",
+    *(f"{distance}_top{n}" for distance in _DISTANCES for n in (1, 5)),
+    "head_top1", "ncm_over_head", "exit_code", "reason",
+]  # fmt: skip
+
+
+def write(sweep: Path) -> Path | None:
+    """Write both into the folder of a sweep; returns the page, or None where no job has ended."""
+    table = pd.DataFrame(list(_rows(sweep)), columns=COLUMNS)
+    table = table.astype(dict.fromkeys(("parameters", "dim", "exit_code"), "Int64"))
+    if table.empty:
+        return None
+    class_table.write_csv(table, sweep / TABLE)
+    records: list[dict[str, Any]] = [
+        {str(key): None if pd.isna(cell) else cell for key, cell in row.items()} for row in table.to_dict("records")
+    ]
+    reports = {str(row["job"]): (sweep / str(row["job"]) / "report" / "index.html").is_file() for row in records}
+    data = payload.as_script({"jobs": [{**row, "report": reports[str(row["job"])]} for row in records]})
+    judged = {row["backbone"] for row in records if any(row[f"{name}_top1"] is not None for name in _DISTANCES)}
+    words = {"title": f"{plural(len(judged), 'backbone')} compared", "sweep": sweep, "failed": _failed(records)}
+    words |= {"random": ", ".join(dict.fromkeys(str(row["backbone"]) for row in records if _is_random(row)))}
+    return render.write(sweep / PAGE, render.render(PAGE, _SCRIPTS, words, data))
+
+
+def _failed(records: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Failed jobs, those together that failed in the same way."""
+    jobs: dict[tuple[str, str], list[str]] = {}
+    for row in records:
+        if row["exit_code"] == FAILED:
+            jobs.setdefault((row["backbone"] or "", row["reason"] or ""), []).append(str(row["job"]))
+    return [
+        {"name": backbone or "a job without a backbone", "jobs": ", ".join(names), "reason": reason}
+        for (backbone, reason), names in jobs.items()
+    ]
+
+
+def _rows(sweep: Path) -> Iterator[dict[str, Any]]:
+    """A row a backbone; a job that failed before it had one is a row as well."""
+    outcomes = sorted(sweep.rglob(OUTCOME), key=lambda path: _natural(str(path.parent.relative_to(sweep))))
+    for outcome in outcomes:
+        job = outcome.parent
+        ended = run_data.read_json(outcome)
+        made = sorted({path.parent for name in (CENTERS, "metrics.json") for path in job.rglob(name)})
+        for folder in made or [job]:
+            yield {
+                "job": folder.relative_to(sweep).as_posix(),
+                "overrides": " ".join(run_data.read_yaml(job / ".hydra" / "overrides.yaml", [])),
+                "exit_code": ended.get("exit_code"),
+                "reason": ended.get("reason", ""),
+                **_figures(folder, run_data.read_yaml(job / ".hydra" / "config.yaml", {})),
+            }
+
+
+def _figures(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    metrics, cost = run_data.read_json(folder / "metrics.json"), run_data.read_json(folder / "cost.json")
+    head = metrics.get("head") or {}
+    accuracies = {
+        f"{distance}_{n}": metrics_table.value(metrics, distance, n)
+        for distance in _DISTANCES
+        for n in ("top1", "top5")
+    }
+    asked = (config.get("backbone") or {}).get("name")
+    return {
+        "backbone": cost.get("backbone") or metrics.get("backbone") or asked,
+        **{name: cost.get(name) for name in ("parameters", "gmacs", "dim", "images_per_s", "device")},
+        "weights": load_centers(folder).metadata.get("weights") if (folder / CENTERS).is_file() else None,
+        **accuracies,
+        "head_top1": head.get("top1_among_centers", head.get("top1")),
+        "ncm_over_head": head.get("ncm_over_head"),
+    }
+
+
+def _is_random(row: Mapping[str, Any]) -> bool:
+    return str(row["weights"]).startswith("random")
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """So that job 10 comes after job 9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

@@ -1,0 +1,137 @@
+"""Whether labels, WNIDs and image ids agree wherever they meet: manifest, lists, centers and known orders."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from imagenet_nk.classes.loading import load
+from imagenet_nk.config import ClassesConfig, LabelsConfig
+from imagenet_nk.errors import LabelError, ListError
+from imagenet_nk.lists import list_file
+from imagenet_nk.report.run_data import Facts
+from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, Alarm, named
+from imagenet_nk.storage import files
+from imagenet_nk.wording import percent, plural
+
+_TRUSTED = 0.5  # top-1 of a classifier whose word counts against a label
+_MOST = 0.6  # of a class's images
+_WNID = re.compile(r"n[0-9]{8}")
+
+
+def label_alarms(facts: Facts) -> list[Alarm]:
+    """Every disagreement about labels."""
+    return [*_lists(facts), *_centers(facts), *_foreign(facts), *_order(facts), *_head(facts), *_votes(facts)]
+
+
+def _lists(facts: Facts) -> list[Alarm]:
+    """Entries of eval.txt and train.txt whose label is not that of the manifest."""
+    label_of = dict(zip(facts.images["path"], facts.images["label"], strict=True))
+    row_of = dict(zip(facts.images["path"], facts.images["row"], strict=True))
+    found = []
+    for name in ("eval.txt", "train.txt"):
+        if not files.is_file(facts.folder / name):
+            continue
+        try:
+            entries = list_file.read_list(facts.folder / name)
+        except ListError as error:
+            if len(facts.images):
+                found.append(Alarm(PROBLEM, f"{name} cannot be read", str(error)))
+            continue
+        wrong = [entry for entry in entries if label_of.get(entry.path, entry.label) != entry.label]
+        rows = sorted({int(row_of[entry.path]) for entry in wrong})
+        if wrong:
+            title = f"{plural(len(wrong), 'line')} of {name} with a wrong label"
+            first = wrong[0]
+            detail = (
+                f"{PurePosixPath(first.path).name} has label {first.label} there and {label_of[first.path]} in the "
+                f"manifest. Classes: {named(facts, rows)}. stages=[lists] writes the lists again."
+            )
+            found.append(Alarm(PROBLEM, title, detail, rows))
+    return found
+
+
+def _centers(facts: Facts) -> list[Alarm]:
+    """Rows of centers.safetensors whose label is not the class's."""
+    if facts.centers is None:
+        return []
+    label_of = dict(zip(facts.classes["wnid"], facts.classes["label"], strict=True))
+    pairs = zip(facts.centers.wnids, facts.centers.labels.tolist(), strict=True)
+    wrong = [(wnid, label) for wnid, label in pairs if label_of.get(wnid, label) != label]
+    if not wrong:
+        return []
+    rows = facts.classes.index[facts.classes["wnid"].isin([wnid for wnid, _ in wrong])].tolist()
+    detail = f"{named(facts, rows)}: run the stages centers and evaluate again."
+    return [Alarm(PROBLEM, f"{plural(len(wrong), 'center')} under another label", detail, rows)]
+
+
+def _foreign(facts: Facts) -> list[Alarm]:
+    """Images whose id or file name speaks of another class than the one that they stand in."""
+    ids, wnids = facts.images["image_id"].tolist(), facts.images["wnid"].tolist()
+    rows = [
+        int(row)
+        for image_id, wnid, row in zip(ids, wnids, facts.images["row"], strict=True)
+        if (said := _WNID.findall(image_id.removeprefix(wnid))) and wnid not in said
+    ]
+    if not rows:
+        return []
+    classes = sorted(set(rows))
+    detail = f"Their ids begin with the WNID of another class: {named(facts, classes)}."
+    return [Alarm(PROBLEM, f"{plural(len(rows), 'image')} named after another class", detail, classes)]
+
+
+def _order(facts: Facts) -> list[Alarm]:
+    """Labels that follow a known order of the 1000 classes but for a few."""
+    given = dict(zip(facts.classes["wnid"], facts.classes["label"].tolist(), strict=True))
+    for order in ("sorted", "clsloc"):
+        try:
+            known = load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order=order))
+        except LabelError:
+            continue
+        label_of = dict(zip(known.wnids, known.labels, strict=True))
+        wrong = [wnid for wnid, label in given.items() if label_of.get(wnid) != label]
+        if not wrong:
+            return []
+        if len(wrong) <= len(given) // 3:
+            rows = facts.classes.index[facts.classes["wnid"].isin(wrong)].tolist()
+            detail = f"All other labels are those of labels={order}. Are these exchanged? {named(facts, rows)}."
+            return [Alarm(WARNING, f"{plural(len(wrong), 'class', 'classes')} out of order", detail, rows)]
+    return []
+
+
+def _head(facts: Facts) -> list[Alarm]:
+    """The label check of the stage evaluate."""
+    check = facts.metrics.get("label_check") or {}
+    if not check.get("labels_wrong"):
+        return []
+    return [Alarm(PROBLEM, "The backbone's own classifier disagrees with the labels", f"{check.get('verdict', '')}.")]
+
+
+def _votes(facts: Facts) -> list[Alarm]:
+    """Classes most of whose images the backbone's own classifier takes for one other class.
+
+    Only of a classifier that is right on most images of the others, and where the label check has not condemned all.
+    """
+    check, head = facts.metrics.get("label_check") or {}, facts.metrics.get("head") or {}
+    if check.get("labels_wrong") or head.get("top1", 0) < _TRUSTED:
+        return []
+    place = {wnid: row for row, wnid in enumerate(facts.classes["wnid"])}
+    called = {
+        one["wnid"]: (one["head_says"], one["head_share"])
+        for one in facts.metrics.get("per_class") or []
+        if one.get("head_share", 0) >= _MOST and one["head_says"] != one["wnid"] and one["wnid"] in place
+    }
+    found = []
+    for wnid, (other, share) in called.items():
+        back = called.get(other, ("", 0))[0] == wnid
+        if back and place[wnid] > place[other]:
+            continue
+        rows = [place[one] for one in (wnid, other) if one in place]
+        name = f"{named(facts, rows[1:])}" if len(rows) > 1 else other
+        if back:
+            title = f"The classifier takes {named(facts, rows[:1])} for {name}, and the other way round"
+            found.append(Alarm(PROBLEM, title, "Most images of each. Are the two exchanged?", rows))
+        else:
+            title = f"The classifier takes {named(facts, rows[:1])} for {name}"
+            found.append(Alarm(WARNING, title, f"{percent(share, 0)} of its images. Look at its pictures.", rows))
+    return found

@@ -1,0 +1,36 @@
+"""An alarm, and how counts and classes are worded in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from imagenet_nk.report.run_data import Facts
+
+PROBLEM, WARNING, NOTE = "problem", "warning", "note"
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One thing that a reader must see."""
+
+    level: str
+    title: str
+    detail: str
+    rows: Sequence[int] = field(default_factory=list)  # classes it is about
+
+    @property
+    def rank(self) -> int:
+        return (PROBLEM, WARNING, NOTE).index(self.level)
+
+
+def note(title: str, detail: str) -> Alarm:
+    return Alarm(NOTE, title, detail)
+
+
+def named(facts: Facts, rows: Sequence[int]) -> str:
+    """The first few classes, as crane (n02012849)."""
+    table = facts.classes
+    shown = ", ".join(f"{table['name'][row]} ({table['wnid'][row]})" for row in rows[:_SHOWN])
+    return shown + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")

@@ -1,0 +1,153 @@
+"""The contract that every source signs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from imagenet_nk.config import HttpConfig, Materialize
+from imagenet_nk.net.http import Request, Response
+from imagenet_nk.reasons import TRANSIENT_FAULTS
+from imagenet_nk.sampling.draw_order import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An image that a source could give."""
+
+    key: str  # unique in its source; the image id where that is known beforehand
+    wnid: str
+    url: str  # where it is: an address, or a path; for hosts' limits, ledger and manifest
+    draw: int | None = None  # number in the draw order, where draws may be left out; None = place among the candidates
+    sha256: str = ""  # that its bytes must have, in hex, where that is said of it
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Blocking work (a file to read, a library to ask), run on a worker thread; its result is sent back."""
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The bytes of a candidate, not yet inspected."""
+
+    image_id: str  # unique in its source, safe as a file name: see sources.base.image_id
+    data: bytes
+    final_url: str = ""
+    path: Path | None = None  # the local file that holds exactly `data`, if there is one: it can be linked
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a candidate gave no image."""
+
+    reason: str  # one short word, a column of classes.csv: http_404, timeout, not_image, ...
+    transient: bool = False  # it may be there tomorrow
+    detail: str = ""
+    content: str = field(default="", compare=False)  # sha256 of the bytes that were judged, in hex; "" if none came
+
+
+# A source's reading of one candidate: it yields what it needs, is sent a Response or a Call's result, and returns.
+# An exception of a Call is thrown into it.
+Steps = Generator[Request | Call, Any, Found | Rejected]
+
+
+TRY_AGAIN = "nothing is held against any image: run it again when the source is whole"
+REST = "=rest"  # ends the key of the candidate that stands for it; no image id ends so
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a source is given to open with."""
+
+    index: Path  # folder beside the data set for what is worth keeping between runs (a list's index, a tar's)
+    http: HttpConfig
+    sampling: Sampling  # which candidates, in which order
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a source's candidates come to as a rule."""
+
+    success: float  # share of them that gives an image
+    requests: float = 1.0  # for each; 0 = none, or not to be told beforehand
+    bytes: float = 1.0  # fetched for each byte of an image
+
+
+class Source(Protocol):
+    """A place that has candidate images. Nothing to inherit.
+
+    A source opens no connection for a candidate by itself: `read` yields Requests and Calls, and the collector carries
+    them out within the limits of hosts, memory and time. Result and order depend on the arguments alone.
+    """
+
+    name: str  # the group member, for the manifest's column `source`
+    terms: str  # where the images come from and under which terms: the text of TERMS.txt
+    materialize: Materialize  # copy: bytes are stored; link and none: only for a Found that has a path
+    one_place: bool  # all candidates lie in one archive, data set or folder: its faults are no candidate's
+    usual: Usual  # what candidates cost and give, until a run knows better
+
+    @property
+    def identity(self) -> str:
+        """What the draw depends on beyond seed and classes; another identity is another data set."""
+
+    def open(self, wnids: Sequence[str], site: Site) -> None:
+        """Make candidates() ready for these classes. Raises SourceError if the source cannot be used at all."""
+
+    def candidates(self, wnid: str) -> Iterator[Candidate]:
+        """All candidates of a class in draw order, lazily; none if the source does not know the class."""
+
+    def read(self, candidate: Candidate) -> Steps:
+        """The steps to the bytes of one candidate. Faults of the candidate are returned as Rejected, never raised.
+
+        Raises SourceError for what is wrong with the one place where all of them lie, after some tries: it settles no
+        candidate, so that the next run draws as if nothing had happened.
+        """
+
+    def close(self) -> None:
+        """Let go of files and servers; open() may be called again."""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A source that keeps beside the data set what it has seen of its one place; it may raise ContradictionError."""
+
+    name: str
+
+    def forget(self) -> None:
+        """Keep none of it: not all of it can be true."""
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A source that has pieces of its one place at hand, so that reading once more need not mean asking once more."""
+
+    def doubt(self, candidate: Candidate) -> None:
+        """Let the next reading of a candidate ask for its bytes anew. Does not block."""
+
+
+def in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterator[Candidate]:
+    """Candidates of a class whose image ids and places are known, in draw order.
+
+    An id that a list names and the source lacks is a candidate without a url: its reading is Rejected("missing").
+    """
+    listed = sampling.listed(wnid)
+    ids = sampling.arrange(wnid, places) if listed is None else listed
+    return (Candidate(image_id, wnid, places.get(image_id, "")) for image_id in ids)
+
+
+def rejection(response: Response) -> Rejected | None:
+    """What a Response without a whole body means for its candidate; None if the body is there.
+
+    203 is a 200 that a proxy on the way has touched (RFC 9110, 15.3.4): inspection judges it like any other.
+    """
+    if response.fault:
+        return Rejected(response.fault, transient=response.fault in TRANSIENT_FAULTS, detail=response.detail)
+    if response.status in (200, 203, 206):
+        return None
+    transient = response.status == 429 or response.status >= 500
+    return Rejected(f"http_{response.status}", transient)

@@ -1,0 +1,72 @@
+"""The validation images as they are published: 50,000 files side by side, and a table that says their classes."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+from imagenet_nk.config import WNID
+from imagenet_nk.errors import SourceError
+from imagenet_nk.image_ids import EXTENSIONS
+from imagenet_nk.sources.local.folders import Listing, read_file
+from imagenet_nk.sources.local.tars import Tars
+from imagenet_nk.storage.locators import to_path, to_place
+
+SOLUTION = "LOC_val_solution.csv"  # Kaggle's: ImageId,PredictionString = stem,"wnid x y x y ..."
+
+Truth = dict[str, list[str]]  # WNID -> file stems
+
+
+class FlatFolder:
+    """`ILSVRC2012_val_00000001.JPEG` and on in one folder."""
+
+    def __init__(self, folder: Path, truth: Truth) -> None:
+        self.what = f"validation images side by side in {folder}"
+        self.wnids = frozenset(truth)
+        self.folder = folder
+        self._truth = truth
+        try:
+            names = sorted(name for name in os.listdir(folder) if name.lower().endswith(EXTENSIONS))  # noqa: PTH208
+        except OSError as error:
+            raise SourceError(f"{folder} cannot be listed: {error.strerror}") from error
+        self._files = {name.rpartition(".")[0]: (name, to_place(f"{folder.absolute()}/{name}")) for name in names}
+
+    def files(self, wnid: str) -> Listing:
+        return Listing(dict(sorted(self._files[stem] for stem in self._truth.get(wnid, ()) if stem in self._files)))
+
+    def read(self, place: str) -> tuple[bytes, Path]:
+        path = to_path(place)
+        return read_file(path), path
+
+
+class FlatTar(Tars):
+    """The same in ILSVRC2012_img_val.tar."""
+
+    def __init__(self, tar: Path, truth: Truth) -> None:
+        self.what = f"validation images in {tar.name}, read in place"
+        self.wnids = frozenset(truth)
+        self._truth = truth
+        files, self._broken = self._files(tar, 0, None)
+        self._by_stem = {name.rpartition(".")[0]: (name, place) for name, place in files.items()}
+
+    def files(self, wnid: str) -> Listing:
+        stems = self._truth.get(wnid, ())
+        there = dict(sorted(self._by_stem[stem] for stem in stems if stem in self._by_stem))
+        return Listing(there, self._broken if len(there) < len(stems) else "")
+
+
+def solution(path: Path) -> Truth:
+    """Kaggle's table. Raises SourceError with the number of the first line that names no class."""
+    truth: Truth = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            for row in reader:
+                stem, wnid = row.get("ImageId") or "", (row.get("PredictionString") or "").partition(" ")[0]
+                if not stem or not WNID.match(wnid):
+                    raise SourceError(f"{path}, line {reader.line_num}: no image and its class; wanted is {SOLUTION}")
+                truth.setdefault(wnid, []).append(stem)
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    return truth

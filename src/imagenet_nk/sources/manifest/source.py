@@ -1,0 +1,193 @@
+"""`source=manifest`: the very images of someone's manifest, fetched again and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from imagenet_nk.config import Materialize
+from imagenet_nk.errors import SourceError
+from imagenet_nk.net.download import download, is_remote
+from imagenet_nk.net.http import Request, Response
+from imagenet_nk.sources.contract import Call, Candidate, Found, Rejected, Site, Steps, Usual, in_order, rejection
+from imagenet_nk.sources.hub.places import HubPlaces
+from imagenet_nk.sources.local.folders import read_file
+from imagenet_nk.sources.local.tars import read_place
+from imagenet_nk.sources.manifest import table
+from imagenet_nk.storage.locators import to_path
+
+log = logging.getLogger(__name__)
+
+TERMS = """\
+Images named by a manifest, each fetched from where its address pointed. Each stays under the terms of its owner, and
+under ImageNet's terms of access (https://image-net.org/download): non-commercial research and education.
+"""
+
+_RANGE = re.compile(r"(.*)#bytes=(\d+)-(\d+)\Z", re.DOTALL)  # a member of a tar: both ends included
+
+
+class Manifest:
+    """Candidates are the rows of a class in the order of the manifest, whatever the seed: its maker drew them."""
+
+    name = "manifest"
+    one_place = False
+    usual = Usual(success=0.9)
+    terms = TERMS
+    materialize = Materialize.copy
+
+    def __init__(self, path: str, replace: bool = False) -> None:
+        """`path`: parquet or csv, here or at an http(s) address. `replace`: take what an address gives today where it
+        is another picture than then; otherwise that is rejected as `drifted`.
+        """
+        self.path, self.replace = path, replace
+        self._images: dict[str, table.Image] = {}
+        self._hub: HubPlaces | None = None
+
+    @property
+    def identity(self) -> str:
+        """By content: where the manifest lies, and in which of its forms, does not show."""
+        digest = hashlib.blake2b(digest_size=8)
+        for image in self._images.values():
+            digest.update("\t".join(image).encode(errors="surrogateescape") + b"\n")
+        return f"manifest:{digest.hexdigest()}{':replace' if self.replace else ''}"
+
+    def open(self, wnids: Sequence[str], site: Site) -> None:
+        """Read the manifest. Raises SourceError if it is none, or has none of the classes."""
+        images = table.read(self._at_hand(site))
+        self._sampling = site.sampling
+        self._images = {image.image_id: image for image in images}
+        self._places: dict[str, dict[str, str]] = defaultdict(dict)
+        for image in images:
+            self._places[image.wnid][image.image_id] = image.url
+        here = sum(wnid in self._places for wnid in wnids)
+        if not here:
+            raise SourceError(f"source.path={self.path} has no image of the {len(wnids)} wanted classes")
+        log.info("%s: %d images, %d of the %d wanted classes", self.path, len(images), here, len(wnids))
+        self._hub = HubPlaces(site.index / "manifest")
+        if vague := [wrong for image in images if (wrong := unreadable(image.url))]:
+            said = vague[0].detail
+            log.warning("%s: %d of the images cannot be fetched again, such as: %s", self.path, len(vague), said)
+
+    def candidates(self, wnid: str) -> Iterator[Candidate]:
+        places = self._places.get(wnid, {})
+        order: Iterator[Candidate] = (Candidate(image_id, wnid, url) for image_id, url in places.items())
+        if self._sampling.listed(wnid) is not None:
+            order = in_order(self._sampling, wnid, places)
+        for candidate in order:
+            known = candidate.key in places and not self.replace
+            yield replace(candidate, sha256=self._images[candidate.key].sha256) if known else candidate
+
+    def named(self, wnid: str) -> int:
+        """How many images of a class are wanted by name."""
+        return len(self._places.get(wnid, {}))
+
+    def read(self, candidate: Candidate) -> Steps:
+        if wrong := unreadable(candidate.url):
+            return wrong
+        result = yield from self._fetched(candidate)
+        drifted = _drifted(result, candidate)
+        if drifted and (_RANGE.match(candidate.url) or HubPlaces.holds(candidate.url)):
+            # A piece of an archive or a data set, which are not changed one by one: it may have come damaged.
+            if self._hub:
+                self._hub.doubt(candidate.url)
+            result = yield from self._fetched(candidate)
+            again = _drifted(result, candidate)
+            drifted = again and replace(again, transient=again != drifted)
+        return drifted or result
+
+    def close(self) -> None:
+        """Forget what was spooled of data sets."""
+        if self._hub:
+            self._hub.close()
+
+    def _at_hand(self, site: Site) -> Path:
+        if not is_remote(self.path):
+            return Path(self.path).expanduser()
+        name = f"manifest-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}"
+        return download(self.path, site.index / name, site.http, max_bytes=1 << 30)
+
+    def _fetched(self, candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+        """The bytes at an address: http(s), a path here, a range of either, or a row of a data set."""
+        url, hub = candidate.url, self._hub
+        if hub and hub.holds(url):
+            try:
+                data = yield Call(lambda: hub.read(url))
+            except SourceError as error:
+                return Rejected("unreadable", transient=True, detail=str(error))
+            except (OSError, ValueError) as error:
+                return Rejected("unreadable", transient=url.startswith("http"), detail=" ".join(str(error).split()))
+            return Found(candidate.key, data, url)
+        return (yield from (_over_http(candidate) if is_remote(url) and not _is_file(url) else _from_disk(candidate)))
+
+
+def _drifted(result: Found | Rejected, candidate: Candidate) -> Rejected | None:
+    """What bytes other than the manifest's come to; None if they are those, or there is nothing to compare."""
+    if not isinstance(result, Found) or not candidate.sha256:
+        return None
+    digest = hashlib.sha256(result.data).hexdigest()
+    if digest == candidate.sha256:
+        return None
+    detail = f"sha256 is {digest[:16]} now, was {candidate.sha256[:16]}"
+    return Rejected("drifted", detail=detail)
+
+
+def unreadable(url: str) -> Rejected | None:
+    """Why nothing can be fetched at an address of a manifest, as far as that can be seen; None if it may be."""
+    if not url:
+        return Rejected("missing", detail="listed, but not in the manifest, or there without an address")
+    if HubPlaces.holds(url):
+        return None
+    if "#row=" in url:
+        return Rejected("no_address", detail="a row of a parquet file of another hub; HF_ENDPOINT names the hub")
+    if url.partition("#")[0].endswith(".tar") and not _RANGE.match(url):
+        return Rejected("no_address", detail="in a tar; take its image id with sampling=list source=archive")
+    scheme = urlsplit(url).scheme.lower() if is_remote(url) else ""
+    if scheme not in ("", "file", "http", "https"):
+        return Rejected("no_address", detail=f"{scheme}: is no address that can be fetched")
+    if not scheme and not Path(url).is_absolute():
+        return Rejected("no_address", detail="a relative path says nothing on another machine")
+    return None
+
+
+def _is_file(url: str) -> bool:
+    return url.lower().startswith("file:")
+
+
+def _over_http(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+    if not (part := _RANGE.match(candidate.url)):
+        response: Response = yield Request(candidate.url)
+        return rejection(response) or Found(candidate.key, response.body, response.final_url)
+    first, last = int(part[2]), int(part[3])
+    response = yield Request(part[1], first, last, max_bytes=last - first + 1)
+    if response.status == 200:
+        if "html" in response.headers.get("content-type", ""):
+            return Rejected("login_page", transient=True, detail="a page instead of the archive; is a login needed?")
+        return Rejected("no_range", detail="the server does not send parts of a file")
+    if wrong := rejection(response):
+        return wrong
+    if len(response.body) != last - first + 1:
+        return Rejected("wrong_range", transient=True, detail="another range than was asked for")
+    return Found(candidate.key, response.body, candidate.url)
+
+
+def _from_disk(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+    within = bool(_RANGE.match(candidate.url))
+    path = None if within else to_path(candidate.url)
+    try:
+        data = yield Call(lambda: read_file(path) if path else read_place(candidate.url))
+    except FileNotFoundError:
+        return Rejected(
+            "elsewhere",
+            detail="a file of the machine that made the manifest; take its image ids with sampling=list from "
+            "source=full or source=archive",
+        )
+    except (OSError, ValueError) as error:
+        return Rejected("unreadable", detail=" ".join(str(error).split()))
+    return Found(candidate.key, data, candidate.url if within else "", path=path)

@@ -1,0 +1,150 @@
+"""Where files lie and how they get there: a folder of this machine or an object store, each file complete or not there.
+
+A place is a `Path`, or for a URL a universal_pathlib `UPath`, which has the part of Path's interface that is used here
+and is typed as one. What only an object store needs is in remote.py, and loads fsspec.
+
+Errors are the file system's own (`faults()`): the caller knows what the file was for, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from imagenet_nk.storage.naming import Status, part_name, part_of
+
+
+def located(text: str | Path) -> Path:
+    """The file or folder that a setting names: a path, or a URL of fsspec. Raises DatasetError for a URL of no use."""
+    if isinstance(text, str) and "://" in text:
+        from imagenet_nk.storage import fsspec_store
+
+        return fsspec_store.located(text)
+    return Path(text).expanduser() if isinstance(text, str) else text
+
+
+def home_of(folder: Path, local: str | None) -> Path:
+    """The folder of this machine for what cannot lie in an object store: ledger, lock, indexes, embeddings."""
+    if local is not None or not is_remote(folder):
+        return Path(local).expanduser() if local is not None else folder
+    protocol, _, rest = str(folder).partition("://")
+    return Path("dataset", protocol, *(part for part in rest.split("/") if part.strip(".")))
+
+
+def is_remote(path: object) -> bool:
+    """Whether a place is not in a file system of this machine."""
+    return not isinstance(path, Path)
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """What may be raised for a file: OSError, and what the object stores in use raise beside it."""
+    from imagenet_nk.storage import fsspec_store
+
+    return OSError, *fsspec_store.foreign_errors()
+
+
+# --- writing
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """The name of a local file to write within the block; it becomes `path` when the block ends well."""
+    if is_remote(path):
+        from imagenet_nk.storage import fsspec_store
+
+        with fsspec_store.whole(path) as part:
+            yield part
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = part_of(path)
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write all of a file. The way of every image: no more calls of the system than it takes."""
+    if is_remote(path):
+        from imagenet_nk.storage import fsspec_store
+
+        fsspec_store.put(path, data)
+        return
+    folder, name = os.path.split(path)  # making Paths takes longer than the file system does
+    part = os.path.join(folder, part_name(name))  # noqa: PTH118
+    try:
+        try:
+            _write(part, data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(part, data)
+        os.replace(part, path)  # noqa: PTH105
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)  # noqa: PTH108
+        raise
+
+
+def _write(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+# --- reading
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. Unlike a UPath's own is_file() it raises where nobody can be asked."""
+    if is_remote(path):
+        from imagenet_nk.storage import fsspec_store
+
+        return fsspec_store.is_file(path)
+    return path.is_file()
+
+
+def statuses(paths: Sequence[Path]) -> list[Status | None]:
+    """Of each file; None for one that is not there. Objects are listed folder by folder, not asked one by one."""
+    if any(map(is_remote, paths)):
+        from imagenet_nk.storage import fsspec_store
+
+        return fsspec_store.statuses(paths)
+    return [_status(path) for path in paths]
+
+
+def _status(path: Path) -> Status | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return Status(full_name(path), status.st_size, status.st_mtime_ns)
+
+
+def full_name(path: Path) -> str:
+    """Absolute path or URL; a link keeps its own name."""
+    return str(path) if is_remote(path) else os.path.abspath(path)  # noqa: PTH100
+
+
+@contextmanager
+def reading(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
+    """A function for the bytes of each of these files, wanted in about this order; thread-safe."""
+    if any(map(is_remote, paths)):
+        from imagenet_nk.storage import fsspec_store
+
+        with fsspec_store.ahead(paths) as read:
+            yield read
+        return
+    yield Path.read_bytes

@@ -1,0 +1,231 @@
+"""Files in an object store, or anywhere else that fsspec reaches, behind the functions of storage.py."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
+from typing import Any, cast
+
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.storage.naming import PART, Status, part_of
+
+THREADS = 16  # requests at a time; they wait, they do not compute
+_AHEAD = 256  # files that are read before they are wanted, some 30 MB
+
+# One put is all or nothing there, and folders are but a way of speaking.
+_OBJECTS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"})
+_READ_ONLY = frozenset({"http", "https"})
+_EXTRAS = {"s3fs": "'imagenet-nk[s3]'"}  # what pip is told for a package; others by their own name
+_STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "mtime", "created", "last_modified")
+
+
+def located(url: str) -> Path:
+    """The place of a URL. Raises DatasetError: a protocol that nobody knows, or whose package is not installed."""
+    protocol, _, rest = url.partition("://")
+    if protocol == "file":
+        return Path(f"/{rest.lstrip('/')}")
+    if protocol in _READ_ONLY:
+        raise DatasetError(
+            f"{url}: nothing can be written there; dataset.dir is a folder, or a URL such as s3://BUCKET"
+        )
+    if not rest.strip("/"):
+        raise DatasetError(f"{url} names no bucket; type {protocol}://BUCKET/FOLDER")
+    try:
+        import upath
+        from fsspec import get_filesystem_class
+        from fsspec.registry import known_implementations
+    except ImportError as error:
+        raise DatasetError(f"{url} needs universal_pathlib; type: pip install 'imagenet-nk[remote]'") from error
+    try:
+        get_filesystem_class(protocol)
+    except ValueError as error:
+        raise DatasetError(
+            f"{url}: there is no protocol {protocol!r}; fsspec knows s3, gs, az, sftp and more"
+        ) from error
+    except ImportError as error:
+        package = known_implementations[protocol]["class"].partition(".")[0]
+        raise DatasetError(f"{url} needs {package}; type: pip install {_EXTRAS.get(package, package)}") from error
+    return cast(Path, upath.UPath(url.rstrip("/"), use_listings_cache=False))  # other processes write as well
+
+
+def said(error: Exception, folder: Path | str) -> str:
+    """One line about an error that a folder met."""
+    text, kind = " ".join(str(error).split()), type(error).__name__
+    if "Credential" in kind or "GoogleAuth" in kind:
+        return f"no credentials for {folder} ({text}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+    if "Connect" in kind or "Endpoint" in kind:
+        return f"{folder} is out of reach ({text}): check the network and AWS_ENDPOINT_URL"
+    if isinstance(error, FileNotFoundError):
+        return f"{folder} is not there ({text}): make the bucket, or choose another dataset.dir"
+    if isinstance(error, PermissionError):
+        return f"{folder} cannot be written ({text}): check credentials and policy, or choose another dataset.dir"
+    return f"{folder} cannot be used: {text or kind}"
+
+
+def foreign_errors() -> Iterator[type[Exception]]:
+    """What packages that are in use raise beside OSError."""
+    for module, names in (
+        ("botocore.exceptions", ("BotoCoreError", "ClientError")),
+        ("gcsfs.retry", ("HttpError",)),
+        ("google.auth.exceptions", ("GoogleAuthError",)),
+        ("azure.core.exceptions", ("AzureError",)),
+        ("aiohttp", ("ClientError",)),
+    ):
+        if module in sys.modules:
+            yield from (getattr(sys.modules[module], name) for name in names)
+
+
+def system(path: Any) -> tuple[Any, str]:
+    """The fsspec file system of a place, and the place's name in it."""
+    return path.fs, path.path
+
+
+# --- writing
+
+
+def put(path: Path, data: bytes) -> None:
+    """Have all of a file there, or nothing."""
+    files, name = system(path)
+    if path_is_object(path):
+        files.pipe_file(name, data)
+        return
+    files.makedirs(files._parent(name), exist_ok=True)
+    part = system(part_of(path))[1]
+    files.pipe_file(part, data)
+    files.mv(part, name)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """The name of a local file to write within the block; it is put at `path` when the block ends well."""
+    with tempfile.TemporaryDirectory(prefix="imagenet-nk-") as folder:
+        part = Path(folder) / path.name
+        yield part
+        files, name = system(path)
+        if path_is_object(path):
+            files.put_file(str(part), name)
+            return
+        files.makedirs(files._parent(name), exist_ok=True)
+        there = system(part_of(path))[1]
+        files.put_file(str(part), there)
+        files.mv(there, name)
+
+
+def put_once(path: Path, data: bytes) -> bytes:
+    """Have a file there if there is none; returns what is there then."""
+    files, name = system(path)
+    try:
+        files.pipe_file(name, data, mode="create")
+    except FileExistsError:
+        return path.read_bytes()
+    except (NotImplementedError, TypeError, ValueError):  # no such mode in this store
+        if not is_file(path):
+            put(path, data)
+        return path.read_bytes()
+    return data
+
+
+def move(path: Path, to: Path) -> None:
+    """Copy and remove; an object store knows no other way."""
+    files, name = system(path)
+    files.mv(name, system(to)[1])
+
+
+def path_is_object(path: Any) -> bool:
+    """Whether one put is all or nothing at a place."""
+    return path.protocol in _OBJECTS
+
+
+# --- reading
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there."""
+    files, name = system(path)
+    try:
+        return bool(files.info(name)["type"] == "file")
+    except FileNotFoundError:
+        return False
+
+
+def statuses(paths: Sequence[Path]) -> list[Status | None]:
+    """Of each file, out of one listing a folder."""
+    folders: dict[str, Any] = {str(path.parent): path.parent for path in paths}
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="listing") as pool:
+        listed = dict(zip(folders, pool.map(_listed, folders.values()), strict=True))
+    return [listed[str(path.parent)].get(path.name) for path in paths]
+
+
+def _listed(folder: Path) -> dict[str, Status]:
+    return {
+        name: Status(f"{folder}/{name}", size, _stamp(facts))
+        for name, size, facts in listing(folder)
+        if size is not None
+    }
+
+
+def listing(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Name, size and further facts of each file of a folder; none for a folder that is not there."""
+    files, name = system(folder)
+    try:
+        found = files.ls(name, detail=True)
+    except FileNotFoundError:
+        return
+    for facts in found:
+        if facts["type"] == "file" and facts["name"].rstrip("/") != name:
+            yield facts["name"].rpartition("/")[2], int(facts["size"]), facts
+
+
+def tree(folder: Path) -> dict[str, dict[str, int]]:
+    """Sizes of the files in the folders of a folder: {folder: {name: bytes}}. One listing for all of it."""
+    files, name = system(folder)
+    sizes: dict[str, dict[str, int]] = defaultdict(dict)
+    for path, facts in files.find(name, detail=True).items():
+        *_, sub, file = path.split("/")
+        if not file.endswith(PART):
+            sizes[sub][file] = int(facts["size"])
+    return sizes
+
+
+def _stamp(facts: dict[str, Any]) -> int:
+    said = next((str(facts[name]) for name in _STAMPS if facts.get(name)), "")
+    return int.from_bytes(blake2b(said.encode(), digest_size=7).digest(), "big")
+
+
+@contextmanager
+def ahead(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
+    """Read files before they are wanted, so that who decodes them does not wait for each."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="ahead")
+    try:
+        yield _Ahead(pool, paths)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Ahead:
+    def __init__(self, pool: ThreadPoolExecutor, paths: Sequence[Path]) -> None:
+        self._pool, self._to_come, self._lock = pool, iter(paths), Lock()
+        self._reading: dict[Path, Future[bytes]] = {}
+        self._read: set[Path] = set()  # before their turn
+
+    def __call__(self, path: Path) -> bytes:
+        with self._lock:
+            found = self._reading.pop(path, None)
+            if found is None:
+                self._read.add(path)
+            while len(self._reading) < _AHEAD and (further := next(self._to_come, None)) is not None:
+                if further not in self._read:
+                    self._reading[further] = self._pool.submit(partial(_read, further))
+        return found.result() if found is not None else path.read_bytes()
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()

@@ -1,0 +1,166 @@
+"""One run at a time on a folder. The others wait, and their logs say for whom.
+
+The lock is the operating system's (flock): it ends with its process, however that ends. Some network file systems do
+not show it to other machines, so its holder also leaves a note beside it, and renews that while it lives. Whoever finds
+a note from another machine watches whether it still changes: no clock is compared with that of another machine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.storage import files
+
+log = logging.getLogger(__name__)
+
+BEAT = 10.0  # seconds between two renewals of a note
+GONE = 4.5  # beats without a renewal after which a holder on another machine counts as gone
+POLL = 0.2  # seconds
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock."""
+
+    pid: int
+    host: str
+    since: str  # local time of the holder
+    beat: int = 0  # grows while it lives
+
+    @classmethod
+    def of_this_process(cls) -> Holder:
+        return cls(os.getpid(), socket.gethostname(), datetime.now().astimezone().isoformat(" ", "seconds"))
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it is known to be: its process ran here, and there is none of that number."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass  # somebody else's, and alive
+        return False
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock of that file name in the block, and wait for it as long as it takes; blocks may be nested.
+
+    Raises DatasetError for a folder that cannot be written.
+    """
+    lock = FileLock(path, is_singleton=True)
+    if lock.is_locked:  # by this thread, further out
+        yield
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _acquire(lock, path)
+        _write(path, own := Holder.of_this_process())
+    except OSError as error:
+        lock.release()
+        raise DatasetError(f"{path.parent} cannot be written ({error.strerror}): choose another dataset.dir") from error
+    try:
+        with _renewed(path, own):
+            yield
+    finally:
+        with suppress(OSError):
+            _note(path).unlink(missing_ok=True)
+        lock.release()
+
+
+def holder(path: Path) -> Holder | None:
+    """Who says to hold the lock; None if nobody does."""
+    try:
+        return Holder(**json.loads(_note(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + ".holder")
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
+    told: Holder | None = None
+    while True:
+        try:
+            lock.acquire(timeout=2 * POLL, poll_interval=POLL)
+        except Timeout:
+            told = _tell(path, told)
+            continue
+        there = holder(path)
+        if there is None or not _lives_elsewhere(path, there):
+            if there:
+                log.info("the run that used %s was killed (%s)", path.parent, there)
+            return
+        lock.release()  # a file system that shows no lock to other machines: the note is all there is
+        told = _tell(path, told)
+        time.sleep(POLL)
+
+
+def _tell(path: Path, told: Holder | None) -> Holder | None:
+    """Say for whom this run waits, unless it was said before; returns who that is."""
+    there = holder(path)
+    if there is None or str(there) == str(told):  # None: about to be written, or taken away
+        return told
+    log.info("%s is in use by another run (%s): waiting for it", path.parent, there)
+    if there.is_dead:
+        log.warning("that process is gone, but one that it started has the lock: end it, or remove %s", path)
+    return there
+
+
+def _lives_elsewhere(path: Path, seen: Holder) -> bool:
+    """Whether a note from another machine is renewed. One from here is of a process that the system says is gone."""
+    if seen.host == socket.gethostname():
+        return False
+    until = time.monotonic() + GONE * BEAT
+    while time.monotonic() < until:
+        time.sleep(min(POLL, BEAT))
+        if (now := holder(path)) != seen:
+            return now is not None
+    return False
+
+
+@contextmanager
+def _renewed(path: Path, own: Holder) -> Iterator[None]:
+    """The note changes every BEAT seconds inside the block."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        for beat in itertools.count(1):
+            if ended.wait(BEAT):
+                return
+            with suppress(OSError):
+                _write(path, replace(own, beat=beat))
+
+    thread = threading.Thread(target=renew, name="lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _write(path: Path, own: Holder) -> None:
+    files.write_text(_note(path), json.dumps(asdict(own)) + "\n")

@@ -1,0 +1,150 @@
+"""Collecting over processes comes out as in one, however they share the work, and whoever dies meanwhile."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from collect.city import PER_HOST, WNIDS, City, city, wait_for
+from collect.hostile import answer
+from imagenet_nk import config
+from imagenet_nk.collect.progress import Progress
+from imagenet_nk.engine.local import Local
+from imagenet_nk.errors import DatasetError, SourceError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[City]:
+    with city(tmp_path) as one:
+        yield one
+
+
+def test_two_processes_keep_what_one_keeps(town: City) -> None:
+    summary = town.run("one", Local(1))
+    assert summary.kept == 54
+    assert {"placeholder", "shared", "refused", "http_404"} <= summary.reasons.keys()
+    town.most.clear()
+    town.seconds = 0.03
+    assert town.run("two", Local(2)) == summary
+    assert town.outcome("two") == town.outcome("one")
+    assert 1 < max(town.most.values()) <= PER_HOST, "the server's own count"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_host_that_asks_for_an_endless_pause_is_asked_once_more(town: City, processes: int) -> None:
+    """Not for each of its addresses: the others are rejected with it."""
+    mine = [path for path in town.server.pages if path.startswith("/n01440764")]
+    lines = (town.folder / "urls.txt").read_text().splitlines(keepends=True)
+    there = [line for line in lines if "\thttp" in line and line.split("\t")[0].startswith("n01440764")]
+    moved = [re.sub(r"//[^:]*", "//127.0.3.7", line) if line in there and ":9/" not in line else line for line in lines]
+    (town.folder / "urls.txt").write_text("".join(moved))
+    for path in mine:
+        town.server.put(path, answer(b"", "429 Too Many Requests", "Retry-After: 99999"))
+    town.limits = {"max_pause": 1.0}
+    summary = town.run("set", Local(processes))
+    assert "n01440764" in summary.short
+    assert summary.passing["http_429"] == len(mine)
+    assert sum(town.images_asked()[path] for path in mine) <= PER_HOST + 1
+
+
+def test_a_worker_that_is_killed_costs_no_image_but_those_in_its_hands(town: City) -> None:
+    town.run("one", Local(1))
+    town.server.clear()
+    killed = []
+
+    def watch(progress: Progress) -> None:
+        if progress.images > 20 and not killed:
+            killed.append(multiprocessing.active_children()[0])
+            killed[0].kill()
+
+    town.run("two", Local(2), watch=watch)
+    assert killed
+    assert town.outcome("two") == town.outcome("one")
+    assert max(town.images_asked().values()) <= 2 + 2  # and two pauses
+
+
+def test_the_driver_is_killed_and_the_same_command_goes_on(town: City) -> None:
+    town.run("one", Local(1))
+    town.seconds = 0.05
+    town.server.clear()
+    command = [sys.executable, str(ROOT / "src/imagenet.py"), *town.overrides("two", "engine.processes=2")]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_for(town, 40)
+    workers = [int(pid) for pid in Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()]
+    assert len(workers) >= 2
+    driver.kill()
+    driver.communicate()
+    until = time.monotonic() + 20
+    while not all(ended(pid) for pid in workers):
+        assert time.monotonic() < until, "workers outlive their driver"
+        time.sleep(0.05)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert town.outcome("two") == town.outcome("one")
+    assert max(town.images_asked().values()) <= 2 + 2
+
+
+def test_what_a_worker_cannot_write_is_one_line_here_too(town: City) -> None:
+    images = town.folder / "two" / "images"
+    images.mkdir(parents=True)
+    (images / WNIDS[3]).write_text("no folder")
+    with pytest.raises(DatasetError, match=r"two.*: ") as caught:
+        town.run("two", Local(2))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dead_network_holds_nothing_against_anyone(town: City) -> None:
+    """Over processes as in one: nothing is settled by it."""
+    (town.folder / "urls.txt").write_text("".join(f"{wnid}_1\thttp://127.0.3.9:9/{wnid}.jpg\n" for wnid in WNIDS))
+    with pytest.raises(SourceError, match="none of 1 hosts answered"):
+        town.run("two", Local(2))
+
+
+def test_ctrl_c_settles_what_was_begun(town: City) -> None:
+    town.seconds = 0.05
+    command = [sys.executable, str(ROOT / "src/imagenet.py"), *town.overrides("two", "engine.processes=2")]
+    driver = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for(town, 40)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does it: the workers are told as well
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].startswith("stopped")
+    manifest = (town.folder / "two" / "manifest.csv").read_text().splitlines()
+    assert len(manifest) > 1
+
+
+def ended(pid: int) -> bool:
+    """Whether there is nothing of a process but its entry, or not even that."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("chosen", sorted(file.stem for file in (ROOT / "conf/source").glob("*.yaml")))
+def test_every_source_can_be_sent_to_a_worker(chosen: str) -> None:
+    """As it is made from the configuration, before it is open."""
+    config.register()
+    needs = {"full": ["source.root=/data"], "manifest": ["source.path=manifest.parquet"]}
+    where = "source@fallback" if chosen == "none" else "source"
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("imagenet", [f"{where}={chosen}", *needs.get(chosen, [])])
+    source = instantiate(cfg[where.rpartition("@")[2]])
+    assert pickle.loads(pickle.dumps(source)).name == source.name == chosen  # noqa: S301 - our own

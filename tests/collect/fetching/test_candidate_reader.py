@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collect import pictures
+from imagenet_nk.collect.fetching.candidate_reader import Reader
+from imagenet_nk.collect.fetching.inspector import Inspector, Picture
+from imagenet_nk.collect.fetching.work_item import Outcome
+from imagenet_nk.config import HttpConfig, InspectConfig
+from imagenet_nk.dataset.image_store import Store
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.net.congestion import Pace
+from imagenet_nk.net.curl_transport import Memory
+from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.net.http import Request, Response
+from imagenet_nk.sources.contract import Call, Candidate, Found, Rejected, Steps, rejection
+from imagenet_nk.sources.none import Nothing
+
+WNID = "n01440764"
+BODY = pictures.jpeg("one")
+
+
+class Scripted:
+    """A transport that answers what a function says, in an order of its own."""
+
+    def __init__(self, answer: Callable[[Request], Response], seed: int = 0) -> None:
+        self._answer, self._random = answer, random.Random(seed)
+        self._pending: list[tuple[Hashable, Request]] = []
+        self.asked: list[str] = []
+        self.memory = Memory(2**30)
+        self.most = 0  # in flight at once
+
+    def submit(self, request: Request, ticket: Hashable) -> None:
+        self.asked.append(request.url)
+        self._pending.append((ticket, request))
+        self.most = max(self.most, len(self._pending))
+
+    def poll(self, timeout: float) -> list[tuple[Hashable, Response]]:
+        if not self._pending:
+            return []
+        ticket, request = self._pending.pop(self._random.randrange(len(self._pending)))
+        return [(ticket, self._answer(request))]
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class InTurn(Nothing):
+    """A source that asks for the addresses in a candidate's url, one after the other, until one has a body."""
+
+    def read(self, candidate: Candidate) -> Steps:
+        last: Found | Rejected = Rejected("no_address")
+        for url in candidate.url.split():
+            if url == "call":
+                data = yield Call(lambda: BODY)
+                return Found(candidate.key, data)
+            response = yield Request(url)
+            last = rejection(response) or Found(candidate.key, response.body, response.final_url)
+            if isinstance(last, Found):
+                break
+        return last
+
+
+def reader(transport: Scripted, folder: Path, hosts: Hosts | None = None, **http: object) -> Reader:
+    config = HttpConfig(**({"backoff": 0.0, "dead_host_after": 10**6, "max_pause": 0.01} | http))  # type: ignore[arg-type]
+    parts = hosts or Hosts(config), Pace(config), Inspector(InspectConfig()), Store(folder)
+    return Reader(transport, *parts, workers=2)
+
+
+def read(reading: Reader, *urls: str, wnid: str = WNID) -> list[Outcome]:
+    """All outcomes of candidates that ask for these addresses; keys are their numbers."""
+    for number, url in enumerate(urls):
+        reading.start(Candidate(f"{wnid}_{number}", wnid, url), InTurn(), number)
+    outcomes: list[Outcome] = []
+    while reading.in_flight:
+        outcomes.extend(reading.poll(0.05))
+    return outcomes
+
+
+@pytest.fixture
+def closing() -> Iterator[list[Reader]]:
+    readers: list[Reader] = []
+    yield readers
+    for one in readers:
+        one.close()
+
+
+def final_reasons(outcomes: Sequence[Outcome]) -> dict[Any, str]:
+    """Reason by ticket, "" for an image; every ticket must have ended once."""
+    ended = [outcome for outcome in outcomes if outcome.final]
+    assert max(Counter(outcome.reading.ticket for outcome in ended).values(), default=1) == 1
+    verdicts = {outcome.reading.ticket: outcome.judged.verdict for outcome in ended}
+    return {
+        ticket: "" if isinstance(verdict, Picture) else verdict.reason for ticket, verdict in sorted(verdicts.items())
+    }
+
+
+ANSWERS = {
+    "good": Response(200, BODY),
+    "html": Response(200, b"<html>"),
+    "empty": Response(200, b""),
+    "gone": Response(404),
+    "busy": Response(503),
+    "wait": Response(429, headers={"retry-after": "0"}),
+    "long": Response(429, headers={"retry-after": "9999"}),
+    "late": Response(0, fault="timeout"),
+    "dead": Response(0, fault="refused"),
+    "shy": Response(200, BODY, headers={"x-robots-tag": "noai"}),
+    "grey": Response(200, BODY, final_url="http://x.test/photo_unavailable.png"),
+}
+
+
+WORDS = [*sorted(ANSWERS.keys() - {"long"}), "call", "bad"]  # for that one, others wait
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scripts=st.lists(st.lists(st.sampled_from(WORDS), max_size=4), min_size=1, max_size=12),
+    seed=st.integers(0, 10**6),
+    robots=st.booleans(),
+)
+def test_every_reading_ends_once(scripts: list[list[str]], seed: int, robots: bool, tmp_path: Path) -> None:
+    def answer(request: Request) -> Response:
+        if request.url.endswith("/robots.txt"):
+            return random.Random(seed).choice([Response(404), Response(200, b"User-agent: *\nDisallow: /gone")])
+        return ANSWERS[request.url.rpartition("/")[2]]
+
+    def url(number: int, word: str) -> str:
+        return {"call": "call", "bad": "http://[bad/x"}.get(word, f"http://h{number % 3}.test/{word}")
+
+    one = reader(Scripted(answer, seed), tmp_path, robots_txt=robots, per_host=2, deadline=0.3)
+    try:
+        urls = [" ".join(url(n, word) for n, word in enumerate(script)) for script in scripts]
+        outcomes = read(one, *urls)
+        assert sorted(final_reasons(outcomes)) == list(range(len(scripts)))
+        assert one.poll(0.0) == []
+        assert one.in_flight == 0
+    finally:
+        one.close()
+
+
+def test_reasons_are_those_of_the_answers(tmp_path: Path, closing: list[Reader]) -> None:
+    transport = Scripted(lambda request: ANSWERS[request.url.rpartition("/")[2]])
+    closing.append(one := reader(transport, tmp_path))
+    words = list(ANSWERS)
+    urls = [f"http://{'far' if word == 'long' else 'a'}.test/{word}" for word in words]  # that one is set aside for it
+    reasons = final_reasons(read(one, *urls))
+    assert dict(zip(words, reasons.values(), strict=True)) == {
+        "good": "",
+        "html": "not_image",
+        "empty": "not_image",
+        "gone": "http_404",
+        "busy": "http_503",
+        "wait": "http_429",
+        "long": "http_429",
+        "late": "timeout",
+        "dead": "refused",
+        "shy": "opt_out",
+        "grey": "placeholder",
+    }
+    asked = Counter(url.rpartition("/")[2] for url in transport.asked)
+    assert {word for word, count in asked.items() if count == 2} == {"busy", "wait", "late"}  # tried again, once
+
+
+def test_503_then_200_is_an_image_and_both_are_on_record(tmp_path: Path, closing: list[Reader]) -> None:
+    answers = [Response(503, b"x" * 10**6), Response(200, BODY)]
+    closing.append(one := reader(Scripted(lambda request: answers.pop(0)), tmp_path))
+    first, second = read(one, "http://a.test/x")
+    assert (first.final, first.judged.verdict.reason) == (False, "http_503")  # type: ignore[union-attr]
+    assert first.reading.response.body == b""  # what waits for its next try holds no body
+    assert second.final
+    assert isinstance(second.judged.verdict, Picture)
+    assert second.reading.tries == 2
+    assert (tmp_path / "images" / WNID / f"{WNID}_0.jpg").read_bytes() == BODY
+
+
+def test_a_pause_holds_for_the_whole_host(tmp_path: Path, closing: list[Reader]) -> None:
+    closing.append(one := reader(Scripted(lambda request: ANSWERS["long"]), tmp_path, max_pause=60.0))
+    one.start(Candidate("a", WNID, "http://a.test/1"), InTurn(), "a")
+    (outcome,) = one.poll(0.0)
+    assert outcome.final  # it asks for more than is waited for
+    one.start(Candidate("b", WNID, "http://a.test/2"), InTurn(), "b")
+    one.start(Candidate("c", WNID, "http://b.test/3"), InTurn(), "c")
+    assert [outcome.reading.ticket for outcome in one.poll(0.0)] == ["c"]
+    assert one.poll(0.0) == []
+    assert one.in_flight == 1
+
+
+def test_who_waits_for_a_pause_holds_up_nobody_else(tmp_path: Path, closing: list[Reader]) -> None:
+    """With two places in flight, six that are told to come back in a minute do not keep the others from ending."""
+    busy = Response(429, headers={"retry-after": "60"})
+    transport = Scripted(lambda request: busy if "//slow" in request.url else Response(200, BODY))
+    closing.append(one := reader(transport, tmp_path, max_pause=90.0, concurrency=2))
+    urls = [f"http://slow{n}.test/" if n % 2 else f"http://quick.test/{n}" for n in range(12)]
+    ended: list[Any] = []
+    while urls or len(ended) < 6:
+        while urls and one.free:
+            one.start(Candidate(f"{WNID}_{len(urls)}", WNID, url := urls.pop(0)), InTurn(), url)
+        ended += [outcome.reading.ticket for outcome in one.poll(0.05) if outcome.final]
+    assert all("quick" in url for url in ended)
+    assert one.in_flight == 6
+
+
+def test_only_so_many_wait(tmp_path: Path, closing: list[Reader]) -> None:
+    busy = Response(429, headers={"retry-after": "60"})
+    transport = Scripted(lambda request: busy)
+    closing.append(one := reader(transport, tmp_path, max_pause=90.0, concurrency=2))
+    for number in range(100):
+        if one.free:
+            one.start(Candidate(f"{WNID}_{number}", WNID, f"http://h{number}.test/"), InTurn(), number)
+        one.poll(0.0)
+    assert 2 < one.in_flight <= 5 * 2
+
+
+def test_who_comes_back_takes_a_place_like_anybody(tmp_path: Path, closing: list[Reader]) -> None:
+    transport = Scripted(lambda request: Response(503 if request.url not in transport.asked[:-1] else 404))
+    closing.append(one := reader(transport, tmp_path, concurrency=1, retries=1))
+    waiting = list(range(8))
+    while waiting or one.in_flight:
+        while waiting and one.free:
+            number = waiting.pop()
+            one.start(Candidate(f"{WNID}_{number}", WNID, f"http://h{number}.test/"), InTurn(), number)
+        one.poll(0.01)
+    assert transport.most == 1
+    assert len(transport.asked) == 16
+
+
+def test_bodies_that_wait_for_inspection_count(tmp_path: Path, closing: list[Reader]) -> None:
+    transport = Scripted(lambda request: Response(200, BODY))
+    transport.memory = Memory(2 * len(BODY))
+    closing.append(one := reader(transport, tmp_path))
+    urls = [f"http://a.test/{n}" for n in range(50)]
+    outcomes: list[Outcome] = []
+    while urls or one.in_flight:
+        if urls and one.free:
+            one.start(Candidate(f"{WNID}_{len(urls)}", WNID, urls.pop()), InTurn(), len(urls))
+        outcomes += one.poll(0.05)
+    assert len(outcomes) == 50
+    assert transport.memory.waiting == 0
+    assert 0 < transport.memory.most <= 2 * len(BODY)
+
+
+def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, closing: list[Reader]) -> None:
+    transport, hosts = Scripted(lambda request: Response(404)), Hosts(HttpConfig(backoff=0.0))
+    closing.append(one := reader(transport, tmp_path, hosts))
+    for host in ("a.test:80", "b.test:80", "c.test:80"):
+        hosts.get(host).next_start = float("inf")
+    for number in range(6):
+        urls = " ".join(f"http://{host}.test/{number}" for host in (*"abc"[number % 3 :], "d"))
+        one.start(Candidate(str(number), WNID, urls), InTurn(), number)
+    assert one.poll(0.0) == []
+    for host in ("a.test:80", "b.test:80", "c.test:80"):
+        state = hosts.get(host)
+        state.aside, state.probes, state.fault, state.next_start = True, 9, "refused", 0.0
+    outcomes: list[Outcome] = []
+    while one.in_flight:
+        outcomes.extend(one.poll(0.05))
+    assert final_reasons(outcomes) == dict.fromkeys(range(6), "http_404")
+    assert len(transport.asked) == 6
+
+
+def test_what_a_worker_cannot_do_ends_the_run(tmp_path: Path, closing: list[Reader]) -> None:
+    closing.append(one := reader(Scripted(lambda request: Response(200, BODY)), tmp_path))
+    (tmp_path / "images" / WNID).write_text("a file where a folder must be")
+    with pytest.raises(DatasetError):
+        read(one, "http://a.test/x")
+
+
+def test_an_image_that_another_source_gave_is_not_written_again(tmp_path: Path, closing: list[Reader]) -> None:
+    closing.append(one := reader(Scripted(lambda request: Response(200, BODY)), tmp_path))
+    one.start(Candidate("k", WNID, "http://a.test/x"), InTurn(), 0, taken={"k"})
+    outcomes: list[Outcome] = []
+    while one.in_flight:
+        outcomes.extend(one.poll(0.05))
+    assert final_reasons(outcomes) == {0: "redrawn"}
+    assert not list((tmp_path / "images").rglob("*.jpg"))
+
+
+def test_closing_in_the_middle(tmp_path: Path) -> None:
+    one = reader(Scripted(lambda request: Response(200, BODY)), tmp_path)
+    for number in range(20):
+        one.start(Candidate(str(number), WNID, "call" if number % 2 else "http://a.test/x"), InTurn(), number)
+    one.poll(0.0)
+    one.close()

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from functools import partial
+from typing import Any
+
+from imagenet_nk.collect.fetching.thread_pool import Workers, in_one_step
+
+
+def _all_ended(workers: Workers, woken: threading.Semaphore, count: int) -> list[tuple[Any, Any, Exception | None]]:
+    ended: list[tuple[Any, Any, Exception | None]] = []
+    while len(ended) < count:
+        assert woken.acquire(timeout=10)
+        ended += workers.ended()
+    return ended
+
+
+def test_results_and_faults_come_back_with_their_tickets() -> None:
+    woken = threading.Semaphore(0)
+    workers = Workers(2, woken.release)
+    for number in range(20):
+        workers.give(number, in_one_step(lambda number=number: 1 / (number - 7)))
+    ended = {ticket: (result, error) for ticket, result, error in _all_ended(workers, woken, 20)}
+    assert sorted(ended) == list(range(20))
+    assert isinstance(ended[7][1], ZeroDivisionError)
+    assert ended[8] == (1.0, None)
+    assert workers.ended() == []
+    workers.close()
+
+
+def test_what_waits_is_done_side_by_side_from_one_pause_to_the_next() -> None:
+    woken, go, log = threading.Semaphore(0), threading.Event(), list[tuple[str, int]]()
+
+    def work(number: int) -> Generator[None, None, int]:
+        log.append(("decode", number))
+        if number == 2:
+            raise ValueError(number)
+        yield
+        log.append(("hash", number))
+        if number == 3:
+            raise ValueError(number)
+        yield
+        log.append(("write", number))
+        return number
+
+    workers = Workers(1, woken.release)
+    workers.give("first", in_one_step(lambda: go.wait(10)))
+    while workers.waiting:
+        pass
+    for number in range(5):
+        workers.give(number, partial(work, number))
+    go.set()
+    ended = {ticket: (result, type(error)) for ticket, result, error in _all_ended(workers, woken, 6)}
+    assert log == [
+        *(("decode", number) for number in range(5)),
+        *(("hash", number) for number in (0, 1, 3, 4)),
+        *(("write", number) for number in (0, 1, 4)),
+    ]
+    assert ended[2] == ended[3] == (None, ValueError)
+    assert [ended[number] for number in (0, 1, 4)] == [(number, type(None)) for number in (0, 1, 4)]
+    workers.close()
+
+
+def test_no_thread_takes_up_what_another_one_is_free_for() -> None:
+    woken, together = threading.Semaphore(0), threading.Barrier(4)
+    workers = Workers(4, woken.release)
+    for number in range(4):
+        workers.give(number, in_one_step(lambda: together.wait(10)))  # it breaks unless four threads come
+    assert all(error is None for _, _, error in _all_ended(workers, woken, 4))
+    workers.close()
+
+
+def test_closing_drops_what_nobody_has_begun() -> None:
+    began, go, done = threading.Event(), threading.Event(), list[int]()
+    workers = Workers(1, lambda: None)
+    workers.give(0, in_one_step(lambda: (began.set(), go.wait(10), done.append(0))))
+    assert began.wait(10)
+    for number in range(1, 5):
+        workers.give(number, in_one_step(lambda number=number: done.append(number)))
+    assert workers.waiting == 4
+    closing = threading.Thread(target=workers.close)
+    closing.start()
+    while workers.waiting > 1:  # what closing leaves is the word to stop
+        pass
+    go.set()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert done == [0]

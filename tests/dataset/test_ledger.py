@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.ledger import Attempt, Ledger, signed, unsigned
+from imagenet_nk.errors import DatasetError
+
+A, B = "n01440764", "n01443537"
+ONE = Attempt("urls", 0, 3, f"{A}_1", A, 1, "http://a.test/1", image_id=f"{A}_1", sha256="ab", pixels=-5, seconds=0.25)
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record(replace(ONE, url="http://a.test/\udcff"))
+    with pytest.raises(DatasetError, match="surrogates not allowed"):
+        ledger.flush()
+    ledger.close()
+
+
+def test_what_is_recorded_is_there_after_reopening(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record(ONE)
+    ledger.record(
+        replace(
+            ONE,
+            key=f"{A}_2",
+            draw=1,
+            reason="http_404",
+            url="http://ü\n\0.test/\ud800".encode(errors="replace").decode(),
+        )
+    )
+    ledger.close()
+    again = Ledger(tmp_path)
+    rows = list(again.settled(A))
+    again.close()
+    assert [row["key"] for row in rows] == [f"{A}_2", f"{A}_1"]  # in draw order
+    row = dict(rows[1])
+    assert (row.pop("id"), row.pop("verdict")) == (1, "")
+    assert Attempt(**row) == ONE
+
+
+def test_the_last_final_attempt_settles_a_candidate(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for attempt in (
+        replace(ONE, reason="http_503", final=0),
+        replace(ONE, reason="timeout"),
+        ONE,
+        replace(ONE, reason="http_500", final=0),
+        replace(ONE, source="archive", rank=1),
+        replace(ONE, rank=1, reason="gone"),  # two sources of one kind may call two images by one key
+        replace(ONE, wnid=B),
+    ):
+        ledger.record(attempt)
+    ledger.flush()
+    assert [(row["source"], row["rank"], row["reason"]) for row in ledger.settled(A)] == [
+        ("urls", 0, ""),
+        ("archive", 1, ""),
+        ("urls", 1, "gone"),
+    ]
+    assert len(list(ledger.rows())) == 7
+    assert len(list(ledger.rows([B]))) == 1
+    ledger.close()
+
+
+def test_verdicts_and_facts_are_kept(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record(ONE)
+    ledger.flush()
+    ledger.judge([("kept", 1)])
+    ledger.note({"draw": {"seed": 0}, "done": "x"})
+    ledger.note({"done": "y"})
+    ledger.close()
+    again = Ledger(tmp_path)
+    assert [row["verdict"] for row in again.settled(A)] == ["kept"]
+    assert again.meta() == {"draw": {"seed": 0}, "done": "y"}
+    again.close()
+
+
+def test_a_dead_network_settles_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record(replace(ONE, reason="refused", transient=1))
+    ledger.record(replace(ONE, key="k2", reason="http_404", status=404))
+    ledger.record(replace(ONE, key="k3", reason="http_503", transient=1, status=503))
+    ledger.flush()
+    before = ledger.last()
+    ledger.record(replace(ONE, reason="timeout", transient=1))
+    ledger.record(replace(ONE, key="k4", reason="refused", transient=1))
+    ledger.flush()
+    ledger.forget_unanswered(before)
+    assert {row["key"]: row["reason"] for row in ledger.settled(A)} == {
+        ONE.key: "refused", "k2": "http_404", "k3": "http_503",
+    }  # fmt: skip
+    ledger.forget_unanswered(0)
+    assert {row["key"] for row in ledger.settled(A)} == {"k2", "k3"}
+    assert len(list(ledger.rows())) == 5
+    ledger.close()
+
+
+def test_another_process_may_read_while_a_run_writes(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    reader = sqlite3.connect(tmp_path / FILE)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (0,)
+    for number in range(500):
+        ledger.record(replace(ONE, key=str(number)))
+    ledger.flush()
+    assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (0,)  # its own snapshot
+    reader.execute("COMMIT")
+    assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (500,)
+    reader.close()
+    ledger.close()
+
+
+def test_what_was_flushed_survives_a_kill(tmp_path: Path) -> None:
+    program = f"""
+import sys, time
+from pathlib import Path
+from imagenet_nk.collect.ledger import Attempt, Ledger
+ledger = Ledger(Path({str(tmp_path)!r}))
+for number in range(1000):
+    ledger.record(Attempt("urls", 0, number, str(number), "{A}", 1, "u"))
+ledger.flush()
+print("flushed", flush=True)
+while True:
+    ledger.record(Attempt("urls", 0, 0, "more", "{A}", 1, "u"))
+    time.sleep(0.001)
+"""
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment())
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"flushed\n"
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    ledger = Ledger(tmp_path)
+    assert {str(number) for number in range(1000)} <= {row["key"] for row in ledger.settled(A)}
+    ledger.close()
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
+
+
+# --- what cannot be used
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough to be one" * 50, b"SQLite format 3\0" + b"\xff" * 4096]
+)
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(DatasetError, match=r"cannot be used.*another dataset\.dir") as caught:
+        Ledger(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / FILE).read_bytes() == content
+
+
+def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(DatasetError, match="cannot be used"):
+        Ledger(tmp_path)
+
+
+def test_a_later_version_is_refused(tmp_path: Path) -> None:
+    Ledger(tmp_path).close()
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(DatasetError, match="later version"):
+        Ledger(tmp_path)
+
+
+def test_a_table_that_is_damaged_is_one_line(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(3000):
+        ledger.record(replace(ONE, key=str(number)))
+    ledger.close()
+    data = bytearray((tmp_path / FILE).read_bytes())
+    data[8192:-4096] = os.urandom(len(data) - 12288)
+    (tmp_path / FILE).write_bytes(data)
+    with pytest.raises(DatasetError, match="cannot be used"):  # noqa: PT012
+        again = Ledger(tmp_path)
+        try:
+            list(again.settled(A))
+        finally:
+            again.close()
+
+
+def test_a_full_disk_is_said_by_the_next_record_or_flush(tmp_path: Path) -> None:
+    """SQLite's own limit on pages gives the very error of a full disk: SQLITE_FULL."""
+    program = f"""
+import sqlite3
+from pathlib import Path
+from imagenet_nk.collect import ledger as module
+from imagenet_nk.errors import DatasetError
+connect = module.Ledger._connect
+def narrow(self):
+    db = connect(self)
+    db.execute("PRAGMA max_page_count = 30")
+    return db
+module.Ledger._connect = narrow
+ledger = module.Ledger(Path({str(tmp_path)!r}))
+try:
+    for number in range(20000):
+        ledger.record(module.Attempt("urls", 0, number, str(number), "{A}", 1, "http://a.test/" + "x" * 100))
+    ledger.flush()
+except DatasetError as error:
+    print(error)
+ledger.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), check=True
+    )
+    assert "no space left" in done.stdout or "full" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+    ledger = Ledger(tmp_path)  # and what was written before is whole
+    list(ledger.settled(A))
+    ledger.close()
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_signed_and_unsigned_are_inverse(number: int) -> None:
+    assert -(2**63) <= signed(number) < 2**63
+    assert unsigned(signed(number)) == number

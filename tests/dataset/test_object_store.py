@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from buckets import BUCKET, server
+from imagenet_nk.config import Materialize
+from imagenet_nk.dataset.image_store import Store
+from imagenet_nk.dataset.object_store import OWNER, ObjectStore, open_store, own
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.storage import files
+
+A, B = "n00000001", "n00000002"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, str]]:
+    with server() as environment:
+        yield environment
+
+
+@pytest.fixture
+def folder(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    return files.located(f"s3://{BUCKET}/{request.node.name}")
+
+
+@pytest.fixture
+def store(folder: Path) -> ObjectStore:
+    opened = open_store(folder)
+    assert isinstance(opened, ObjectStore)
+    return opened
+
+
+def test_a_folder_has_the_other_store(tmp_path: Path) -> None:
+    assert type(open_store(tmp_path)) is Store
+
+
+def test_what_is_written_is_there(store: ObjectStore) -> None:
+    store.write(A, "a.jpg", b"one")
+    assert store.sizes(A) == {"a.jpg": 3}
+    store.write(A, "a.jpg", b"longer")
+    store.write(A, "b.jpg", b"two")
+    assert store.sizes(A) == {"a.jpg": 6, "b.jpg": 3}
+    assert store.sizes(B) == {}
+    assert (store.folder / "images" / A / "a.jpg").read_bytes() == b"longer"
+
+
+def test_settling_makes_images_hold_exactly_what_is_kept(store: ObjectStore) -> None:
+    for name in ("keep.jpg", "spare.jpg", "bad.jpg"):
+        store.write(A, name, name.encode())
+    store.settle(A, {"keep.jpg"}, {"bad.jpg"})
+    fresh = ObjectStore(store.folder)
+    for each in (store, fresh):  # as it remembers, and as it is
+        assert each.sizes(A) == {"keep.jpg": 8, "spare.jpg": 9}
+    assert files.is_file(store.folder / "spare" / A / "spare.jpg")
+    fresh.settle(A, {"spare.jpg"}, {"keep.jpg"})
+    assert ObjectStore(store.folder).sizes(A) == {"spare.jpg": 9}
+    assert (store.folder / "images" / A / "spare.jpg").read_bytes() == b"spare.jpg"
+
+
+def test_what_others_write_is_seen_after_a_refresh(store: ObjectStore) -> None:
+    assert store.sizes(A) == {}
+    ObjectStore(store.folder).write(A, "a.jpg", b"one")
+    store.refresh()
+    assert store.sizes(A) == {"a.jpg": 3}
+
+
+def test_local_files_are_copied_never_linked(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"theirs")
+    store.adopt(A, "a.jpg", tmp_path / "a.jpg", Materialize.copy)
+    assert store.sizes(A) == {"a.jpg": 6}
+    with pytest.raises(DatasetError, match=r"can hold no links; type source\.materialize=copy"):
+        store.adopt(A, "b.jpg", tmp_path / "a.jpg", Materialize.link)
+
+
+def test_a_url_has_one_ledger(folder: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    own(folder, tmp_path / "first")
+    own(folder, tmp_path / "first")
+    with pytest.raises(DatasetError, match=rf"belongs to the ledger in {tmp_path / 'first'} .*remove .*{OWNER}"):
+        own(folder, tmp_path / "second")
+    assert json.loads((folder / OWNER).read_bytes())["folder"] == str(tmp_path / "first")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_bucket_that_is_not_there() -> None:
+    nowhere = files.located("s3://nowhere/set")
+    with pytest.raises(DatasetError, match=r"s3://nowhere/set is not there .*make the bucket"):
+        open_store(nowhere).write(A, "a.jpg", b"one")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    away = files.located(f"s3://{BUCKET}/away")
+    away.fs.config_kwargs["retries"] = {"max_attempts": 0}  # type: ignore[attr-defined]
+    away.fs.connect(refresh=True)  # type: ignore[attr-defined]
+    with pytest.raises(DatasetError, match=r"is out of reach \(.*127\.0\.0\.1:9.*AWS_ENDPOINT_URL"):
+        open_store(away).write(A, "a.jpg", b"one")

@@ -1,0 +1,134 @@
+"""Every statistic of real photographs against plain numpy, whatever the batches, workers, shards and their order."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
+
+from imagenet_nk.centers import stage
+from imagenet_nk.config import CentersConfig
+from imagenet_nk.embedding.dataset import Setting
+from imagenet_nk.statistics import iterative, streaming
+from small_models import TINY, label_map
+
+CLASSES, EACH, SIZE = 8, 6, 64
+EVERYTHING = CentersConfig(normalized=True, prototypes=2, covariance=True, geometric_median=True)
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def photographs(shared):
+    folders = sorted((shared / "data" / "tiny-imagenet").iterdir())[:CLASSES]
+    return [(path, label) for label, folder in enumerate(folders) for path in sorted(folder.iterdir())[:EACH]]
+
+
+@pytest.fixture(scope="module")
+def embeddings(photographs):
+    """(N, D) float64, one image a forward pass of timm's model after timm's transform."""
+    torch.manual_seed(0)
+    model = timm.create_model(TINY, num_classes=0).eval()
+    transform = create_transform(**resolve_model_data_config(model, args={"img_size": SIZE}))
+    with torch.inference_mode():
+        rows = [model(transform(Image.open(path).convert("RGB"))[None])[0].double().numpy() for path, _ in photographs]
+    return np.stack(rows)
+
+
+def by_class(x):
+    return x.reshape(CLASSES, EACH, -1)
+
+
+def numpys(x):
+    """Name to value of every statistic, by the formulas of docs/centers.md and nothing of this program."""
+    classes = by_class(x)
+    centers = classes.mean(1)
+    away = classes - centers[:, None]
+    unit = classes / np.linalg.norm(classes, axis=2, keepdims=True)
+    centred = classes - x.mean(0)
+    flat = away.reshape(len(x), -1)
+    points, counts = zip(*map(lloyd, classes), strict=True)
+    return {
+        "centers": centers,
+        "spread": np.sqrt((away**2).sum(2).mean(1)),
+        "normalized": unit.mean(1),
+        "cl2n": (centred / np.linalg.norm(centred, axis=2, keepdims=True)).mean(1),
+        "cl2n_origin": x.mean(0),
+        "covariance": flat.T @ flat / (len(x) - CLASSES),
+        "geometric_median": np.stack([weiszfeld(each) for each in classes]),
+        "prototypes": np.stack(points),
+        "prototype_counts": np.stack(counts),
+        "medoids": (away**2).sum(2).argmin(1),
+    }
+
+
+def weiszfeld(x):
+    median = x.mean(0)
+    for _ in range(1000):
+        weights = 1 / np.linalg.norm(x - median, axis=1)
+        median = (x * weights[:, None]).sum(0) / weights.sum()
+    return median
+
+
+def lloyd(x):
+    """Two means, started at the image farthest from the center and the one farthest from that."""
+    first = x[np.linalg.norm(x - x.mean(0), axis=1).argmax()]
+    points = np.stack([first, x[np.linalg.norm(x - first, axis=1).argmax()]])
+    for _ in range(100):
+        nearest = np.linalg.norm(x[:, None] - points, axis=2).argmin(1)
+        points = np.stack([x[nearest == p].mean(0) for p in range(2)])
+    return points, np.bincount(nearest, minlength=2)
+
+
+def same(made, wanted, name, tolerance=1e-5):
+    """Row by row, within a share of the row's length; the median of an iteration within what it stops at."""
+    made, wanted = np.atleast_2d(made).astype(np.float64), np.atleast_2d(wanted)
+    lengths = np.linalg.norm(wanted, axis=-1)
+    error = np.linalg.norm(made - wanted, axis=-1) / np.maximum(lengths, 1e-3 * lengths.max())  # some units are dead
+    assert error.max() < (1e-3 if name == "geometric_median" else tolerance), name
+
+
+@pytest.mark.parametrize(("batch", "workers"), [*zip((1, 7, 64, 7), (0, 1, 2, 3), strict=True), (1, 3), (64, 0)])
+def test_whatever_the_batch_and_the_workers(batch, workers, photographs, embeddings, tiny, tmp_path):
+    config = dataclasses.replace(tiny, img_size=SIZE, batch_size=batch, workers=workers)
+    made = stage.compute(photographs, label_map(CLASSES), Setting(config, EVERYTHING), tmp_path, "sha")
+    wanted = numpys(embeddings)
+    medoids = [str(photographs[k * EACH + row][0]) for k, row in enumerate(wanted.pop("medoids"))]
+    assert made.metadata["medoids"] == json.dumps(medoids)
+    for name, value in wanted.items():
+        # The covariance of units that hardly vary has what float32 rounds in a batch, which the processor decides.
+        tolerance = 5e-5 if name == "covariance" else 1e-5
+        same(made.extras[name] if name in made.extras else getattr(made, name), value, name, tolerance)
+
+
+@pytest.mark.parametrize(("batch", "shards", "order"), list(itertools.product((1, 7, 64), (1, 3, 8), (0, 1))))
+def test_whatever_the_shards_and_their_order(batch, shards, order, embeddings):
+    """Merged shards of shuffled images, to 1e-6 of plain numpy."""
+    wanted, centers = numpys(embeddings), torch.from_numpy(by_class(embeddings).mean(1))
+    rng = np.random.default_rng(order)
+    rows = torch.from_numpy(rng.permutation(len(embeddings)))
+    x, classes = torch.from_numpy(embeddings), torch.arange(CLASSES).repeat_interleave(EACH)
+    dim = embeddings.shape[1]
+    for name, make in {
+        "centers": lambda: streaming.Mean(CLASSES, dim),
+        "spread": lambda: streaming.Spread(CLASSES, dim),
+        "normalized": lambda: streaming.NormalizedMean(CLASSES, dim),
+        "covariance": lambda: streaming.SharedCovariance(centers),
+    }.items():
+        parts = [make() for _ in range(shards)]
+        for statistic, shard in zip(parts, rows.tensor_split(shards), strict=True):
+            for cut in shard.split(batch):
+                statistic.add(x[cut], classes[cut])
+        first, *others = [parts[n] for n in rng.permutation(shards)]
+        for other in others:
+            first.merge(other)
+        same(first.result().numpy(), wanted[name], name, 1e-6)
+    median = iterative.geometric_median(centers, lambda: ((x[cut], classes[cut]) for cut in rows.split(batch)))
+    same(median.numpy(), wanted["geometric_median"], "geometric_median")

@@ -1,0 +1,56 @@
+"""A run that is killed outright leaves what the next one goes on with, to the same centers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+
+import imagenet_nk
+from imagenet_nk.centers import stage
+from imagenet_nk.embedding.dataset import Setting
+from small_models import TINY, label_map
+
+RUN = f"""
+import json, sys, time
+from pathlib import Path
+from small_models import label_map
+from imagenet_nk.centers import stage
+from imagenet_nk.centers.listed import Setting
+from imagenet_nk.config import BackboneConfig
+
+entries = [(Path(path), label) for path, label in json.loads(sys.argv[1])]
+config = BackboneConfig(name="{TINY}", pretrained=False, device="cpu", batch_size=2, workers=1)
+
+def slowly(done, _):
+    print(done, flush=True)
+    time.sleep(0.2)
+
+setting = Setting(config, cache=Path(sys.argv[2]))
+stage.compute(entries, label_map(5), setting, Path(sys.argv[3]), "sha", progress=slowly)
+"""
+
+
+def test_a_killed_run_is_gone_on_with_to_the_same_centers(entries, tiny, tmp_path):
+    told = json.dumps([[str(path), label] for path, label in entries])
+    output, cache = tmp_path / "output", tmp_path / "cache"
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN, told, str(cache), str(output)],
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+    ) as run:
+        assert run.stdout is not None
+        while int(run.stdout.readline()) < 6:
+            pass
+        run.kill()
+    assert not (output / "centers.safetensors").exists()
+    setting = Setting(tiny, cache=cache)
+    embedder = setting.embedder(output)
+    stage.compute(entries, label_map(5), setting, output, "sha", embedder=embedder)
+    assert 0 < embedder.embedded <= len(entries) - 4  # the slice that was being told of had not been kept
+    made = imagenet_nk.load_centers(output)
+    whole = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "whole", "sha")
+    np.testing.assert_array_equal(made.counts, whole.counts)
+    np.testing.assert_allclose(made.centers, whole.centers, rtol=1e-4, atol=1e-6)

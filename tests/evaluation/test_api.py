@@ -1,0 +1,44 @@
+"""Judging saved centers from Python."""
+
+from __future__ import annotations
+
+import pytest
+
+import imagenet_nk
+from imagenet_nk.centers import stage
+from imagenet_nk.centers.stage import Setting
+from imagenet_nk.errors import CentersError, ConfigError, ListError
+from small_models import label_map
+
+
+@pytest.fixture
+def made(entries, tiny, tmp_path):
+    return stage.compute(entries, label_map(5), Setting(tiny), tmp_path, "sha")
+
+
+def test_images_that_are_not_judged_are_counted_and_unreadable_ones_named(made, entries, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"<html>")
+    judged = imagenet_nk.evaluate(made, [*entries, (broken, 1), (entries[0][0], 77)], cache=tmp_path)
+    assert (judged["images"], judged["not_judged"]) == (len(entries), 2)
+    assert [one["path"] for one in judged["skipped"]] == [str(broken)]
+    assert judged["ncm"]["cosine"]["top1"]["value"] > 0
+
+
+def test_where_nothing_can_be_judged_one_line_says_why(made, entries, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"<html>")
+    for images, error, says in (
+        ([], ListError, "no image"),
+        ([(entries[0][0], 77)], ListError, "none of the 1 images has a label of the centers .* first: 77 of"),
+        ([(tmp_path / "gone.jpg", 1)], ListError, "none of the 1 files"),
+        ([(broken, 1)], CentersError, "could be read .* nothing to judge"),
+    ):
+        with pytest.raises(error, match=says) as raised:
+            imagenet_nk.evaluate(made, images)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_setting_that_there_is_not_is_named(made, entries):
+    with pytest.raises(ConfigError, match=r"evaluate\(\) takes no devise=; .* device"):
+        imagenet_nk.evaluate(made, entries, devise="cpu")

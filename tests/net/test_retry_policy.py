@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagenet_nk.net.http import Response
+from imagenet_nk.net.retry_policy import asked_pause, backoff, retryable
+
+
+@pytest.mark.parametrize(
+    ("response", "again"),
+    [
+        (Response(429), True),
+        (Response(500), True),
+        (Response(503), True),
+        (Response(0, fault="timeout"), True),
+        (Response(0, fault="reset"), True),
+        (Response(200, fault="too_slow"), False),
+        (Response(503, fault="too_many_bytes"), False),
+        (Response(0, fault="refused"), False),
+        (Response(0, fault="no_dns"), False),
+        (Response(404), False),
+        (Response(410), False),
+        (Response(200), False),
+    ],
+)
+def test_only_what_may_be_better_soon_is_tried_again(response: Response, again: bool) -> None:
+    assert retryable(response) is again
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "seconds"),
+    [
+        (429, "7", 7.0),
+        (503, " 120 ", 120.0),
+        (503, "0", 0.0),
+        (200, "7", 0.0),  # only where the status says that the server is busy
+        (404, "7", 0.0),
+        (429, "", 0.0),
+        (429, "-7", 0.0),
+        (429, "1.5", 0.0),
+        (429, "soon", 0.0),
+        (429, "\u0667", 0.0),  # a digit, but not in ASCII
+        (429, "9" * 400, 999_999_999.0),
+        (429, "Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        (429, "Wed, 21 Oct 99999 07:28:00 GMT", 0.0),
+        (429, "Wed, 99 Oct 2015 99:28:00 GMT", 0.0),
+    ],
+)
+def test_a_server_asks_for_a_pause_in_seconds(status: int, value: str, seconds: float) -> None:
+    assert asked_pause(Response(status, headers={"retry-after": value})) == seconds
+
+
+def test_or_until_a_date() -> None:
+    at = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    assert 3500 < asked_pause(Response(503, headers={"retry-after": at})) <= 3600
+
+
+@given(st.text(max_size=60))
+def test_any_value_gets_an_answer(value: str) -> None:
+    assert asked_pause(Response(429, headers={"retry-after": value})) >= 0
+
+
+@given(st.text("WedOct 0123456789:+-GMTZ,", max_size=40))
+def test_so_does_any_text_that_is_nearly_a_date(value: str) -> None:
+    assert asked_pause(Response(429, headers={"retry-after": value})) >= 0
+
+
+@given(st.floats(0, 10), st.integers(1, 6))
+def test_waits_double_within_their_jitter(base: float, tries: int) -> None:
+    assert base * 2 ** (tries - 1) * 0.5 <= backoff(base, tries) <= base * 2 ** (tries - 1) * 1.5

@@ -1,0 +1,175 @@
+"""Decoding on the device, on a CPU in place of a GPU: the same code but for the decoder behind decode_jpeg."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from imagenet_nk.centers import stage
+from imagenet_nk.centers.stage import Setting
+from imagenet_nk.embedding import loader, parity
+from imagenet_nk.errors import BackboneError
+from imagenet_nk.preprocessing import crop_cache, gpu
+from imagenet_nk.preprocessing.gpu import Encoded, OnDevice
+from imagenet_nk.preprocessing.transforms import UNREADABLE, Exact, UndecodableError
+from small_models import DATA, FILES, label_map
+
+CPU = torch.device("cpu")
+JPEGS = {
+    "rgb 4:2:0",
+    "rgb 4:4:4",
+    "progressive",
+    "grey",
+    "smaller than the crop",
+    "one pixel high",
+    "bytes after the end",
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities:DeprecationWarning")
+
+
+def apart(made, wanted) -> int:
+    """The largest difference of two batches in grey levels."""
+    return int(np.abs(made.astype(int) - wanted.astype(int)).max())
+
+
+@pytest.mark.parametrize("changes", [{}, {"interpolation": "bilinear", "crop_pct": 1.0}])
+def test_a_mixed_batch_is_the_references_within_a_few_grey_levels(changes):
+    data = DATA | changes
+    device, exact = OnDevice(data, CPU), Exact(data)
+    items = [device(file) for file in FILES.values()]
+    assert {name for name, item in zip(FILES, items, strict=True) if isinstance(item, Encoded)} == JPEGS
+    made = device.batch(items)
+    wanted = np.stack([exact(file) for file in FILES.values()])
+    assert made.shape == wanted.shape
+    assert apart(made, wanted) <= 3
+    for place, (item, crop) in enumerate(zip(items, wanted, strict=True)):
+        if not isinstance(item, Encoded):
+            np.testing.assert_array_equal(made[place], crop)
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", FILES["rgb 4:2:0"][:-40], FILES["png"][:200], b"\xff\xd8\xff\xe0"])
+def test_what_is_no_whole_image_never_comes_to_the_device(data):
+    with pytest.raises(UNREADABLE):
+        OnDevice(DATA, CPU)(data)
+
+
+def test_why_an_image_cannot_be_decoded_reads_the_same_in_every_run():
+    with pytest.raises(UndecodableError) as raised:
+        OnDevice(DATA, CPU).batch([Encoded(b"no image")])
+    assert raised.value.reasons == {0: "UnidentifiedImageError: cannot identify image file"}
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """A decoder that refuses a batch with one of these images in it, and counts its calls."""
+    refused, calls, real = set(), [], gpu.decode_jpeg
+
+    def decode(images, *arguments):
+        calls.append(len(images))
+        if any(bytes(image.numpy()) in refused for image in images):
+            raise RuntimeError("Error while decoding JPEG images")
+        return real(images, *arguments)
+
+    monkeypatch.setattr(gpu, "decode_jpeg", decode)
+    return refused, calls
+
+
+def test_an_image_that_the_decoder_refuses_is_decoded_by_the_reference(refusing):
+    device, exact = OnDevice(DATA, CPU), Exact(DATA)
+    files = [FILES[name] for name in sorted(JPEGS)]
+    refusing[0].add(files[2])
+    made = device.batch([Encoded(file) for file in files])
+    np.testing.assert_array_equal(made[2], exact(files[2]))
+    assert apart(made, np.stack([exact(file) for file in files])) <= 3
+
+
+def test_an_image_that_neither_decodes_is_a_fault_and_the_rest_of_its_batch_is_embedded(refusing, tmp_path):
+    whole, broken = FILES["rgb 4:2:0"], FILES["rgb 4:4:4"]
+    refusing[0].add(broken)
+    device = OnDevice(DATA, CPU)
+
+    def reference(_):
+        raise OSError("broken data stream")
+
+    device.reference = reference
+    paths = [tmp_path / f"{n}.jpg" for n in range(5)]
+    for n, path in enumerate(paths):
+        path.write_bytes(broken if n == 3 else whole)
+    with pytest.raises(UndecodableError) as raised:
+        device.batch([device(path.read_bytes()) for path in paths])
+    assert list(raised.value.reasons) == [3]
+
+    def forward(batch):
+        return batch[:, 0, 0, :1].astype(np.float32)
+
+    made = list(
+        loader.run(
+            paths,
+            range(5),
+            lambda path: device(path.read_bytes()),
+            forward,
+            batch=5,
+            lanes=2,
+            devices=1,
+            gather=device.batch,
+        )
+    )
+    assert made[0].rows.tolist() == [0, 1, 2, 4]
+    assert made[0].embeddings.shape == (4, 1)
+    assert [(fault.path, fault.reason) for fault in made[0].faults] == [(paths[3], "OSError: broken data stream")]
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved(monkeypatch):
+    device, real, most = OnDevice(DATA, CPU), gpu.decode_jpeg, 2
+
+    def decode(images, *arguments):
+        if len(images) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return real(images, *arguments)
+
+    whole = device.batch([Encoded(FILES["rgb 4:2:0"])] * 5)
+    monkeypatch.setattr(gpu, "decode_jpeg", decode)
+    np.testing.assert_array_equal(device.batch([Encoded(FILES["rgb 4:2:0"])] * 5), whole)
+
+
+def test_a_torchvision_without_the_decoder_is_one_line(monkeypatch):
+    def decode(*_):
+        raise RuntimeError("decode_jpegs_cuda: torchvision not compiled with nvJPEG support")
+
+    monkeypatch.setattr(gpu, "decode_jpeg", decode)
+    with pytest.raises(BackboneError, match="pixels=exact"):
+        OnDevice(DATA, CPU)
+
+
+def test_what_the_device_cannot_do_is_refused():
+    with pytest.raises(BackboneError, match="pixels=device knows resize and centre crop"):
+        OnDevice(DATA | {"crop_mode": "squash"}, CPU)
+    with pytest.raises(BackboneError, match="one GPU a process"):
+        crop_cache.choose(DATA, "device", [torch.device("cuda", 0), torch.device("cuda", 1)])
+
+
+def test_centers_agree_with_the_reference_and_crops_are_not_cached(entries, tiny, tmp_path, caplog):
+    reference = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "exact", "sha")
+    setting = Setting(dataclasses.replace(tiny, pixels="device"), crops="crops")
+    embedder = setting.embedder(tmp_path)
+    made = stage.compute(entries, label_map(5), setting, tmp_path / "device", "sha", embedder=embedder)
+    lengths = np.linalg.norm(made.centers, axis=1) * np.linalg.norm(reference.centers, axis=1)
+    assert ((made.centers * reference.centers).sum(1) / lengths).min() >= parity.TOLERANCE
+    assert embedder.agreement["cosine_min"] >= parity.TOLERANCE
+    assert made.metadata["transform"].startswith("torch ")
+    assert "never leave the device" in caplog.text
+    assert not list(tmp_path.rglob("crops.u8"))
+
+
+def test_a_device_whose_pixels_are_others_is_not_used(entries, tiny, tmp_path, monkeypatch, caplog):
+    real = OnDevice._cropped
+    monkeypatch.setattr(OnDevice, "_cropped", lambda self, image: real(self, image).flip(1))
+    setting = Setting(dataclasses.replace(tiny, pixels="device"))
+    made = stage.compute(entries, label_map(5), setting, tmp_path / "device", "sha")
+    reference = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "exact", "sha")
+    np.testing.assert_allclose(made.centers, reference.centers, rtol=1e-5, atol=1e-7)
+    assert "back to the reference" in caplog.text

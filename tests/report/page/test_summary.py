@@ -1,0 +1,109 @@
+"""What the page says of single images, and above all what it says where none could be judged."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from imagenet_nk.preprocessing.row_cache import IMAGES
+from imagenet_nk.report import build
+from imagenet_nk.sources.demo import pictures
+from report.making import Run, wnids
+from report.warnings.test_checks import raised, titles
+
+PRAISE = "each lies nearest to its own class"
+
+
+def said(text: str) -> str:
+    found = re.search(r'id="wrong-said">(.*?)</p>', text)
+    assert found
+    return unescape(found[1])
+
+
+def test_a_good_run_says_how_many_were_judged(good: Run) -> None:
+    assert said(good.report()) == f"None of the 36 images that could be judged: {PRAISE}."
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Run:
+    """A run with pictures of one class in another."""
+    run = Run(tmp_path / "run", 4, 4)
+    run.draw()
+    one, other = wnids(4)[:2]
+    for serial in range(6):
+        run.put(one, f"x{serial}", pictures.picture(other, 100 + serial))
+    run.collect()
+    run.judge()
+    return run
+
+
+def test_a_data_set_that_was_moved_is_judged_as_before(planted: Run, tmp_path: Path) -> None:
+    before = titles(planted)
+    assert "tench (n01440764) is full of something else" in before
+    moved = Run(tmp_path / "elsewhere", 4, 4)
+    shutil.move(planted.place, moved.place)
+    assert titles(moved) == before
+    assert said(moved.report()).startswith("Likely wrong: ")
+
+
+def test_an_image_of_another_size_is_not_taken_for_the_one_that_was_embedded(planted: Run, tmp_path: Path) -> None:
+    moved = planted.copy(tmp_path / "elsewhere")
+    (index,) = moved.folder.rglob(IMAGES)
+    lines = [line.split("\t") for line in index.read_text().splitlines()]
+    index.write_text("".join("\t".join([crc, "1", stamp, name]) + "\n" for crc, _, stamp, name in lines))
+    count = len(lines)
+    assert titles(moved)[-1] == f"{count} of {count} images not judged"
+    text = said(moved.report())
+    assert text == (f"No image could be judged. Not judged: {count} images without an embedding beside the data set.")
+
+
+def test_one_image_a_class_is_not_praised(tmp_path: Path) -> None:
+    run = Run(tmp_path, 3, 1)
+    run.draw()
+    run.collect()
+    run.judge()
+    text = run.report()
+    assert said(text).startswith("No image could be judged. Not judged: 3 images alone in their class")
+    assert "No image was judged: every class has a single image" in text
+    assert "Farthest from their own class" not in text
+    assert "95 % interval" not in text
+
+
+def test_one_class_is_not_praised(tmp_path: Path) -> None:
+    run = Run(tmp_path, 1, 3)
+    run.draw()
+    run.collect()
+    run.judge()
+    text = run.report()
+    assert said(text).startswith("No image could be judged. Not judged: 3 images of the only class")
+    assert "No image was judged: there is one class" in text
+    assert "Farthest from their own class" in text
+    assert '<h1 id="overview-h">3 images of 1 class</h1>' in text
+
+
+@pytest.mark.parametrize("spoil", ["shrank", "lost"])
+def test_centers_of_another_list_are_left_out_and_said_first(spoiled: Run, spoil: str) -> None:
+    listed = spoiled.folder / "eval.txt"
+    if spoil == "lost":
+        listed.unlink()
+    else:
+        listed.write_text("".join(listed.read_text().splitlines(keepends=True)[:-1]))
+    first, *others = raised(spoiled)
+    assert (first.level, first.title) == ("problem", "The centers of this run belong to another list")
+    assert "made them of 36 images of 6 classes" in first.detail
+    assert others == []
+    text = spoiled.report()
+    assert 'id="centers"' not in text
+    assert 'id="evaluation"' not in text
+    assert "nearest class mean" not in text
+
+
+def test_a_run_over_another_data_set_lends_it_no_centers(good: Run, planted: Run) -> None:
+    build.write(good.folder, planted.output)
+    text = planted.page.read_text(encoding="utf-8")
+    assert "The centers of this run belong to another list" in text
+    assert 'id="centers"' not in text

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.ledger import Attempt, Ledger
+from imagenet_nk.report import host_stats
+
+
+def ledger(folder: Path, *attempts: Attempt, done: bool = True, reached: int | None = None) -> None:
+    """Attempts of which those after the first `reached` were fetched ahead and not needed."""
+    made = Ledger(folder)
+    for attempt in attempts:
+        made.record(attempt)
+    made.flush()
+    rows = list(made.rows())
+    until = len(rows) if reached is None else reached
+    made.judge([(row["reason"] or "kept" if i < until else "unreached", row["id"]) for i, row in enumerate(rows)])
+    if done:
+        made.note({"done": "x"})
+    made.close()
+
+
+def tried(url: str, wnid: str = "n01440764", reason: str = "", pixels: int = 0, seconds: float = 0.5) -> Attempt:
+    return Attempt("urls", 0, 0, url, wnid, 1, url, reason=reason, pixels=pixels, seconds=seconds)
+
+
+def test_hosts_are_counted_with_their_commonest_fault(tmp_path: Path) -> None:
+    ledger(
+        tmp_path,
+        tried("http://a.example/1"),
+        tried("http://a.example/2", reason="http_404"),
+        tried("http://a.example/3", reason="http_404"),
+        tried("http://a.example/4", reason="timeout", seconds=8.5),
+        tried("http://[broken/5", reason="bad_url"),
+        tried("images/6.jpg"),
+    )
+    found = host_stats.read(tmp_path)
+    assert found.host_count == 3
+    first = found.hosts[0]
+    assert (first.name, first.tried, first.kept, first.seconds, first.fault) == ("a.example", 4, 1, 10.0, "http_404")
+    assert {host.name for host in found.hosts} == {"a.example", "(no address)", "urls"}
+
+
+def test_what_was_fetched_ahead_and_not_needed_is_neither_tried_nor_a_fault(tmp_path: Path) -> None:
+    ahead = [tried(f"http://b.example/{serial}") for serial in range(3)]
+    ledger(tmp_path, tried("http://a.example/1"), tried("http://a.example/2", reason="http_404"), *ahead, reached=2)
+    first, second = host_stats.read(tmp_path).hosts
+    assert (first.tried, first.kept, first.ahead, first.fault, first.pace) == (2, 1, 0, "http_404", 0.5)
+    assert (second.tried, second.kept, second.ahead, second.fault, second.pace) == (0, 0, 3, "", None)
+
+
+def test_pictures_of_several_classes_are_found_by_their_pixels(tmp_path: Path) -> None:
+    ledger(
+        tmp_path,
+        tried("http://a.example/1", "n01440764", pixels=7),
+        tried("http://a.example/2", "n01443537", pixels=7),
+        tried("http://a.example/3", "n01443537", pixels=8),
+        tried("http://a.example/4", "n01484850", pixels=7, reason="duplicate"),
+        tried("images/5", "n01484850", pixels=0),
+        tried("images/6", "n01440764", pixels=0),
+    )
+    assert host_stats.read(tmp_path).shared == (("n01440764", "n01443537"),)
+
+
+def test_whether_the_last_collection_ended(tmp_path: Path) -> None:
+    assert host_stats.read(tmp_path).ended is None
+    ledger(tmp_path, done=False)
+    assert host_stats.read(tmp_path).ended is False
+    ledger(tmp_path)
+    assert host_stats.read(tmp_path).ended is True
+
+
+def test_a_broken_ledger_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no database" * 100)
+    assert host_stats.read(tmp_path) == host_stats.Asked()

@@ -1,0 +1,250 @@
+"""What a reader is warned of: errors planted in real small runs must stand on the page."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagenet_nk.config import LabelsConfig
+from imagenet_nk.preprocessing.row_cache import ROWS
+from imagenet_nk.progress.course import Course
+from imagenet_nk.report import build, host_stats
+from imagenet_nk.report.analysis.analyse import analyse
+from imagenet_nk.report.analysis.outliers import likely_wrong
+from imagenet_nk.report.run_data import gather
+from imagenet_nk.report.warnings import checks
+from imagenet_nk.report.warnings.checks import Evidence, largest_group
+from imagenet_nk.report.warnings.warning import Alarm
+from imagenet_nk.sources.demo import pictures
+from report.making import Run, wnids
+
+EXPECTED = "The backbone has random weights"  # of every run here
+
+
+def raised(run: Run) -> list[Alarm]:
+    facts = gather(run.folder, run.output)
+    analysis = analyse(facts)
+    chosen = build.payload.chosen_of(facts.images["row"], (), 24)
+    strips = build._strips(facts, chosen, run.output / "report" / "thumbnails")
+    found = checks.alarms(Evidence(facts, host_stats.read(run.folder), analysis, strips))
+    return [alarm for alarm in found if alarm.title != EXPECTED]
+
+
+def titles(run: Run) -> list[str]:
+    return [alarm.title for alarm in raised(run)]
+
+
+def test_a_good_run_raises_none(good: Run) -> None:
+    assert raised(good) == []
+
+
+def test_labels_swapped_in_the_list_are_named_and_seen_in_the_centers(spoiled: Run) -> None:
+    listed = spoiled.folder / "eval.txt"
+    swap = {"1": "2", "2": "1"}
+    lines = [line.rpartition(" ") for line in listed.read_text().splitlines()]
+    listed.write_text("".join(f"{path} {swap.get(label, label)}\n" for path, _, label in lines))
+    spoiled.judge()
+    found = titles(spoiled)
+    assert "12 lines of eval.txt with a wrong label" in found
+    assert "goldfish (n01443537) and great white shark (n01484850) look swapped" in found
+    assert "look swapped" in spoiled.report()
+
+
+def test_folders_swapped_at_the_source_show_in_the_ids_of_the_images(tmp_path: Path) -> None:
+    run = Run(tmp_path, 3, 3)
+    for wnid in wnids(3):
+        for serial in range(3):
+            run.put(wnid, f"{wnid}_{serial}", pictures.picture(wnid, serial))
+    run.swap_folders(*wnids(3)[:2])
+    run.collect()
+    assert "6 images named after another class" in titles(run)
+
+
+def test_folders_swapped_under_neutral_names_show_in_the_vote_of_the_classifier(good: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path, 6, 6)
+    run.draw()
+    run.swap_folders(*wnids(6)[1:3])
+    run.collect()
+    run.judge()
+    assert titles(run) == [], "pixels alone cannot tell: each folder is of one piece"
+    run.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
+    alarm = raised(run)[0]
+    assert alarm.level == "problem"
+    assert alarm.title == (
+        "The classifier takes goldfish (n01443537) for great white shark (n01484850), and the other way round"
+    )
+    assert "Are the two exchanged?" in run.report()
+
+
+def test_a_good_run_with_a_classifier_raises_none(good: Run, spoiled: Run, tmp_path: Path) -> None:
+    spoiled.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
+    assert raised(spoiled) == []
+
+
+def test_a_class_of_which_the_classifier_thinks_otherwise_is_a_warning(spoiled: Run) -> None:
+    metrics = json.loads((spoiled.output / "metrics.json").read_text())
+    metrics |= {"head": {"top1": 0.9}, "label_check": {"labels_wrong": False}}
+    metrics["per_class"][0] |= {"head_says": "n02012849", "head_share": 0.75}
+    (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
+    (alarm,) = raised(spoiled)
+    assert (alarm.level, alarm.title) == ("warning", "The classifier takes tench (n01440764) for n02012849")
+    metrics["head"]["top1"] = 0.2
+    (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
+    assert raised(spoiled) == [], "a poor classifier counts against no label"
+
+
+def test_labels_swapped_in_the_label_file_break_the_known_order(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", 6, 2)
+    run.draw()
+    order = list(wnids(1000))
+    order[3], order[4] = order[4], order[3]
+    file = tmp_path / "labels.txt"
+    file.write_text("\n".join(order) + "\n")
+    run.collect(labels=LabelsConfig(order="file", path=str(file)))
+    assert "2 classes out of order" in titles(run)
+
+
+def test_a_class_of_one_picture_under_different_bytes_is_a_problem(tmp_path: Path) -> None:
+    run = Run(tmp_path, 4, 6)
+    run.draw()
+    for serial in range(6):
+        run.put(wnids(4)[2], f"{serial:03}", pictures.picture(wnids(4)[2], 0), quality=60 + 5 * serial)
+    run.collect()
+    assert [alarm.title for alarm in raised(run) if alarm.level == "problem"] == [
+        "great white shark (n01484850) shows one picture 6 times"
+    ]
+
+
+def test_ten_images_of_another_class_are_the_doubtful_ones(tmp_path: Path) -> None:
+    run = Run(tmp_path, 6, 10)
+    run.draw()
+    one, other = wnids(6)[:2]
+    for serial in range(10):
+        run.put(one, f"x{serial}", pictures.picture(other, 100 + serial))
+    run.collect()
+    run.judge()
+    facts = gather(run.folder, run.output)
+    found = analyse(facts).images
+    assert found is not None
+    wrong = facts.images.iloc[likely_wrong(found, 60)]
+    strangers = set(facts.images[facts.images["image_id"].str.contains("_x")]["image_id"])
+    assert strangers <= set(wrong["image_id"])
+    assert len(strangers) == 10
+    rows = facts.images.index[facts.images["image_id"].isin(strangers)]
+    assert found.nearest[rows].tolist() == [1] * 10, "they are known for what they are"
+    assert "tench (n01440764) is full of something else" in titles(run)
+
+
+def test_all_planted_errors_are_seen_with_a_classifier_as_well(good: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path, 6, 6)
+    run.draw()
+    one, other, same, first, second, _ = wnids(6)
+    for serial in range(10):
+        run.put(one, f"x{serial}", pictures.picture(other, 100 + serial))
+    for serial in range(6):
+        run.put(same, f"{serial:03}", pictures.picture(same, 0), quality=60 + 5 * serial)
+    run.swap_folders(first, second)
+    run.collect()
+    run.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
+    found = titles(run)
+    assert "great white shark (n01484850) shows one picture 6 times" in found
+    assert "The classifier takes tiger shark (n01491361) for hammerhead (n01494475), and the other way round" in found
+    assert "The classifier takes tench (n01440764) for goldfish (n01443537)" in found
+    facts = gather(run.folder, run.output)
+    judged = analyse(facts).images
+    assert judged is not None
+    gallery = set(facts.images.iloc[likely_wrong(judged, 60)]["image_id"])
+    assert {f"{one}_x{serial}" for serial in range(10)} <= gallery
+
+
+def test_short_classes_are_named_with_what_they_lack(tmp_path: Path) -> None:
+    run = Run(tmp_path, 3, 4)
+    run.draw()
+    (run.root / wnids(3)[1] / "000.jpg").unlink()
+    run.collect(nk=4)
+    alarm = next(alarm for alarm in raised(run) if "short" in alarm.title)
+    assert (alarm.title, alarm.rows) == ("1 class short of images", [1])
+    assert alarm.detail == "1 image missing: goldfish (n01443537)."
+
+
+def test_an_interrupted_run_says_so(spoiled: Run) -> None:
+    with pytest.raises(KeyboardInterrupt), Course(spoiled.output).stage("centers"):
+        raise KeyboardInterrupt
+    with sqlite3.connect(spoiled.folder / "ledger.sqlite") as db:
+        db.execute("DELETE FROM meta WHERE name = 'done'")
+    db.close()
+    detail = raised(spoiled)[0].detail
+    assert detail.startswith("The data set was never collected to its end; ")
+    assert "the stage centers began and did not end" in detail
+    assert "missing" not in detail, "it left no settings to compare with"
+
+
+def test_an_interrupted_run_says_what_is_missing(spoiled: Run) -> None:
+    (spoiled.output / ".hydra").mkdir()
+    (spoiled.output / ".hydra" / "config.yaml").write_text("stages: [collect, lists, centers, evaluate, report]")
+    course = Course(spoiled.output)
+    with course.stage("collect"):
+        pass
+    with course.stage("lists"):
+        pass
+    with pytest.raises(KeyboardInterrupt), course.stage("centers"):
+        raise KeyboardInterrupt
+    assert raised(spoiled)[0].title == "The run was interrupted"
+    assert "missing: the centers, the evaluation" in raised(spoiled)[0].detail
+
+
+def test_a_run_that_failed_gives_its_reason(spoiled: Run) -> None:
+    (spoiled.output / "outcome.json").write_text('{"exit_code": 1, "reason": "the disk is full"}')
+    assert (raised(spoiled)[0].title, raised(spoiled)[0].detail[:30]) == (
+        "The run failed",
+        "It failed: the disk is full. T",
+    )
+
+
+def test_the_label_check_of_the_evaluation_is_a_problem(spoiled: Run) -> None:
+    metrics = json.loads((spoiled.output / "metrics.json").read_text())
+    metrics["label_check"] = {"labels_wrong": True, "verdict": "they are numbered as clsloc from 1"}
+    metrics["ncm"] = {"cosine": {"top1": {"value": 0.2}, "top5": None}}
+    (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
+    found = raised(spoiled)
+    assert found[0].title == "The backbone's own classifier disagrees with the labels"
+    assert "The centers do not tell the classes apart" in [alarm.title for alarm in found]
+
+
+def test_one_picture_in_two_classes_is_a_warning(tmp_path: Path) -> None:
+    run = Run(tmp_path, 3, 2)
+    run.draw()
+    run.put(wnids(3)[2], "same", pictures.picture(wnids(3)[0], 0))
+    run.collect()
+    assert "1 picture in more than one class" in titles(run)
+
+
+def test_a_file_that_is_gone_is_counted_and_drawn_as_missing(spoiled: Run) -> None:
+    image = next((spoiled.folder / "images").glob("*/*.jpg"))
+    image.write_bytes(b"no picture")
+    assert titles(spoiled) == ["1 picture missing"]
+
+
+def test_no_centers_and_no_embeddings_are_said(spoiled: Run) -> None:
+    for file in (spoiled.folder / "embeddings").rglob(ROWS):
+        file.unlink()
+    assert titles(spoiled) == ["The embeddings were not kept"]
+    (spoiled.output / "centers.safetensors").unlink()
+    assert titles(spoiled) == ["There are no centers"]
+
+
+@pytest.mark.parametrize(
+    ("looks", "size"),
+    [([], 0), ([7], 1), ([0, 1, 3, 2**63], 4), ([0, 0xFFFF, 0xFFFF0000], 1), ([5, 5, 2**40 - 1], 2)],
+)
+def test_the_largest_group_is_that_of_the_picture_with_most_likenesses(looks: list[int], size: int) -> None:
+    assert largest_group(looks) == size
+
+
+def test_doubtful_images_need_a_center_of_another_class() -> None:
+    found = build.suspects.Distances(np.array([0.5, np.nan]), np.array([np.nan, 0.1]), np.array([-1, -1]))
+    assert likely_wrong(found, 5).tolist() == []

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagenet_nk.errors import ListError
+from imagenet_nk.image_ids import image_id
+from imagenet_nk.sampling.listed_order import ListedOrder, parse, parse_line
+from imagenet_nk.sources.contract import in_order
+
+LOAFER, MITTEN = "n04235860", "n04239074"
+
+
+def listed(tmp_path: Path, text: str | bytes) -> ListedOrder:
+    path = tmp_path / "list.txt"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return ListedOrder(0, str(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (b"n04235860_14959.JPEG\n", "n04235860_14959"),
+        (b"n04235860_14959", "n04235860_14959"),
+        (b"n04235860_14959.jpg\r\n", "n04235860_14959"),
+        (b"train/n04235860/n04235860_14959.JPEG", "n04235860_14959"),
+        (b"C:\\data\\n04235860\\n04235860_14959.JPEG", "n04235860_14959"),
+        (b"n04235860/14959.png", "n04235860_14959"),
+        (b"images/n04235860/n04235860_14959.jpg 800\n", "n04235860_14959"),
+        (b"images/n04235860/n04235860_14959.jpg,800\n", "n04235860_14959"),
+        (b"n04235860/my photo 3.jpg 800", "n04235860_my=20photo=203"),
+        (b"n04235860_my=20photo=203", "n04235860_my=20photo=203"),
+        (b"n04235860_a=2", "n04235860_a=2"),
+        (b"n04235860_a.b", "n04235860_a.b"),
+        (b"n04239074/n04235860_1.JPEG", "n04235860_1"),
+    ],
+)
+def test_every_way_to_write_a_line(line: bytes, name: str) -> None:
+    assert parse_line(line) == (LOAFER, name)
+
+
+@pytest.mark.parametrize("line", [b"", b"\n", b"  \r\n", b"# the 1 % subset"])
+def test_blank_lines_and_comments_name_nothing(line: bytes) -> None:
+    assert parse_line(line) is None
+
+
+def test_order_is_that_of_the_lines_of_a_class(tmp_path: Path) -> None:
+    sampling = listed(tmp_path, "n04235860_9.JPEG\nn04239074_1.JPEG\nn04235860_3.JPEG\n\nn04235860_5.JPEG\n")
+    assert list(sampling.listed(LOAFER)) == ["n04235860_9", "n04235860_3", "n04235860_5"]
+    assert sampling.arrange(LOAFER, ["n04235860_3", "n04235860_4", "n04235860_9"]) == ["n04235860_9", "n04235860_3"]
+    assert list(sampling.listed("n01440764")) == []
+
+
+def test_what_the_source_lacks_is_a_candidate_without_a_place(tmp_path: Path) -> None:
+    sampling = listed(tmp_path, "n04235860_9.JPEG\nn04235860_3.JPEG\n")
+    candidates = list(in_order(sampling, LOAFER, {"n04235860_3": "/here", "n04235860_4": "/there"}))
+    assert [(candidate.key, candidate.url) for candidate in candidates] == [
+        ("n04235860_9", ""),
+        ("n04235860_3", "/here"),
+    ]
+
+
+def test_identity_is_the_content_of_the_list(tmp_path: Path) -> None:
+    one = listed(tmp_path, "n04235860_9.JPEG\nn04239074_1.JPEG\n").identity
+    assert one == listed(tmp_path, "# same\nn04239074_1.jpg\na/n04235860_9").identity
+    assert one != listed(tmp_path, "n04235860_9.JPEG\nn04239074_2.JPEG\n").identity
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("n04235860_9.JPEG\ncat.jpg\n", "line 2: 'cat.jpg' names no image of a class; wanted is"),
+        ("n04235860_9.JPEG\n\nb/n04235860_9.jpg\n", "line 3: names n04235860_9 again, after line 1; leave one out"),
+        (b"n04235860_\xe9.JPEG\n", "line 1: is not UTF-8 text"),
+        ("n04235860_9.JPEG\n".encode("utf-16"), r"is UTF-16 text; turn it into UTF-8: iconv .* > utf8\.txt"),
+        ("n04235860_9.JPEG\n".encode("utf-16-le"), "is UTF-16 text; turn it"),
+        (b"PAR1 and so on", "is a parquet file; a list has one file name a line"),
+        (b"n04235860_\x00.JPEG\n", "line 1: holds control characters"),
+        (b"n04235860_1\nn04235860_" + b"9" * 10_000_000, "line 2: is longer than 4096 bytes"),
+        (b"n042358601234.JPEG", "line 1: .* names no image of a class"),
+        (b"n04235860/.jpg", "line 1: .* names no image of a class"),
+        (b"\n# nothing\n", "is empty; it names one image a line"),
+        (b"", "is empty; it names one image a line"),
+    ],
+)
+def test_a_bad_list_is_one_line_with_its_number(tmp_path: Path, text: str | bytes, wanted: str) -> None:
+    with pytest.raises(ListError, match=wanted) as error:
+        listed(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+def test_a_list_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ListError, match=r"missing\.txt cannot be read: No such file"):
+        ListedOrder(0, str(tmp_path / "missing.txt"))
+    with pytest.raises(ListError, match="cannot be read: Is a directory"):
+        ListedOrder(0, str(tmp_path))
+
+
+@given(
+    st.lists(st.binary(max_size=60) | st.from_regex(rb"(n0[0-9]{7}/)?n0[0-9]{7}_[ -~]{0,9}\.JPEG\n", fullmatch=True))
+)
+def test_any_bytes_are_ids_or_one_clear_line(lines: list[bytes]) -> None:
+    try:
+        listed = parse(lines, "list.txt")
+    except ListError as error:
+        said = str(error)
+        listed = {}
+    else:
+        said = "list.txt, line "
+    assert said.startswith("list.txt, line ")
+    assert said.isprintable()
+    for wnid, names in listed.items():
+        assert len(set(names)) == len(names)
+        assert all(name.startswith(wnid) and image_id(wnid, name).isascii() for name in names)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("name", "images"), [("1imgs_class", 1000), ("5imgs_class", 5000), ("1percent", 12811)])
+def test_the_published_lists(shared: Path, name: str, images: int) -> None:
+    with (shared / "data" / "lists" / f"{name}.txt").open("rb") as lines:
+        listed = parse(lines, name)
+    assert len(listed) == 1000
+    assert sum(map(len, listed.values())) == images

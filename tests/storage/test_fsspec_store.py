@@ -1,0 +1,129 @@
+"""Places behind a URL, over fsspec's file system in memory: no server, the same calls."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imagenet_nk.errors import DatasetError, ListError
+from imagenet_nk.lists import list_file
+from imagenet_nk.lists.torch_dataset import ImageList
+from imagenet_nk.storage import files, fsspec_store
+
+pytest.importorskip("upath", reason="pip install 'imagenet-nk[remote]'")
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest) -> Path:
+    return files.located(f"memory://{request.node.name}")
+
+
+def test_a_path_stays_a_path(tmp_path: Path) -> None:
+    assert files.located(str(tmp_path)) == tmp_path == files.located(f"file://{tmp_path}")
+    assert not files.is_remote(files.located("~/imagenet"))
+    assert "~" not in str(files.located("~/imagenet"))
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nope://bucket/x", r"there is no protocol 'nope'"),
+        ("https://host/x", r"nothing can be written there"),
+        ("s3://", r"names no bucket; type s3://BUCKET/FOLDER"),
+    ],
+)
+def test_urls_of_no_use(url: str, says: str) -> None:
+    with pytest.raises(DatasetError, match=says):
+        files.located(url)
+
+
+@pytest.mark.parametrize(
+    ("package", "url", "type_this"),
+    [("gcsfs", "gs://bucket/x", "pip install gcsfs"), ("s3fs", "s3://bucket/x", r"pip install 'imagenet-nk\[s3\]'")],
+)
+def test_a_package_that_is_not_installed(
+    package: str, url: str, type_this: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = importlib.import_module("fsspec.registry")._registry
+    monkeypatch.delitem(loaded, url.partition(":")[0], raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DatasetError, match=f"needs {package}; type: {type_this}"):
+        files.located(url)
+
+
+def test_where_the_ledger_of_a_url_is() -> None:
+    folder = files.located("memory://pictures/imagenet")
+    assert files.home_of(folder, None) == Path("dataset/memory/pictures/imagenet")
+    assert files.home_of(folder, "/fast/disk") == Path("/fast/disk")
+    assert files.home_of(Path("here"), None) == Path("here")
+
+
+def test_a_file_is_whole_or_not_there(folder: Path) -> None:
+    with files.whole(folder / "a.txt") as part:
+        part.write_text("all of it")
+        assert not files.is_file(folder / "a.txt")
+    assert (folder / "a.txt").read_text() == "all of it"
+    files.write_text(folder / "sub" / "b.txt", "grün")
+    assert fsspec_store.tree(folder) == {folder.name: {"a.txt": 9}, "sub": {"b.txt": 5}}
+
+
+def test_lists_are_read_and_written_behind_a_url(folder: Path) -> None:
+    entries = [list_file.Entry("images/n1/a b.jpg", 0), list_file.Entry("/data/c.jpg", 1)]
+    list_file.write_list(folder / "eval.txt", entries)
+    assert list_file.read_list(str(folder / "eval.txt")) == entries
+    assert str(list_file.resolve(str(folder / "eval.txt"), entries[0])) == f"{folder}/images/n1/a b.jpg"
+    assert list_file.resolve(folder / "eval.txt", entries[1]) == Path("/data/c.jpg")
+    assert len(list_file.sha256(folder / "eval.txt")) == 64
+    with pytest.raises(ListError, match=r"cannot read the list .*none\.txt"):
+        list_file.read_list(folder / "none.txt")
+
+
+def test_a_list_behind_a_url_is_a_data_set(folder: Path) -> None:
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30), (200, 10, 10)).save(data, "PNG")
+    files.write_bytes(folder / "images" / "a.png", data.getvalue())
+    list_file.write_list(folder / "eval.txt", [list_file.Entry("images/a.png", 7)])
+    (image, label), *_ = ImageList(str(folder / "eval.txt"))
+    assert (image.size, label) == ((40, 30), 7)
+
+
+def test_statuses_change_with_the_file(folder: Path) -> None:
+    paths = [folder / "x" / f"{number}.jpg" for number in range(3)]
+    for path in paths[:2]:
+        files.write_bytes(path, b"abc")
+    before = files.statuses([*paths, folder / "none" / "a.jpg"])
+    assert [each and (each.name, each.size) for each in before] == [
+        (str(paths[0]), 3),
+        (str(paths[1]), 3),
+        None,
+        None,
+    ]
+    files.write_bytes(paths[1], b"abd")
+    after = files.statuses(paths)
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
+def test_files_are_read_ahead_whatever_is_wanted_first(folder: Path) -> None:
+    paths = [folder / f"{number}.bin" for number in range(600)]
+    for number, path in enumerate(paths):
+        files.write_bytes(path, str(number).encode())
+    order = [*range(32, 64), *range(32), *range(500, 600), *range(64, 500)]
+    with files.reading(paths) as read:
+        assert [int(read(paths[number])) for number in order] == order
+
+
+def test_a_file_that_is_gone_is_missed_by_its_reader_alone(folder: Path) -> None:
+    paths = [folder / f"{number}.bin" for number in range(3)]
+    for path in paths[::2]:
+        files.write_bytes(path, b"here")
+    with files.reading(paths) as read:
+        assert read(paths[0]) == b"here"
+        with pytest.raises(FileNotFoundError):
+            read(paths[1])
+        assert read(paths[2]) == b"here"

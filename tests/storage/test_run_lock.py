@@ -1,0 +1,144 @@
+"""One run at a time: against real processes, and notes as another machine would leave them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.storage import run_lock
+from imagenet_nk.storage.run_lock import Holder, alone, holder
+
+SRC = Path(__file__).resolve().parents[2] / "src"
+HOLDS = """
+import sys, time
+from pathlib import Path
+from imagenet_nk.lock import alone
+with alone(Path(sys.argv[1])):
+    print("has it", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / ".lock"
+
+
+def other(path: Path, seconds: float) -> subprocess.Popen[str]:
+    """Another process that has the lock."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(path), str(seconds)],
+        env=os.environ | {"PYTHONPATH": str(SRC)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "has it\n"
+    return process
+
+
+def note(path: Path, of: Holder) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.with_name(path.name + ".holder").write_text(json.dumps(dataclasses.asdict(of)))
+
+
+def test_it_says_who_has_it_while_it_lasts_and_nothing_after(path: Path) -> None:
+    with alone(path), alone(path):  # nested, as the stages are in a run
+        there = holder(path)
+        assert there is not None
+        assert (there.pid, there.host) == (os.getpid(), socket.gethostname())
+    assert holder(path) is None
+    with alone(path):
+        pass
+
+
+def test_another_run_is_waited_for_by_name(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with other(path, 1.0) as process, caplog.at_level(logging.INFO), alone(path):
+        assert process.wait(10) == 0
+    (line,) = caplog.messages
+    assert f"{path.parent} is in use by another run (process {process.pid} on {socket.gethostname()}, since " in line
+
+
+def test_a_killed_holder_keeps_nobody_waiting(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    process = other(path, 100)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    with caplog.at_level(logging.INFO), alone(path):
+        assert holder(path) != Holder(process.pid, socket.gethostname(), "")
+    assert f"was killed (process {process.pid} on" in caplog.text
+
+
+def test_a_dead_holder_whose_lock_lives_on_is_recognised(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A process that the dead one started may still have its file open."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with other(path, 1.0) as process, caplog.at_level(logging.INFO):
+        note(path, Holder(gone.pid, socket.gethostname(), "noon"))
+        with alone(path):
+            assert process.wait(10) == 0
+    assert "that process is gone, but one that it started has the lock" in caplog.text
+
+
+class TestWhereNoLockIsSeenFromAnotherMachine:
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(run_lock, "BEAT", 0.1)
+
+    def test_a_note_that_stands_still_is_taken_over(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        note(path, Holder(1, "elsewhere", "noon"))
+        with caplog.at_level(logging.INFO), alone(path):
+            pass
+        assert "was killed (process 1 on elsewhere, since noon)" in caplog.text
+
+    def test_a_note_that_is_renewed_is_waited_for(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        ended = threading.Event()
+
+        def live() -> None:
+            for beat in range(15):
+                note(path, Holder(1, "elsewhere", "noon", beat))
+                time.sleep(0.1)
+            path.with_name(".lock.holder").unlink()
+            ended.set()
+
+        thread = threading.Thread(target=live)
+        thread.start()
+        time.sleep(0.05)
+        with caplog.at_level(logging.INFO), alone(path):
+            assert ended.is_set()
+        thread.join()
+        assert "in use by another run (process 1 on elsewhere, since noon)" in caplog.text
+
+    def test_a_holder_renews_its_note(self, path: Path) -> None:
+        with alone(path):
+            until = time.monotonic() + 10
+            while (there := holder(path)) and there.beat < 2 and time.monotonic() < until:
+                time.sleep(0.02)
+            assert there is not None
+            assert there.beat >= 2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_one_line(path: Path) -> None:
+    path.parent.mkdir()
+    path.parent.chmod(0o500)
+    with (
+        pytest.raises(DatasetError, match=r"cannot be written \(Permission denied\): choose another dataset\.dir"),
+        alone(path),
+    ):
+        pass
+
+
+def test_a_folder_under_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match="cannot be written"), alone(tmp_path / "file" / "data" / ".lock"):
+        pass
