@@ -32,7 +32,7 @@ from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.http import Request
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sources.archive.source import Archive
-from imagenet_nk.sources.contract import Call, Candidate, Found, Site
+from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, SourceContext
 
 PIECE = 1 << 16
 
@@ -142,13 +142,13 @@ class Driver:
             step = steps.send(response)
         except StopIteration as end:
             pending[wnid] -= 1
-            if isinstance(end.value, Found) and end.value.image_id not in kept[wnid]:
+            if isinstance(end.value, FetchedImage) and end.value.image_id not in kept[wnid]:
                 kept[wnid].add(end.value.image_id)
                 self.image_bytes += len(end.value.data)
             else:
                 waiting.append((wnid, candidates))
             return 0
-        assert not isinstance(step, Call)
+        assert not isinstance(step, BlockingCall)
         self._transport.submit(step, ticket)
         return 1
 
@@ -173,7 +173,7 @@ def main() -> None:
         http = HttpConfig(allow_private=True, deadline=600.0, stall=60.0)
         driver, source = Driver(http), Archive(train=url)
         started = time.perf_counter()
-        source.open(wnids, Site(Path(temporary) / "index", http, RandomOrder(0)))
+        source.open(wnids, SourceContext(Path(temporary) / "index", http, RandomOrder(0)))
         opened = time.perf_counter() - started
         took = driver.read(source, wnids, options.nk)
         plain = min(driver.plain(url, driver.bytes) for _ in itertools.repeat(None, 2))

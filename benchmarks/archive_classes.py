@@ -27,7 +27,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.net.guarded_session import session
 from imagenet_nk.sources.archive import class_scan
 from imagenet_nk.sources.archive.class_index import Index
-from imagenet_nk.sources.archive.ranged_file import Remote
+from imagenet_nk.sources.archive.ranged_file import HttpFile
 
 BLOCK = 512
 
@@ -90,7 +90,7 @@ def serve(classes: int, members: int, latency: float, port_to: Connection) -> No
     server.serve_forever()
 
 
-class Counted(Remote):
+class Counted(HttpFile):
     """Counts what is asked for."""
 
     requests = bytes = 0

@@ -43,7 +43,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from imagenet_nk.backbones.devices import one_thread_each
 from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import Setting
+from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
 from imagenet_nk.engine import cpu_count
 from imagenet_nk.preprocessing import crop_cache
@@ -139,7 +139,7 @@ class Stage:
         self.label_map = Map(wnids, list(range(len(wnids))), wnids)
         self.entries = [(path, label) for label, path in enumerate(self.paths)]
         started = time.perf_counter()
-        self.setting = Setting(self.config, CentersConfig())
+        self.setting = EmbeddingConfig(self.config, CentersConfig())
         self.embedder = self.setting.embedder(Path())
         self.chosen = self.embedder.ready(self.paths)
         _ = self.embedder.built.gmacs  # counted once a run

@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig, Keep
-from imagenet_nk.embedding.dataset import Setting
+from imagenet_nk.embedding.dataset import EmbeddingConfig
 from imagenet_nk.embedding.distributed import select
 from imagenet_nk.engine.local import Local
 
@@ -58,7 +58,7 @@ def cpu() -> float:
 def measured(name: str, model: str, paths: list[Path], processes: int) -> tuple[dict[str, object], np.ndarray]:
     config = BackboneConfig(name=model, pretrained=False, device="cpu", batch_size=16, runtime="channels_last")
     workers = select.crew(Local(processes), Cache.none)
-    embedder = Setting(config, CentersConfig(embeddings=Keep.never), crew=workers).embedder(Path())
+    embedder = EmbeddingConfig(config, CentersConfig(embeddings=Keep.never), crew=workers).embedder(Path())
     embedder.settled(paths)
     spent, started, came, parts = cpu(), time.perf_counter(), [], []
     for part in embedder.stream(paths):

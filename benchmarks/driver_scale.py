@@ -38,7 +38,7 @@ from imagenet_nk.dataset.dataset import DataSet  # noqa: E402
 from imagenet_nk.dataset.files import IMAGES  # noqa: E402
 from imagenet_nk.dataset.image_store import Store  # noqa: E402
 from imagenet_nk.dataset.ledger import Values  # noqa: E402
-from imagenet_nk.dataset.table_rows import Tables  # noqa: E402
+from imagenet_nk.dataset.table_rows import TableContext  # noqa: E402
 from imagenet_nk.lists import stage  # noqa: E402
 from imagenet_nk.sampling.draw_order import EvalOnly  # noqa: E402
 
@@ -80,7 +80,7 @@ def measure(folder: Path, classes: int, images: int) -> dict[str, Any]:
         exchanges, waited = _take_in(desk, images)
         dataset.ledger.flush()
         intake["waited"] = waited
-    tables = Tables(label_map, lambda _: images, EvalOnly(), {"urls": Materialize.copy})
+    tables = TableContext(label_map, lambda _: images, EvalOnly(), {"urls": Materialize.copy})
     with _timed("tables", parts):
         summary = dataset.finish(list(desk.dealing.walks.values()), "fingerprint", tables)
     with _timed("lists", parts):

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import Site
+from imagenet_nk.sources.contract import SourceContext
 from imagenet_nk.sources.local.source import Full
 
 IMAGES, CLASSES = 1_281_167, 1000
@@ -63,7 +63,7 @@ def measure(root: Path, files: int, rounds: int) -> None:
         find.append(time.perf_counter() - start)
         source = Full(str(root.parent))
         start = time.perf_counter()
-        source.open(names(CLASSES), Site(root, HttpConfig(), RandomOrder(0)))
+        source.open(names(CLASSES), SourceContext(root, HttpConfig(), RandomOrder(0)))
         assert sum(len(source._layout.files(wnid).files) for wnid in source._layout.wnids) == files
         listing.append(time.perf_counter() - start)
         start = time.perf_counter()

@@ -14,7 +14,7 @@ from imagenet_nk.sources.archive.source import Archive
 from imagenet_nk.sources.contract import Source
 from imagenet_nk.sources.hub.source import Hub
 from imagenet_nk.sources.local.source import Full
-from imagenet_nk.sources.none import Nothing
+from imagenet_nk.sources.none import NoSource
 from imagenet_nk.sources.urls.source import Urls
 from sources import shards
 from sources.tars import members, train
@@ -34,7 +34,7 @@ def lines(tmp_path: Path) -> Callable[[Source], dict[str, str]]:
 
     def describe(source: Source) -> dict[str, str]:
         settings = HttpConfig(), InspectConfig(), Retry.none, ""
-        job = Job(source, Nothing(), RandomOrder(0), EvalOnly(), label_map, 10, tmp_path / "set", *settings)
+        job = Job(source, NoSource(), RandomOrder(0), EvalOnly(), label_map, 10, tmp_path / "set", *settings)
         return dict(line.split(maxsplit=1) for line in plan.describe(job, ["collect"], "resnet50"))
 
     return describe

@@ -8,7 +8,7 @@ import timm
 import torch
 
 from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import Setting
+from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import BackboneConfig
 from small_models import label_map
 
@@ -52,7 +52,7 @@ def test_a_family_makes_centers(family, entries, tmp_path):
     name, size = FAMILIES[family]
     config = BackboneConfig(name=name, pretrained=False, device="cpu", img_size=size, workers=0)
     chosen = [entries[0], entries[2]]
-    made = stage.compute(chosen, label_map(5), Setting(config), tmp_path, "sha")
+    made = stage.compute(chosen, label_map(5), EmbeddingConfig(config), tmp_path, "sha")
     torch.manual_seed(0)
     dim = timm.create_model(name, num_classes=0).num_features
     assert made.centers.shape[0] == 2

@@ -72,7 +72,7 @@ def test_a_checkpoint_without_its_head(tmp_path):
     torch.save(model.state_dict(), tmp_path / "w.pt")
     built = backbone.build(config(checkpoint=str(tmp_path / "w.pt")))
     assert built.head is None
-    assert built.sha256 == backbone.fingerprint(model)
+    assert built.sha256 == backbone.state_dict_sha256(model)
 
 
 def test_a_checkpoint_of_another_model_names_the_keys(tmp_path):
@@ -110,8 +110,8 @@ def test_a_hub_out_of_reach_is_one_line_that_says_what_to_type(monkeypatch, tmp_
 
 def test_a_device_that_is_not_there_is_one_line():
     if not torch.cuda.is_available():
-        assert "device=cuda" in says(devices.choose, "cuda")
-    assert "no device" in says(devices.choose, "gpu7")
+        assert "device=cuda" in says(devices.resolve_devices, "cuda")
+    assert "no device" in says(devices.resolve_devices, "gpu7")
 
 
 def test_settings_that_the_model_does_not_take_are_one_line():

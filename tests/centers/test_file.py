@@ -16,7 +16,7 @@ from PIL import Image
 import imagenet_nk
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.file import Centers
-from imagenet_nk.centers.stage import Setting
+from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import CentersConfig
 from imagenet_nk.errors import CentersError
 from small_models import label_map
@@ -104,8 +104,8 @@ def test_importing_the_package_and_reading_centers_imports_no_torch(made, tmp_pa
 
 
 def test_saved_centers_are_judged_from_python(entries, tiny, tmp_path):
-    made = stage.compute(entries[::2], label_map(5), Setting(tiny, seed=3), tmp_path, "sha")
-    wanted = stage.evaluate(entries[::2], label_map(5), Setting(tiny, seed=3), tmp_path, held_out=entries[1::2])
+    made = stage.compute(entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path, "sha")
+    wanted = stage.evaluate(entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path, held_out=entries[1::2])
     judged = imagenet_nk.evaluate(tmp_path, entries[1::2], cache=tmp_path)
     assert judged["images"] == len(entries[1::2])
     for name in ("euclidean", "cosine", "cl2n"):
@@ -139,7 +139,7 @@ def alike(tmp_path):
 
 
 def test_a_classifier_is_as_good_as_the_evaluation_says(alike, tiny, tmp_path):
-    setting = Setting(dataclasses.replace(tiny, img_size=64, batch_size=16), cache=tmp_path)
+    setting = EmbeddingConfig(dataclasses.replace(tiny, img_size=64, batch_size=16), cache=tmp_path)
     makes, asks = [entry for n, entry in enumerate(alike) if n % 2], alike[::2]
     stage.compute(makes, label_map(12), setting, tmp_path, "sha")
     metrics = stage.evaluate(makes, label_map(12), setting, tmp_path, held_out=asks)
@@ -156,7 +156,7 @@ def test_a_classifier_is_as_good_as_the_evaluation_says(alike, tiny, tmp_path):
 def test_centers_without_means_for_cl2n_say_so(made, entries, tiny, tmp_path):
     with pytest.raises(CentersError, match=r"no means for cl2n.*embeddings=always"):
         made.as_classifier("cl2n")
-    setting = Setting(tiny, CentersConfig(embeddings="never"))
+    setting = EmbeddingConfig(tiny, CentersConfig(embeddings="never"))
     stage.compute(entries, label_map(5), setting, tmp_path, "sha")
     assert sorted(imagenet_nk.evaluate(tmp_path, entries, bootstrap=0)["ncm"]) == ["cosine", "euclidean"]
 

@@ -17,7 +17,7 @@ from timm.data import create_transform, resolve_model_data_config
 import imagenet_nk
 from imagenet_nk.backbones import runtimes
 from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import Setting
+from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import CentersConfig, EvaluateConfig
 from imagenet_nk.errors import CentersError, ConfigError, ListError
 from imagenet_nk.lists import list_file
@@ -42,7 +42,7 @@ def class_means(embeddings, labels):
 @pytest.mark.parametrize(("batch", "workers"), [(1, 0), (7, 1), (64, 2), (4, 3)])
 def test_centers_are_numpys_mean_of_single_embeddings(entries, tiny, tmp_path, batch, workers):
     config = dataclasses.replace(tiny, batch_size=batch, workers=workers)
-    stage.compute(entries, label_map(5), Setting(config), tmp_path, "sha")
+    stage.compute(entries, label_map(5), EmbeddingConfig(config), tmp_path, "sha")
     made = imagenet_nk.load_centers(tmp_path)
     wanted = class_means(one_at_a_time(entries), [label for _, label in entries])
     error = np.linalg.norm(made.centers - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
@@ -58,15 +58,15 @@ def test_an_unreadable_image_is_skipped_and_named_and_in_no_mean(entries, tiny, 
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(whole[: len(whole) // 2])
     with caplog.at_level(logging.WARNING):
-        made = stage.compute([*entries, (broken, 0)], label_map(5), Setting(tiny), tmp_path, "sha")
+        made = stage.compute([*entries, (broken, 0)], label_map(5), EmbeddingConfig(tiny), tmp_path, "sha")
     assert made.counts.tolist() == [2, 3, 4, 3, 2]
     assert str(broken) in caplog.text
-    without = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "again", "sha")
+    without = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "again", "sha")
     np.testing.assert_allclose(made.centers, without.centers, rtol=1e-5)
 
 
 def test_classes_without_images_are_named_and_the_others_get_centers(entries, tiny, tmp_path, caplog):
-    made = stage.compute(entries, label_map(7), Setting(tiny), tmp_path, "sha")
+    made = stage.compute(entries, label_map(7), EmbeddingConfig(tiny), tmp_path, "sha")
     assert made.labels.tolist() == [0, 1, 2, 3, 4]
     assert json.loads(made.metadata["empty_wnids"]) == ["n00000005", "n00000006"]
     assert "n00000005" in caplog.text
@@ -82,19 +82,19 @@ def test_classes_without_images_are_named_and_the_others_get_centers(entries, ti
 )
 def test_a_list_that_no_center_can_come_from_is_one_line(bad, said, tiny, tmp_path):
     with pytest.raises(ListError, match=said) as raised:
-        stage.compute(bad, label_map(5), Setting(tiny), tmp_path, "sha")
+        stage.compute(bad, label_map(5), EmbeddingConfig(tiny), tmp_path, "sha")
     assert "\n" not in str(raised.value)
 
 
 def test_when_no_image_can_be_read_there_is_no_center(tmp_path, tiny):
     (tmp_path / "a.jpg").write_bytes(b"<html>")
     with pytest.raises(CentersError, match="no image of the list could be read"):
-        stage.compute([(tmp_path / "a.jpg", 0)], label_map(1), Setting(tiny), tmp_path, "sha")
+        stage.compute([(tmp_path / "a.jpg", 0)], label_map(1), EmbeddingConfig(tiny), tmp_path, "sha")
 
 
 def test_leave_one_out_accuracy_is_that_of_a_plain_loop(entries, tiny, tmp_path):
-    stage.compute(entries, label_map(5), Setting(tiny), tmp_path, "sha")
-    metrics = stage.evaluate(entries, label_map(5), Setting(tiny), tmp_path)
+    stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path, "sha")
+    metrics = stage.evaluate(entries, label_map(5), EmbeddingConfig(tiny), tmp_path)
     x, labels = one_at_a_time(entries), np.array([label for _, label in entries])
     hits = {"euclidean": 0, "cosine": 0}
     for i in range(len(x)):
@@ -122,14 +122,14 @@ def test_what_cannot_be_judged_is_said_with_the_reason(entries, tiny, tmp_path, 
     other.write_bytes(b"no image")
     held_out = [(other, 0) for _ in held_out]
     with caplog.at_level(logging.INFO):
-        stage.evaluate(listed, label_map(5), Setting(tiny), tmp_path, held_out=held_out)
+        stage.evaluate(listed, label_map(5), EmbeddingConfig(tiny), tmp_path, held_out=held_out)
     assert f"nearest class mean, nothing to judge: {why}" in caplog.text
 
 
 def test_with_a_held_out_list_its_images_are_judged_and_make_no_center(entries, tiny, tmp_path):
     held_out = entries[::3]
     train = [entry for entry in entries if entry not in held_out]
-    setting = Setting(tiny)
+    setting = EmbeddingConfig(tiny)
     made = stage.compute(train, label_map(5), setting, tmp_path, "sha")
     metrics = stage.evaluate(train, label_map(5), setting, tmp_path, held_out=held_out)
     wanted = class_means(one_at_a_time(train), [label for _, label in train])
@@ -143,7 +143,7 @@ def test_with_a_held_out_list_its_images_are_judged_and_make_no_center(entries, 
 
 def test_another_list_is_judged_when_it_is_named(entries, tiny, tmp_path):
     list_file.write_list(tmp_path / "other.txt", [list_file.Entry(str(path), label) for path, label in entries[1::2]])
-    setting, named = Setting(tiny), EvaluateConfig(list=str(tmp_path / "other.txt"))
+    setting, named = EmbeddingConfig(tiny), EvaluateConfig(list=str(tmp_path / "other.txt"))
     by_name = stage.evaluate(entries[::2], label_map(5), setting, tmp_path, settings=named)
     given = stage.evaluate(entries[::2], label_map(5), setting, tmp_path, held_out=entries[1::2])
     assert by_name == given
@@ -152,7 +152,7 @@ def test_another_list_is_judged_when_it_is_named(entries, tiny, tmp_path):
 
 def test_all_statistics_are_those_of_numpy(entries, tiny, tmp_path):
     settings = CentersConfig(normalized=True, geometric_median=True, prototypes=2, covariance=True)
-    made = stage.compute(entries, label_map(5), Setting(tiny, settings), tmp_path, "sha")
+    made = stage.compute(entries, label_map(5), EmbeddingConfig(tiny, settings), tmp_path, "sha")
     x, labels = one_at_a_time(entries), np.array([label for _, label in entries])
     means = class_means(x, labels)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -171,7 +171,7 @@ def test_all_statistics_are_those_of_numpy(entries, tiny, tmp_path):
 
 
 def test_a_second_run_makes_no_forward_pass_and_a_longer_list_only_the_new_ones(entries, tiny, tmp_path):
-    setting = Setting(tiny, cache=tmp_path / "cache")
+    setting = EmbeddingConfig(tiny, cache=tmp_path / "cache")
     counted = []
     for part in (entries[:10], entries[:10], entries):
         embedder = setting.embedder(tmp_path)
@@ -179,23 +179,23 @@ def test_a_second_run_makes_no_forward_pass_and_a_longer_list_only_the_new_ones(
         stage.evaluate(part, label_map(5), setting, tmp_path, embedder=embedder)
         counted.append(embedder.embedded)
     assert counted == [10, 0, len(entries) - 10]
-    afresh = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "afresh", "sha")
+    afresh = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "afresh", "sha")
     np.testing.assert_allclose(made.centers, afresh.centers, rtol=1e-4, atol=1e-6)
 
 
 def test_without_kept_embeddings_the_centers_are_the_same(entries, tiny, tmp_path):
-    never = Setting(tiny, CentersConfig(embeddings="never"))
+    never = EmbeddingConfig(tiny, CentersConfig(embeddings="never"))
     made = stage.compute(entries, label_map(5), never, tmp_path / "never", "sha")
-    kept = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "kept", "sha")
+    kept = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "kept", "sha")
     np.testing.assert_allclose(made.centers, kept.centers, rtol=1e-5, atol=1e-7)
     assert not list((tmp_path / "never").rglob("*.f32"))
-    refused = Setting(tiny, CentersConfig(embeddings="never", covariance=True))
+    refused = EmbeddingConfig(tiny, CentersConfig(embeddings="never", covariance=True))
     with pytest.raises(ConfigError, match="embeddings=always"):
         stage.compute(entries, label_map(5), refused, tmp_path, "sha")
 
 
 def test_several_seeds_give_mean_and_deviation(entries, tiny, tmp_path):
-    metrics = stage.evaluate(entries, label_map(5), Setting(tiny), tmp_path, settings=EvaluateConfig(seeds=3))
+    metrics = stage.evaluate(entries, label_map(5), EmbeddingConfig(tiny), tmp_path, settings=EvaluateConfig(seeds=3))
     divided = metrics["divisions"]
     assert divided["seeds"] == [0, 1, 2]
     values = divided["cosine"]["values"]
@@ -215,9 +215,9 @@ class Poisoned:
 def test_an_embedding_that_is_not_finite_stops_the_run_or_is_skipped(entries, tiny, tmp_path):
     config = dataclasses.replace(tiny, workers=0)
     for choice in ("stop", "skip"):
-        setting = Setting(config, CentersConfig(nonfinite=choice))
+        setting = EmbeddingConfig(config, CentersConfig(nonfinite=choice))
         embedder = setting.embedder(tmp_path / choice)
-        poisoned = runtimes.Chosen("poisoned", lambda crops: Poisoned()(crops).numpy())
+        poisoned = runtimes.Runtime("poisoned", lambda crops: Poisoned()(crops).numpy())
         embedder._chosen = poisoned
         embedder.built = dataclasses.replace(embedder.built, dim=4)
         if choice == "stop":
@@ -230,9 +230,9 @@ def test_an_embedding_that_is_not_finite_stops_the_run_or_is_skipped(entries, ti
 
 
 def test_when_no_embedding_is_finite_that_is_what_is_said(entries, tiny, tmp_path):
-    setting = Setting(dataclasses.replace(tiny, workers=0), CentersConfig(nonfinite="skip"))
+    setting = EmbeddingConfig(dataclasses.replace(tiny, workers=0), CentersConfig(nonfinite="skip"))
     embedder = setting.embedder(tmp_path)
-    embedder._chosen = runtimes.Chosen(
+    embedder._chosen = runtimes.Runtime(
         "poisoned", lambda crops: np.full((len(crops), embedder.built.dim), np.nan, "f4")
     )
     said = r"the embeddings of 13 images are not finite, and 1 could not be read \(first: "
@@ -256,11 +256,11 @@ class Hungry(torch.nn.Module):
 
 
 def test_a_model_that_runs_out_of_memory_gives_the_same_centers_from_smaller_batches(entries, tiny, tmp_path, caplog):
-    setting = Setting(dataclasses.replace(tiny, batch_size=7))
+    setting = EmbeddingConfig(dataclasses.replace(tiny, batch_size=7))
     embedder = setting.embedder(tmp_path)
     embedder.built = dataclasses.replace(embedder.built, model=Hungry(embedder.built.model))
     made = stage.compute(entries, label_map(5), setting, tmp_path / "hungry", "sha", embedder=embedder)
-    wanted = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "plain", "sha")
+    wanted = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "plain", "sha")
     np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-4, atol=1e-6)
     assert "out of memory with 7 images at once; trying 3" in caplog.text
 
@@ -269,7 +269,7 @@ def test_a_model_that_runs_out_of_memory_gives_the_same_centers_from_smaller_bat
 def test_real_photographs(shared, tiny, tmp_path):
     folders = sorted((shared / "data" / "tiny-imagenet").iterdir())[:4]
     entries = [(path, label) for label, folder in enumerate(folders) for path in sorted(folder.iterdir())[:4]]
-    made = stage.compute(entries, label_map(4), Setting(tiny), tmp_path, "sha")
+    made = stage.compute(entries, label_map(4), EmbeddingConfig(tiny), tmp_path, "sha")
     wanted = class_means(one_at_a_time(entries), [label for _, label in entries])
     error = np.linalg.norm(made.centers - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
     assert error.max() < 1e-6

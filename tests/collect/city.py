@@ -23,14 +23,14 @@ from collect.hostile import Answer, Asked, Hostile, answer, hostile, redirect
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
-from imagenet_nk.collect.job import Job, Watch
+from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
 from imagenet_nk.dataset.dataset import fingerprint
 from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.lists import stage as lists_stage
 from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder
-from imagenet_nk.sources.none import Nothing
+from imagenet_nk.sources.none import NoSource
 from imagenet_nk.sources.urls.source import Urls
 
 WNIDS = (
@@ -106,12 +106,12 @@ class City:
         """Requests by address, without those that were told to come again."""
         return Counter({path: count for path, count in self.server.counts().items() if path.startswith("/n")})
 
-    def run(self, folder: str, engine: Engine, nk: int | None = 6, watch: Watch = lambda _: None) -> Summary:
+    def run(self, folder: str, engine: Engine, nk: int | None = 6, watch: ProgressCallback = lambda _: None) -> Summary:
         """The stages collect and lists."""
         inspect = InspectConfig(cross_class=CrossClass.drop)
         job = Job(
             source=Urls(str(self.folder / "urls.txt")),
-            fallback=Nothing(),
+            fallback=NoSource(),
             sampling=RandomOrder(0),
             split=EvalOnly(),
             label_map=LabelMap.build({w: n for n, w in enumerate(WNIDS)}, ClassTable("test", WNIDS), "test"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from collect import pictures
 from collect.hostile import Hostile, answer
-from imagenet_nk.collect.fetching.inspector import Inspector, Picture
+from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector
 from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.formats.magic import EXTENSIONS
 from imagenet_nk.net.curl_transport import CurlTransport
@@ -98,7 +98,7 @@ def drive(server: Hostile, cases: int, seed: int, at_once: int = 32) -> Iterator
                     yield rejected.reason
                     continue
                 verdict = inspector.inspect(response.body)
-                if not isinstance(verdict, Picture | Rejected):
+                if not isinstance(verdict, ImageInfo | Rejected):
                     raise TypeError(verdict)
                 yield verdict.reason if isinstance(verdict, Rejected) else ""
     finally:

@@ -22,7 +22,7 @@ from imagenet_nk.collect.job import Job
 from imagenet_nk.config import HttpConfig, InspectConfig, Retry
 from imagenet_nk.engine.local import Local
 from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder, draw
-from imagenet_nk.sources.none import Nothing
+from imagenet_nk.sources.none import NoSource
 from imagenet_nk.sources.urls.source import Urls
 
 pytestmark = pytest.mark.real
@@ -81,7 +81,7 @@ def collected(
     table = ClassTable("test", web.wnids)
     job = Job(
         source=Urls(str(web.urls)),
-        fallback=Nothing(),
+        fallback=NoSource(),
         sampling=RandomOrder(seed),
         split=EvalOnly(),
         label_map=LabelMap.build({wnid: number for number, wnid in enumerate(web.wnids)}, table, "test"),

@@ -20,7 +20,7 @@ from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.dataset.files import FILE
 from imagenet_nk.engine.local import Local
-from imagenet_nk.net.connectivity import Presence
+from imagenet_nk.net.connectivity import ConnectivityMonitor
 from imagenet_nk.net.http import Response
 
 REFUSED, TIMEOUT, FINE = Response(0, fault="refused"), Response(0, fault="timeout"), Response(200)
@@ -144,9 +144,9 @@ class Times:
     """A Presence whose clock the test moves."""
 
     def __init__(self) -> None:
-        self.web = Presence(HttpConfig(deadline=10.0, max_pause=60.0))
+        self.web = ConnectivityMonitor(HttpConfig(deadline=10.0, max_pause=60.0))
 
-    def at(self, seconds: float) -> Presence:
+    def at(self, seconds: float) -> ConnectivityMonitor:
         self.web._clock.now = seconds
         return self.web
 

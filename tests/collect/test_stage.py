@@ -25,7 +25,7 @@ from collect.hostile import Hostile, answer, hostile, redirect
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
-from imagenet_nk.collect.job import Job, Watch
+from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
 from imagenet_nk.dataset.dataset import fingerprint
@@ -38,7 +38,7 @@ from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder, Sampling, Spl
 from imagenet_nk.sampling.listed_order import ListedOrder
 from imagenet_nk.sources.contract import Source
 from imagenet_nk.sources.local.source import Full
-from imagenet_nk.sources.none import Nothing
+from imagenet_nk.sources.none import NoSource
 from imagenet_nk.sources.urls.source import Urls
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +120,7 @@ def run(
     inspect: dict[str, object] | None = None,
     sampling: Sampling | None = None,
     processes: int = 1,
-    watch: Watch = lambda _: None,
+    watch: ProgressCallback = lambda _: None,
     **http: object,
 ) -> Summary:
     """stage.collect and stage.lists, as the pipeline puts them together."""
@@ -130,7 +130,7 @@ def run(
     inspection = InspectConfig(**(inspect or {}))  # type: ignore[arg-type]
     job = Job(
         source=used,
-        fallback=fallback or Nothing(),
+        fallback=fallback or NoSource(),
         sampling=sampling or RandomOrder(seed),
         split=split or EvalOnly(),
         label_map=label_map(),
@@ -144,7 +144,7 @@ def run(
                 "seed": seed,
                 "nk": nk,
                 "source": used.name,
-                "fallback": (fallback or Nothing()).name,
+                "fallback": (fallback or NoSource()).name,
                 "i": repr(inspection),
             }
         ),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from imagenet_nk.engine.contract import Desk, HungUpError, Task, nothing
+from imagenet_nk.engine.contract import Coordinator, DriverGoneError, Task, noop
 
 
 @dataclass
@@ -33,8 +33,8 @@ class Threads:
         shards: Sequence[Any],
         *,
         workers: int,
-        desk: Desk | None = None,
-        tick: Callable[[], None] = nothing,
+        desk: Coordinator | None = None,
+        tick: Callable[[], None] = noop,
         gpus: float = 0,
     ) -> Iterator[tuple[int, Any]]:
         lock, faults = threading.Lock(), []
@@ -47,7 +47,7 @@ class Threads:
                 try:
                     task(shards[number], line)
                     return
-                except HungUpError:
+                except DriverGoneError:
                     with lock:
                         desk.lost(line.worker)
                 except BaseException as error:  # noqa: BLE001
@@ -70,7 +70,7 @@ class Threads:
 @dataclass
 class _Line:
     worker: str
-    desk: Desk
+    desk: Coordinator
     lock: threading.Lock
     reports: int | None
 
@@ -78,6 +78,6 @@ class _Line:
         if self.reports is not None:
             self.reports -= 1
             if self.reports < 0:
-                raise HungUpError("dead")
+                raise DriverGoneError("dead")
         with self.lock:
             return self.desk.exchange(self.worker, report)

@@ -7,20 +7,20 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from imagenet_nk.collect.fetching.inspector import Picture
+from imagenet_nk.collect.fetching.inspector import ImageInfo
 from imagenet_nk.collect.fetching.ledger_rows import Attempt
-from imagenet_nk.collect.fetching.work_item import Drawn, Judged, Outcome, Reading
+from imagenet_nk.collect.fetching.work_item import CandidateRead, InspectionResult, QueuedCandidate, ReadOutcome
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.collect.scheduling.acceptance import Rules, near
-from imagenet_nk.collect.scheduling.class_quota import Fill
-from imagenet_nk.collect.scheduling.cross_class import Repeats
-from imagenet_nk.collect.scheduling.scheduler import Collector
+from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules, is_near_duplicate
+from imagenet_nk.collect.scheduling.class_quota import ClassQuota
+from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
+from imagenet_nk.collect.scheduling.scheduler import Scheduler
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.dataset.records import Fact
-from imagenet_nk.net.connectivity import Presence
-from imagenet_nk.net.host_table import Hosts
-from imagenet_nk.sources.contract import Candidate, Found, Rejected
-from imagenet_nk.sources.none import Nothing
+from imagenet_nk.dataset.records import CandidateRecord
+from imagenet_nk.net.connectivity import ConnectivityMonitor
+from imagenet_nk.net.host_table import HostTable
+from imagenet_nk.sources.contract import Candidate, FetchedImage, Rejected
+from imagenet_nk.sources.none import NoSource
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Settler:
 
     def __init__(self, world: World, limit: int, pick: Callable[[int], int]) -> None:
         self._world, self._limit, self._pick = world, limit, pick
-        self.web = Presence(HttpConfig())
-        self._reading: list[Reading] = []
+        self.web = ConnectivityMonitor(HttpConfig())
+        self._reading: list[CandidateRead] = []
         self.started: list[Candidate] = []
 
     @property
@@ -63,18 +63,18 @@ class Settler:
 
     def start(self, candidate: Candidate, source: Any, ticket: Any, taken: Collection[str]) -> None:
         self.started.append(candidate)
-        self._reading.append(Reading(candidate, source, ticket, iter(()), 0.0))  # type: ignore[arg-type]
+        self._reading.append(CandidateRead(candidate, source, ticket, iter(()), 0.0))  # type: ignore[arg-type]
 
-    def poll(self, timeout: float) -> list[Outcome]:
+    def poll(self, timeout: float) -> list[ReadOutcome]:
         if not self._reading:
             return []
         reading = self._reading.pop(self._pick(len(self._reading)) % len(self._reading))
         truth = self._world.classes[reading.candidate.wnid][int(reading.candidate.key)]
         if truth.reason:
-            return [Outcome(reading, Judged(Rejected(truth.reason)))]
-        reading.found = Found(truth.image_id, b"")
-        picture = Picture("JPEG", 64, 64, "RGB", f"{truth.content:016x}" + "0" * 48, truth.pixels, truth.look)
-        return [Outcome(reading, Judged(picture, 1, f"{truth.image_id}.jpg"))]
+            return [ReadOutcome(reading, InspectionResult(Rejected(truth.reason)))]
+        reading.found = FetchedImage(truth.image_id, b"")
+        picture = ImageInfo("JPEG", 64, 64, "RGB", f"{truth.content:016x}" + "0" * 48, truth.pixels, truth.look)
+        return [ReadOutcome(reading, InspectionResult(picture, 1, f"{truth.image_id}.jpg"))]
 
 
 @dataclass
@@ -87,13 +87,15 @@ class Noted:
         self.attempts.append(attempt)
 
 
-def candidates(world: World, wnid: str, known: Callable[[str, int], bool]) -> Iterator[tuple[Drawn, Fact | None]]:
+def candidates(
+    world: World, wnid: str, known: Callable[[str, int], bool]
+) -> Iterator[tuple[QueuedCandidate, CandidateRecord | None]]:
     for index, truth in enumerate(world.classes[wnid]):
-        drawn = Drawn(Candidate(str(index), wnid, truth.url or f"x://{wnid}/{index}"), Nothing(), 0, index)
-        fact = Fact(str(index), truth.image_id, truth.reason, drawn.candidate.url)
+        drawn = QueuedCandidate(Candidate(str(index), wnid, truth.url or f"x://{wnid}/{index}"), NoSource(), 0, index)
+        fact = CandidateRecord(str(index), truth.image_id, truth.reason, drawn.candidate.url)
         if not truth.reason:
             file = f"{truth.image_id}.jpg"
-            fact = Fact(
+            fact = CandidateRecord(
                 str(index), truth.image_id, "", drawn.candidate.url, file, truth.content, truth.pixels, truth.look
             )
         yield drawn, fact if known(wnid, index) else None
@@ -104,19 +106,19 @@ def collect(
     limit: int,
     pick: Callable[[int], int],
     known: Callable[[str, int], bool] = lambda *_: False,
-    hosts: Hosts | None = None,
+    hosts: HostTable | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[dict[str, list[str]], Settler]:
     """Verdicts of each class as far as its draw order was walked, and the reader with what was started."""
-    fills = [Fill(wnid, world.quota, candidates(world, wnid, known)) for wnid in world.classes]
+    fills = [ClassQuota(wnid, world.quota, candidates(world, wnid, known)) for wnid in world.classes]
     settler = Settler(world, limit, pick)
-    Collector(
+    Scheduler(
         fills,
         reader=settler,  # type: ignore[arg-type]
-        hosts=hosts or Hosts(HttpConfig()),
+        hosts=hosts or HostTable(HttpConfig()),
         ledger=Noted(),  # type: ignore[arg-type]
-        rules=Rules(world.near_bits),
-        repeats=Repeats(world.repeats),
+        rules=AcceptanceRules(world.near_bits),
+        repeats=CrossClassIndex(world.repeats),
         drop_shared=world.drop_shared,
     ).run(watch)
     return {fill.wnid: fill.walk.verdicts for fill in fills}, settler
@@ -160,7 +162,9 @@ def walk(world: World, truths: list[Truth], placeholders: set[int], shared: set[
             verdicts.append("duplicate")
         elif truth.pixels in shared:
             verdicts.append("shared")
-        elif world.near_bits is not None and near(truth.look, [other.look for other in before], world.near_bits):
+        elif world.near_bits is not None and is_near_duplicate(
+            truth.look, [other.look for other in before], world.near_bits
+        ):
             verdicts.append("near_duplicate")
         else:
             verdicts.append("")

@@ -26,7 +26,7 @@ def s3() -> Iterator[dict[str, str]]:
 def folder(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
-    return files.located(f"s3://{BUCKET}/{request.node.name}")
+    return files.resolve(f"s3://{BUCKET}/{request.node.name}")
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_url_has_one_ledger(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_bucket_that_is_not_there() -> None:
-    nowhere = files.located("s3://nowhere/set")
+    nowhere = files.resolve("s3://nowhere/set")
     with pytest.raises(DatasetError, match=r"s3://nowhere/set is not there .*make the bucket"):
         open_store(nowhere).write(A, "a.jpg", b"one")
 
@@ -98,7 +98,7 @@ def test_a_bucket_that_is_not_there() -> None:
 @pytest.mark.usefixtures("folder")
 def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    away = files.located(f"s3://{BUCKET}/away")
+    away = files.resolve(f"s3://{BUCKET}/away")
     away.fs.config_kwargs["retries"] = {"max_attempts": 0}  # type: ignore[attr-defined]
     away.fs.connect(refresh=True)  # type: ignore[attr-defined]
     with pytest.raises(DatasetError, match=r"is out of reach \(.*127\.0\.0\.1:9.*AWS_ENDPOINT_URL"):

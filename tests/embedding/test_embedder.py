@@ -12,13 +12,13 @@ import torch
 
 from imagenet_nk.backbones import model, runtimes
 from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import Setting, build, compute_all
+from imagenet_nk.centers.stage import EmbeddingConfig, build, compute_all
 from imagenet_nk.config import BackboneConfig, CentersConfig
 from imagenet_nk.embedding import loader
 from imagenet_nk.errors import CentersError, ConfigError
 from imagenet_nk.evaluation.stage import evaluate_all
 from imagenet_nk.preprocessing import crop_cache, transforms
-from imagenet_nk.preprocessing.row_cache import Store
+from imagenet_nk.preprocessing.row_cache import RowCache
 from preprocessing.test_row_cache import exchange
 from small_models import file_size_limit, label_map
 
@@ -29,18 +29,18 @@ CPU = torch.device("cpu")
 def decoded(monkeypatch):
     """How many images were decoded."""
     counted = collections.Counter()
-    real = transforms.Exact.__call__
+    real = transforms.TimmPreprocessor.__call__
 
     def counting(self, data):
         counted["decoded"] += 1
         return real(self, data)
 
-    monkeypatch.setattr(transforms.Exact, "__call__", counting)
+    monkeypatch.setattr(transforms.TimmPreprocessor, "__call__", counting)
     return counted
 
 
 def test_an_interrupted_pass_goes_on_where_it_stopped(entries, tiny, tmp_path):
-    setting = Setting(dataclasses.replace(tiny, batch_size=2, workers=0), cache=tmp_path / "cache")
+    setting = EmbeddingConfig(dataclasses.replace(tiny, batch_size=2, workers=0), cache=tmp_path / "cache")
 
     def stop(done, _):
         if done >= 6:
@@ -52,22 +52,22 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(entries, tiny, tmp_path):
     embedder = setting.embedder(tmp_path)
     made = stage.compute(entries, label_map(5), setting, tmp_path / "a", "sha", embedder=embedder)
     assert embedder.embedded == len(entries) - 4  # the slice that was interrupted had not been kept
-    whole = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "b", "sha")
+    whole = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "b", "sha")
     np.testing.assert_allclose(made.centers, whole.centers, rtol=1e-4, atol=1e-6)
 
 
 def test_the_second_backbone_decodes_nothing_when_crops_are_kept(entries, tiny, tmp_path, decoded):
     cached = {"cache": tmp_path / "cache", "crops": "crops"}
     first, other = (dataclasses.replace(tiny, name=name) for name in ("test_vit", "test_efficientnet"))
-    stage.compute(entries, label_map(5), Setting(first, **cached), tmp_path / "1", "sha")
+    stage.compute(entries, label_map(5), EmbeddingConfig(first, **cached), tmp_path / "1", "sha")
     assert decoded["decoded"] == len(entries)
-    made = stage.compute(entries, label_map(5), Setting(other, **cached), tmp_path / "2", "sha")
+    made = stage.compute(entries, label_map(5), EmbeddingConfig(other, **cached), tmp_path / "2", "sha")
     assert decoded["decoded"] == len(entries)
-    plain = stage.compute(entries, label_map(5), Setting(other), tmp_path / "3", "sha")
+    plain = stage.compute(entries, label_map(5), EmbeddingConfig(other), tmp_path / "3", "sha")
     assert decoded["decoded"] == 2 * len(entries)
     np.testing.assert_array_equal(made.centers, plain.centers)
     stage.compute(
-        entries, label_map(5), Setting(dataclasses.replace(tiny, img_size=96), **cached), tmp_path / "4", "sha"
+        entries, label_map(5), EmbeddingConfig(dataclasses.replace(tiny, img_size=96), **cached), tmp_path / "4", "sha"
     )
     assert decoded["decoded"] == 3 * len(entries)  # crops of another size are other crops
 
@@ -75,17 +75,17 @@ def test_the_second_backbone_decodes_nothing_when_crops_are_kept(entries, tiny, 
 def test_crops_that_are_there_and_crops_that_are_new_go_together(entries, tiny, tmp_path, decoded):
     cached = {"cache": tmp_path / "cache", "crops": "crops"}
     first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
-    stage.compute(entries[::2], label_map(5), Setting(first, **cached), tmp_path / "1", "sha")
-    made = stage.compute(entries, label_map(5), Setting(other, **cached), tmp_path / "2", "sha")
+    stage.compute(entries[::2], label_map(5), EmbeddingConfig(first, **cached), tmp_path / "1", "sha")
+    made = stage.compute(entries, label_map(5), EmbeddingConfig(other, **cached), tmp_path / "2", "sha")
     assert decoded["decoded"] == len(entries)
-    plain = stage.compute(entries, label_map(5), Setting(other), tmp_path / "3", "sha")
+    plain = stage.compute(entries, label_map(5), EmbeddingConfig(other), tmp_path / "3", "sha")
     np.testing.assert_array_equal(made.centers, plain.centers)
 
 
 def test_crops_that_the_disk_does_not_hold_are_not_kept(entries, tiny, tmp_path, monkeypatch, caplog):
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(crop_cache.shutil, "disk_usage", lambda _: usage(10**12, 10**12, 10**6))
-    stage.compute(entries, label_map(5), Setting(tiny, crops="crops"), tmp_path, "sha")
+    stage.compute(entries, label_map(5), EmbeddingConfig(tiny, crops="crops"), tmp_path, "sha")
     assert "crops are not kept" in caplog.text
     assert sum(file.stat().st_size for file in tmp_path.rglob("crops.u8")) == 0
 
@@ -94,15 +94,15 @@ def test_a_disk_that_is_full_for_a_while_costs_crops_and_no_image(entries, tiny,
     first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
     cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(embeddings="never")}
     with file_size_limit(5 * 160 * 160 * 3 + 1000):
-        made = stage.compute(entries, label_map(5), Setting(first, **cached), tmp_path / "1", "sha")
+        made = stage.compute(entries, label_map(5), EmbeddingConfig(first, **cached), tmp_path / "1", "sha")
     assert caplog.text.count("no more crops are kept") == 1
     assert "skipped /" not in caplog.text
-    wanted = stage.compute(entries, label_map(5), Setting(first), tmp_path / "2", "sha")
+    wanted = stage.compute(entries, label_map(5), EmbeddingConfig(first), tmp_path / "2", "sha")
     np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
     decoded.clear()
-    made = stage.compute(entries, label_map(5), Setting(other, **cached), tmp_path / "3", "sha")
+    made = stage.compute(entries, label_map(5), EmbeddingConfig(other, **cached), tmp_path / "3", "sha")
     assert decoded["decoded"] == len(entries) - 5
-    wanted = stage.compute(entries, label_map(5), Setting(other), tmp_path / "4", "sha")
+    wanted = stage.compute(entries, label_map(5), EmbeddingConfig(other), tmp_path / "4", "sha")
     np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
 
 
@@ -110,8 +110,8 @@ def test_a_disk_that_is_full_for_a_while_costs_crops_and_no_image(entries, tiny,
 def test_damaged_crops_are_decoded_anew(entries, tiny, tmp_path, decoded, caplog, harm, monkeypatch):
     first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
     cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(embeddings="never")}
-    wanted = stage.compute(entries, label_map(5), Setting(other), tmp_path / "1", "sha")
-    stage.compute(entries, label_map(5), Setting(first, **cached), tmp_path / "2", "sha")
+    wanted = stage.compute(entries, label_map(5), EmbeddingConfig(other), tmp_path / "1", "sha")
+    stage.compute(entries, label_map(5), EmbeddingConfig(first, **cached), tmp_path / "2", "sha")
     (file,) = tmp_path.rglob("crops.u8")
     data = bytearray(file.read_bytes())
     if harm == "changed":
@@ -120,23 +120,23 @@ def test_damaged_crops_are_decoded_anew(entries, tiny, tmp_path, decoded, caplog
     elif harm == "under another name":
         exchange(file.with_name("images.tsv"), 3, 9, checksums=False)
     else:
-        found = Store.find
+        found = RowCache.find
 
         def and_cut(store, paths):
             rows = found(store, paths)
             os.truncate(file, len(data) - 80_000)
             return rows
 
-        monkeypatch.setattr(Store, "find", and_cut)
+        monkeypatch.setattr(RowCache, "find", and_cut)
     decoded.clear()
-    made = stage.compute(entries, label_map(5), Setting(other, **cached), tmp_path / "3", "sha")
+    made = stage.compute(entries, label_map(5), EmbeddingConfig(other, **cached), tmp_path / "3", "sha")
     np.testing.assert_array_equal(made.centers, wanted.centers)
     assert decoded["decoded"] == (1 if harm == "changed" else 2)  # or two images
     assert caplog.text.count("are damaged") == 1
 
 
 def test_a_folder_in_the_way_of_crops_costs_no_run(entries, tiny, tmp_path, caplog):
-    setting = Setting(tiny, cache=tmp_path / "cache", crops="crops")
+    setting = EmbeddingConfig(tiny, cache=tmp_path / "cache", crops="crops")
     wanted = stage.compute(entries, label_map(5), setting, tmp_path / "1", "sha")
     (file,) = tmp_path.rglob("crops.u8")
     file.unlink()
@@ -149,12 +149,12 @@ def test_a_folder_in_the_way_of_crops_costs_no_run(entries, tiny, tmp_path, capl
 
 def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):
     names = ["test_resnet", "test_efficientnet", "test_vit"]
-    several = build(Setting(dataclasses.replace(tiny, names=names), cache=tmp_path / "cache"), tmp_path)
+    several = build(EmbeddingConfig(dataclasses.replace(tiny, names=names), cache=tmp_path / "cache"), tmp_path)
     together = compute_all(several, entries, label_map(5), "sha")
     sizes = {task.embedder.crops.spatial for task in several}
     assert decoded["decoded"] == len(entries) * len(sizes) < 3 * len(entries)
     for name, made in zip(names, together, strict=True):
-        alone = Setting(dataclasses.replace(tiny, name=name))
+        alone = EmbeddingConfig(dataclasses.replace(tiny, name=name))
         wanted = stage.compute(entries, label_map(5), alone, tmp_path / "alone" / name, "sha")
         np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
         assert made.metadata["backbone"] == name
@@ -167,7 +167,7 @@ def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):
 def test_an_image_that_several_backbones_cannot_read_is_named_for_each(entries, tiny, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff nothing more")
-    several = build(Setting(dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet"])), tmp_path)
+    several = build(EmbeddingConfig(dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet"])), tmp_path)
     for made in compute_all(several, [*entries, (broken, 1)], label_map(5), "sha"):
         assert made.counts.tolist() == [2, 3, 4, 3, 2]
         assert made.metadata["skipped"] == "1"
@@ -175,7 +175,7 @@ def test_an_image_that_several_backbones_cannot_read_is_named_for_each(entries, 
 
 def test_several_backbones_need_their_embeddings_on_disk(entries, tiny, tmp_path):
     both = dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet"])
-    several = build(Setting(both, CentersConfig(embeddings="never")), tmp_path)
+    several = build(EmbeddingConfig(both, CentersConfig(embeddings="never")), tmp_path)
     with pytest.raises(ConfigError, match="embeddings=always"):
         compute_all(several, entries, label_map(5), "sha")
 
@@ -239,7 +239,9 @@ def test_all_statistics_on_real_photographs_over_batches_and_workers(shared, tin
     made = []
     for batch, workers in ((1, 0), (7, 1), (64, 3)):
         config = dataclasses.replace(tiny, img_size=64, batch_size=batch, workers=workers)
-        made.append(stage.compute(entries, label_map(8), Setting(config, settings), tmp_path / str(batch), "sha"))
+        made.append(
+            stage.compute(entries, label_map(8), EmbeddingConfig(config, settings), tmp_path / str(batch), "sha")
+        )
     for other in made[1:]:
         for name in ("centers", "spread"):
             np.testing.assert_allclose(getattr(other, name), getattr(made[0], name), rtol=1e-4, atol=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 
 import imagenet_nk
 from imagenet_nk.centers import stage
-from imagenet_nk.embedding.dataset import Setting
+from imagenet_nk.embedding.dataset import EmbeddingConfig
 from small_models import TINY, label_map
 
 RUN = f"""
@@ -46,11 +46,11 @@ def test_a_killed_run_is_gone_on_with_to_the_same_centers(entries, tiny, tmp_pat
             pass
         run.kill()
     assert not (output / "centers.safetensors").exists()
-    setting = Setting(tiny, cache=cache)
+    setting = EmbeddingConfig(tiny, cache=cache)
     embedder = setting.embedder(output)
     stage.compute(entries, label_map(5), setting, output, "sha", embedder=embedder)
     assert 0 < embedder.embedded <= len(entries) - 4  # the slice that was being told of had not been kept
     made = imagenet_nk.load_centers(output)
-    whole = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "whole", "sha")
+    whole = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "whole", "sha")
     np.testing.assert_array_equal(made.counts, whole.counts)
     np.testing.assert_allclose(made.centers, whole.centers, rtol=1e-4, atol=1e-6)

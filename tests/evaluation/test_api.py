@@ -6,14 +6,14 @@ import pytest
 
 import imagenet_nk
 from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import Setting
+from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.errors import CentersError, ConfigError, ListError
 from small_models import label_map
 
 
 @pytest.fixture
 def made(entries, tiny, tmp_path):
-    return stage.compute(entries, label_map(5), Setting(tiny), tmp_path, "sha")
+    return stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path, "sha")
 
 
 def test_images_that_are_not_judged_are_counted_and_unreadable_ones_named(made, entries, tmp_path):

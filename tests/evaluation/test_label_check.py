@@ -13,11 +13,11 @@ from PIL import Image
 
 from centers.test_stage import one_at_a_time
 from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import Setting
+from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.classes.loading import load
 from imagenet_nk.config import ClassesConfig, EvaluateConfig, LabelsConfig
 from imagenet_nk.evaluation import label_check
-from imagenet_nk.evaluation.stage import wrong_labels
+from imagenet_nk.evaluation.stage import label_check_warnings
 from small_models import TINY
 
 WNIDS = [f"n{k:08d}" for k in range(10)]
@@ -158,12 +158,12 @@ def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, c
     images = coloured(tmp_path, sorted_map, 3)
     path = tmp_path / "w.pt"
     torch.save(fitted(images, sorted_map), path)
-    setting = Setting(dataclasses.replace(tiny, checkpoint=str(path)), cache=tmp_path)
+    setting = EmbeddingConfig(dataclasses.replace(tiny, checkpoint=str(path)), cache=tmp_path)
     for order, wrong, fits in ((sorted_map, False, None), (devkit, True, "clsloc from 1")):
         entries = [(image, order.label(wnid)) for image, wnid in images]
         checked = stage.evaluate(entries, sorted_map, setting, tmp_path)["label_check"]
         assert (checked["labels_wrong"], checked["order_that_fits"]) == (wrong, fits)
-        assert len(wrong_labels([{"backbone": "x", "label_check": checked}])) == wrong
+        assert len(label_check_warnings([{"backbone": "x", "label_check": checked}])) == wrong
     assert "numbered as clsloc from 1" in caplog.text
     written = tmp_path / "asked.txt"
     written.write_text("".join(f"{image} {devkit.label(wnid)}\n" for image, wnid in images))
@@ -185,7 +185,7 @@ def test_classes_whose_labels_changed_places_are_named(tmp_path, tiny, caplog):
     map_ = load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted"))
     images = coloured(tmp_path, map_, 4)
     torch.save(fitted(images, map_), tmp_path / "w.pt")
-    setting = Setting(dataclasses.replace(tiny, checkpoint=str(tmp_path / "w.pt")), cache=tmp_path)
+    setting = EmbeddingConfig(dataclasses.replace(tiny, checkpoint=str(tmp_path / "w.pt")), cache=tmp_path)
     places = {k: k for k in map_.labels} | {150: 777, 777: 150}
     entries = [(image, places[map_.label(wnid)]) for image, wnid in images]
     metrics = stage.evaluate(entries, map_, setting, tmp_path)
@@ -196,10 +196,10 @@ def test_classes_whose_labels_changed_places_are_named(tmp_path, tiny, caplog):
         f"label check: the labels of 2 classes look exchanged among them (label -> what the head sees): {pair[0]} -> "
         in caplog.text
     )
-    (note,) = wrong_labels([metrics])
+    (note,) = label_check_warnings([metrics])
     assert all(wnid in note for wnid in pair)
     right = [(image, map_.label(wnid)) for image, wnid in images]
-    assert wrong_labels([stage.evaluate(right, map_, setting, tmp_path)]) == []
+    assert label_check_warnings([stage.evaluate(right, map_, setting, tmp_path)]) == []
 
 
 def fitted(images, order):

@@ -8,7 +8,7 @@ import torch
 
 from imagenet_nk.config import EvaluateConfig
 from imagenet_nk.evaluation import evaluator, metrics, ncm
-from imagenet_nk.evaluation.ncm import Judged
+from imagenet_nk.evaluation.ncm import Predictions
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def plain_loop(x, classes, name):
 @pytest.mark.parametrize("name", evaluator.DISTANCES)
 def test_leave_one_out_is_a_plain_loop(data, name):
     x, classes = data
-    means = evaluator.Means.of(reading(x, classes), 8, 4)
+    means = evaluator.ClassMeans.of(reading(x, classes), 8, 4)
     judged = evaluator.judge_all(means, reading(x, classes, 7), leave_one_out=True)[name]
     assert judged.ranks.tolist() == plain_loop(x, classes, name)
     assert (judged.nearest == judged.classes).tolist() == (judged.ranks == 0).tolist()
@@ -55,20 +55,20 @@ def test_the_judged_image_is_not_in_its_own_mean():
     x = torch.tensor([[0.0], [10.0], [4.9], [5.1]]).double()
     classes = torch.tensor([0, 0, 1, 1])
     mean = torch.tensor([[5.0], [5.0]]).double()
-    judged = ncm.judge(x, classes, mean, ncm.euclidean, torch.tensor([2, 2]))
+    judged = ncm.classify(x, classes, mean, ncm.euclidean, torch.tensor([2, 2]))
     assert judged.ranks.tolist() == [1, 1, 1, 1]  # with itself in the mean the last two would be hits
 
 
 def test_of_equal_distances_the_lower_class_is_the_nearest():
     x, classes = torch.zeros(2, 3).double(), torch.tensor([0, 2])
-    judged = ncm.judge(x, classes, torch.ones(4, 3).double(), ncm.euclidean)
+    judged = ncm.classify(x, classes, torch.ones(4, 3).double(), ncm.euclidean)
     assert judged.ranks.tolist() == [0, 2]
 
 
 def test_intervals_hold_the_share_and_narrow_with_the_images():
     def interval(n):
         ranks = (np.arange(n) % 4 == 0).astype(np.int64)
-        figure = metrics.figures(Judged(np.zeros(n, np.int64), ranks, ranks), 9, 2000, 0)["top1"]
+        figure = metrics.figures(Predictions(np.zeros(n, np.int64), ranks, ranks), 9, 2000, 0)["top1"]
         low, high = figure["ci95"]
         assert low <= figure["value"] == 0.75 <= high
         return high - low
@@ -78,13 +78,13 @@ def test_intervals_hold_the_share_and_narrow_with_the_images():
 
 
 def test_top5_says_nothing_about_five_classes():
-    judged = Judged(np.zeros(3, np.int64), np.arange(3), np.zeros(3, np.int64))
+    judged = Predictions(np.zeros(3, np.int64), np.arange(3), np.zeros(3, np.int64))
     assert metrics.figures(judged, 5, 0, 0)["top5"] is None
     assert metrics.figures(judged, 6, 0, 0)["top5"] == {"value": 1.0}
 
 
 def test_classes_and_pairs():
-    judged = Judged(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 2, 1, 0]), np.array([0, 2, 0, 0, 1]))
+    judged = Predictions(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 2, 1, 0]), np.array([0, 2, 0, 0, 1]))
     assert metrics.by_class(judged, 3) == [0.5, pytest.approx(1 / 3), None]
     assert metrics.confused(judged, 5) == [(1, 0, 2), (0, 2, 1)]
     assert metrics.confused(judged, 1) == [(1, 0, 2)]

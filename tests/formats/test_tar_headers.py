@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagenet_nk.formats import tar_headers
-from imagenet_nk.sources.archive.member_map import Gap, Known, Member
+from imagenet_nk.sources.archive.member_map import Gap, Member, MemberMap
 from imagenet_nk.sources.archive.name_search import Names, natural
 from imagenet_nk.sources.archive.tar_stream import members as streamed
 from sources.tars import tar
@@ -80,7 +80,7 @@ def test_parse_takes_any_block(block: bytes) -> None:
 @settings(max_examples=150)
 def test_pieces_in_any_order_give_what_the_whole_gives(data: bytes, draw: st.DataObject) -> None:
     """However it is read, it comes to an end, and what is known is never contradicted by more."""
-    known = Known(len(data))
+    known = MemberMap(len(data))
     rounds = 0
     while not known.complete:
         rounds += 1
@@ -97,13 +97,13 @@ def test_pieces_in_any_order_give_what_the_whole_gives(data: bytes, draw: st.Dat
     for member in known.members:
         assert tar_headers.parse(data[member.start : member.start + BLOCK]) == member.header
         assert known.seek(member.start) == member
-    assert Known.restored(known.state()).members == known.members  # type: ignore[arg-type]
+    assert MemberMap.restored(known.state()).members == known.members  # type: ignore[arg-type]
 
 
 @given(files, st.randoms(use_true_random=False))
 def test_a_sound_tar_is_known_whole_whatever_is_read_first(these, rng) -> None:
     data = tar(these)
-    known = Known(len(data))
+    known = MemberMap(len(data))
     while not known.complete:
         gap = known.seek(rng.randrange(len(data)))
         gap = gap if isinstance(gap, Gap) else known.gap_at(0)
@@ -135,7 +135,7 @@ def test_where_a_name_must_be(names: list[str], draw: st.DataObject) -> None:
     """As long as names are in an order, what is offered to read next may hold the name that is looked for."""
     order = draw.draw(st.sampled_from([natural, lambda text: ((1, 0, text),)]))
     starts = {name: i * BLOCK * 2 for i, name in enumerate(sorted(names, key=order))}
-    known = Known(len(names) * BLOCK * 2)
+    known = MemberMap(len(names) * BLOCK * 2)
     index = Names(lambda member: member.header.name)
     for name in draw.draw(st.lists(st.sampled_from(names), unique=True)) if names else []:
         index.note(Member(starts[name], tar_headers.Header(name, 0, b"0")))

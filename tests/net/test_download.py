@@ -166,5 +166,5 @@ def test_a_range_that_is_not_the_one_asked_for_starts_over(server: Web, tmp_path
 
 @given(st.text(max_size=40), st.one_of(st.none(), st.integers(0)))
 def test_a_version_is_what_the_headers_say(etag: str, length: int | None) -> None:
-    version = download_module.Version.of({"ETag": etag, "Last-Modified": "then"}, length)
+    version = download_module.Validators.of({"ETag": etag, "Last-Modified": "then"}, length)
     assert version.condition == ("then" if not etag or etag.startswith("W/") else etag)

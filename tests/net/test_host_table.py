@@ -3,24 +3,24 @@ from __future__ import annotations
 import pytest
 
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.congestion import Pace
-from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.net.congestion import CongestionWindow
+from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.net.http import Response
 
 A, B = "a.test:80", "b.test:80"
 TIMEOUT, REFUSED, FINE = Response(0, fault="timeout"), Response(0, fault="refused"), Response(200)
 
 
-def hosts(**settings: object) -> Hosts:
-    return Hosts(HttpConfig(**{"per_host": 3, "dead_host_after": 2} | settings))
+def hosts(**settings: object) -> HostTable:
+    return HostTable(HttpConfig(**{"per_host": 3, "dead_host_after": 2} | settings))
 
 
-def ask(of: Hosts, key: str, response: Response, started: float, ended: float) -> None:
+def ask(of: HostTable, key: str, response: Response, started: float, ended: float) -> None:
     of.started(key, started)
     finish(of, key, response, started, ended)
 
 
-def finish(of: Hosts, key: str, response: Response, started: float, ended: float) -> None:
+def finish(of: HostTable, key: str, response: Response, started: float, ended: float) -> None:
     of.over(key, started, ended)
     of.said(key, response, started, ended)
 
@@ -177,7 +177,7 @@ def test_success_of_a_host_moves_from_the_overall_rate_to_its_own() -> None:
 
 def test_fewer_requests_on_a_thin_wire_and_more_again_on_a_quick_one() -> None:
     for late in ((3.0, 0.1), (0.1, 9.0)):
-        pace = Pace(HttpConfig(concurrency=256, stall=4, deadline=10))
+        pace = CongestionWindow(HttpConfig(concurrency=256, stall=4, deadline=10))
         begin = pace.limit
         for _ in range(300):
             pace.note(*late)
@@ -187,4 +187,4 @@ def test_fewer_requests_on_a_thin_wire_and_more_again_on_a_quick_one() -> None:
         for _ in range(600):
             pace.note(0.1, 0.1)
         assert pace.limit == 256 > begin
-    assert Pace(HttpConfig(concurrency=1)).limit == 1
+    assert CongestionWindow(HttpConfig(concurrency=1)).limit == 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.transfer_timeouts import LOOK_EVERY_S, Patience, Wire
+from imagenet_nk.net.transfer_timeouts import LOOK_EVERY_S, BandwidthMonitor, TransferTimeout
 
 HTTP = HttpConfig(stall=4.0, deadline=10.0, min_speed=1000)
 LENGTH = 1_000_000
@@ -17,7 +17,7 @@ def given_up(
     body: Callable[[float], float], *, length: int = LENGTH, free: Callable[[float], bool] = lambda now: True
 ) -> float | None:
     """When a body is given up of which so many bytes have come by a time; None if it arrives."""
-    patience = Patience(HTTP, HTTP.stall, 0.0)
+    patience = TransferTimeout(HTTP, HTTP.stall, 0.0)
     for look in range(1, 1000):
         now = look * LOOK_EVERY_S
         size = int(min(LENGTH, body(now)))
@@ -73,7 +73,7 @@ def test_silence_and_a_trickle_end_as_before() -> None:
 
 
 def test_time_that_it_was_held_does_not_count() -> None:
-    patience = Patience(HTTP, HTTP.stall, 0.0)
+    patience = TransferTimeout(HTTP, HTTP.stall, 0.0)
     assert not patience.is_over(1.0, answered=True, size=1, length=LENGTH, wire_is_free=True)
     patience.extend(100.0)
     assert not patience.is_over(102.0, answered=True, size=300_000, length=LENGTH, wire_is_free=True)
@@ -81,7 +81,7 @@ def test_time_that_it_was_held_does_not_count() -> None:
 
 
 def test_a_wire_is_free_when_it_brings_much_less_than_it_did() -> None:
-    wire = Wire(1.0)
+    wire = BandwidthMonitor(1.0)
     assert not wire.is_free  # it has not shown what it can
     total = 0
     for second, (speed, free) in enumerate([(100, False), (100, False), (60, False), (40, True), (90, False)], 1):
@@ -92,7 +92,7 @@ def test_a_wire_is_free_when_it_brings_much_less_than_it_did() -> None:
 
 
 def test_a_wire_that_has_become_thin_is_full_again_after_a_while() -> None:
-    wire = Wire(1.0)
+    wire = BandwidthMonitor(1.0)
     free = []
     for second in range(1, 12):
         wire.note(float(second), 1000 + 300 * (second - 1))

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import Setting
+from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.embedding import loader, parity
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.preprocessing import crop_cache, gpu
-from imagenet_nk.preprocessing.gpu import Encoded, OnDevice
-from imagenet_nk.preprocessing.transforms import UNREADABLE, Exact, UndecodableError
+from imagenet_nk.preprocessing.gpu import EncodedJpeg, GpuPreprocessor
+from imagenet_nk.preprocessing.transforms import UNREADABLE, TimmPreprocessor, UndecodableError
 from small_models import DATA, FILES, label_map
 
 CPU = torch.device("cpu")
@@ -39,27 +39,27 @@ def apart(made, wanted) -> int:
 @pytest.mark.parametrize("changes", [{}, {"interpolation": "bilinear", "crop_pct": 1.0}])
 def test_a_mixed_batch_is_the_references_within_a_few_grey_levels(changes):
     data = DATA | changes
-    device, exact = OnDevice(data, CPU), Exact(data)
+    device, exact = GpuPreprocessor(data, CPU), TimmPreprocessor(data)
     items = [device(file) for file in FILES.values()]
-    assert {name for name, item in zip(FILES, items, strict=True) if isinstance(item, Encoded)} == JPEGS
+    assert {name for name, item in zip(FILES, items, strict=True) if isinstance(item, EncodedJpeg)} == JPEGS
     made = device.batch(items)
     wanted = np.stack([exact(file) for file in FILES.values()])
     assert made.shape == wanted.shape
     assert apart(made, wanted) <= 3
     for place, (item, crop) in enumerate(zip(items, wanted, strict=True)):
-        if not isinstance(item, Encoded):
+        if not isinstance(item, EncodedJpeg):
             np.testing.assert_array_equal(made[place], crop)
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", FILES["rgb 4:2:0"][:-40], FILES["png"][:200], b"\xff\xd8\xff\xe0"])
 def test_what_is_no_whole_image_never_comes_to_the_device(data):
     with pytest.raises(UNREADABLE):
-        OnDevice(DATA, CPU)(data)
+        GpuPreprocessor(DATA, CPU)(data)
 
 
 def test_why_an_image_cannot_be_decoded_reads_the_same_in_every_run():
     with pytest.raises(UndecodableError) as raised:
-        OnDevice(DATA, CPU).batch([Encoded(b"no image")])
+        GpuPreprocessor(DATA, CPU).batch([EncodedJpeg(b"no image")])
     assert raised.value.reasons == {0: "UnidentifiedImageError: cannot identify image file"}
 
 
@@ -79,10 +79,10 @@ def refusing(monkeypatch):
 
 
 def test_an_image_that_the_decoder_refuses_is_decoded_by_the_reference(refusing):
-    device, exact = OnDevice(DATA, CPU), Exact(DATA)
+    device, exact = GpuPreprocessor(DATA, CPU), TimmPreprocessor(DATA)
     files = [FILES[name] for name in sorted(JPEGS)]
     refusing[0].add(files[2])
-    made = device.batch([Encoded(file) for file in files])
+    made = device.batch([EncodedJpeg(file) for file in files])
     np.testing.assert_array_equal(made[2], exact(files[2]))
     assert apart(made, np.stack([exact(file) for file in files])) <= 3
 
@@ -90,7 +90,7 @@ def test_an_image_that_the_decoder_refuses_is_decoded_by_the_reference(refusing)
 def test_an_image_that_neither_decodes_is_a_fault_and_the_rest_of_its_batch_is_embedded(refusing, tmp_path):
     whole, broken = FILES["rgb 4:2:0"], FILES["rgb 4:4:4"]
     refusing[0].add(broken)
-    device = OnDevice(DATA, CPU)
+    device = GpuPreprocessor(DATA, CPU)
 
     def reference(_):
         raise OSError("broken data stream")
@@ -124,16 +124,16 @@ def test_an_image_that_neither_decodes_is_a_fault_and_the_rest_of_its_batch_is_e
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_halved(monkeypatch):
-    device, real, most = OnDevice(DATA, CPU), gpu.decode_jpeg, 2
+    device, real, most = GpuPreprocessor(DATA, CPU), gpu.decode_jpeg, 2
 
     def decode(images, *arguments):
         if len(images) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return real(images, *arguments)
 
-    whole = device.batch([Encoded(FILES["rgb 4:2:0"])] * 5)
+    whole = device.batch([EncodedJpeg(FILES["rgb 4:2:0"])] * 5)
     monkeypatch.setattr(gpu, "decode_jpeg", decode)
-    np.testing.assert_array_equal(device.batch([Encoded(FILES["rgb 4:2:0"])] * 5), whole)
+    np.testing.assert_array_equal(device.batch([EncodedJpeg(FILES["rgb 4:2:0"])] * 5), whole)
 
 
 def test_a_torchvision_without_the_decoder_is_one_line(monkeypatch):
@@ -142,19 +142,19 @@ def test_a_torchvision_without_the_decoder_is_one_line(monkeypatch):
 
     monkeypatch.setattr(gpu, "decode_jpeg", decode)
     with pytest.raises(BackboneError, match="pixels=exact"):
-        OnDevice(DATA, CPU)
+        GpuPreprocessor(DATA, CPU)
 
 
 def test_what_the_device_cannot_do_is_refused():
     with pytest.raises(BackboneError, match="pixels=device knows resize and centre crop"):
-        OnDevice(DATA | {"crop_mode": "squash"}, CPU)
+        GpuPreprocessor(DATA | {"crop_mode": "squash"}, CPU)
     with pytest.raises(BackboneError, match="one GPU a process"):
         crop_cache.choose(DATA, "device", [torch.device("cuda", 0), torch.device("cuda", 1)])
 
 
 def test_centers_agree_with_the_reference_and_crops_are_not_cached(entries, tiny, tmp_path, caplog):
-    reference = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "exact", "sha")
-    setting = Setting(dataclasses.replace(tiny, pixels="device"), crops="crops")
+    reference = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact", "sha")
+    setting = EmbeddingConfig(dataclasses.replace(tiny, pixels="device"), crops="crops")
     embedder = setting.embedder(tmp_path)
     made = stage.compute(entries, label_map(5), setting, tmp_path / "device", "sha", embedder=embedder)
     lengths = np.linalg.norm(made.centers, axis=1) * np.linalg.norm(reference.centers, axis=1)
@@ -166,10 +166,10 @@ def test_centers_agree_with_the_reference_and_crops_are_not_cached(entries, tiny
 
 
 def test_a_device_whose_pixels_are_others_is_not_used(entries, tiny, tmp_path, monkeypatch, caplog):
-    real = OnDevice._cropped
-    monkeypatch.setattr(OnDevice, "_cropped", lambda self, image: real(self, image).flip(1))
-    setting = Setting(dataclasses.replace(tiny, pixels="device"))
+    real = GpuPreprocessor._cropped
+    monkeypatch.setattr(GpuPreprocessor, "_cropped", lambda self, image: real(self, image).flip(1))
+    setting = EmbeddingConfig(dataclasses.replace(tiny, pixels="device"))
     made = stage.compute(entries, label_map(5), setting, tmp_path / "device", "sha")
-    reference = stage.compute(entries, label_map(5), Setting(tiny), tmp_path / "exact", "sha")
+    reference = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact", "sha")
     np.testing.assert_allclose(made.centers, reference.centers, rtol=1e-5, atol=1e-7)
     assert "back to the reference" in caplog.text

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imagenet_nk.errors import CentersError
-from imagenet_nk.preprocessing.row_cache import Store, opened
+from imagenet_nk.preprocessing.row_cache import RowCache, opened
 from small_models import file_size_limit
 
 
@@ -25,10 +25,10 @@ def rows(n, dim=3, seed=0):
 
 
 def test_what_was_appended_is_found_by_the_next_run(images, tmp_path):
-    first = Store(tmp_path / "s", 3)
+    first = RowCache(tmp_path / "s", 3)
     first.append(images[:2], rows(2))
     first.append(images[2:3], rows(1, seed=1))
-    again = Store(tmp_path / "s", 3)
+    again = RowCache(tmp_path / "s", 3)
     found = again.find(images)
     assert found.tolist() == [0, 1, 2, -1, -1]
     np.testing.assert_array_equal(again.read(found[:3]), np.concatenate([rows(2), rows(1, seed=1)]))
@@ -36,7 +36,7 @@ def test_what_was_appended_is_found_by_the_next_run(images, tmp_path):
 
 @pytest.mark.parametrize("wanted", [[], [3], [0, 1, 2, 3, 4], [4, 3, 2], [1, 2, 4, 0, 0], [2, 2, 3]])
 def test_rows_are_read_in_the_order_they_are_asked_for(images, tmp_path, wanted):
-    store = Store(tmp_path / "s", 3)
+    store = RowCache(tmp_path / "s", 3)
     store.append(images, rows(5))
     np.testing.assert_array_equal(store.read(np.array(wanted, np.int64)), rows(5)[wanted])
 
@@ -44,37 +44,37 @@ def test_rows_are_read_in_the_order_they_are_asked_for(images, tmp_path, wanted)
 @pytest.mark.parametrize("name", ["embeddings.f32", "images.tsv"])
 @pytest.mark.parametrize("cut", [1, 5, 13, 30])
 def test_a_run_killed_while_writing_leaves_whole_rows_alone(images, tmp_path, name, cut):
-    Store(tmp_path / "s", 3).append(images[:3], rows(3))
+    RowCache(tmp_path / "s", 3).append(images[:3], rows(3))
     file = tmp_path / "s" / name
     os.truncate(file, file.stat().st_size - cut)
-    again = Store(tmp_path / "s", 3)
+    again = RowCache(tmp_path / "s", 3)
     found = again.find(images)
     whole = found[found >= 0]
     np.testing.assert_array_equal(again.read(whole), rows(3)[whole])
     assert -1 in found[:3]
     again.append(images[3:], rows(2, seed=2))
-    last = Store(tmp_path / "s", 3)
+    last = RowCache(tmp_path / "s", 3)
     np.testing.assert_array_equal(last.read(last.find(images[3:])), rows(2, seed=2))
 
 
 def test_a_row_that_does_not_match_its_checksum_is_not_there(images, tmp_path):
-    Store(tmp_path / "s", 3).append(images[:2], rows(2))
+    RowCache(tmp_path / "s", 3).append(images[:2], rows(2))
     data = bytearray((tmp_path / "s" / "embeddings.f32").read_bytes())
     data[13] ^= 1
     (tmp_path / "s" / "embeddings.f32").write_bytes(data)
-    assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [0, -1]
+    assert RowCache(tmp_path / "s", 3).find(images[:2]).tolist() == [0, -1]
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.uint8])
 @pytest.mark.parametrize("room", [30, 40, 60])  # bytes of either file: rows of 12, lines of some 40 in two files
 def test_rows_that_the_disk_did_not_take_move_no_other(images, tmp_path, kind, room):
     values = rows(5).astype(kind) if kind is np.float32 else np.arange(60, dtype=np.uint8).reshape(5, 12)
-    store = Store(tmp_path / "s", values.shape[1], kind)
+    store = RowCache(tmp_path / "s", values.shape[1], kind)
     store.append(images[:1], values[:1])
     with file_size_limit(room), pytest.raises(CentersError, match="File too large; free space"):
         store.append(images[1:4], values[1:4])
     store.append(images[4:], values[4:])
-    for each in (store, Store(tmp_path / "s", values.shape[1], kind)):
+    for each in (store, RowCache(tmp_path / "s", values.shape[1], kind)):
         found = each.find(images)
         assert found.tolist() == [0, -1, -1, -1, 1]
         read = each.read(found[[0, 4]])
@@ -97,11 +97,11 @@ def test_a_folder_that_is_no_store_is_one_line(tmp_path):
 
 
 def test_a_line_that_no_run_wrote_is_passed_over(images, tmp_path):
-    Store(tmp_path / "s", 3).append(images[:2], rows(2))
+    RowCache(tmp_path / "s", 3).append(images[:2], rows(2))
     file = tmp_path / "s" / "images.tsv"
     first, second = file.read_text().splitlines(keepends=True)
     file.write_text("\0" * (len(first) - 1) + "\n" + second)
-    assert Store(tmp_path / "s", 3).find(images[:2]).tolist() == [-1, 1]
+    assert RowCache(tmp_path / "s", 3).find(images[:2]).tolist() == [-1, 1]
 
 
 def exchange(file, first, second, *, checksums=True):
@@ -115,17 +115,17 @@ def exchange(file, first, second, *, checksums=True):
 
 @pytest.mark.parametrize("checksums", [True, False])
 def test_lines_that_changed_places_vouch_for_no_row(images, tmp_path, checksums):
-    Store(tmp_path / "s", 3).append(images[:3], rows(3))
+    RowCache(tmp_path / "s", 3).append(images[:3], rows(3))
     exchange(tmp_path / "s" / "images.tsv", 0, 2, checksums=checksums)
-    store = Store(tmp_path / "s", 3)
+    store = RowCache(tmp_path / "s", 3)
     assert store.find(images[:3]).tolist() == [-1, 1, -1]
     store.append([images[0], images[2]], rows(3)[[0, 2]])  # made anew, they stand behind the others
-    again = Store(tmp_path / "s", 3)
+    again = RowCache(tmp_path / "s", 3)
     np.testing.assert_array_equal(again.read(again.find(images[:3])), rows(3))
 
 
 def test_a_changed_image_is_another_image(images, tmp_path):
-    store = Store(tmp_path / "s", 3)
+    store = RowCache(tmp_path / "s", 3)
     store.append(images[:2], rows(2))
     images[0].write_bytes(b"changed")
     images[1].unlink()

@@ -7,7 +7,7 @@ import pytest
 
 from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.progress import closing, course
-from imagenet_nk.progress.course import Course, Stage
+from imagenet_nk.progress.course import Stage, StageTimer
 
 SUMMARY = Summary(
     classes=12,
@@ -65,7 +65,7 @@ def test_only_files_of_this_run_are_written(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_fails_stays_open_and_one_that_runs_again_moves_to_the_end(tmp_path: Path) -> None:
-    run = Course(tmp_path)
+    run = StageTimer(tmp_path)
     with run.stage("collect"):
         assert course.read(tmp_path)[0].seconds is None
     with run.stage("lists"):

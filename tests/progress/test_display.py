@@ -11,9 +11,9 @@ from rich.console import Console
 
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.host_table import Host, Hosts
+from imagenet_nk.net.host_table import HostState, HostTable
 from imagenet_nk.progress.display import LINE_EVERY_S, Display, drawn
-from imagenet_nk.progress.standing import Standing
+from imagenet_nk.progress.standing import ProgressState
 
 
 class Clock:
@@ -24,8 +24,11 @@ class Clock:
 
 
 def progress(kept: int, images: int = 0) -> Progress:
-    hosts = Hosts(HttpConfig())
-    hosts.table = {"slow.example:80": Host(asked=4, seconds=8.0), "quick.example:80": Host(asked=4, seconds=0.4)}
+    hosts = HostTable(HttpConfig())
+    hosts.table = {
+        "slow.example:80": HostState(asked=4, seconds=8.0),
+        "quick.example:80": HostState(asked=4, seconds=0.4),
+    }
     return Progress(20, hosts, 200, kept // 10, kept, images, 5_000_000, 99, Counter(http_404=7, truncated=2))
 
 
@@ -89,14 +92,14 @@ def test_on_a_terminal_it_draws_in_place_and_says_nothing_to_the_log(caplog: pyt
 def test_a_narrow_terminal_breaks_no_count() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=50, color_system=None, legacy_windows=False)
-    console.print(drawn(Standing("collect", "classes", 0, 12, 0, 1.0, left=130), 50))
+    console.print(drawn(ProgressState("collect", "classes", 0, 12, 0, 1.0, left=130), 50))
     assert "0 of 12 classes" in screen.getvalue()
 
 
 def test_the_bar_counts_images_where_their_number_is_known() -> None:
-    assert Standing("collect", "classes", 0, 20, 50, 1.0, part=0.25).share == 0.25
-    assert Standing("collect", "classes", 5, 20, 50, 1.0).share == 0.25
-    assert Standing("collect", "classes", 0, 0, 0, 1.0).share == 1.0
+    assert ProgressState("collect", "classes", 0, 20, 50, 1.0, part=0.25).share == 0.25
+    assert ProgressState("collect", "classes", 5, 20, 50, 1.0).share == 0.25
+    assert ProgressState("collect", "classes", 0, 0, 0, 1.0).share == 1.0
 
 
 def test_on_a_terminal_a_stage_is_named_before_its_first_step() -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from imagenet_nk import classes
 from imagenet_nk.backbones import model
 from imagenet_nk.centers import stage as centers_stage
-from imagenet_nk.centers.classifier import NearestCenter
+from imagenet_nk.centers.classifier import NearestClassMean
 from imagenet_nk.centers.file import load_centers
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.stage import Job, collect
@@ -28,13 +28,13 @@ from imagenet_nk.config import (
     Part,
     Retry,
 )
-from imagenet_nk.embedding.dataset import Setting
+from imagenet_nk.embedding.dataset import EmbeddingConfig
 from imagenet_nk.lists import stage as lists_stage
 from imagenet_nk.report import build
 from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder
 from imagenet_nk.sources.demo import pictures
 from imagenet_nk.sources.local.source import Full
-from imagenet_nk.sources.none import Nothing
+from imagenet_nk.sources.none import NoSource
 
 BACKBONE = BackboneConfig(name="test_resnet", pretrained=False, device="cpu", workers=2)
 
@@ -95,7 +95,7 @@ class Run:
         collect(
             Job(
                 source=Full(str(self.root), Part.train, Materialize.copy, False),
-                fallback=Nothing(),
+                fallback=NoSource(),
                 sampling=RandomOrder(0),
                 split=EvalOnly(),
                 label_map=map_,
@@ -111,7 +111,7 @@ class Run:
 
     def judge(self, labels: LabelsConfig | None = None, backbone: BackboneConfig = BACKBONE) -> None:
         listed, map_ = lists_stage.read(self.folder), label_map(self.count, labels)
-        setting = Setting(backbone, cache=self.folder)
+        setting = EmbeddingConfig(backbone, cache=self.folder)
         embedder = setting.embedder(self.output)
         centers_stage.compute(listed.entries, map_, setting, self.output, listed.sha256, embedder=embedder)
         centers_stage.evaluate(listed.entries, map_, setting, self.output, embedder=embedder)
@@ -121,7 +121,7 @@ class Run:
         known = load_centers(self.output)
         head = torch.nn.Linear(known.centers.shape[1], 1000)
         order = {wnid: place for place, wnid in enumerate(wnids(1000))}
-        taught = NearestCenter(known.centers).as_linear()
+        taught = NearestClassMean(known.centers).as_linear()
         with torch.no_grad():
             head.weight.zero_()
             head.bias.fill_(-1e9)

@@ -73,4 +73,4 @@ def test_whether_the_last_collection_ended(tmp_path: Path) -> None:
 
 def test_a_broken_ledger_tells_nothing(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"no database" * 100)
-    assert host_stats.read(tmp_path) == host_stats.Asked()
+    assert host_stats.read(tmp_path) == host_stats.FetchStats()

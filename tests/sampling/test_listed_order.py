@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from imagenet_nk.errors import ListError
 from imagenet_nk.image_ids import image_id
 from imagenet_nk.sampling.listed_order import ListedOrder, parse, parse_line
-from imagenet_nk.sources.contract import in_order
+from imagenet_nk.sources.contract import candidates_in_order
 
 LOAFER, MITTEN = "n04235860", "n04239074"
 
@@ -56,7 +56,7 @@ def test_order_is_that_of_the_lines_of_a_class(tmp_path: Path) -> None:
 
 def test_what_the_source_lacks_is_a_candidate_without_a_place(tmp_path: Path) -> None:
     sampling = listed(tmp_path, "n04235860_9.JPEG\nn04235860_3.JPEG\n")
-    candidates = list(in_order(sampling, LOAFER, {"n04235860_3": "/here", "n04235860_4": "/there"}))
+    candidates = list(candidates_in_order(sampling, LOAFER, {"n04235860_3": "/here", "n04235860_4": "/there"}))
     assert [(candidate.key, candidate.url) for candidate in candidates] == [
         ("n04235860_9", ""),
         ("n04235860_3", "/here"),

@@ -22,7 +22,7 @@ import requests
 from imagenet_nk.config import HttpConfig, Materialize
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.sampling.draw_order import RandomOrder, Sampling
-from imagenet_nk.sources.contract import Call, Candidate, Found, Rejected, Site, Source
+from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, Rejected, Source, SourceContext
 
 UNKNOWN = "n99999999"
 SAFE_ID = re.compile(r"[A-Za-z0-9._=-]{1,200}\Z")
@@ -64,7 +64,7 @@ def fetch(request: Request) -> Response:
         return Response(0, fault="truncated")
 
 
-def drive(source: Source, candidate: Candidate) -> Found | Rejected:
+def drive(source: Source, candidate: Candidate) -> FetchedImage | Rejected:
     """Carry out the steps of one candidate, one after the other."""
     steps = source.read(candidate)
     try:
@@ -73,7 +73,7 @@ def drive(source: Source, candidate: Candidate) -> Found | Rejected:
             if isinstance(step, Request):
                 step = steps.send(fetch(step))
                 continue
-            assert isinstance(step, Call)
+            assert isinstance(step, BlockingCall)
             try:
                 result = step.function()
             except Exception as error:  # noqa: BLE001  the contract: a Call's exception is thrown into the source
@@ -85,7 +85,7 @@ def drive(source: Source, candidate: Candidate) -> Found | Rejected:
 
 
 @contextmanager
-def opened(source: Source, wnids: Sequence[str], site: Site) -> Iterator[Source]:
+def opened(source: Source, wnids: Sequence[str], site: SourceContext) -> Iterator[Source]:
     source.open(wnids, site)
     try:
         yield source
@@ -93,12 +93,12 @@ def opened(source: Source, wnids: Sequence[str], site: Site) -> Iterator[Source]
         source.close()
 
 
-def images(source: Source, wnid: str, count: int | None = None) -> list[Found]:
+def images(source: Source, wnid: str, count: int | None = None) -> list[FetchedImage]:
     """The first `count` distinct images that a class gives, in draw order."""
-    found: dict[str, Found] = {}
+    found: dict[str, FetchedImage] = {}
     for candidate in islice(source.candidates(wnid), MANY * 20):
         result = drive(source, candidate)
-        if isinstance(result, Found):
+        if isinstance(result, FetchedImage):
             found.setdefault(result.image_id, result)
         if count is not None and len(found) == count:
             break
@@ -125,10 +125,10 @@ class SourceContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def site(self, tmp_path: Path) -> Callable[..., Site]:
-        def make(sampling: Sampling | None = None, *, seed: int = 0, index: str = "index") -> Site:
+    def site(self, tmp_path: Path) -> Callable[..., SourceContext]:
+        def make(sampling: Sampling | None = None, *, seed: int = 0, index: str = "index") -> SourceContext:
             http = HttpConfig(allow_private=True, backoff=0.0)
-            return Site(tmp_path / index, http, sampling or RandomOrder(seed))
+            return SourceContext(tmp_path / index, http, sampling or RandomOrder(seed))
 
         return make
 
@@ -209,7 +209,11 @@ class SourceContract:
             first = [drive(source, c) for c in candidates]
         with opened(make(), wnids, site(index="b")) as source:  # as after a restart, in another order
             again = [drive(source, c) for c in reversed(candidates)][::-1]
-        found = [(a, b) for a, b in zip(first, again, strict=True) if isinstance(a, Found) and isinstance(b, Found)]
+        found = [
+            (a, b)
+            for a, b in zip(first, again, strict=True)
+            if isinstance(a, FetchedImage) and isinstance(b, FetchedImage)
+        ]
         assert found
         assert all(a.image_id == b.image_id and a.data == b.data for a, b in found)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from imagenet_nk.image_ids import distinct_ids
 from imagenet_nk.net.http import Response
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import Rejected, in_order, rejection
+from imagenet_nk.sources.contract import Rejected, candidates_in_order, rejection
 
 TENCH = "n01440764"
 NAMES = st.text(min_size=1, max_size=250) | st.from_regex(r"(n01440764_)?[a=2.]{1,5}\.(jpg|png)", fullmatch=True)
@@ -31,7 +31,7 @@ def test_names_that_share_no_stem_keep_their_own_id(names: list[str]) -> None:
 
 def test_candidates_come_in_the_order_of_the_sampling_with_their_places() -> None:
     places = {f"{TENCH}_{n}": f"/data/{n}" for n in range(20)}
-    candidates = list(in_order(RandomOrder(3), TENCH, places))
+    candidates = list(candidates_in_order(RandomOrder(3), TENCH, places))
     assert [candidate.key for candidate in candidates] == RandomOrder(3).arrange(TENCH, places)
     assert all(candidate.url == places[candidate.key] for candidate in candidates)
 

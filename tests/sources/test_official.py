@@ -11,7 +11,7 @@ from imagenet_nk.config import HttpConfig, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sources import official
-from imagenet_nk.sources.contract import Site
+from imagenet_nk.sources.contract import SourceContext
 from imagenet_nk.sources.local.source import Full
 from imagenet_nk.sources.official import OfficialFile, fetch
 from sources.contract import images
@@ -36,7 +36,7 @@ def at(site: Web, data: bytes = TAR, name: str = "ILSVRC2012_img_train.tar") -> 
 
 def opened(root: Path, files: Sequence[OfficialFile], *, download: bool = True) -> Full:
     source = Full(str(root), download=download, official={Part.train: files, Part.val: files})
-    source.open([TENCH, GOLDFISH], Site(root / "index", HTTP, RandomOrder(0)))
+    source.open([TENCH, GOLDFISH], SourceContext(root / "index", HTTP, RandomOrder(0)))
     return source
 
 

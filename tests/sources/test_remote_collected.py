@@ -27,7 +27,7 @@ from imagenet_nk.sampling.listed_order import ListedOrder
 from imagenet_nk.sources.archive.source import Archive
 from imagenet_nk.sources.contract import Source
 from imagenet_nk.sources.manifest.source import Manifest
-from imagenet_nk.sources.none import Nothing
+from imagenet_nk.sources.none import NoSource
 from imagenet_nk.sources.urls.source import Urls
 from sources.tars import devkit, jpeg, members, tar, train
 from sources.web import Answer, Asked, Web, ranged, web
@@ -58,7 +58,7 @@ def job(
     http = HttpConfig(allow_private=True, backoff=0.0, retries=0)
     return Job(
         source,
-        fallback or Nothing(),
+        fallback or NoSource(),
         RandomOrder(seed),
         EvalOnly(),
         label_map,

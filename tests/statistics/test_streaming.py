@@ -73,13 +73,13 @@ def test_spread(data, way):
 @pytest.mark.parametrize("way", WAYS)
 def test_nearest(data, way):
     means = torch.from_numpy(by_class(data, lambda x: x.mean(0)))
-    result = streamed(lambda: streaming.Nearest(means), data, *way, with_rows=True)
+    result = streamed(lambda: streaming.Medoid(means), data, *way, with_rows=True)
     distances = np.linalg.norm(data[0].astype(np.float64) - means.numpy()[data[1]], axis=1)
     assert result.tolist() == [int(np.flatnonzero(data[1] == k)[distances[data[1] == k].argmin()]) for k in range(K)]
 
 
 def test_of_equally_near_images_the_first_of_the_list_is_the_medoid():
-    nearest = streaming.Nearest(torch.zeros(1, 2))
+    nearest = streaming.Medoid(torch.zeros(1, 2))
     nearest.add(torch.tensor([[1.0, 0], [0, 1.0]]), torch.tensor([0, 0]), torch.tensor([9, 4]))
     assert nearest.result().tolist() == [4]
 
@@ -109,7 +109,7 @@ def test_one_step_of_weiszfeld_lloyd_and_farthest(data, way):
     wanted = [(x * weights[:, None])[classes == k].sum(0) / weights[classes == k].sum() for k in range(K)]
     np.testing.assert_allclose(result, wanted, rtol=1e-9)
 
-    result = streamed(lambda: iterative.FarthestStep(points), data, *way)
+    result = streamed(lambda: iterative.FarthestPoint(points), data, *way)
     away = np.array([np.linalg.norm(start[k] - row, axis=1).min() for row, k in zip(x, classes, strict=True)])
     np.testing.assert_array_equal(result, [x[classes == k][away[classes == k].argmax()] for k in range(K)])
 

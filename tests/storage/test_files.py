@@ -20,7 +20,7 @@ def test_a_file_is_whole_and_alone(tmp_path: Path) -> None:
 
 
 def fail_within(path: Path) -> None:
-    with files.whole(path) as part:
+    with files.atomic_write(path) as part:
         part.write_bytes(b"half")
         raise KeyError
 
@@ -36,7 +36,7 @@ def test_an_error_within_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with files.whole(path) as first, files.whole(path) as second:
+    with files.atomic_write(path) as first, files.atomic_write(path) as second:
         first.write_text("first")
         second.write_text("second")
         assert first != second

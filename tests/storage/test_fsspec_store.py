@@ -20,13 +20,13 @@ pytest.importorskip("upath", reason="pip install 'imagenet-nk[remote]'")
 
 @pytest.fixture
 def folder(request: pytest.FixtureRequest) -> Path:
-    return files.located(f"memory://{request.node.name}")
+    return files.resolve(f"memory://{request.node.name}")
 
 
 def test_a_path_stays_a_path(tmp_path: Path) -> None:
-    assert files.located(str(tmp_path)) == tmp_path == files.located(f"file://{tmp_path}")
-    assert not files.is_remote(files.located("~/imagenet"))
-    assert "~" not in str(files.located("~/imagenet"))
+    assert files.resolve(str(tmp_path)) == tmp_path == files.resolve(f"file://{tmp_path}")
+    assert not files.is_remote(files.resolve("~/imagenet"))
+    assert "~" not in str(files.resolve("~/imagenet"))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_path_stays_a_path(tmp_path: Path) -> None:
 )
 def test_urls_of_no_use(url: str, says: str) -> None:
     with pytest.raises(DatasetError, match=says):
-        files.located(url)
+        files.resolve(url)
 
 
 @pytest.mark.parametrize(
@@ -53,18 +53,18 @@ def test_a_package_that_is_not_installed(
     monkeypatch.delitem(loaded, url.partition(":")[0], raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DatasetError, match=f"needs {package}; type: {type_this}"):
-        files.located(url)
+        files.resolve(url)
 
 
 def test_where_the_ledger_of_a_url_is() -> None:
-    folder = files.located("memory://pictures/imagenet")
-    assert files.home_of(folder, None) == Path("dataset/memory/pictures/imagenet")
-    assert files.home_of(folder, "/fast/disk") == Path("/fast/disk")
-    assert files.home_of(Path("here"), None) == Path("here")
+    folder = files.resolve("memory://pictures/imagenet")
+    assert files.local_dir_for(folder, None) == Path("dataset/memory/pictures/imagenet")
+    assert files.local_dir_for(folder, "/fast/disk") == Path("/fast/disk")
+    assert files.local_dir_for(Path("here"), None) == Path("here")
 
 
 def test_a_file_is_whole_or_not_there(folder: Path) -> None:
-    with files.whole(folder / "a.txt") as part:
+    with files.atomic_write(folder / "a.txt") as part:
         part.write_text("all of it")
         assert not files.is_file(folder / "a.txt")
     assert (folder / "a.txt").read_text() == "all of it"
@@ -96,7 +96,7 @@ def test_statuses_change_with_the_file(folder: Path) -> None:
     paths = [folder / "x" / f"{number}.jpg" for number in range(3)]
     for path in paths[:2]:
         files.write_bytes(path, b"abc")
-    before = files.statuses([*paths, folder / "none" / "a.jpg"])
+    before = files.stat_many([*paths, folder / "none" / "a.jpg"])
     assert [each and (each.name, each.size) for each in before] == [
         (str(paths[0]), 3),
         (str(paths[1]), 3),
@@ -104,7 +104,7 @@ def test_statuses_change_with_the_file(folder: Path) -> None:
         None,
     ]
     files.write_bytes(paths[1], b"abd")
-    after = files.statuses(paths)
+    after = files.stat_many(paths)
     assert after[0] == before[0]
     assert after[1] != before[1]
 
@@ -114,7 +114,7 @@ def test_files_are_read_ahead_whatever_is_wanted_first(folder: Path) -> None:
     for number, path in enumerate(paths):
         files.write_bytes(path, str(number).encode())
     order = [*range(32, 64), *range(32), *range(500, 600), *range(64, 500)]
-    with files.reading(paths) as read:
+    with files.reader(paths) as read:
         assert [int(read(paths[number])) for number in order] == order
 
 
@@ -122,7 +122,7 @@ def test_a_file_that_is_gone_is_missed_by_its_reader_alone(folder: Path) -> None
     paths = [folder / f"{number}.bin" for number in range(3)]
     for path in paths[::2]:
         files.write_bytes(path, b"here")
-    with files.reading(paths) as read:
+    with files.reader(paths) as read:
         assert read(paths[0]) == b"here"
         with pytest.raises(FileNotFoundError):
             read(paths[1])

@@ -40,7 +40,7 @@ def run(s3: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
 def folder(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str) -> Path:
     for key, value in s3.items():
         monkeypatch.setenv(key, value)
-    return files.located(f"s3://{BUCKET}/{name}")
+    return files.resolve(f"s3://{BUCKET}/{name}")
 
 
 def manifest(path: Path) -> list[dict[str, str]]:

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.storage import run_lock
-from imagenet_nk.storage.run_lock import Holder, alone, holder
+from imagenet_nk.storage import run_lock as run_lock_module
+from imagenet_nk.storage.run_lock import LockOwner, holder, run_lock
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 HOLDS = """
@@ -47,23 +47,23 @@ def other(path: Path, seconds: float) -> subprocess.Popen[str]:
     return process
 
 
-def note(path: Path, of: Holder) -> None:
+def note(path: Path, of: LockOwner) -> None:
     path.parent.mkdir(exist_ok=True)
     path.with_name(path.name + ".holder").write_text(json.dumps(dataclasses.asdict(of)))
 
 
 def test_it_says_who_has_it_while_it_lasts_and_nothing_after(path: Path) -> None:
-    with alone(path), alone(path):  # nested, as the stages are in a run
+    with run_lock(path), run_lock(path):  # nested, as the stages are in a run
         there = holder(path)
         assert there is not None
         assert (there.pid, there.host) == (os.getpid(), socket.gethostname())
     assert holder(path) is None
-    with alone(path):
+    with run_lock(path):
         pass
 
 
 def test_another_run_is_waited_for_by_name(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with other(path, 1.0) as process, caplog.at_level(logging.INFO), alone(path):
+    with other(path, 1.0) as process, caplog.at_level(logging.INFO), run_lock(path):
         assert process.wait(10) == 0
     (line,) = caplog.messages
     assert f"{path.parent} is in use by another run (process {process.pid} on {socket.gethostname()}, since " in line
@@ -73,8 +73,8 @@ def test_a_killed_holder_keeps_nobody_waiting(path: Path, caplog: pytest.LogCapt
     process = other(path, 100)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    with caplog.at_level(logging.INFO), alone(path):
-        assert holder(path) != Holder(process.pid, socket.gethostname(), "")
+    with caplog.at_level(logging.INFO), run_lock(path):
+        assert holder(path) != LockOwner(process.pid, socket.gethostname(), "")
     assert f"was killed (process {process.pid} on" in caplog.text
 
 
@@ -83,8 +83,8 @@ def test_a_dead_holder_whose_lock_lives_on_is_recognised(path: Path, caplog: pyt
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     with other(path, 1.0) as process, caplog.at_level(logging.INFO):
-        note(path, Holder(gone.pid, socket.gethostname(), "noon"))
-        with alone(path):
+        note(path, LockOwner(gone.pid, socket.gethostname(), "noon"))
+        with run_lock(path):
             assert process.wait(10) == 0
     assert "that process is gone, but one that it started has the lock" in caplog.text
 
@@ -92,11 +92,11 @@ def test_a_dead_holder_whose_lock_lives_on_is_recognised(path: Path, caplog: pyt
 class TestWhereNoLockIsSeenFromAnotherMachine:
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(run_lock, "BEAT", 0.1)
+        monkeypatch.setattr(run_lock_module, "BEAT", 0.1)
 
     def test_a_note_that_stands_still_is_taken_over(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        note(path, Holder(1, "elsewhere", "noon"))
-        with caplog.at_level(logging.INFO), alone(path):
+        note(path, LockOwner(1, "elsewhere", "noon"))
+        with caplog.at_level(logging.INFO), run_lock(path):
             pass
         assert "was killed (process 1 on elsewhere, since noon)" in caplog.text
 
@@ -105,7 +105,7 @@ class TestWhereNoLockIsSeenFromAnotherMachine:
 
         def live() -> None:
             for beat in range(15):
-                note(path, Holder(1, "elsewhere", "noon", beat))
+                note(path, LockOwner(1, "elsewhere", "noon", beat))
                 time.sleep(0.1)
             path.with_name(".lock.holder").unlink()
             ended.set()
@@ -113,13 +113,13 @@ class TestWhereNoLockIsSeenFromAnotherMachine:
         thread = threading.Thread(target=live)
         thread.start()
         time.sleep(0.05)
-        with caplog.at_level(logging.INFO), alone(path):
+        with caplog.at_level(logging.INFO), run_lock(path):
             assert ended.is_set()
         thread.join()
         assert "in use by another run (process 1 on elsewhere, since noon)" in caplog.text
 
     def test_a_holder_renews_its_note(self, path: Path) -> None:
-        with alone(path):
+        with run_lock(path):
             until = time.monotonic() + 10
             while (there := holder(path)) and there.beat < 2 and time.monotonic() < until:
                 time.sleep(0.02)
@@ -133,12 +133,12 @@ def test_a_folder_that_cannot_be_written_is_one_line(path: Path) -> None:
     path.parent.chmod(0o500)
     with (
         pytest.raises(DatasetError, match=r"cannot be written \(Permission denied\): choose another dataset\.dir"),
-        alone(path),
+        run_lock(path),
     ):
         pass
 
 
 def test_a_folder_under_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatasetError, match="cannot be written"), alone(tmp_path / "file" / "data" / ".lock"):
+    with pytest.raises(DatasetError, match="cannot be written"), run_lock(tmp_path / "file" / "data" / ".lock"):
         pass

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imagenet_nk.errors import ConfigError
-from imagenet_nk.trackers.base import Tracked, require
+from imagenet_nk.trackers.base import RunRecord, require
 
 SCRIPT = Path(__file__).resolve().parents[2] / "src" / "imagenet.py"
 
@@ -26,21 +26,21 @@ METRICS = {
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Tracked:
+def run(tmp_path: Path) -> RunRecord:
     output = tmp_path / "2020-01-01" / "12-00-00"
     (output / "report").mkdir(parents=True)
     (output / "report" / "index.html").write_text("<p>report")
     (output / "metrics.json").write_text(json.dumps(METRICS))
     (output / "cost.json").write_text('{"backbone": "resnet18", "gmacs": 1.8, "images_per_s": null}')
     (output / "stages.json").write_text('[{"name": "collect", "started": "", "seconds": 3.5}]')
-    return Tracked(output, SETTINGS)
+    return RunRecord(output, SETTINGS)
 
 
-def test_figures_are_the_numbers_and_no_more(run: Tracked) -> None:
+def test_figures_are_the_numbers_and_no_more(run: RunRecord) -> None:
     assert run.figures() == {"classes": 2.0, "ncm/cosine/top1": 0.75, "cost/gmacs": 1.8, "seconds/collect": 3.5}
 
 
-def test_parameters_are_the_configuration_by_dotted_key(run: Tracked) -> None:
+def test_parameters_are_the_configuration_by_dotted_key(run: RunRecord) -> None:
     assert run.parameters() == {
         "nk": "10",
         "source.list": "['a', 'b']",
@@ -55,7 +55,7 @@ def test_a_missing_package_is_one_line_with_what_to_install() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tensorboard_reads_back_scalars_configuration_and_projector(run: Tracked, tmp_path: Path) -> None:
+def test_tensorboard_reads_back_scalars_configuration_and_projector(run: RunRecord, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install 'imagenet-nk[tensorboard]'")
     import numpy as np
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -77,7 +77,7 @@ def test_tensorboard_reads_back_scalars_configuration_and_projector(run: Tracked
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_reads_back_parameters_metrics_and_report(run: Tracked, tmp_path: Path) -> None:
+def test_mlflow_reads_back_parameters_metrics_and_report(run: RunRecord, tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed: pip install 'imagenet-nk[mlflow]'")
     from imagenet_nk.trackers.mlflow import Mlflow
 

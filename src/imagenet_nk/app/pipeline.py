@@ -18,7 +18,7 @@ from imagenet_nk.engine import torchrun
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.storage import files
-from imagenet_nk.storage.run_lock import alone
+from imagenet_nk.storage.run_lock import run_lock
 
 
 def run(cfg: DictConfig) -> int:
@@ -26,8 +26,8 @@ def run(cfg: DictConfig) -> int:
     config = _checked(cfg)
     with closing(instantiate(cfg.engine)) as engine:
         torchrun.check(engine)
-        folder = files.located(config.dataset.dir)
-        home = files.home_of(folder, config.dataset.local)
+        folder = files.resolve(config.dataset.dir)
+        home = files.local_dir_for(folder, config.dataset.local)
         if {"collect", "lists"} & set(config.stages) and not config.plan:
             try_out(folder, home)
         label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, home, config))
@@ -56,5 +56,5 @@ def _get_ready(engine: Engine, config: Config, label_map: LabelMap) -> None:
 def _fetched(url: str, home: Path, config: Config) -> Path:
     from imagenet_nk.net.download import download
 
-    with alone(home / LOCK):  # it may be what another run is fetching
+    with run_lock(home / LOCK):  # it may be what another run is fetching
         return download(url, home / "index" / url.rpartition("/")[2], config.http)

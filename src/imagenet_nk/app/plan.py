@@ -11,7 +11,7 @@ from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.dataset.files import FILE
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources.contract import REST, Candidate
+from imagenet_nk.sources.contract import UNLISTED_KEY, Candidate
 from imagenet_nk.wording import first_few
 
 # Assumed until the data set's own ledger knows better; said to be so.
@@ -23,7 +23,7 @@ _ENDLESS = frozenset({"archive", "hub"})  # sources whose draws are positions: c
 
 
 @dataclass(frozen=True)
-class Experience:
+class CostEstimate:
     """What earlier attempts on this data set say about those to come."""
 
     success: float
@@ -65,10 +65,10 @@ def describe(job: Job, stages: list[str], backbone: str) -> Iterator[str]:
     yield f"folder      {job.folder}"
 
 
-def _known(job: Job) -> tuple[int, Experience]:
+def _known(job: Job) -> tuple[int, CostEstimate]:
     """Images that are there, and what the ledger has seen. Leaves no folder behind where there was none."""
     if not (job.home / FILE).is_file():
-        return 0, Experience(job.source.usual.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
+        return 0, CostEstimate(job.source.usual.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
     dataset = DataSet(job.folder, job.home)
     try:
         dataset.check(job.draw)
@@ -78,8 +78,8 @@ def _known(job: Job) -> tuple[int, Experience]:
         dataset.close()
     there = sum(count if job.nk is None else min(count, job.nk) for count in valid.values())
     if attempts < _ENOUGH or not images:
-        return there, Experience(job.source.usual.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
-    return there, Experience(images / attempts, size / images, seconds / attempts, measured=True)
+        return there, CostEstimate(job.source.usual.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
+    return there, CostEstimate(images / attempts, size / images, seconds / attempts, measured=True)
 
 
 def _candidates(job: Job) -> tuple[int, str]:
@@ -103,4 +103,4 @@ def _candidates(job: Job) -> tuple[int, str]:
 
 
 def _counted(candidates: Iterable[Candidate], most: int) -> int:
-    return sum(not candidate.key.endswith(REST) for candidate in islice(candidates, most))
+    return sum(not candidate.key.endswith(UNLISTED_KEY) for candidate in islice(candidates, most))

@@ -27,18 +27,18 @@ from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.lists import stage as listing
-from imagenet_nk.lists.stage import Listed
+from imagenet_nk.lists.stage import LoadedLists
 from imagenet_nk.progress import closing
-from imagenet_nk.progress.course import Course
+from imagenet_nk.progress.course import StageTimer
 from imagenet_nk.progress.display import Display
 from imagenet_nk.run_outcome import COMPLETE, SHORT
-from imagenet_nk.sources.none import Nothing
+from imagenet_nk.sources.none import NoSource
 from imagenet_nk.storage import files as storage
-from imagenet_nk.storage.run_lock import alone
-from imagenet_nk.trackers.base import Tracked, Tracker
+from imagenet_nk.storage.run_lock import run_lock
+from imagenet_nk.trackers.base import RunRecord, Tracker
 
 if TYPE_CHECKING:
-    from imagenet_nk.centers.stage import Task
+    from imagenet_nk.centers.stage import BackboneRun
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def run(cfg: DictConfig, config: Config, engine: Engine, label_map: LabelMap, fo
     _check_asked(config, label_map, folder, collected=False)
     # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
     embedding = _embedding(config, home, output, engine) if {"centers", "evaluate"} & set(config.stages) else []
-    course, began = Course(output), time.time()
+    course, began = StageTimer(output), time.time()
     summary, listed = _gathered(config, job, course)
     notes: list[str] = []
     if listed:
@@ -76,7 +76,7 @@ def run(cfg: DictConfig, config: Config, engine: Engine, label_map: LabelMap, fo
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
-def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None, Listed | None]:
+def _gathered(config: Config, job: Job, course: StageTimer) -> tuple[Summary | None, LoadedLists | None]:
     """The stages collect and lists; then the lists, if there is a stage that works on them, and an image in them.
 
     Another job of the same data set waits until these are read: what it writes is not what this one goes on with.
@@ -84,7 +84,7 @@ def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None,
     summary, stages = None, set(config.stages)
     if "collect" in stages:
         check(job)  # before the lock makes a folder
-    with alone(job.home / LOCK) if {"collect", "lists"} & stages else nullcontext():
+    with run_lock(job.home / LOCK) if {"collect", "lists"} & stages else nullcontext():
         if "collect" in stages:
             with course.stage("collect"), _display("collect") as display:
                 summary = collect(job, display.collecting)
@@ -101,25 +101,30 @@ def _gathered(config: Config, job: Job, course: Course) -> tuple[Summary | None,
     return summary, listed
 
 
-def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list[Task]:
+def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list[BackboneRun]:
     """Each backbone of the run, built, with the folder for its results."""
     from imagenet_nk.centers.stage import build  # torch and timm: seconds that collecting alone does not pay
-    from imagenet_nk.embedding.dataset import Setting
+    from imagenet_nk.embedding.dataset import EmbeddingConfig
     from imagenet_nk.embedding.distributed import select  # torch and timm: seconds that collecting alone does not pay
 
     workers = select.crew(engine, config.cache)
-    return build(Setting(config.backbone, config.centers, home, config.cache, config.seed, workers), output)
+    return build(EmbeddingConfig(config.backbone, config.centers, home, config.cache, config.seed, workers), output)
 
 
 def _centers(
-    config: Config, label_map: LabelMap, folder: Path, listed: Listed, embedding: list[Task], course: Course
+    config: Config,
+    label_map: LabelMap,
+    folder: Path,
+    listed: LoadedLists,
+    embedding: list[BackboneRun],
+    course: StageTimer,
 ) -> list[str]:
     """The stages centers and evaluate; gives what nobody must miss of it.
 
     Raises DatasetError where another run took images away meanwhile.
     """
     from imagenet_nk.centers.stage import compute_all
-    from imagenet_nk.evaluation.stage import evaluate_all, wrong_labels
+    from imagenet_nk.evaluation.stage import evaluate_all, label_check_warnings
 
     notes: list[str] = []
     if "centers" in config.stages:
@@ -135,7 +140,7 @@ def _centers(
                 settings=config.evaluate,
                 progress=display.embedding,
             )
-            notes = wrong_labels(metrics)
+            notes = label_check_warnings(metrics)
     listing.check_still_there(folder, listed)
     return notes
 
@@ -148,7 +153,7 @@ def _check_asked(config: Config, label_map: LabelMap, folder: Path, *, collected
     asked = config.evaluate.list
     if "evaluate" not in config.stages or asked is None:
         return
-    if collected or not storage.located(asked).is_relative_to(folder):
+    if collected or not storage.resolve(asked).is_relative_to(folder):
         from imagenet_nk.evaluation import stage as judging
 
         judging.asked_for(config.evaluate, label_map, files=collected)
@@ -164,7 +169,7 @@ def _display(stage: str) -> Display:
 def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> None:
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
     for run in [output / name for name in config.backbone.names] or [output]:
-        tracker.log(Tracked(run, settings))
+        tracker.log(RunRecord(run, settings))
 
 
 def _report(config: Config, job: Job, output: Path) -> list[Path]:
@@ -186,7 +191,7 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path, eng
     return Job(
         source=instantiate(cfg.source),
         # Photographs have no place among drawn pictures, and the demo is to work without a network.
-        fallback=Nothing() if isinstance(config.source, DemoConfig) else instantiate(cfg.fallback),
+        fallback=NoSource() if isinstance(config.source, DemoConfig) else instantiate(cfg.fallback),
         sampling=instantiate(cfg.sampling, seed=config.seed),
         split=instantiate(cfg.split),
         label_map=label_map,
@@ -197,5 +202,5 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path, eng
         retry=config.retry,
         fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids, **policy}),
         engine=engine,
-        local=storage.home_of(folder, config.dataset.local),
+        local=storage.local_dir_for(folder, config.dataset.local),
     )

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 log = logging.getLogger(__name__)
 
 
-class Comparison(Callback):
+class SweepComparison(Callback):
     """Stands after Outcome in the configuration: at an end Hydra calls the last one first, and Outcome leaves."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002

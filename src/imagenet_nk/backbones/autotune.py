@@ -12,7 +12,7 @@ import torch
 from imagenet_nk.backbones.devices import one_thread_each
 from imagenet_nk.backbones.model import Backbone
 from imagenet_nk.config import Dtype
-from imagenet_nk.preprocessing.transforms import Pixels
+from imagenet_nk.preprocessing.transforms import RGBArray
 from imagenet_nk.preprocessing.types import Forward
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ TRIAL = 4  # images of one forward pass in the calibration
 ENOUGH = 0.5  # seconds of timing one runtime
 
 
-def _rate(forward: Forward, trial: Pixels, lanes: int) -> float:
+def _rate(forward: Forward, trial: RGBArray, lanes: int) -> float:
     """Images/s over all lanes, the best of up to three rounds after one to warm up; a slow model gets one.
 
     Counted in CPU time, which other programs on the machine disturb less than the clock on the wall.

@@ -26,7 +26,7 @@ def one_thread_each(wanted: bool) -> Iterator[None]:
 log = logging.getLogger(__name__)
 
 
-def choose(wanted: str) -> tuple[torch.device, ...]:
+def resolve_devices(wanted: str) -> tuple[torch.device, ...]:
     """The devices of that name: `auto` is cuda, else mps, else cpu; `cuda` is every GPU, `cuda:1` that one.
 
     Raises BackboneError for one that is not there.

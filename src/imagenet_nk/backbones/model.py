@@ -77,7 +77,7 @@ def build(config: BackboneConfig, seed: int = 0) -> Backbone:
     return _ready(config, model, head, weights)
 
 
-def fingerprint(model: nn.Module) -> str:
+def state_dict_sha256(model: nn.Module) -> str:
     """SHA-256 of a model's weights: of name, type, shape and bytes of every tensor of its state, sorted by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
@@ -132,7 +132,7 @@ def _create(config: BackboneConfig, options: Mapping[str, Any], seed: int, **mor
 def _from_hub(config: BackboneConfig, options: Mapping[str, Any]) -> tuple[nn.Module, nn.Linear | None, str]:
     published = timm.get_pretrained_cfg(config.name)
     if published is None or not (published.hf_hub_id or published.url):
-        raise BackboneError(f"timm has no published weights for {config.name}; {hub.INSTEAD}")
+        raise BackboneError(f"timm has no published weights for {config.name}; {hub.HINT}")
     place = str(published.hf_hub_id or published.url)
     with hub.weights_of(config.name, place):
         model = _create(config, options, 0, pretrained=True)
@@ -208,7 +208,7 @@ def _named(misfits: list[str], shown: int = 4) -> str:
 def _ready(config: BackboneConfig, model: nn.Module, head: nn.Linear | None, weights: str) -> Backbone:
     size = {"img_size": config.img_size} if config.img_size else {}
     data = resolve_model_data_config(model, args=size)
-    sha256 = fingerprint(model)
+    sha256 = state_dict_sha256(model)
     tag = getattr(model, "pretrained_cfg", {}).get("tag", "")
     if config.layer is not None:
         model = Intermediate(model, config.layer)

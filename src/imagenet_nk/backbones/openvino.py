@@ -16,7 +16,7 @@ from torch import nn
 from imagenet_nk.backbones.model import Backbone
 from imagenet_nk.config import Dtype
 from imagenet_nk.errors import BackboneError
-from imagenet_nk.preprocessing.transforms import Pixels
+from imagenet_nk.preprocessing.transforms import RGBArray
 from imagenet_nk.preprocessing.types import Floats, Forward
 
 _PRECISION = {Dtype.float32: "f32", Dtype.bfloat16: "bf16", Dtype.float16: "f16"}
@@ -34,7 +34,7 @@ def forward(model: nn.Module, backbone: Backbone, dtype: Dtype, batch: int, lane
     compiled = ov.Core().compile_model(_converted(model, backbone, batch), "CPU", options)
     local = threading.local()
 
-    def run(crops_BHW3: Pixels) -> Floats:
+    def run(crops_BHW3: RGBArray) -> Floats:
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
         local.request.infer([np.ascontiguousarray(crops_BHW3)], share_inputs=True)

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from imagenet_nk.backbones import runtimes
 from imagenet_nk.backbones.autotune import ON_CPU, TRIAL, _rate
 from imagenet_nk.backbones.model import Backbone
-from imagenet_nk.config import BackboneConfig, Dtype, Runtime
+from imagenet_nk.config import BackboneConfig, Dtype, RuntimeChoice
 from imagenet_nk.errors import BackboneError, CentersError
 from imagenet_nk.preprocessing.gpu import own_stream
-from imagenet_nk.preprocessing.transforms import Pixels, normaliser
+from imagenet_nk.preprocessing.transforms import RGBArray, normaliser
 from imagenet_nk.preprocessing.types import Floats, Forward
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
@@ -48,7 +48,7 @@ FILLED = ("compile", "openvino")  # built for one batch size, short batches are 
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Runtime:
     """What runs the model in this pass."""
 
     name: str
@@ -58,7 +58,7 @@ class Chosen:
 
 def choose(
     backbone: Backbone, devices: Sequence[torch.device], config: BackboneConfig, *, calibrate: bool, lanes: int
-) -> Chosen:
+) -> Runtime:
     """The runtime that the configuration names, or with `auto` the quickest here that gives the same embeddings.
 
     `lanes` threads will call it. Raises BackboneError for one that is not installed.
@@ -73,18 +73,18 @@ def choose(
         "compile": lambda: compiled(backbone, device, config.dtype, batch),
         "openvino": lambda: openvino(backbone, config.dtype, batch, lanes),
     }
-    if config.runtime != Runtime.auto:
-        if config.runtime == Runtime.openvino and find_spec("openvino") is None:
+    if config.runtime != RuntimeChoice.auto:
+        if config.runtime == RuntimeChoice.openvino and find_spec("openvino") is None:
             raise BackboneError("backbone.runtime=openvino is not installed: pip install 'imagenet-nk[openvino]'")
-        return Chosen(str(config.runtime), builders[config.runtime]())
+        return Runtime(str(config.runtime), builders[config.runtime]())
     if device.type != "cpu" or not calibrate:
         name = "eager" if device.type == "cpu" else "channels_last"
-        return Chosen(name, builders[name]())
+        return Runtime(name, builders[name]())
     names = ["eager", "channels_last"] + ["openvino"] * (find_spec("openvino") is not None)
     return _quickest(backbone, {name: builders[name] for name in names}, batch, lanes)
 
 
-def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]], batch: int, lanes: int) -> Chosen:
+def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]], batch: int, lanes: int) -> Runtime:
     """Time each as the pass will call it; one that fails on this model is left out, for eager always works."""
     rates: dict[str, float] = {}
     forwards: dict[str, Forward] = {}
@@ -100,7 +100,7 @@ def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]],
         forwards[name] = forward
     best = max(rates, key=rates.__getitem__)
     log.info("%s runs on %s (%s images/s)", backbone.name, best, ", ".join(f"{n} {r:.1f}" for n, r in rates.items()))
-    return Chosen(best, forwards[best] if best in FILLED else builders[best](), rates)  # the layout was changed since
+    return Runtime(best, forwards[best] if best in FILLED else builders[best](), rates)  # the layout was changed since
 
 
 def eager(
@@ -126,7 +126,7 @@ def everywhere(
         for _ in range(2):  # as many as threads call it, see Embedder.width
             free.put(eager(replica, device, dtype, layout))
 
-    def forward(crops_BHW3: Pixels) -> Floats:
+    def forward(crops_BHW3: RGBArray) -> Floats:
         chosen = free.get()
         try:
             return chosen(crops_BHW3)
@@ -172,7 +172,7 @@ def _forward(
     low = dtype != Dtype.float32
     kind = getattr(torch, dtype)
 
-    def once(crops_BHW3: Pixels | Tensor) -> Floats:
+    def once(crops_BHW3: RGBArray | Tensor) -> Floats:
         pixels = crops_BHW3 if isinstance(crops_BHW3, Tensor) else torch.from_numpy(crops_BHW3)
         if device.type == "cuda" and not pixels.is_cuda:
             pixels = pixels.pin_memory()
@@ -188,7 +188,7 @@ def _forward(
 def _retreating(forward: Forward) -> Forward:
     """Halves a batch that does not fit into memory. Raises CentersError when one image does not."""
 
-    def retreat(crops: Pixels | Tensor) -> Floats:
+    def retreat(crops: RGBArray | Tensor) -> Floats:
         try:
             return forward(crops)
         except (MemoryError, RuntimeError) as error:
@@ -218,7 +218,7 @@ def _filled(forward: Forward, batch: int) -> Forward:
     """Fill short batches up to one size, for runtimes built for a shape; one call at a time while it builds."""
     first, built = Lock(), [False]
 
-    def fill(crops: Pixels | Tensor) -> Floats:
+    def fill(crops: RGBArray | Tensor) -> Floats:
         parts = []
         for start in range(0, len(crops), batch):
             part = crops[start : start + batch]
@@ -234,7 +234,7 @@ def _filled(forward: Forward, batch: int) -> Forward:
     return fill
 
 
-def _padded(part: Pixels | Tensor, batch: int) -> Pixels | Tensor:
+def _padded(part: RGBArray | Tensor, batch: int) -> RGBArray | Tensor:
     shape = (batch - len(part), *part.shape[1:])
     if isinstance(part, Tensor):
         return torch.cat([part, part.new_zeros(shape)])

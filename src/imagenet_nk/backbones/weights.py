@@ -19,7 +19,7 @@ from torch import Tensor
 from imagenet_nk.errors import BackboneError
 
 PATIENCE = 5.0  # seconds for a connection, and for the first byte after it
-INSTEAD = "type backbone.checkpoint=FILE for weights that you have, or backbone.pretrained=false for random ones"
+HINT = "type backbone.checkpoint=FILE for weights that you have, or backbone.pretrained=false for random ones"
 
 
 def reachable(url: str) -> bool:
@@ -43,10 +43,10 @@ def weights_of(name: str, url: str) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError) as error:
         if constants.HF_HUB_OFFLINE:
             raise BackboneError(
-                f"backbone {name}: {host} does not answer, and its weights are not cached; {INSTEAD}"
+                f"backbone {name}: {host} does not answer, and its weights are not cached; {HINT}"
             ) from error
         raise BackboneError(
-            f"backbone {name}: no weights from {host} ({' '.join(str(error).split())[:200]}); {INSTEAD}"
+            f"backbone {name}: no weights from {host} ({' '.join(str(error).split())[:200]}); {HINT}"
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from imagenet_nk.embedding.dataset import Entries, Listed, listed, none_embedded
+from imagenet_nk.embedding.dataset import Entries, LabeledImages, listed, none_embedded
 from imagenet_nk.embedding.embedder import Embedder, Progress
 from imagenet_nk.errors import CentersError
 from imagenet_nk.statistics.streaming import Mean, Spread
 
 
-def first_reading(entries: Entries, embedder: Embedder, progress: Progress | None) -> tuple[Listed, Mean, Spread]:
+def first_reading(
+    entries: Entries, embedder: Embedder, progress: Progress | None
+) -> tuple[LabeledImages, Mean, Spread]:
     """The list, and mean and spread of its classes; classes none of whose images could be read have no row."""
     labels = sorted({label for _, label in entries})
     every = listed(entries, {label: row for row, label in enumerate(labels)}, embedder)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 
-class NearestCenter(nn.Module):
+class NearestClassMean(nn.Module):
     """Logits from distances to class centers: (B, D) embeddings to (B, K), largest for the nearest.
 
     euclidean: scale * (x.c - |c|^2 / 2), which orders classes as -|x - c|^2 / 2 does and is linear in x, so that the

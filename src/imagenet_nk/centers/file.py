@@ -19,7 +19,7 @@ from imagenet_nk.errors import CentersError
 from imagenet_nk.storage import files
 
 if TYPE_CHECKING:
-    from imagenet_nk.centers.classifier import NearestCenter
+    from imagenet_nk.centers.classifier import NearestClassMean
 
 NAME = "centers.safetensors"
 VERSION = "1"
@@ -43,22 +43,22 @@ class Centers:
         """K."""
         return len(self.labels)
 
-    def as_classifier(self, distance: str = "euclidean", scale: float = 1.0) -> NearestCenter:
+    def as_classifier(self, distance: str = "euclidean", scale: float = 1.0) -> NearestClassMean:
         """A torch module that plugs behind the backbone: (B, D) embeddings to (B, K) logits, in the order of `labels`.
 
         distance: euclidean, cosine or cl2n; the largest logit is that of the nearest center. Raises CentersError for
         cl2n where the file has no such means.
         """
-        from imagenet_nk.centers.classifier import NearestCenter  # torch only where it is asked for
+        from imagenet_nk.centers.classifier import NearestClassMean  # torch only where it is asked for
 
         if distance != "cl2n":
-            return NearestCenter(self.centers, distance, scale)
+            return NearestClassMean(self.centers, distance, scale)
         if not self.has_cl2n:
             raise CentersError(
                 "these centers have no means for cl2n, which are made where embeddings are kept; run the stage centers "
                 "again with centers.embeddings=always, or take distance='cosine'"
             )
-        return NearestCenter(self.extras["cl2n"], distance, scale, self.extras["cl2n_origin"])
+        return NearestClassMean(self.extras["cl2n"], distance, scale, self.extras["cl2n_origin"])
 
     @property
     def has_cl2n(self) -> bool:

@@ -17,12 +17,12 @@ from imagenet_nk.centers import cost
 from imagenet_nk.centers.accumulate import first_reading
 from imagenet_nk.centers.file import NAME, Centers
 from imagenet_nk.config import CentersConfig
-from imagenet_nk.embedding.dataset import Classes, Entries, Listed, Setting, check
+from imagenet_nk.embedding.dataset import Classes, EmbeddingConfig, Entries, LabeledImages, check
 from imagenet_nk.embedding.embedder import Embedder, Progress
 from imagenet_nk.embedding.multi_backbone import embed_together
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.statistics import iterative
-from imagenet_nk.statistics.streaming import Mean, Nearest, NormalizedMean, SharedCovariance
+from imagenet_nk.statistics.streaming import Mean, Medoid, NormalizedMean, SharedCovariance
 from imagenet_nk.version import __version__
 from imagenet_nk.wording import counted, first_few
 
@@ -30,25 +30,25 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Task:
+class BackboneRun:
     """One backbone of a run, built, with the folder for its results."""
 
-    setting: Setting
+    setting: EmbeddingConfig
     output: Path
     embedder: Embedder
 
 
-def build(setting: Setting, output: Path) -> list[Task]:
+def build(setting: EmbeddingConfig, output: Path) -> list[BackboneRun]:
     """A task for each of `backbone.names`, with a folder of its own; or the one of `backbone.name`, in `output`."""
     names = setting.backbone.names
     backbones = [replace(setting.backbone, name=name, names=[]) for name in names] or [setting.backbone]
     settings = [replace(setting, backbone=backbone) for backbone in backbones]
     outputs = [output / name for name in names] or [output]
-    return [Task(each, to, each.embedder(to)) for each, to in zip(settings, outputs, strict=True)]
+    return [BackboneRun(each, to, each.embedder(to)) for each, to in zip(settings, outputs, strict=True)]
 
 
 def compute_all(
-    tasks: Sequence[Task],
+    tasks: Sequence[BackboneRun],
     entries: Entries,
     label_map: Classes,
     list_sha256: str,
@@ -67,7 +67,7 @@ def compute_all(
 def compute(
     entries: Entries,
     label_map: Classes,
-    setting: Setting,
+    setting: EmbeddingConfig,
     output: Path,
     list_sha256: str,
     *,
@@ -114,14 +114,14 @@ def _allowed(settings: CentersConfig, kept: bool) -> None:
 
 
 def _further(
-    listed: Listed, mean: Mean, settings: CentersConfig, kept: bool
+    listed: LabeledImages, mean: Mean, settings: CentersConfig, kept: bool
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Statistics that need the centers first, as tensors and words of the file."""
     if not kept:
         return {}, {}
     centers_KD, origin_D = mean.result(), mean.overall()
     classes, dim = centers_KD.shape
-    nearest = Nearest(centers_KD)
+    nearest = Medoid(centers_KD)
     streamed: dict[str, NormalizedMean | SharedCovariance] = {"cl2n": NormalizedMean(classes, dim, origin_D)}
     if settings.covariance:
         streamed["covariance"] = SharedCovariance(centers_KD)
@@ -150,7 +150,7 @@ def _empty(known: dict[int, tuple[str, str]], rows: dict[int, int]) -> list[str]
     return empty
 
 
-def _metadata(embedder: Embedder, setting: Setting, list_sha256: str) -> dict[str, str]:
+def _metadata(embedder: Embedder, setting: EmbeddingConfig, list_sha256: str) -> dict[str, str]:
     return {
         "backbone": embedder.built.name,
         "backbone_config": json.dumps(asdict(setting.backbone)),

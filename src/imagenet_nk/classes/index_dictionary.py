@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from imagenet_nk.classes.numbered import Numbered, fault, without_gap
+from imagenet_nk.classes.numbered import LabelLine, fault, without_gap
 from imagenet_nk.classes.table import ClassTable
 
 _STRING = r"""'(?:[^'\\\n]|\\[^\n])*'|"(?:[^"\\\n]|\\[^\n])*\""""
@@ -38,13 +38,13 @@ class _Named:
     name: str
 
 
-def parse(text: str, table: ClassTable, where: str) -> list[Numbered]:
+def parse(text: str, table: ClassTable, where: str) -> list[LabelLine]:
     """The entries in file order. Raises LabelError with the number of the line that is wrong."""
     entries = list(_scan(text, where))
-    without_gap([Numbered(entry.line, entry.text, entry.index, "") for entry in entries], where)
+    without_gap([LabelLine(entry.line, entry.text, entry.index, "") for entry in entries], where)
     nameless = [entry for entry in entries if not entry.wnid]
     found = _by_name(nameless, min(e.index for e in entries), table, where) if nameless else {}
-    return [Numbered(e.line, e.text, e.index, e.wnid or found[e.index]) for e in entries]
+    return [LabelLine(e.line, e.text, e.index, e.wnid or found[e.index]) for e in entries]
 
 
 def _scan(text: str, where: str) -> Iterator[_Named]:

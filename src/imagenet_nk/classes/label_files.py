@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from imagenet_nk.classes import index_dictionary
-from imagenet_nk.classes.numbered import Numbered, checked, fault, unique
+from imagenet_nk.classes.numbered import LabelLine, checked, fault, unique
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.errors import LabelError
 
@@ -42,8 +42,8 @@ def parse_numbers(text: str, table: ClassTable, where: str) -> dict[str, int]:
     return {entry.wnid: entry.label for entry in checked(entries, table, where)}
 
 
-def _line_entries(text: str, where: str) -> list[Numbered]:
-    entries: list[Numbered] = []
+def _line_entries(text: str, where: str) -> list[LabelLine]:
+    entries: list[LabelLine] = []
     has_numbers: bool | None = None
     for number, line in enumerate(text.split("\n"), start=1):
         content = line.strip()
@@ -56,7 +56,7 @@ def _line_entries(text: str, where: str) -> list[Numbered]:
             has_numbers = match[2] is not None
         if has_numbers != (match[2] is not None):
             raise fault(where, number, content, f"must be `wnid{' number' * has_numbers}` like the lines above it")
-        entries.append(Numbered(number, content, int(match[2]) if has_numbers else len(entries), match[1]))
+        entries.append(LabelLine(number, content, int(match[2]) if has_numbers else len(entries), match[1]))
     return entries
 
 

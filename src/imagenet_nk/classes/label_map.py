@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from imagenet_nk.classes.closeness import close_to
+from imagenet_nk.classes.closeness import did_you_mean
 from imagenet_nk.classes.table import ClassTable, first_word
 from imagenet_nk.errors import LabelError
 
@@ -87,5 +87,5 @@ class LabelMap:
 
     def _index(self, wnid: str) -> int:
         if wnid not in self._position:
-            raise LabelError(f"{wnid!r} is none of the {len(self)} classes of this run{close_to(wnid, self.wnids)}")
+            raise LabelError(f"{wnid!r} is none of the {len(self)} classes of this run{did_you_mean(wnid, self.wnids)}")
         return self._position[wnid]

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from imagenet_nk.classes import label_files
-from imagenet_nk.classes.closeness import close_to
+from imagenet_nk.classes.closeness import did_you_mean
 from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.structure import read_subtree
 from imagenet_nk.classes.table import ClassTable, read_set
@@ -69,7 +69,7 @@ def _asked_for(wnids: str | Sequence[str], chosen: Sequence[str]) -> Sequence[st
     for wnid in asked:
         if wnid not in known:
             raise LabelError(
-                f"classes.wnids: {wnid!r} is none of the {len(known)} classes of the set{close_to(wnid, chosen)}"
+                f"classes.wnids: {wnid!r} is none of the {len(known)} classes of the set{did_you_mean(wnid, chosen)}"
             )
         if wnid in seen:
             raise LabelError(f"classes.wnids names {wnid} twice; name it once")

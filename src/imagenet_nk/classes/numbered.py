@@ -12,7 +12,7 @@ SHOWN = 80  # characters of a wrong line
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class LabelLine:
     """A class, its label, and the line that says so."""
 
     line: int  # from 1
@@ -27,7 +27,7 @@ def fault(where: str, line: int, text: str, message: str) -> LabelError:
     return LabelError(f"{where}, line {line}: {message}: {shown!r}")
 
 
-def unique(entries: Sequence[Numbered], where: str) -> Sequence[Numbered]:
+def unique(entries: Sequence[LabelLine], where: str) -> Sequence[LabelLine]:
     """The entries, if there are any and no WNID comes twice."""
     if not entries:
         raise LabelError(f"{where} names no class: it needs lines that start with a WNID, or an index dictionary")
@@ -39,7 +39,7 @@ def unique(entries: Sequence[Numbered], where: str) -> Sequence[Numbered]:
     return entries
 
 
-def checked(entries: Sequence[Numbered], table: ClassTable, where: str) -> Sequence[Numbered]:
+def checked(entries: Sequence[LabelLine], table: ClassTable, where: str) -> Sequence[LabelLine]:
     """The entries, if they are one order of classes of the table: nothing twice, no gap, numbers from 0 or 1."""
     known = frozenset(table.wnids)
     for entry in entries:
@@ -49,9 +49,9 @@ def checked(entries: Sequence[Numbered], table: ClassTable, where: str) -> Seque
     return entries
 
 
-def without_gap(entries: Sequence[Numbered], where: str) -> None:
+def without_gap(entries: Sequence[LabelLine], where: str) -> None:
     """Raise LabelError unless the labels are 0, 1, 2, ... or 1, 2, 3, ... in any order of lines."""
-    before: Numbered | None = None
+    before: LabelLine | None = None
     for entry in sorted(entries, key=lambda entry: (entry.label, entry.line)):
         if before is None:
             if entry.label > 1:

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from imagenet_nk.classes.closeness import close_to
+from imagenet_nk.classes.closeness import did_you_mean
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import LabelError
@@ -48,7 +48,8 @@ def read_subtree(path: Path, under: str) -> ClassTable:
         raise LabelError(f"classes.structure: {path} is no XML in a known encoding ({error})") from error
     if not below.words:
         raise LabelError(
-            f"classes.under: {under} is none of the {len(below.seen)} synsets of {path}{close_to(under, below.seen)}"
+            f"classes.under: {under} is none of the {len(below.seen)} synsets of {path}"
+            f"{did_you_mean(under, below.seen)}"
         )
     return ClassTable(f"the subtree of {under}", tuple(sorted(below.words)), below.words, below.glosses)
 

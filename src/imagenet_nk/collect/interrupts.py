@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def deferred() -> Iterator[Callable[[], None]]:
+def defer_sigint() -> Iterator[Callable[[], None]]:
     """Within, the first SIGINT raises KeyboardInterrupt only where the function given is called, or at the end.
 
     A callback of libcurl runs in the middle of C code, which prints an exception and goes on: Ctrl-C would be lost.

@@ -13,9 +13,9 @@ from imagenet_nk.config import HttpConfig, InspectConfig, Materialize, Retry
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.engine.local import Local
 from imagenet_nk.sampling.draw_order import Sampling, Split
-from imagenet_nk.sources.contract import Site, Source
+from imagenet_nk.sources.contract import Source, SourceContext
 
-Watch = Callable[[Progress], None]  # called five times a second while candidates are asked
+ProgressCallback = Callable[[Progress], None]  # called five times a second while candidates are asked
 
 _JUDGED_BY = ("min_side", "max_pixels", "placeholder_urls")  # of inspect.*: what settles an image for good
 
@@ -44,8 +44,8 @@ class Job:
         return self.local or self.folder
 
     @property
-    def site(self) -> Site:
-        return Site(self.home / "index", self.http, self.sampling)
+    def site(self) -> SourceContext:
+        return SourceContext(self.home / "index", self.http, self.sampling)
 
     @property
     def draw(self) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.net.host_table import HostTable
 
 
 @dataclass
@@ -13,7 +13,7 @@ class Progress:
     """Numbers for whoever watches."""
 
     classes: int
-    hosts: Hosts
+    hosts: HostTable
     wanted: int | None = None  # images in all; None = as many as there are
     done: int = 0  # classes full or exhausted
     kept: int = 0  # images so far, those of earlier runs included

@@ -12,15 +12,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect.scheduling.acceptance import Rules
-from imagenet_nk.collect.scheduling.class_quota import Fill
-from imagenet_nk.collect.scheduling.cross_class import Repeats
+from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
+from imagenet_nk.collect.scheduling.class_quota import ClassQuota
+from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
 from imagenet_nk.config import CrossClass, InspectConfig, Materialize, Retry
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.dataset.files import FILE, LOCK
-from imagenet_nk.dataset.records import Fact
+from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.dataset.summary import Summary
-from imagenet_nk.dataset.table_rows import Tables
+from imagenet_nk.dataset.table_rows import TableContext
 from imagenet_nk.sampling.draw_order import Split
 from imagenet_nk.storage.run_lock import holder
 
@@ -77,7 +77,7 @@ def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Inspe
     wanted = dataset.wanted(asked["nk"])
     fills = [_fill(wnid, wanted(wnid), dataset.facts(wnid, Retry.none)) for wnid in known]
     _walk(fills, inspect)
-    summary = dataset.finish(fills, "", Tables(known, wanted, split, materialize))
+    summary = dataset.finish(fills, "", TableContext(known, wanted, split, materialize))
     log.warning(
         "a run that collected into %s did not come to its end; it has kept %d images of %d classes so far, and the "
         "same command goes on from there",
@@ -88,16 +88,16 @@ def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Inspe
     return summary
 
 
-def _fill(wnid: str, nk: int | None, facts: Mapping[Any, Fact]) -> Fill:
-    fill = Fill(wnid, nk, iter(()))
+def _fill(wnid: str, nk: int | None, facts: Mapping[Any, CandidateRecord]) -> ClassQuota:
+    fill = ClassQuota(wnid, nk, iter(()))
     fill.facts = list(facts.values())  # in draw order, as the ledger gives them
     return fill
 
 
-def _walk(fills: Sequence[Fill], inspect: InspectConfig) -> None:
+def _walk(fills: Sequence[ClassQuota], inspect: InspectConfig) -> None:
     """Walk all classes until no picture betrays itself any more by its repeats."""
-    rules = Rules(inspect.near_duplicate)
-    repeats = Repeats(inspect.placeholder_repeats)
+    rules = AcceptanceRules(inspect.near_duplicate)
+    repeats = CrossClassIndex(inspect.placeholder_repeats)
     fresh = True
     while fresh:
         fresh = False

@@ -7,23 +7,23 @@ import math
 import time
 from collections.abc import Mapping
 
-from imagenet_nk.collect.distributed.multi_process import OverEngine
+from imagenet_nk.collect.distributed.multi_process import DistributedRun
 from imagenet_nk.collect.distributed.worker import Spec
-from imagenet_nk.collect.job import Job, Watch
+from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.open_sources import open_first
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.collect.single_process import InProcess
+from imagenet_nk.collect.single_process import LocalRun
 from imagenet_nk.config import HttpConfig, Materialize, Retry
-from imagenet_nk.dataset.dataset import OPEN, DataSet
+from imagenet_nk.dataset.dataset import RECHECK, DataSet
 from imagenet_nk.dataset.files import LOCK
 from imagenet_nk.dataset.image_store import RESERVE
 from imagenet_nk.dataset.summary import Summary
-from imagenet_nk.dataset.table_rows import Tables
+from imagenet_nk.dataset.table_rows import TableContext
 from imagenet_nk.errors import ContradictionError, DatasetError, SourceError
 from imagenet_nk.net import url_guard
-from imagenet_nk.sources.contract import Remembers
+from imagenet_nk.sources.contract import HasIndex
 from imagenet_nk.storage import files
-from imagenet_nk.storage.run_lock import alone
+from imagenet_nk.storage.run_lock import run_lock
 from imagenet_nk.wording import counted, first_few
 
 log = logging.getLogger(__name__)
@@ -39,13 +39,13 @@ def check(job: Job) -> None:
         raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
 
 
-def collect(job: Job, watch: Watch = _nobody) -> Summary:
+def collect(job: Job, watch: ProgressCallback = _nobody) -> Summary:
     """Have nk images of every class in the folder, as far as the sources have them; only what is missing is fetched.
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
     """
     check(job)
-    with alone(job.home / LOCK):
+    with run_lock(job.home / LOCK):
         dataset = DataSet(job.folder, job.home)
         try:
             return _collect(job, dataset, watch)
@@ -53,7 +53,7 @@ def collect(job: Job, watch: Watch = _nobody) -> Summary:
             dataset.close()
 
 
-def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
+def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
     started = time.monotonic()
     dataset.check(job.draw)
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
@@ -73,7 +73,7 @@ def _collect(job: Job, dataset: DataSet, watch: Watch) -> Summary:
     return summary
 
 
-def _stamp(job: Job, filling: InProcess | OverEngine) -> str:
+def _stamp(job: Job, filling: LocalRun | DistributedRun) -> str:
     """The job's fingerprint if the same command would find nothing more; "" if it is to go on.
 
     OPEN where it is to look once more: at what lies in one place a look costs next to nothing, and someone may have put
@@ -83,11 +83,11 @@ def _stamp(job: Job, filling: InProcess | OverEngine) -> str:
         return ""
     if not filling.first_is_open and not all(walk.full for walk in filling.walks):
         return ""
-    return OPEN if job.source.one_place and any(walk.short for walk in filling.walks) else job.fingerprint
+    return RECHECK if job.source.one_place and any(walk.short for walk in filling.walks) else job.fingerprint
 
 
-def _tables(job: Job, dataset: DataSet) -> Tables:
-    return Tables(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
+def _tables(job: Job, dataset: DataSet) -> TableContext:
+    return TableContext(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
 
 
 def warn_of_tls(http: HttpConfig) -> None:
@@ -101,7 +101,7 @@ def _close(job: Job) -> None:
         source.close()
 
 
-def _fill_or_anew(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
+def _fill_or_anew(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
     """Fill; where a source contradicts itself, once more without anything that it ever said."""
     try:
         return _fill(job, dataset, watch)
@@ -115,7 +115,7 @@ def _fill_or_anew(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverE
             raise error from again
 
 
-def _fill(job: Job, dataset: DataSet, watch: Watch) -> InProcess | OverEngine:
+def _fill(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
     """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
     since = dataset.ledger.last()
     filling = _begun(job, dataset, since)
@@ -151,23 +151,23 @@ def _forget(job: Job, dataset: DataSet) -> None:
     """Settle nothing by what a source said that contradicts itself, in whatever run it said it."""
     dataset.ledger.flush()
     for source in job.chain:
-        if isinstance(source, Remembers):
+        if isinstance(source, HasIndex):
             source.forget()
             dataset.ledger.forget_source(source.name)
 
 
-def _begun(job: Job, dataset: DataSet, since: int) -> InProcess | OverEngine:
+def _begun(job: Job, dataset: DataSet, since: int) -> LocalRun | DistributedRun:
     workers = min(job.engine.workers(int(min(job.images, 2**62))), job.http.concurrency, len(job.label_map))
     if workers == 1 and job.engine.name == "local":
-        return InProcess(job, dataset, first_is_open=open_first(job, dataset))
+        return LocalRun(job, dataset, first_is_open=open_first(job, dataset))
     spec = Spec.of(job, workers, since)  # before the sources are open: they are to be sent
-    return OverEngine(job, dataset, spec, workers, first_is_open=open_first(job, dataset))
+    return DistributedRun(job, dataset, spec, workers, first_is_open=open_first(job, dataset))
 
 
 class _Watch:
     """Keeps an eye on the disk, and passes on how far things are."""
 
-    def __init__(self, dataset: DataSet, watch: Watch) -> None:
+    def __init__(self, dataset: DataSet, watch: ProgressCallback) -> None:
         self._dataset, self._watch = dataset, watch
         self._looked = -math.inf  # the first look is before anything is asked for
 

@@ -19,7 +19,7 @@ from imagenet_nk.config.backbones import (
     Keep,
     NonFinite,
     Pixels,
-    Runtime,
+    RuntimeChoice,
 )
 from imagenet_nk.config.checks import WNID, require
 from imagenet_nk.config.choices import (
@@ -85,7 +85,7 @@ __all__ = [
     "RayEngineConfig",
     "ReportConfig",
     "Retry",
-    "Runtime",
+    "RuntimeChoice",
     "SplitConfig",
     "SubtreeConfig",
     "TensorboardConfig",

@@ -18,7 +18,7 @@ class Pixels(StrEnum):
     device = "device"  # decoded and resized on the GPU
 
 
-class Runtime(StrEnum):
+class RuntimeChoice(StrEnum):
     """What runs the model."""
 
     auto = "auto"
@@ -50,7 +50,7 @@ class BackboneConfig:
     img_size: int | None = None  # height and width of the model's input; null = the model's own
     layer: int | None = None  # mean over space of an intermediate layer instead, counted as timm does; -1 = the last
     pixels: Pixels = Pixels.exact  # fast, device: within the tolerance of the exact centers or not used
-    runtime: Runtime = Runtime.auto  # auto: the quickest here of those that give the same embeddings
+    runtime: RuntimeChoice = RuntimeChoice.auto  # auto: the quickest here of those that give the same embeddings
     dtype: Dtype = Dtype.float32  # of the model's arithmetic; sums are float64 in any case
     names: list[str] = field(default_factory=list)  # several models in one pass, one folder each; [] = name alone
 

@@ -88,7 +88,7 @@ class SplitConfig:
 class TrackerConfig:
     """`tracker=none`: figures stay in the output folder."""
 
-    _target_: str = "imagenet_nk.trackers.none.Nowhere"
+    _target_: str = "imagenet_nk.trackers.none.NullTracker"
 
 
 @dataclass

@@ -121,4 +121,4 @@ class DemoConfig:
 class NoSourceConfig:
     """`source@fallback=none`: a class that the source leaves short stays short."""
 
-    _target_: str = "imagenet_nk.sources.none.Nothing"
+    _target_: str = "imagenet_nk.sources.none.NoSource"

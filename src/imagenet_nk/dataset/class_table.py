@@ -60,11 +60,11 @@ def write_missing(rows: Sequence[dict[str, object]], path: Path) -> None:
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table, complete or not at all."""
-    with files.whole(path) as part:
+    with files.atomic_write(path) as part:
         frame.to_csv(part, index=False, lineterminator="\n")
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a table, complete or not at all."""
-    with files.whole(path) as part:
+    with files.atomic_write(path) as part:
         frame.to_parquet(part, index=False)

@@ -15,20 +15,20 @@ from imagenet_nk.dataset.files import TERMS
 from imagenet_nk.dataset.image_store import translated
 from imagenet_nk.dataset.ledger import KEPT, UNREACHED, Ledger
 from imagenet_nk.dataset.object_store import open_store, own
-from imagenet_nk.dataset.records import Fact, file_name, is_there, known, lost
-from imagenet_nk.dataset.summary import Summary, Sums
-from imagenet_nk.dataset.table_rows import COLUMNS, FORMAT, IMAGE_ID, SHA256, VERDICT, Rows, Tables, Wanted
+from imagenet_nk.dataset.records import CandidateRecord, file_name, is_there, known, lost
+from imagenet_nk.dataset.summary import Summary, SummaryBuilder
+from imagenet_nk.dataset.table_rows import COLUMNS, FORMAT, IMAGE_ID, SHA256, VERDICT, Rows, TableContext, Target
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.reasons import UNLISTED
 from imagenet_nk.storage import files
-from imagenet_nk.storage.locators import to_path
+from imagenet_nk.storage.locators import text_to_path
 
 log = logging.getLogger(__name__)
 
-OPEN = "open"  # no fingerprint: a run has ended, and the same command looks whether there is more by now
+RECHECK = "open"  # no fingerprint: a run has ended, and the same command looks whether there is more by now
 
 
-class Walked(Protocol):
+class ClassVerdicts(Protocol):
     """What the draw order of a class came to."""
 
     @property
@@ -79,7 +79,7 @@ class DataSet:
         """Note what a collection is after, for whoever finds the folder if that collection is killed."""
         self.ledger.note({"asked": {"wnids": list(wnids), "nk": nk, "materialize": dict(materialize)}})
 
-    def facts(self, wnid: str, retry: Retry) -> dict[tuple[str, int, str], Fact]:
+    def facts(self, wnid: str, retry: Retry) -> dict[tuple[str, int, str], CandidateRecord]:
         """What earlier runs settled of a class, by (source, rank, key), without what is to be asked again.
 
         An image counts only if its file is still there and whole.
@@ -97,11 +97,11 @@ class DataSet:
     def _whole(self, wnid: str) -> bool:
         sizes = self.store.sizes(wnid)
         kept = [row for row in self.ledger.settled(wnid) if row["verdict"] == KEPT]
-        return all(is_there(row, sizes) or (row["path"] and to_path(row["path"]).is_file()) for row in kept)
+        return all(is_there(row, sizes) or (row["path"] and text_to_path(row["path"]).is_file()) for row in kept)
 
     # --- when classes are settled
 
-    def finish(self, walks: Sequence[Walked], stamp: str, tables: Tables) -> Summary:
+    def finish(self, walks: Sequence[ClassVerdicts], stamp: str, tables: TableContext) -> Summary:
         """Write the verdicts of the whole run, make images/ hold exactly what is kept, and write the tables.
 
         `stamp`: a fingerprint that is_done() will know, OPEN, or "" for a run that did not come to its end.
@@ -117,14 +117,14 @@ class DataSet:
 
         summary = self._write(tables, settled)
         self.ledger.flush()
-        self.ledger.note({"done": OPEN if stamp and UNLISTED in summary.reasons else stamp})  # it may be mended
+        self.ledger.note({"done": RECHECK if stamp and UNLISTED in summary.reasons else stamp})  # it may be mended
         return summary
 
-    def write_tables(self, tables: Tables) -> Summary:
+    def write_tables(self, tables: TableContext) -> Summary:
         """Write manifest.parquet, manifest.csv and classes.csv by the verdicts that the ledger has."""
         return self._write(tables, _verdicts)
 
-    def _settle_class(self, walk: Walked, rows: Rows, materialize: Mapping[str, Materialize]) -> list[str]:
+    def _settle_class(self, walk: ClassVerdicts, rows: Rows, materialize: Mapping[str, Materialize]) -> list[str]:
         """Verdicts of the rows, now in the ledger as well."""
         walked = walk.verdicts()
         verdicts, changed, keep, unwanted = [], [], set[str](), set[str]()
@@ -139,7 +139,7 @@ class DataSet:
             if verdict == KEPT:
                 keep.add(name)
                 if path and materialize[source] != Materialize.none:
-                    self.store.adopt(walk.wnid, name, to_path(path), materialize[source])
+                    self.store.adopt(walk.wnid, name, text_to_path(path), materialize[source])
             elif verdict != UNREACHED:
                 unwanted.add(name)
         self.store.settle(walk.wnid, keep, unwanted - keep)
@@ -152,18 +152,18 @@ class DataSet:
         """Note how many images of a class are wanted where nk=null and a list or manifest names them."""
         self.ledger.note({"named": dict(named)})
 
-    def wanted(self, nk: int | None) -> Wanted:
+    def wanted(self, nk: int | None) -> Target:
         """How many images of a class are wanted; None = all that there are."""
         named = self.ledger.meta().get("named", {})
         return lambda wnid: named.get(wnid) if nk is None else nk
 
-    def _write(self, tables: Tables, judge: Callable[[str, Rows], Sequence[str]]) -> Summary:
+    def _write(self, tables: TableContext, judge: Callable[[str, Rows], Sequence[str]]) -> Summary:
         """Write the tables out of the ledger; returns what they add up to. A class's rows are read once.
 
         Also missing.csv, where images are wanted by name and some are not to be had.
         """
         named = self.ledger.meta().get("named", {})
-        sums = Sums(tables)
+        sums = SummaryBuilder(tables)
         with translated(self.folder), manifest.writing(self.folder) as images:
             for position, wnid in enumerate(tables.label_map.wnids):
                 rows = self.ledger.outcomes(wnid, COLUMNS)

@@ -37,12 +37,12 @@ class Store:
         """Have a complete images/<wnid>/<name>, or none."""
         try:
             storage.write_bytes(self.folder.joinpath(IMAGES, wnid, name), data)
-        except storage.faults() as error:
+        except storage.io_errors() as error:
             raise _translated(error, self.folder) from error
 
     def adopt(self, wnid: str, name: str, original: Path, how: Materialize) -> None:
         """Have images/<wnid>/<name> as a link to or a copy of a local file. A link is hard where it can be."""
-        with translated(self.folder), storage.whole(self.folder / IMAGES / wnid / name) as part:
+        with translated(self.folder), storage.atomic_write(self.folder / IMAGES / wnid / name) as part:
             if how == Materialize.copy or not _link(original, part):
                 shutil.copyfile(original, part)
 
@@ -110,7 +110,7 @@ def translated(folder: Path) -> Iterator[None]:
     """Within, a fault of the file system becomes a DatasetError of one line about the data set folder."""
     try:
         yield
-    except storage.faults() as error:
+    except storage.io_errors() as error:
         raise _translated(error, folder) from error
 
 

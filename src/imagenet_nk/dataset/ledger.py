@@ -83,7 +83,7 @@ def unsigned(number: int) -> int:
     return number + 2**64 if number < 0 else number
 
 
-class Records(Protocol):
+class AttemptSink(Protocol):
     """Where attempts go."""
 
     def record(self, attempt: Attempt) -> None: ...

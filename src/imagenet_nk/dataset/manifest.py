@@ -101,8 +101,8 @@ def writing(folder: Path) -> Iterator[Manifest]:
     """Both manifests of a data set folder, complete when the block ends well."""
     schema = pa.Table.from_pandas(manifest_frame([]), preserve_index=False).schema
     with (
-        files.whole(folder / "manifest.csv") as to_csv,
-        files.whole(folder / MANIFEST) as to_parquet,
+        files.atomic_write(folder / "manifest.csv") as to_csv,
+        files.atomic_write(folder / MANIFEST) as to_parquet,
         to_csv.open("w", encoding="utf-8", newline="") as text,
         pq.ParquetWriter(to_parquet, schema) as parquet,
         ThreadPoolExecutor(1, thread_name_prefix="manifest") as aside,

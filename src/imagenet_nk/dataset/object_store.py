@@ -12,7 +12,7 @@ from imagenet_nk.dataset.files import IMAGES, SPARE
 from imagenet_nk.dataset.image_store import Store, translated
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.storage import files, fsspec_store
-from imagenet_nk.storage.naming import part_of
+from imagenet_nk.storage.naming import temp_path
 
 OWNER = "ledger.json"  # whose ledger knows what is there
 
@@ -88,7 +88,7 @@ def try_out(folder: Path, home: Path) -> None:
     """Write behind a URL once before anything is made in a new `home`. Raises DatasetError where that cannot be."""
     if not files.is_remote(folder) or home.exists():
         return
-    trial = part_of(folder / "trial")
+    trial = temp_path(folder / "trial")
     with translated(folder):
         files.write_bytes(trial, b"")
         trial.unlink()

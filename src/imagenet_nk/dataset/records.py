@@ -11,11 +11,11 @@ from typing import Any
 from imagenet_nk.config import Retry
 from imagenet_nk.dataset.ledger import KEPT, unsigned
 from imagenet_nk.formats.magic import EXTENSIONS
-from imagenet_nk.storage.locators import to_path
+from imagenet_nk.storage.locators import text_to_path
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class CandidateRecord:
     """What one candidate came to, by itself; other candidates and classes play no part in it."""
 
     key: str
@@ -33,13 +33,13 @@ class Fact:
 Row = sqlite3.Row | Mapping[str, Any]  # of the ledger
 
 
-def fact_of(row: Row) -> Fact:
+def fact_of(row: Row) -> CandidateRecord:
     """The same from a row of an earlier run."""
     source, rank = row["source"], row["rank"]
     if row["reason"]:
-        return Fact(row["key"], row["image_id"], row["reason"], row["url"], source=source, rank=rank)
+        return CandidateRecord(row["key"], row["image_id"], row["reason"], row["url"], source=source, rank=rank)
     hashes = _content(row["sha256"]), unsigned(row["pixels"]), unsigned(row["look"])
-    return Fact(row["key"], row["image_id"], "", row["url"], file_of(row), *hashes, source, rank)
+    return CandidateRecord(row["key"], row["image_id"], "", row["url"], file_of(row), *hashes, source, rank)
 
 
 def file_of(row: Row) -> str:
@@ -61,7 +61,7 @@ _BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, a
 
 def known(
     rows: Iterable[Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
-) -> dict[tuple[str, int, str], Fact]:
+) -> dict[tuple[str, int, str], CandidateRecord]:
     """Facts by (source, rank, key) out of settled rows of a class: all but what is to be asked again.
 
     `sizes`: bytes of the class's files by name. `since`: rows with a higher id are of this very run, which asks nothing
@@ -83,7 +83,7 @@ def known(
 
 def is_there(row: Row, sizes: Mapping[str, int]) -> bool:
     """Whether the file of a valid image is in its place, and whole."""
-    return to_path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+    return text_to_path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
 
 
 def lost(rows: Iterable[Row], sizes: Mapping[str, int], since: float = math.inf) -> int:

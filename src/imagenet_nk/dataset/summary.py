@@ -12,7 +12,7 @@ import pandas as pd
 
 from imagenet_nk.dataset import class_table
 from imagenet_nk.dataset.ledger import KEPT, UNREACHED
-from imagenet_nk.dataset.table_rows import DETAIL, PIXELS, RANK, SOURCE, TRANSIENT, Rows, Tables
+from imagenet_nk.dataset.table_rows import DETAIL, PIXELS, RANK, SOURCE, TRANSIENT, Rows, TableContext
 from imagenet_nk.reasons import UNLISTED
 
 FORBIDDEN = "forbidden"
@@ -34,10 +34,10 @@ class Summary:
     forbidden: Mapping[str, int] = field(default_factory=dict)  # what it was, of the reason of that name
 
 
-class Sums:
+class SummaryBuilder:
     """Grows by one class after the other, in the order of the label map."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: TableContext) -> None:
         self._tables = tables
         self._classes: list[class_table.Row] = []
         self.missing: list[dict[str, object]] = []  # rows of missing.csv

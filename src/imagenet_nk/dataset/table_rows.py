@@ -15,7 +15,7 @@ from imagenet_nk.dataset.ledger import PLACE
 from imagenet_nk.dataset.records import file_name
 from imagenet_nk.sampling.draw_order import Split
 
-Wanted = Callable[[str], int | None]  # of a class; None = all that there are
+Target = Callable[[str], int | None]  # of a class; None = all that there are
 Rows = Sequence[tuple[Any, ...]]  # of one class in the ledger: PLACE, then
 COLUMNS = (
     "verdict", "reason", "detail", "pixels", "path", "image_id", "transient",
@@ -28,11 +28,11 @@ FORMAT, SHA256 = (len(PLACE) + COLUMNS.index(name) for name in ("format", "sha25
 
 
 @dataclass(frozen=True)
-class Tables:
+class TableContext:
     """What the tables of a data set say beside what the ledger knows."""
 
     label_map: LabelMap
-    wanted: Wanted  # images of a class
+    wanted: Target  # images of a class
     split: Split
     materialize: Mapping[str, Materialize]  # by source
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from imagenet_nk.backbones.model import build
 from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
 from imagenet_nk.embedding.embedder import NOT_FINITE, Embedder
-from imagenet_nk.embedding.executor import Crew
+from imagenet_nk.embedding.executor import Executor
 from imagenet_nk.errors import ListError
-from imagenet_nk.preprocessing.types import Slice
+from imagenet_nk.preprocessing.types import EmbeddingBatch
 from imagenet_nk.storage import files as storage
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Classes(Protocol):
 
 
 @dataclass(frozen=True)
-class Listed:
+class LabeledImages:
     """Images of a list with the row of their class; K rows, one a class that has an image, sorted by label."""
 
     paths: list[Path]
@@ -55,7 +55,7 @@ class Listed:
         """The same without the rows of the list."""
         return ((x_BD, classes_B) for x_BD, classes_B, _ in self.batches())
 
-    def prepared(self, part: Slice) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def prepared(self, part: EmbeddingBatch) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         classes_B = torch.tensor([self.rows.get(label, -1) for label in self.labels[part.rows].tolist()])
         known_B = classes_B >= 0
         if known_B.any():
@@ -63,7 +63,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Setting:
+class EmbeddingConfig:
     """What both stages are told beside the lists."""
 
     backbone: BackboneConfig
@@ -71,7 +71,7 @@ class Setting:
     cache: Path | None = None  # folder of embeddings and crops that outlives the run; None = the output folder
     crops: Cache = Cache.none
     seed: int = 0  # of random weights, intervals and divisions
-    crew: Crew | None = None  # who runs the model; None = this process
+    crew: Executor | None = None  # who runs the model; None = this process
 
     def embedder(self, output: Path) -> Embedder:
         """The backbone, built, with the embeddings that it gave in earlier runs."""
@@ -120,5 +120,7 @@ def none_embedded(embedder: Embedder) -> str:
     return f"the embeddings of {broken} images are not finite" + (f", and {rest} could not be read" if rest else "")
 
 
-def listed(entries: Entries, rows: dict[int, int], embedder: Embedder) -> Listed:
-    return Listed([path for path, _ in entries], np.array([label for _, label in entries], np.int64), rows, embedder)
+def listed(entries: Entries, rows: dict[int, int], embedder: Embedder) -> LabeledImages:
+    return LabeledImages(
+        [path for path, _ in entries], np.array([label for _, label in entries], np.int64), rows, embedder
+    )

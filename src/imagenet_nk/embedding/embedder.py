@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from imagenet_nk.backbones import autotune, devices, runtimes
 from imagenet_nk.backbones.autotune import warn_of_slow
 from imagenet_nk.backbones.model import Backbone
-from imagenet_nk.backbones.runtimes import Chosen
-from imagenet_nk.config import BackboneConfig, Cache, CentersConfig, Dtype, Keep, NonFinite, Runtime
+from imagenet_nk.backbones.runtimes import Runtime
+from imagenet_nk.config import BackboneConfig, Cache, CentersConfig, Dtype, Keep, NonFinite, RuntimeChoice
 from imagenet_nk.embedding import loader, parity
-from imagenet_nk.embedding.executor import Crew, in_order
-from imagenet_nk.embedding.messages import Order
+from imagenet_nk.embedding.executor import Executor, in_order
+from imagenet_nk.embedding.messages import BackboneSpec
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import CentersError
 from imagenet_nk.preprocessing import crop_cache, row_cache
-from imagenet_nk.preprocessing.transforms import Exact
-from imagenet_nk.preprocessing.types import Fault, Slice
+from imagenet_nk.preprocessing.transforms import TimmPreprocessor
+from imagenet_nk.preprocessing.types import EmbeddingBatch, SkippedImage
 from imagenet_nk.statistics.streaming import Mean, Spread
 
 log = logging.getLogger(__name__)
@@ -47,20 +47,20 @@ class Embedder:
         settings: CentersConfig,
         folder: Path,
         cache: Cache = Cache.none,
-        crew: Crew | None = None,
+        crew: Executor | None = None,
         seed: int = 0,
     ) -> None:
         """`crew`: who runs the model; None = this process. `seed`: the one that `built` was built with."""
         self.built, self.config, self.settings, self.folder, self.cache = built, config, settings, folder, cache
         self.crew, self.seed = crew, seed
-        self.devices = devices.choose(crew.device(config.device) if crew else config.device)
+        self.devices = devices.resolve_devices(crew.device(config.device) if crew else config.device)
         self.crops = crop_cache.choose(built.data, config.pixels, self.devices)
         self.lanes = config.workers if config.workers is not None else crew.threads if crew else cores()
         self.agreement: dict[str, float] | None = None  # with the reference; None where it is the reference
-        self.faults: dict[Path, Fault] = {}
+        self.faults: dict[Path, SkippedImage] = {}
         self.seconds = 0.0  # spent in passes, and the images that went through them
         self.embedded = 0
-        self._chosen: Chosen | None = None
+        self._chosen: Runtime | None = None
 
     @property
     def key(self) -> dict[str, str | int]:
@@ -79,7 +79,7 @@ class Embedder:
             self.settings.embeddings == Keep.auto and images * self.built.dim * 4 < KEEP_BELOW
         )
 
-    def stream(self, paths: Sequence[Path], progress: Progress | None = None) -> Iterator[Slice]:
+    def stream(self, paths: Sequence[Path], progress: Progress | None = None) -> Iterator[EmbeddingBatch]:
         """The embeddings of the images, in the order of the list; unreadable ones are left out and in `faults`."""
         if not self.keeps(len(paths)):
             yield from self._through_model(paths, range(len(paths)), progress, ordered=True)
@@ -99,7 +99,7 @@ class Embedder:
         for first in range(0, len(paths), READ):
             there = np.flatnonzero(rows[first : first + READ] >= 0) + first
             if len(there):
-                yield Slice(there, kept.read(rows[there]), ())
+                yield EmbeddingBatch(there, kept.read(rows[there]), ())
 
     @property
     def skipped(self) -> list[dict[str, str]]:
@@ -111,7 +111,7 @@ class Embedder:
         if not (self.crew and self.crew.decides(self.config.device)):
             self.ready(images)
 
-    def order(self, images: Sequence[Path]) -> Order:
+    def order(self, images: Sequence[Path]) -> BackboneSpec:
         """What workers are told, so that they give what this process would."""
         self.settled(images)
         config = self.config
@@ -119,17 +119,17 @@ class Embedder:
             config = dataclasses.replace(config, checkpoint=str(Path(config.checkpoint).absolute()))
         if self._chosen:
             device = self.devices[0].type if len(self.devices) == 1 and self.on_cpu else config.device
-            config = dataclasses.replace(config, runtime=Runtime(self._chosen.name), device=device)
-        return Order(config, self.settings, self.seed, self.key)
+            config = dataclasses.replace(config, runtime=RuntimeChoice(self._chosen.name), device=device)
+        return BackboneSpec(config, self.settings, self.seed, self.key)
 
     @property
     def on_cpu(self) -> bool:
         return self.devices[0].type == "cpu"
 
-    def ready(self, images: Sequence[Path]) -> Chosen:
+    def ready(self, images: Sequence[Path]) -> Runtime:
         """What runs the model, found out and checked when the first image needs it; `images` are those to embed."""
         if self._chosen is None:
-            if self.config.runtime != Runtime.openvino:  # which takes another type by itself
+            if self.config.runtime != RuntimeChoice.openvino:  # which takes another type by itself
                 warn_of_slow(self.config.dtype, self.devices[0])
             if self.config.batch_size is None:
                 self.config = dataclasses.replace(self.config, batch_size=self._batch())
@@ -139,17 +139,17 @@ class Embedder:
         return self._chosen
 
     def _batch(self) -> int:
-        ours = self.config.runtime != Runtime.openvino  # which may have arithmetic that PyTorch lacks here
+        ours = self.config.runtime != RuntimeChoice.openvino  # which may have arithmetic that PyTorch lacks here
         forward = runtimes.eager(self.built, self.devices[0], self.config.dtype if ours else Dtype.float32)
         return (autotune.on_cpu if self.devices[0].type == "cpu" else autotune.on_gpu)(self.built, forward)
 
-    def _agree(self, chosen: Chosen, images: Sequence[Path]) -> None:
+    def _agree(self, chosen: Runtime, images: Sequence[Path]) -> None:
         """Measure how near its embeddings come to those of the reference; go back to it where that is not enough."""
-        plain = isinstance(self.crops, Exact) and chosen.name in ("eager", "channels_last")
+        plain = isinstance(self.crops, TimmPreprocessor) and chosen.name in ("eager", "channels_last")
         if plain and self.config.dtype == Dtype.float32:
             return
         aside = dataclasses.replace(self.built, model=copy.deepcopy(self.built.model))  # its layout is not ours
-        reference = runtimes.eager(aside, self.devices[0]), Exact(self.built.data)
+        reference = runtimes.eager(aside, self.devices[0]), TimmPreprocessor(self.built.data)
         self.agreement = parity.measure(images, (chosen.forward, self.crops), reference)
         if self.agreement and not self.agreement["cosine_min"] >= parity.TOLERANCE:
             log.warning(
@@ -157,11 +157,11 @@ class Embedder:
                 *(self.built.name, chosen.name, self.config.dtype, self.config.pixels),
                 *(self.agreement["cosine_min"], parity.TOLERANCE),
             )
-            self._chosen, self.crops = Chosen("eager", reference[0]), reference[1]
+            self._chosen, self.crops = Runtime("eager", reference[0]), reference[1]
             self.config = dataclasses.replace(self.config, dtype=Dtype.float32)
 
     def _complete(
-        self, kept: row_cache.Store, paths: Sequence[Path], missing: Sequence[int], progress: Progress | None
+        self, kept: row_cache.RowCache, paths: Sequence[Path], missing: Sequence[int], progress: Progress | None
     ) -> None:
         if len(missing) < len(paths):
             there = len(paths) - len(missing)
@@ -184,7 +184,7 @@ class Embedder:
 
     def _through_model(
         self, paths: Sequence[Path], rows: Sequence[int], progress: Progress | None, *, ordered: bool = False
-    ) -> Iterator[Slice]:
+    ) -> Iterator[EmbeddingBatch]:
         before, done, started = len(self.faults), 0, time.perf_counter()
         for part in self._parts(paths, rows, ordered):
             whole = self.checked(part, paths)
@@ -195,7 +195,7 @@ class Embedder:
                 yield whole
         self._took(done, time.perf_counter() - started, len(self.faults) - before)
 
-    def _parts(self, paths: Sequence[Path], rows: Sequence[int], ordered: bool) -> Iterator[Slice]:
+    def _parts(self, paths: Sequence[Path], rows: Sequence[int], ordered: bool) -> Iterator[EmbeddingBatch]:
         images = [paths[row] for row in rows]
         if self.crew:
             parts = self.crew.embed([self.order(images)], paths, rows)
@@ -224,27 +224,27 @@ class Embedder:
         runners = 0 if self.on_cpu else 2 * len(self.devices)
         return {"batch": self.config.batch_size or 1, "lanes": self.lanes, "devices": runners}
 
-    def checked(self, part: Slice, paths: Sequence[Path]) -> Slice:
+    def checked(self, part: EmbeddingBatch, paths: Sequence[Path]) -> EmbeddingBatch:
         """The slice without embeddings that are not finite; its faults are named."""
         whole = self.finite(part, paths)
         self._name(whole.faults)
         return whole
 
-    def finite(self, part: Slice, paths: Sequence[Path]) -> Slice:
+    def finite(self, part: EmbeddingBatch, paths: Sequence[Path]) -> EmbeddingBatch:
         """The slice without embeddings that are NaN or infinite, which are faults, or the end: CentersError."""
         finite = np.isfinite(part.embeddings).all(axis=1) if len(part.rows) else np.ones(0, bool)
         if finite.all():
             return part
-        broken = [Fault(int(row), paths[row], NOT_FINITE) for row in part.rows[~finite]]
+        broken = [SkippedImage(int(row), paths[row], NOT_FINITE) for row in part.rows[~finite]]
         if self.settings.nonfinite == NonFinite.stop:
             exact = "" if self.config.dtype == Dtype.float32 else ", or backbone.dtype=float32"
             raise CentersError(
                 f"the embedding of {broken[0].path} is not finite; type centers.nonfinite=skip to leave such images "
                 f"out{exact}"
             )
-        return Slice(part.rows[finite], part.embeddings[finite], (*part.faults, *broken))
+        return EmbeddingBatch(part.rows[finite], part.embeddings[finite], (*part.faults, *broken))
 
-    def _name(self, faults: Sequence[Fault]) -> None:
+    def _name(self, faults: Sequence[SkippedImage]) -> None:
         for fault in faults:
             if fault.path not in self.faults:
                 log.warning("skipped %s: %s", fault.path, fault.reason)

@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_nk.embedding.messages import Order
-from imagenet_nk.preprocessing.types import Fault, Slice
+from imagenet_nk.embedding.messages import BackboneSpec
+from imagenet_nk.preprocessing.types import EmbeddingBatch, SkippedImage
 from imagenet_nk.statistics.streaming import Mean, Spread
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Workers. The driver decides how a model is run if they have such a device as it has itself."""
 
     threads: int  # of each on a CPU
@@ -25,18 +25,20 @@ class Crew(Protocol):
     def decides(self, wanted: str) -> bool:
         """Whether each worker finds out by itself what runs a model best: its device is of another kind than here."""
 
-    def embed(self, told: Sequence[Order], paths: Sequence[Path], rows: Sequence[int]) -> Iterator[Slice]:
+    def embed(
+        self, told: Sequence[BackboneSpec], paths: Sequence[Path], rows: Sequence[int]
+    ) -> Iterator[EmbeddingBatch]:
         """The embeddings of some rows of the list, several backbones side by side, slice by slice as they come in."""
 
     def sum_up(
-        self, told: Order, paths: Sequence[Path], classes_N: NDArray[np.int64], mean: Mean, spread: Spread
-    ) -> Iterator[tuple[int, list[Fault]]]:
+        self, told: BackboneSpec, paths: Sequence[Path], classes_N: NDArray[np.int64], mean: Mean, spread: Spread
+    ) -> Iterator[tuple[int, list[SkippedImage]]]:
         """Add all images of the list to the sums; yields how many more are done, and those that could not be."""
 
 
-def in_order(parts: Iterable[Slice], rows: Sequence[int]) -> Iterator[Slice]:
+def in_order(parts: Iterable[EmbeddingBatch], rows: Sequence[int]) -> Iterator[EmbeddingBatch]:
     """The slices in the order of the rows of which they are made up."""
-    waiting: dict[int, Slice] = {}
+    waiting: dict[int, EmbeddingBatch] = {}
     place = 0
     for part in parts:
         waiting[min([*part.rows.tolist()[:1], *(fault.row for fault in part.faults)])] = part

@@ -21,7 +21,7 @@ import numpy as np
 
 from imagenet_nk.backbones.devices import one_thread_each
 from imagenet_nk.preprocessing.transforms import UNREADABLE, UndecodableError
-from imagenet_nk.preprocessing.types import Fault, Forward, Gather, Load, Slice, fault
+from imagenet_nk.preprocessing.types import Collate, EmbeddingBatch, Forward, Preprocess, SkippedImage, fault
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 def run(
     paths: Sequence[Path],
     rows: Sequence[int],
-    load: Load,
+    load: Preprocess,
     forward: Forward,
     *,
     batch: int,
     lanes: int,
     devices: int,
-    gather: Gather = np.stack,
-) -> Iterator[Slice]:
+    gather: Collate = np.stack,
+) -> Iterator[EmbeddingBatch]:
     """Embed the given rows of `paths`, slice by slice in the order of `rows`.
 
     devices: 0 for a CPU, where each lane runs the model itself; else the number of threads that run it.
@@ -48,13 +48,13 @@ def run(
         return
     with one_thread_each(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
 
-        def start(cut: Sequence[int]) -> Future[Slice]:
+        def start(cut: Sequence[int]) -> Future[EmbeddingBatch]:
             if not devices:
                 return decoders.submit(lambda: _embedded(_decoded(paths, cut, load), paths, forward, gather))
             decoded = decoders.submit(_decoded, paths, cut, load)
             return runners.submit(lambda: _embedded(decoded.result(), paths, forward, gather))
 
-        waiting: deque[Future[Slice]] = deque()
+        waiting: deque[Future[EmbeddingBatch]] = deque()
         for cut in cuts:
             waiting.append(start(cut))
             if len(waiting) > 2 * lanes:
@@ -67,34 +67,34 @@ def run(
 class _Decoded:
     rows: list[int]
     items: list[Any]
-    faults: list[Fault]
+    faults: list[SkippedImage]
 
     def without(self, reasons: Mapping[int, str], paths: Sequence[Path]) -> _Decoded:
         """The rest, when some places of the batch have turned out to be faults."""
-        faults = [Fault(self.rows[place], paths[self.rows[place]], reason) for place, reason in reasons.items()]
+        faults = [SkippedImage(self.rows[place], paths[self.rows[place]], reason) for place, reason in reasons.items()]
         left = [place for place in range(len(self.rows)) if place not in reasons]
         return _Decoded([self.rows[n] for n in left], [self.items[n] for n in left], [*self.faults, *faults])
 
 
-def _decoded(paths: Sequence[Path], rows: Sequence[int], load: Load) -> _Decoded:
+def _decoded(paths: Sequence[Path], rows: Sequence[int], load: Preprocess) -> _Decoded:
     result = _Decoded([], [], [])
     for row in rows:
         try:
             result.items.append(load(paths[row]))
             result.rows.append(row)
         except UNREADABLE as error:
-            result.faults.append(Fault(row, paths[row], fault(error)))
+            result.faults.append(SkippedImage(row, paths[row], fault(error)))
     return result
 
 
-def _embedded(decoded: _Decoded, paths: Sequence[Path], forward: Forward, gather: Gather) -> Slice:
+def _embedded(decoded: _Decoded, paths: Sequence[Path], forward: Forward, gather: Collate) -> EmbeddingBatch:
     if not decoded.rows:
-        return Slice(np.empty(0, np.int64), np.empty((0, 0), np.float32), tuple(decoded.faults))
+        return EmbeddingBatch(np.empty(0, np.int64), np.empty((0, 0), np.float32), tuple(decoded.faults))
     try:
         batch = gather(decoded.items)
     except UndecodableError as error:
         return _embedded(decoded.without(error.reasons, paths), paths, forward, gather)
-    return Slice(np.array(decoded.rows, dtype=np.int64), forward(batch), tuple(decoded.faults))
+    return EmbeddingBatch(np.array(decoded.rows, dtype=np.int64), forward(batch), tuple(decoded.faults))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from imagenet_nk.config import BackboneConfig, CentersConfig
 
 
 @dataclass(frozen=True)
-class Order:
+class BackboneSpec:
     """One backbone, as all workers are to build it."""
 
     backbone: BackboneConfig
@@ -27,14 +27,14 @@ class Order:
 class Shard:
     """A slice of the list, for one or several backbones."""
 
-    orders: tuple[Order, ...]
+    orders: tuple[BackboneSpec, ...]
     paths: tuple[Path, ...]  # absolute
     threads: int | None  # of the worker; None = as many as it has cores
     classes: NDArray[np.int64] | None = None  # (n,) of the images, where only sums are wanted
 
 
 @dataclass(frozen=True)
-class Share:
+class ShardEmbeddings:
     """The embeddings of a shard, those of several backbones side by side."""
 
     host: str

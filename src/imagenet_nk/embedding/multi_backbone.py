@@ -14,8 +14,8 @@ from imagenet_nk.embedding import loader
 from imagenet_nk.embedding.embedder import Embedder, Progress
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.preprocessing import crop_cache, row_cache
-from imagenet_nk.preprocessing.transforms import Pixels
-from imagenet_nk.preprocessing.types import Floats, Forward, Slice
+from imagenet_nk.preprocessing.transforms import RGBArray
+from imagenet_nk.preprocessing.types import EmbeddingBatch, Floats, Forward
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def _pass(group: Sequence[Embedder], paths: Sequence[Path], progress: Progress |
         log.info("%s together: %d images in %.1f s, %.1f a second", names, done, seconds, done / seconds)
 
 
-def _parts(group: Sequence[Embedder], paths: Sequence[Path], rows: Sequence[int]) -> Iterator[Slice]:
+def _parts(group: Sequence[Embedder], paths: Sequence[Path], rows: Sequence[int]) -> Iterator[EmbeddingBatch]:
     first, images = group[0], [paths[row] for row in rows]
     if first.crew:
         yield from first.crew.embed([each.order(images) for each in group], paths, rows)
@@ -71,14 +71,14 @@ def side_by_side(group: Sequence[Embedder], paths: Sequence[Path]) -> Forward:
     """(B, sum of D): the embeddings of all models, one beside the other."""
     forwards = [each.ready(paths).forward for each in group]
 
-    def forward(crops_BHW3: Pixels) -> Floats:
+    def forward(crops_BHW3: RGBArray) -> Floats:
         return np.concatenate([one(crops_BHW3) for one in forwards], axis=1)
 
     return forward
 
 
-def _shares(part: Slice, group: Sequence[Embedder]) -> list[Slice]:
+def _shares(part: EmbeddingBatch, group: Sequence[Embedder]) -> list[EmbeddingBatch]:
     if not len(part.rows):
         return [part] * len(group)
     edges = np.cumsum([each.built.dim for each in group])[:-1]
-    return [Slice(part.rows, share, part.faults) for share in np.split(part.embeddings, edges, axis=1)]
+    return [EmbeddingBatch(part.rows, share, part.faults) for share in np.split(part.embeddings, edges, axis=1)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imagenet_nk.preprocessing.transforms import UNREADABLE, Crops
+from imagenet_nk.preprocessing.transforms import UNREADABLE, Preprocessor
 from imagenet_nk.preprocessing.types import Forward
 from imagenet_nk.storage import files
 
@@ -17,7 +17,7 @@ TOLERANCE = 0.9995  # least cosine between the two embeddings of an image; of th
 
 
 def measure(
-    images: Sequence[Path], path: tuple[Forward, Crops], reference: tuple[Forward, Crops]
+    images: Sequence[Path], path: tuple[Forward, Preprocessor], reference: tuple[Forward, Preprocessor]
 ) -> dict[str, float] | None:
     """Cosines between both embeddings of a sample spread over the list; None if none of it can be read."""
     data = [image.read_bytes() for image in images[:: max(1, len(images) // SAMPLE)][:SAMPLE] if files.is_file(image)]
@@ -38,7 +38,7 @@ def measure(
     }
 
 
-def _crops(data: bytes, ours: Crops, theirs: Crops) -> tuple[Any, Any] | None:
+def _crops(data: bytes, ours: Preprocessor, theirs: Preprocessor) -> tuple[Any, Any] | None:
     try:
         return ours(data), theirs(data)
     except UNREADABLE:

@@ -19,18 +19,18 @@ from imagenet_nk.errors import EngineError, ImageNetNkError
 MAX_TRIES = 3  # workers that one shard may cost
 
 
-class HungUpError(Exception):
+class DriverGoneError(Exception):
     """The driver is gone, or has given this worker up: the task is to end, and nobody waits for its result."""
 
 
-class Line(Protocol):
+class Channel(Protocol):
     """A task's end of the line."""
 
     def exchange(self, report: Any) -> Any:
         """Hand in a report, get orders back. Both are pickled on the way. Raises HungUpError."""
 
 
-class Desk(Protocol):
+class Coordinator(Protocol):
     """The driver's end of all lines. Called in the thread that iterates over map(), one call at a time."""
 
     def exchange(self, worker: str, report: Any) -> Any:
@@ -40,14 +40,14 @@ class Desk(Protocol):
         """This try is over without a result: its worker died, and will not call again. The shard is tried anew."""
 
 
-Task = Callable[[Any, Line], Any]  # (shard, line) -> result; a function of a module, so that it can be sent
+Task = Callable[[Any, Channel], Any]  # (shard, line) -> result; a function of a module, so that it can be sent
 
 
-def nothing() -> None:
+def noop() -> None:
     """Nothing to do between two looks at the workers."""
 
 
-def now_and_then(call: Callable[[], None], seconds: float) -> Callable[[], None]:
+def throttled(call: Callable[[], None], seconds: float) -> Callable[[], None]:
     """The same call, at most every so many seconds: workers may have something to say a thousand times a second."""
     last = 0.0
 
@@ -81,8 +81,8 @@ class Engine(Protocol):
         shards: Sequence[Any],
         *,
         workers: int,
-        desk: Desk | None = None,
-        tick: Callable[[], None] = nothing,
+        desk: Coordinator | None = None,
+        tick: Callable[[], None] = noop,
         gpus: float = 0,
     ) -> Iterator[tuple[int, Any]]:
         """Run the task on every shard; yields (shard number, result) as they end, at most `workers` at once.
@@ -123,11 +123,11 @@ class Failure:
         return error
 
 
-def attempt(task: Task, shard: Any, line: Line) -> Success | Failure:
+def run_task(task: Task, shard: Any, line: Channel) -> Success | Failure:
     """Run a task where it is to run, and have its end as a value. A HungUpError passes."""
     try:
         return Success(task(shard, line))
-    except HungUpError:
+    except DriverGoneError:
         raise
     except ModuleNotFoundError as error:
         lacks = f"a worker on {socket.gethostname()} has no module {error.name!r}: install there what is installed here"
@@ -145,7 +145,7 @@ def value(end: Success | Failure) -> Any:
     return end.value
 
 
-class Tries:
+class RetryCounter:
     """How often each shard was begun."""
 
     def __init__(self) -> None:

@@ -25,15 +25,15 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from imagenet_nk.engine.contract import (
-    Desk,
+    Coordinator,
+    DriverGoneError,
     Failure,
-    HungUpError,
+    RetryCounter,
     Success,
     Task,
-    Tries,
-    attempt,
-    nothing,
-    now_and_then,
+    noop,
+    run_task,
+    throttled,
     value,
 )
 from imagenet_nk.engine.cpu_count import cores
@@ -80,8 +80,8 @@ class Local:
         shards: Sequence[Any],
         *,
         workers: int,
-        desk: Desk | None = None,
-        tick: Callable[[], None] = nothing,
+        desk: Coordinator | None = None,
+        tick: Callable[[], None] = noop,
         gpus: float = 0,  # noqa: ARG002 - they are this machine's, and the task finds them by itself
     ) -> Iterator[tuple[int, Any]]:
         if workers == 1:
@@ -97,18 +97,20 @@ class Local:
 
 @dataclass(frozen=True)
 class _DirectLine:
-    desk: Desk | None
+    desk: Coordinator | None
     worker: str
     tick: Callable[[], None]
 
     def exchange(self, report: Any) -> Any:
         if self.desk is None:
-            raise HungUpError("this map has no desk")
+            raise DriverGoneError("this map has no desk")
         self.tick()
         return self.desk.exchange(self.worker, report)
 
 
-def _here(task: Task, shards: Sequence[Any], desk: Desk | None, tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
+def _here(
+    task: Task, shards: Sequence[Any], desk: Coordinator | None, tick: Callable[[], None]
+) -> Iterator[tuple[int, Any]]:
     for number, shard in enumerate(shards):
         yield number, task(shard, _DirectLine(desk, f"{number}.1", tick))
         tick()
@@ -128,15 +130,15 @@ class _Worker:
 class _Pool:
     """The driver's side: processes with a pipe each, all served in one thread."""
 
-    def __init__(self, task: Task, shards: Sequence[Any], workers: int, desk: Desk | None) -> None:
+    def __init__(self, task: Task, shards: Sequence[Any], workers: int, desk: Coordinator | None) -> None:
         self._task, self._shards, self._desk = task, shards, desk
         self._most = workers
         self._todo = deque(range(len(shards)))
-        self._tries = Tries()
+        self._tries = RetryCounter()
         self._workers: dict[Connection, _Worker] = {}
 
     def run(self, tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
-        tick = now_and_then(tick, _TICK_S)
+        tick = throttled(tick, _TICK_S)
         try:
             while self._todo or self._workers:
                 while self._todo and len(self._workers) < self._most:
@@ -252,7 +254,7 @@ class _PipeLine:
             self._pipe.send(report)
             return self._pipe.recv()
         except _GONE as error:
-            raise HungUpError("the driver is gone") from error
+            raise DriverGoneError("the driver is gone") from error
 
 
 def _serve(pipe: Connection) -> None:
@@ -261,10 +263,10 @@ def _serve(pipe: Connection) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     line = _PipeLine(pipe)
-    with suppress(HungUpError, *_GONE):
+    with suppress(DriverGoneError, *_GONE):
         while True:
             task, shard = pipe.recv()
-            pipe.send(attempt(task, shard, line))
+            pipe.send(run_task(task, shard, line))
     # A thread that a library left behind must not keep a worker alive that nobody listens to.
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:

@@ -15,15 +15,15 @@ from typing import Any
 
 from imagenet_nk.engine import ray_cluster
 from imagenet_nk.engine.contract import (
-    Desk,
+    Coordinator,
+    DriverGoneError,
     Failure,
-    HungUpError,
+    RetryCounter,
     Success,
     Task,
-    Tries,
-    attempt,
-    nothing,
-    now_and_then,
+    noop,
+    run_task,
+    throttled,
     value,
 )
 from imagenet_nk.errors import EngineError
@@ -58,8 +58,8 @@ class Ray:
         shards: Sequence[Any],
         *,
         workers: int,
-        desk: Desk | None = None,
-        tick: Callable[[], None] = nothing,
+        desk: Coordinator | None = None,
+        tick: Callable[[], None] = noop,
         gpus: float = 0,
     ) -> Iterator[tuple[int, Any]]:
         ray = self._connected()
@@ -128,7 +128,7 @@ class _BoardLine:
             said = self._board.exchange.remote(self._worker, pickle.dumps(report, pickle.HIGHEST_PROTOCOL))
             orders: bytes = ray.get(said)
         except ray.exceptions.RayError as error:
-            raise HungUpError("the driver is gone") from error
+            raise DriverGoneError("the driver is gone") from error
         return pickle.loads(orders)  # noqa: S301 - the driver's
 
 
@@ -139,7 +139,7 @@ def _run(packed: bytes, board: Any, worker: str) -> Success | Failure:
         function, shard = pickle.loads(packed)  # noqa: S301 - the driver's
         return function(shard, line)
 
-    return attempt(task, None, _BoardLine(board, worker))
+    return run_task(task, None, _BoardLine(board, worker))
 
 
 # --- the driver
@@ -147,11 +147,11 @@ def _run(packed: bytes, board: Any, worker: str) -> Success | Failure:
 
 class _Map:
     def __init__(
-        self, ray: Any, task: Task, shards: Sequence[Any], workers: int, desk: Desk | None, gpus: float
+        self, ray: Any, task: Task, shards: Sequence[Any], workers: int, desk: Coordinator | None, gpus: float
     ) -> None:
         self._ray, self._task, self._shards, self._workers, self._desk = ray, task, shards, workers, desk
         self._todo = deque(range(len(shards)))
-        self._tries = Tries()
+        self._tries = RetryCounter()
         self._running: dict[Any, tuple[int, str]] = {}  # (shard, name of the try) by what Ray will give
         self._remote = ray.remote(_run).options(
             num_cpus=1,
@@ -161,7 +161,7 @@ class _Map:
         )
 
     def run(self, tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
-        ray, tick = self._ray, now_and_then(tick, _TICK_S)
+        ray, tick = self._ray, throttled(tick, _TICK_S)
         board = ray.remote(Switchboard).options(num_cpus=0, max_concurrency=_LINES, **self._beside()).remote()
         fetching = board.fetch.remote({})
         try:

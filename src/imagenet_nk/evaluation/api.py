@@ -13,7 +13,7 @@ import torch
 
 from imagenet_nk.centers.file import Centers, load_centers
 from imagenet_nk.config import BackboneConfig, CentersConfig, EvaluateConfig
-from imagenet_nk.embedding.dataset import Entries, Setting, check_files, listed, none_embedded
+from imagenet_nk.embedding.dataset import EmbeddingConfig, Entries, check_files, listed, none_embedded
 from imagenet_nk.embedding.embedder import Embedder
 from imagenet_nk.errors import CentersError, ConfigError, ListError
 from imagenet_nk.evaluation import evaluator
@@ -45,7 +45,7 @@ def evaluate(
     given = _entries(images)
     entries = _of_classes(given, rows)
     with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(config, CentersConfig(), Path(cache or folder), seed=int(centers.metadata["seed"]))
+        setting = EmbeddingConfig(config, CentersConfig(), Path(cache or folder), seed=int(centers.metadata["seed"]))
         embedder = setting.embedder(Path(folder))
         _check_weights(embedder, centers)
         asked = listed(entries, rows, embedder)
@@ -95,17 +95,17 @@ def _of_classes(entries: Entries, rows: dict[int, int]) -> Entries:
     return known
 
 
-def _means(centers: Centers) -> evaluator.Means:
+def _means(centers: Centers) -> evaluator.ClassMeans:
     classes, dim = centers.centers.shape
     plain, centred = Mean(classes, dim), NormalizedMean(classes, dim)
     if centers.has_cl2n:
         centred.origin = torch.from_numpy(centers.extras["cl2n_origin"]).double()
     for mean, values_KD in ((plain, centers.centers), (centred, centers.extras.get("cl2n", centers.centers))):
         Mean.add(mean, torch.from_numpy(values_KD), torch.arange(classes))  # they are normalised already
-    return evaluator.Means(plain, centred)
+    return evaluator.ClassMeans(plain, centred)
 
 
 def _entries(images: str | Path | Sequence[tuple[str | Path, int]]) -> list[tuple[Path, int]]:
     if isinstance(images, str | Path):
         return [(list_file.resolve(images, entry), entry.label) for entry in list_file.read_list(images)]
-    return [(files.located(path), label) for path, label in images]
+    return [(files.resolve(path), label) for path, label in images]

@@ -14,24 +14,24 @@ from torch import Tensor, nn
 from imagenet_nk.config import EvaluateConfig
 from imagenet_nk.evaluation import metrics
 from imagenet_nk.evaluation import ncm as evaluation
-from imagenet_nk.evaluation.ncm import Judged
-from imagenet_nk.statistics.streaming import Mean, NormalizedMean, unit
+from imagenet_nk.evaluation.ncm import Predictions
+from imagenet_nk.statistics.streaming import Mean, NormalizedMean, l2_normalize
 
 DISTANCES = ("euclidean", "cosine", "cl2n")
-Reading = Callable[
+EmbeddingSource = Callable[
     [], Iterator[tuple[Tensor, Tensor, Tensor]]
 ]  # (B, D) embeddings, (B,) classes, (B,) rows of the list
 
 
 @dataclass(frozen=True)
-class Means:
+class ClassMeans:
     """What a nearest-class-mean classifier knows: plain means, and CL2N's, of the images that make the centers."""
 
     plain: Mean
     centred: NormalizedMean
 
     @classmethod
-    def of(cls, reading: Reading, classes: int, dim: int, plain: Mean | None = None) -> Means:
+    def of(cls, reading: EmbeddingSource, classes: int, dim: int, plain: Mean | None = None) -> ClassMeans:
         """`plain`: the means, if they are known: where embeddings are not kept, a reading is a forward pass."""
         if plain is None:
             plain = Mean(classes, dim)
@@ -43,10 +43,10 @@ class Means:
         return cls(plain, centred)
 
 
-def judge_all(means: Means, reading: Reading, leave_one_out: bool) -> dict[str, Judged]:
+def judge_all(means: ClassMeans, reading: EmbeddingSource, leave_one_out: bool) -> dict[str, Predictions]:
     """Every image of the reading under every distance; under leave-one-out those alone in their class are left out."""
     counts_K = means.plain.counts_K
-    parts: dict[str, list[Judged]] = {name: [] for name in DISTANCES}
+    parts: dict[str, list[Predictions]] = {name: [] for name in DISTANCES}
     for x_BD, classes_B, _ in reading():
         if leave_one_out:
             several_B = counts_K[classes_B] >= 2
@@ -56,25 +56,25 @@ def judge_all(means: Means, reading: Reading, leave_one_out: bool) -> dict[str, 
         for name, x, mean, distance in (
             ("euclidean", x_BD, plain, evaluation.euclidean),
             ("cosine", x_BD, plain, evaluation.cosine),
-            ("cl2n", unit(x_BD, means.centred.origin), centred, evaluation.euclidean),
+            ("cl2n", l2_normalize(x_BD, means.centred.origin), centred, evaluation.euclidean),
         ):
-            parts[name].append(evaluation.judge(x, classes_B, mean, distance, left_out))
+            parts[name].append(evaluation.classify(x, classes_B, mean, distance, left_out))
     return {name: _joined(judged) for name, judged in parts.items()}
 
 
-def ncm(judged: dict[str, Judged], classes: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
+def ncm(judged: dict[str, Predictions], classes: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
     """Accuracy under each distance, with confidence intervals."""
     return {name: metrics.figures(each, classes, settings.bootstrap, seed) for name, each in judged.items()}
 
 
-def divided(reading: Reading, classes: int, dim: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
+def divided(reading: EmbeddingSource, classes: int, dim: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
     """Top-1 over random divisions of the images: `share` of each class, at least one, is judged by the rest."""
     values: dict[str, list[float]] = {name: [] for name in DISTANCES}
     seeds = range(seed, seed + settings.seeds)
     for each in seeds:
         judged_rows = _drawn(reading, settings.share, each)
         makes, asks = _part(reading, judged_rows, False), _part(reading, judged_rows, True)
-        for name, judged in judge_all(Means.of(makes, classes, dim), asks, False).items():
+        for name, judged in judge_all(ClassMeans.of(makes, classes, dim), asks, False).items():
             values[name].append(judged.top(1))
     return {"seeds": list(seeds), "share": settings.share, **{name: _summary(top1) for name, top1 in values.items()}}
 
@@ -85,7 +85,7 @@ def _summary(top1: list[float]) -> dict[str, Any]:
 
 
 def head_figures(
-    head: nn.Module, order: Sequence[str], wnids: Sequence[str], reading: Reading
+    head: nn.Module, order: Sequence[str], wnids: Sequence[str], reading: EmbeddingSource
 ) -> tuple[dict[str, Any], list[str], NDArray[np.int64]]:
     """The classifier's accuracy on the images, among all its classes and among those that have centers.
 
@@ -107,12 +107,12 @@ def head_figures(
     return figures, said, np.array(rows, np.int64)
 
 
-def _joined(parts: Sequence[Judged]) -> Judged:
+def _joined(parts: Sequence[Predictions]) -> Predictions:
     columns = [[getattr(part, name) for part in parts] for name in ("classes", "ranks", "nearest")]
-    return Judged(*(np.concatenate(column) if column else np.empty(0, np.int64) for column in columns))
+    return Predictions(*(np.concatenate(column) if column else np.empty(0, np.int64) for column in columns))
 
 
-def _drawn(reading: Reading, share: float, seed: int) -> Tensor:
+def _drawn(reading: EmbeddingSource, share: float, seed: int) -> Tensor:
     """Rows that a division judges: of every class with two images or more, share of them and at least one."""
     pairs = [(classes_B, rows_B) for _, classes_B, rows_B in reading()]
     classes_N, rows_N = torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
@@ -125,7 +125,7 @@ def _drawn(reading: Reading, share: float, seed: int) -> Tensor:
     return torch.from_numpy(np.concatenate(drawn))
 
 
-def _part(reading: Reading, rows: Tensor, inside: bool) -> Reading:
+def _part(reading: EmbeddingSource, rows: Tensor, inside: bool) -> EmbeddingSource:
     def part() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for x_BD, classes_B, rows_B in reading():
             chosen_B = torch.isin(rows_B, rows) == inside

@@ -14,17 +14,19 @@ from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.loading import load
 from imagenet_nk.config import ClassesConfig, LabelsConfig
 
-Order = Mapping[int, str]  # label to WNID
-Votes = Mapping[int, tuple[str, float]]  # label to the WNID that a head gives most of its images, and their share
+LabelOrder = Mapping[int, str]  # label to WNID
+MajorityVotes = Mapping[
+    int, tuple[str, float]
+]  # label to the WNID that a head gives most of its images, and their share
 GIVEN = "as given"
 TRUSTED = 0.6  # of the images of all other classes: a head that is right on fewer bears no witness against a class
-CHANCE = 0.01  # of an exchange that is none, see _by_chance: seven images that speak with one voice are below it
+ALPHA = 0.01  # of an exchange that is none, see _by_chance: seven images that speak with one voice are below it
 SHOWN = 3  # exchanges that the verdict names
 K = TypeVar("K", int, str)
 V = TypeVar("V", int, str)
 
 
-def known_orders() -> dict[str, Order]:
+def known_orders() -> dict[str, LabelOrder]:
     """The orders in which people number the 1000 classes: sorted WNIDs and the devkit's, from 0 and from 1."""
     maps = {name: _imagenet(name) for name in ("sorted", "clsloc")}
     return {
@@ -53,8 +55,8 @@ def heads_orders(outputs: int) -> dict[str, Mapping[str, str]]:
 def check(
     labels_N: NDArray[np.int64],
     said_N: Sequence[str],
-    given: Order,
-    orders: Mapping[str, Order],
+    given: LabelOrder,
+    orders: Mapping[str, LabelOrder],
     ncm: float,
     heads: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
@@ -91,7 +93,7 @@ def check(
     }
 
 
-def _share(labels: Sequence[int], said: Sequence[str], order: Order) -> float:
+def _share(labels: Sequence[int], said: Sequence[str], order: LabelOrder) -> float:
     return float(np.mean([order.get(label) == wnid for label, wnid in zip(labels, said, strict=True)]))
 
 
@@ -104,12 +106,12 @@ def _told_apart(labels: Sequence[int], said: Sequence[str]) -> float:
     return float(np.mean(pairs))
 
 
-def votes(labels: Sequence[int], said: Sequence[str]) -> Votes:
+def votes(labels: Sequence[int], said: Sequence[str]) -> MajorityVotes:
     """What the head calls the images of each label for the most part; the smaller WNID where two are level."""
     return _most(labels, said)
 
 
-def _exchanged(labels: Sequence[int], said: Sequence[str], given: Order) -> list[list[str]]:
+def _exchanged(labels: Sequence[int], said: Sequence[str], given: LabelOrder) -> list[list[str]]:
     """Rings of classes whose images the head calls, for the most part, by the name of the next.
 
     A head that confuses classes takes one for another, but hardly ever each for the other and neither for itself.
@@ -121,7 +123,7 @@ def _exchanged(labels: Sequence[int], said: Sequence[str], given: Order) -> list
         ring = [first]
         while (following := called.get(ring[-1])) is not None and following not in ring:
             ring.append(following)
-        if following == first == min(ring) and _by_chance(ring, called, images) <= CHANCE:
+        if following == first == min(ring) and _by_chance(ring, called, images) <= ALPHA:
             rings.append(ring)
     inside = {wnid for ring in rings for wnid in ring}
     others = [wnid == given[label] for label, wnid in zip(labels, said, strict=True) if given[label] not in inside]

@@ -55,7 +55,7 @@ def ranks(distances_BK: Tensor, classes_B: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Predictions:
     """What became of each judged image under one distance."""
 
     classes: NDArray[np.int64]  # (N,) row of the right class
@@ -67,9 +67,9 @@ class Judged:
         return float((self.ranks < n).mean()) if len(self.ranks) else float("nan")
 
 
-def judge(
+def classify(
     embeddings_BD: Tensor, classes_B: Tensor, means_KD: Tensor, distance: Distance, counts_K: Tensor | None = None
-) -> Judged:
+) -> Predictions:
     """Judge embeddings by the nearest mean; with counts_K, by means that leave the judged image out.
 
     All in float64. Under leave-one-out every judged class must have two images or more.
@@ -79,4 +79,4 @@ def judge(
     if counts_K is not None:
         own_B1D = leave_one_out(x_BD, means_KD, counts_K, classes_B)[:, None]
         distances_BK = distances_BK.scatter(1, classes_B[:, None], distance(x_BD, own_B1D))
-    return Judged(classes_B.numpy(), ranks(distances_BK, classes_B).numpy(), distances_BK.argmin(1).numpy())
+    return Predictions(classes_B.numpy(), ranks(distances_BK, classes_B).numpy(), distances_BK.argmin(1).numpy())

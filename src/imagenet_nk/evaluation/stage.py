@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from imagenet_nk.centers.accumulate import first_reading
-from imagenet_nk.centers.stage import Task
+from imagenet_nk.centers.stage import BackboneRun
 from imagenet_nk.config import EvaluateConfig
-from imagenet_nk.embedding.dataset import Classes, Entries, Listed, Setting, check, listed
+from imagenet_nk.embedding.dataset import Classes, EmbeddingConfig, Entries, LabeledImages, check, listed
 from imagenet_nk.embedding.embedder import Embedder, Progress
 from imagenet_nk.errors import ListError
 from imagenet_nk.evaluation import evaluator, label_check
 from imagenet_nk.evaluation.metrics import by_class, confused
-from imagenet_nk.evaluation.ncm import Judged
+from imagenet_nk.evaluation.ncm import Predictions
 from imagenet_nk.lists import list_file
 from imagenet_nk.statistics.streaming import Mean
 from imagenet_nk.storage import files as storage
@@ -26,7 +26,7 @@ from imagenet_nk.storage import files as storage
 log = logging.getLogger(__name__)
 
 
-def wrong_labels(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+def label_check_warnings(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the label check says of the runs whose labels are wrong, all of them or those of some classes."""
     found = [(each["backbone"], each["label_check"]) for each in metrics if each["label_check"]]
     wrong = [(name, checked) for name, checked in found if checked["labels_wrong"] or checked["exchanged"]]
@@ -34,7 +34,7 @@ def wrong_labels(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def evaluate_all(
-    tasks: Sequence[Task],
+    tasks: Sequence[BackboneRun],
     entries: Entries,
     label_map: Classes,
     *,
@@ -64,7 +64,7 @@ METRICS = "metrics.json"
 def evaluate(
     entries: Entries,
     label_map: Classes,
-    setting: Setting,
+    setting: EmbeddingConfig,
     output: Path,
     *,
     held_out: Entries = (),
@@ -118,7 +118,7 @@ def _judged(
     made_of, mean, _ = first_reading(entries, embedder, progress)
     asked = listed(held_out, made_of.rows, embedder) if held_out else made_of
     classes, dim = len(made_of.rows), embedder.built.dim
-    means = evaluator.Means.of(made_of.batches, classes, dim, plain=mean)
+    means = evaluator.ClassMeans.of(made_of.batches, classes, dim, plain=mean)
     judged = evaluator.judge_all(means, asked.batches, not held_out)
     images = len(judged["euclidean"].ranks)
     head, votes = _head(embedder, made_of.rows, asked, label_map, judged)
@@ -156,8 +156,8 @@ def _not_judged(metrics: dict[str, Any]) -> str:
 
 
 def _head(
-    embedder: Embedder, rows: dict[int, int], asked: Listed, label_map: Classes, judged: dict[str, Judged]
-) -> tuple[dict[str, Any], label_check.Votes]:
+    embedder: Embedder, rows: dict[int, int], asked: LabeledImages, label_map: Classes, judged: dict[str, Predictions]
+) -> tuple[dict[str, Any], label_check.MajorityVotes]:
     """Accuracy of the model's own classifier, the ratio of both, and the label check; and what it calls each class.
 
     Nothing without such a head.
@@ -183,7 +183,7 @@ def _head(
     return {"head": {**figures, "ncm_over_head": ratio}, "label_check": checked}, votes
 
 
-def _alike(judged: dict[str, Judged], wnids: Sequence[str], said: Sequence[str]) -> float:
+def _alike(judged: dict[str, Predictions], wnids: Sequence[str], said: Sequence[str]) -> float:
     """On what share of a held-out list the centers and the head agree, whatever its labels say."""
     taken = [[wnids[row] for row in each.nearest.tolist()] for each in judged.values()]
     if len(taken[0]) != len(said):  # leave-one-out leaves out classes of one image
@@ -201,7 +201,11 @@ def _divisions(
 
 
 def _per_class(
-    rows: dict[int, int], mean: Mean, label_map: Classes, judged: dict[str, Judged], votes: label_check.Votes
+    rows: dict[int, int],
+    mean: Mean,
+    label_map: Classes,
+    judged: dict[str, Predictions],
+    votes: label_check.MajorityVotes,
 ) -> list[Any]:
     known = dict(zip(label_map.labels, zip(label_map.wnids, label_map.names, strict=True), strict=True))
     asked = np.bincount(judged["euclidean"].classes, minlength=len(rows))
@@ -220,7 +224,7 @@ def _per_class(
     ]
 
 
-def _pairs(rows: dict[int, int], label_map: Classes, judged: dict[str, Judged], count: int) -> dict[str, Any]:
+def _pairs(rows: dict[int, int], label_map: Classes, judged: dict[str, Predictions], count: int) -> dict[str, Any]:
     wnid_of = dict(zip(label_map.labels, label_map.wnids, strict=True))
     wnids = [wnid_of[label] for label in rows]
     return {

@@ -69,11 +69,11 @@ def write_list(path: Path, entries: Iterable[Entry], separator: str = " ") -> No
     Raises ListError for an entry that no line can hold, and when the file cannot be written.
     """
     try:
-        with files.whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        with files.atomic_write(path) as part, part.open("w", encoding="utf-8", newline="") as file:
             _write(file, entries, separator)
             file.flush()
             os.fsync(file.fileno())
-    except files.faults() as error:
+    except files.io_errors() as error:
         raise ListError(f"cannot write {path}: {_why(error)}") from error
     except UnicodeEncodeError as error:
         raise ListError(f"cannot write {path}: a path in it is not Unicode; rename the file") from error
@@ -82,9 +82,9 @@ def write_list(path: Path, entries: Iterable[Entry], separator: str = " ") -> No
 def read_list(path: Path | str) -> list[Entry]:
     """All entries of a list file of either form. Raises ListError with file and line of the first bad line."""
     try:
-        with files.located(path).open(encoding="utf-8-sig", newline="\n") as file:
+        with files.resolve(path).open(encoding="utf-8-sig", newline="\n") as file:
             entries = list(_read(file, path))
-    except files.faults() as error:
+    except files.io_errors() as error:
         raise ListError(f"cannot read the list {path}: {_why(error)}") from error
     except UnicodeDecodeError as error:
         raise ListError(
@@ -100,15 +100,15 @@ def read_list(path: Path | str) -> list[Entry]:
 def resolve(list_path: Path | str, entry: Entry) -> Path:
     """Where the entry's image is: relative to the folder of the list file, or as it stands if absolute."""
     path = Path(entry.path)
-    return path if path.is_absolute() else files.located(list_path).parent / entry.path
+    return path if path.is_absolute() else files.resolve(list_path).parent / entry.path
 
 
 def sha256(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a list file's bytes. Raises ListError if it cannot be read."""
     try:
-        with files.located(path).open("rb") as file:
+        with files.resolve(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except files.faults() as error:
+    except files.io_errors() as error:
         raise ListError(f"cannot read the list {path}: {_why(error)}") from error
 
 

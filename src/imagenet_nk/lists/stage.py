@@ -26,7 +26,7 @@ _DENSE_COLUMNS = ["label", "wnid", "words", "table_label"]  # what a renumbered 
 
 
 @dataclass(frozen=True)
-class Listed:
+class LoadedLists:
     """What the stages after `lists` work on."""
 
     entries: list[tuple[Path, int]]  # the images that make centers: train.txt where there is one, else eval.txt
@@ -58,16 +58,16 @@ def write(folder: Path, label_map: LabelMap, separator: str, split: Split) -> No
     log.info("%s: %s", folder, made or f"no image is kept, so {EVAL} is empty")
 
 
-def read(folder: Path) -> Listed:
+def read(folder: Path) -> LoadedLists:
     """The lists of a data set folder. Raises ListError if there are none."""
     parts = _parts(folder)
     entries, *held_out = [
         [(list_file.resolve(path, entry), entry.label) for entry in list_file.read_list(path)] for path in parts
     ]
-    return Listed(entries, held_out[0] if held_out else [], list_file.sha256(parts[0]))
+    return LoadedLists(entries, held_out[0] if held_out else [], list_file.sha256(parts[0]))
 
 
-def warn_of_another_split(listed: Listed, split: Split) -> None:
+def warn_of_another_split(listed: LoadedLists, split: Split) -> None:
     """Say so in the log where the lists were not divided as `split` would."""
     held_out, entries = (Counter(label for _, label in part) for part in (listed.held_out, listed.entries))
     judges, makes = (held_out, entries) if listed.held_out else (entries, Counter[int]())
@@ -89,7 +89,7 @@ def _parts(folder: Path) -> list[Path]:
     return [folder / name for name in (TRAIN, EVAL) if files.is_file(folder / name)] or [folder / EVAL]
 
 
-def check_still_there(folder: Path, listed: Listed) -> None:
+def check_still_there(folder: Path, listed: LoadedLists) -> None:
     """Raise DatasetError if another run has since given the folder another list, and taken away images of this one."""
     if read(folder).sha256 == listed.sha256:
         return

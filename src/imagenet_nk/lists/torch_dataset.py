@@ -21,7 +21,7 @@ class ImageList(Dataset[tuple[Any, int]]):
     """
 
     def __init__(self, path: Path | str, transform: Callable[[Image.Image], Any] | None = None) -> None:
-        self.path = files.located(path)
+        self.path = files.resolve(path)
         self.entries = list_file.read_list(self.path)
         self.transform = transform
 

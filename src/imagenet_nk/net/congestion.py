@@ -15,7 +15,7 @@ _FIRST_IN_FLIGHT, _LEAST_IN_FLIGHT = 128, 4
 _NEWEST, _BUSY = 0.05, 0.25  # weight of the newest time; share of stall or deadline from which on it is too much
 
 
-class Pace:
+class CongestionWindow:
     """How many requests may be in flight: as many as are still answered, and get their bodies through, in good time.
 
     On a thin wire or a busy machine many at once would all be late, and good images would be lost to the deadline. The

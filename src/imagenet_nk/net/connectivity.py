@@ -15,10 +15,10 @@ from typing import Any
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.net.curl_transport import Transport
-from imagenet_nk.net.host_table import HOST_FAULTS, Hosts
+from imagenet_nk.net.host_table import HOST_FAULTS, HostTable
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.net.robots import rules_of
-from imagenet_nk.net.transfer_timeouts import LivedTime
+from imagenet_nk.net.transfer_timeouts import LoopClock
 from imagenet_nk.reasons import TRANSIENT_FAULTS
 
 _AT_ONCE = frozenset({"refused", "no_dns", "reset", "truncated"})  # faults of a moment; the others take long
@@ -30,7 +30,7 @@ _WITNESSES = 8  # of different hosts
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class ProbeTarget:
     """A question whose answer only says that the web is there."""
 
     host: str
@@ -39,7 +39,7 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class HeldFailure:
     """Held: a ticket of the caller's with the response that it has come to."""
 
     ticket: Any
@@ -49,19 +49,19 @@ class Failure:
     again: bool  # it was asked again already for the web's sake
 
 
-class Presence:
+class ConnectivityMonitor:
     """Of the web, as one reader sees it. All times are in seconds of `now`, which stands still while the loop does."""
 
     def __init__(self, http: HttpConfig) -> None:
         self._http = http
-        self._clock = LivedTime()
+        self._clock = LoopClock()
         self._answered = self._alive = 0.0  # when a whole answer came last, and any part of one
         self._missed = math.inf  # since then: when one should have come at first
         self._in_vain = 0  # since then: witnesses that were asked
         self._failed = False  # since then: whether one of them failed
         self._back = -math.inf  # when an answer came last after the web was gone
-        self._held: list[Failure] = []
-        self._settled: list[tuple[Failure, bool]] = []
+        self._held: list[HeldFailure] = []
+        self._settled: list[tuple[HeldFailure, bool]] = []
         self._witnesses: OrderedDict[str, str] = OrderedDict()  # addresses by host, the next one to ask first
         self._strangers: OrderedDict[str, str] = OrderedDict()  # the same of who failed: as long as there are no others
         self._asked = -math.inf  # when one was asked last
@@ -107,7 +107,7 @@ class Presence:
         """Hold a failure that took so long; it comes out of settled(). `url`: its address, if it may be a witness."""
         if url and not self._witnesses:
             remember(self._strangers, host, url)
-        self._held.append(Failure(ticket, response, self.now - seconds, self.now, again))
+        self._held.append(HeldFailure(ticket, response, self.now - seconds, self.now, again))
         self._missed = min(self._missed, self.now)
 
     def note(self, response: Response, host: str, url: str = "") -> None:
@@ -132,12 +132,12 @@ class Presence:
             self._settled.append((failure, sure or not (doubtful or self._back > failure.began)))
         self._held.clear()
 
-    def settled(self) -> list[tuple[Failure, bool]]:
+    def settled(self) -> list[tuple[HeldFailure, bool]]:
         """The failures of which more is known by now, and whether the web was there meanwhile."""
         settled, self._settled = self._settled, []
         return settled
 
-    def witnesses(self, late_after: float) -> list[Witness]:
+    def witnesses(self, late_after: float) -> list[ProbeTarget]:
         """Of whom one is to be asked now; none while it is not so long that nobody has answered.
 
         `late_after`: seconds that are longer than usual.
@@ -145,16 +145,16 @@ class Presence:
         patience = late_after if not self._held else _AGAIN_S if self._in_vain else _SOON_S
         if self.now - max(self._answered, self._asked) < patience:
             return []
-        return [Witness(host, url) for host, url in (self._witnesses or self._strangers).items()]
+        return [ProbeTarget(host, url) for host, url in (self._witnesses or self._strangers).items()]
 
-    def asked(self, witness: Witness) -> None:
+    def asked(self, witness: ProbeTarget) -> None:
         """Note that a witness was asked; the others have their turn before it has again."""
         (self._witnesses or self._strangers).move_to_end(witness.host)
         self._asked = self.now
         self._missed = min(self._missed, self.now)
         self._in_vain += 1
 
-    def heard(self, witness: Witness, response: Response) -> None:
+    def heard(self, witness: ProbeTarget, response: Response) -> None:
         """Take in what a witness said."""
         self._failed = self._failed or response.fault in TRANSIENT_FAULTS
         self.note(response, witness.host)
@@ -174,10 +174,10 @@ def remember(addresses: OrderedDict[str, str], host: str, url: str) -> None:
         addresses.popitem(last=False)
 
 
-class Lookout:
+class ConnectivityProber:
     """Asks witnesses, within the limits of their hosts."""
 
-    def __init__(self, web: Presence, hosts: Hosts, transport: Transport) -> None:
+    def __init__(self, web: ConnectivityMonitor, hosts: HostTable, transport: Transport) -> None:
         self._web, self._hosts, self._transport = web, hosts, transport
 
     def ask(self, late_after: float) -> None:
@@ -192,7 +192,7 @@ class Lookout:
                 self._transport.submit(asked, replace(witness, started=now))
                 break
 
-    def heard(self, witness: Witness, response: Response) -> None:
+    def heard(self, witness: ProbeTarget, response: Response) -> None:
         """Take in what one said."""
         now = time.monotonic()
         self._hosts.over(witness.host, witness.started, now)

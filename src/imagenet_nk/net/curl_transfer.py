@@ -17,7 +17,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.net import curl_transfer, url_guard
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.net.transfer_timeouts import Patience
+from imagenet_nk.net.transfer_timeouts import TransferTimeout
 
 # libcurl's error codes as rejection reasons (https://curl.se/libcurl/c/libcurl-errors.html).
 _FAULTS = {
@@ -121,7 +121,7 @@ class Transfer:
         self._headers: list[bytes] = []
         self._stopped = ""  # what it was that the guard refused
         self._no_socket: OSError | None = None  # this machine has none left, which says nothing of the address
-        self._patience = Patience(self._http, request.patience or self._http.stall, now)
+        self._patience = TransferTimeout(self._http, request.patience or self._http.stall, now)
         _, host, self._port = url_guard.parsed(request.origin or request.url)
         self._own = host in self._hosts_allowed
         self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")

@@ -21,11 +21,11 @@ from imagenet_nk.net import url_guard
 from imagenet_nk.net.congestion import connections_within_limit
 from imagenet_nk.net.curl_transfer import MOST_AT_ONCE, Transfer
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.net.transfer_timeouts import LOOK_EVERY_S, LivedTime, Wire
+from imagenet_nk.net.transfer_timeouts import LOOK_EVERY_S, BandwidthMonitor, LoopClock
 
 
 @dataclass
-class Memory:
+class MemoryBudget:
     """A budget that a transport and a reader share."""
 
     limit: int
@@ -59,7 +59,7 @@ _WIRE_SPAN_S = 1.0
 class Transport(Protocol):
     """Carries requests. `ticket` comes back with the response and means nothing to the transport."""
 
-    memory: Memory  # what is held of bodies, here and by whoever waits to inspect them
+    memory: MemoryBudget  # what is held of bodies, here and by whoever waits to inspect them
 
     def submit(self, request: Request, ticket: Hashable) -> None:
         """Start a request; its response comes out of poll(), whatever happens to it."""
@@ -79,7 +79,7 @@ class CurlTransport:
 
     def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset()) -> None:
         """`hosts_allowed`: address:port of servers of our own, which the guard lets through."""
-        self.memory = Memory(http.memory)
+        self.memory = MemoryBudget(http.memory)
         self._http = http
         self._hosts_allowed = hosts_allowed
         self._multi = pycurl.CurlMulti()
@@ -97,9 +97,9 @@ class CurlTransport:
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._woken = False
         self._timer: float | None = None
-        self._clock = LivedTime()
+        self._clock = LoopClock()
         self._looked = 0.0  # for stalled transfers
-        self._wire = Wire(_WIRE_SPAN_S)
+        self._wire = BandwidthMonitor(_WIRE_SPAN_S)
         self._ended_bytes = 0
         self._unweighed = 0  # bytes that may have come since what is in flight was last weighed
         self._going: list[Transfer] | None = None  # too much is held: only these may go on

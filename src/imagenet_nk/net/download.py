@@ -31,7 +31,7 @@ class OutOfReachError(SourceError):
 
 
 @dataclass(frozen=True)
-class Version:
+class Validators:
     """Which state of a remote file: its validators, as the server gave them."""
 
     etag: str = ""
@@ -39,7 +39,7 @@ class Version:
     length: int | None = None
 
     @classmethod
-    def of(cls, headers: Mapping[str, str], length: int | None) -> Version:
+    def of(cls, headers: Mapping[str, str], length: int | None) -> Validators:
         return cls(headers.get("ETag", ""), headers.get("Last-Modified", ""), length)
 
     @property
@@ -81,14 +81,14 @@ def download(
 
 def _unchanged(web: requests.Session, location: str, to: Path, http: HttpConfig) -> bool:
     try:
-        kept = Version(**json.loads(_notes(to).read_text(encoding="utf-8")))
+        kept = Validators(**json.loads(_notes(to).read_text(encoding="utf-8")))
         answer = web.head(location, timeout=_timeout(http), allow_redirects=True)
     except (OSError, ValueError, TypeError, requests.RequestException):
         return True  # put there by hand, or nobody to ask: what is there serves
     if not answer.ok:
         return True
     length = answer.headers.get("Content-Length", "")
-    now = Version.of(answer.headers, int(length) if length.isdigit() else None)
+    now = Validators.of(answer.headers, int(length) if length.isdigit() else None)
     pairs = [(kept.etag, now.etag), (kept.modified, now.modified), (kept.length, now.length)]
     return all(old == new for old, new in pairs if old and new)
 
@@ -112,12 +112,12 @@ class _Download:
         self.part = to.with_name(to.name + ".part")
         self.version = self._version_of_part()
 
-    def _version_of_part(self) -> Version:
+    def _version_of_part(self) -> Validators:
         try:
-            return Version(**json.loads(_notes(self.part).read_text(encoding="utf-8")))
+            return Validators(**json.loads(_notes(self.part).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             self.part.unlink(missing_ok=True)  # of which version it is a part is not known
-            return Version()
+            return Validators()
 
     def run(self) -> Path:
         failures = 0
@@ -175,7 +175,7 @@ class _Download:
                 self.part.unlink(missing_ok=True)
                 raise requests.ConnectionError("answers with another range than was asked for")
             start, size = have, int(match[3])
-        self.version = Version.of(answer.headers, size)
+        self.version = Validators.of(answer.headers, size)
         if size is not None and size > self.max_bytes:
             raise SourceError(f"{self.url}: {size:,} bytes, more than the {self.max_bytes:,} that such a file may have")
         _notes(self.part).write_text(json.dumps(asdict(self.version)), encoding="utf-8")

@@ -22,7 +22,7 @@ def unasked(fault: str, url: str) -> Response:
 
 
 @dataclass(slots=True)
-class Host:
+class HostState:
     """State of one host:port."""
 
     asked: int = 0  # requests started
@@ -40,17 +40,17 @@ class Host:
 
 
 @dataclass
-class Hosts:
+class HostTable:
     """All hosts of a run."""
 
     http: HttpConfig
-    table: dict[str, Host] = field(default_factory=dict)
+    table: dict[str, HostState] = field(default_factory=dict)
     images: float = 0
     ended: float = 0
 
-    def get(self, key: str) -> Host:
+    def get(self, key: str) -> HostState:
         if (host := self.table.get(key)) is None:
-            host = self.table[key] = Host()
+            host = self.table[key] = HostState()
         return host
 
     def ready(self, key: str, now: float) -> bool:

@@ -14,7 +14,7 @@ _FADES = 0.9  # what is left, after a span, of the best that the wire has brough
 _CLEARLY = 1.5  # times the deadline: when a body is expected that would not arrive in time
 
 
-class LivedTime:
+class LoopClock:
     """Seconds that the loop has lived through. While it is not run (a busy machine, a laptop asleep) no server is late:
     what it has sent may long be waiting here.
 
@@ -42,7 +42,7 @@ def _outside() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
-class Wire:
+class BandwidthMonitor:
     """What all transfers together bring in, compared with the best they have brought of late."""
 
     def __init__(self, span: float) -> None:
@@ -64,7 +64,7 @@ class Wire:
         return self._latest < self._best / 2
 
 
-class Patience:
+class TransferTimeout:
     """Of one transfer."""
 
     __slots__ = ("_first_byte", "_http", "_slow", "_span", "_started", "_window")

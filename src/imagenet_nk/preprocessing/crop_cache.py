@@ -19,9 +19,16 @@ from imagenet_nk.config import Cache
 from imagenet_nk.config import Pixels as Wanted
 from imagenet_nk.errors import BackboneError, CentersError
 from imagenet_nk.preprocessing import row_cache
-from imagenet_nk.preprocessing.gpu import OnDevice
-from imagenet_nk.preprocessing.transforms import UNREADABLE, Crops, Exact, Fast, Pixels, UndecodableError
-from imagenet_nk.preprocessing.types import Gather, Load, fault
+from imagenet_nk.preprocessing.gpu import GpuPreprocessor
+from imagenet_nk.preprocessing.transforms import (
+    UNREADABLE,
+    Preprocessor,
+    RGBArray,
+    TimmPreprocessor,
+    TorchPreprocessor,
+    UndecodableError,
+)
+from imagenet_nk.preprocessing.types import Collate, Preprocess, fault
 from imagenet_nk.storage import files
 
 log = logging.getLogger(__name__)
@@ -31,21 +38,23 @@ Read = Callable[[Path], bytes]
 SPARE = 2**30  # bytes that stay free on the disk
 
 
-def choose(data: Mapping[str, Any], wanted: Wanted, devices: Sequence[torch.device]) -> Crops:
+def choose(data: Mapping[str, Any], wanted: Wanted, devices: Sequence[torch.device]) -> Preprocessor:
     """The crops that a configuration asks for. Raises BackboneError for a transform that they cannot be made by."""
     if wanted != Wanted.device:
-        return Fast(data) if wanted == Wanted.fast else Exact(data)
+        return TorchPreprocessor(data) if wanted == Wanted.fast else TimmPreprocessor(data)
     if len(devices) > 1:  # torchvision has one decoder a process, and builds it anew for another GPU
         raise BackboneError(
             "backbone.pixels=device decodes on one GPU a process; type backbone.device=cuda:0, or backbone.pixels=exact"
         )
     if devices[0].type != "cuda":
         log.warning("backbone.pixels=device: there is no GPU in use, so torchvision decodes on the CPU instead")
-    return OnDevice(data, devices[0] if devices[0].type == "cuda" else torch.device("cpu"))
+    return GpuPreprocessor(data, devices[0] if devices[0].type == "cuda" else torch.device("cpu"))
 
 
 @contextmanager
-def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> Iterator[tuple[Load, Gather]]:
+def loader(
+    crops: Preprocessor, cache: Cache, folder: Path, images: Sequence[Path]
+) -> Iterator[tuple[Preprocess, Collate]]:
     """How a pass over `images` gets its pixels: one image, then a batch of what that gave.
 
     With cache=crops, what is decoded stays in `folder` as uint8.
@@ -53,21 +62,21 @@ def loader(crops: Crops, cache: Cache, folder: Path, images: Sequence[Path]) -> 
     with ExitStack() as stack:
         kept = _opened(stack, crops, folder) if cache == Cache.crops else None
         if kept is None:
-            read = stack.enter_context(files.reading(images))
+            read = stack.enter_context(files.reader(images))
             yield (lambda path: crops(read(path))), crops.batch
             return
         rows = kept.find(images)
         there = {path: int(row) for path, row in zip(images, rows, strict=True) if row >= 0}
         log.info("%d of %d crops are there from before", len(there), len(images))
         writes = _has_room(folder, kept.dim * (len(images) - len(there)))
-        read = stack.enter_context(files.reading([path for path in images if path not in there]))
+        read = stack.enter_context(files.reader([path for path in images if path not in there]))
         known = _Kept(crops, read, kept, there, writes=writes)
         yield known.load, known.batch
 
 
-def _opened(stack: ExitStack, crops: Crops, folder: Path) -> row_cache.Store | None:
+def _opened(stack: ExitStack, crops: Preprocessor, folder: Path) -> row_cache.RowCache | None:
     """Where crops are kept, until the stack is left; None, and a line that says why, if they cannot be."""
-    if isinstance(crops, OnDevice):
+    if isinstance(crops, GpuPreprocessor):
         log.warning("cache=crops keeps no crops of backbone.pixels=device: they never leave the device")
         return None
     height, width = crops.size
@@ -94,20 +103,20 @@ class _Kept:
     """Crops out of a store, and into it. One that cannot be kept, or is not what was kept, costs its decoding."""
 
     def __init__(
-        self, crops: Crops, read: Read, kept: row_cache.Store, there: Mapping[Path, int], writes: bool
+        self, crops: Preprocessor, read: Read, kept: row_cache.RowCache, there: Mapping[Path, int], writes: bool
     ) -> None:
         self.crops, self.read, self.kept, self.there, self.writes = crops, read, kept, there, writes
         self.lock, self.damage_said = Lock(), False
 
-    def load(self, path: Path) -> Pixels | _Row:
+    def load(self, path: Path) -> RGBArray | _Row:
         """The pixels of an image, or its row in the store, which is read with its batch."""
         if (row := self.there.get(path)) is not None:
             return _Row(row, path)
-        pixels: Pixels = self.crops(self.read(path))
+        pixels: RGBArray = self.crops(self.read(path))
         self._keep(path, pixels)
         return pixels
 
-    def batch(self, items: Sequence[Pixels | _Row]) -> Any:
+    def batch(self, items: Sequence[RGBArray | _Row]) -> Any:
         """(B, H, W, 3). Raises UndecodableError."""
         asked = [item for item in items if isinstance(item, _Row)]
         rows = np.array([item.number for item in asked], np.int64)
@@ -123,19 +132,19 @@ class _Kept:
             raise UndecodableError(lost)
         return self.crops.batch(given)
 
-    def _read(self, rows: NDArray[np.int64]) -> Pixels:
+    def _read(self, rows: NDArray[np.int64]) -> RGBArray:
         try:
             return self.kept.read(rows)
         except OSError as error:
             log.debug("crops cannot be read: %s", error)
             return np.zeros((len(rows), self.kept.dim), np.uint8)  # which are not intact
 
-    def _anew(self, paths: Sequence[Path]) -> Iterator[Pixels | str]:
+    def _anew(self, paths: Sequence[Path]) -> Iterator[RGBArray | str]:
         """Pixels of images whose crops are not what was kept, or why there are none."""
         if paths and not self.damage_said:
             self.damage_said = True
             log.warning("crops in %s are damaged (first: that of %s): decoded anew", self.kept.folder, paths[0])
-        with files.reading(paths) as read:
+        with files.reader(paths) as read:
             for path in paths:
                 try:
                     pixels = self.crops(read(path))
@@ -145,7 +154,7 @@ class _Kept:
                 self._keep(path, pixels)
                 yield pixels
 
-    def _keep(self, path: Path, pixels: Pixels) -> None:
+    def _keep(self, path: Path, pixels: RGBArray) -> None:
         with self.lock:
             if self.writes:
                 try:

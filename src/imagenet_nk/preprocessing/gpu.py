@@ -18,8 +18,8 @@ from torchvision.transforms.functional import center_crop
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.preprocessing.transforms import (
     UNREADABLE,
-    Exact,
-    Pixels,
+    RGBArray,
+    TimmPreprocessor,
     UndecodableError,
     description,
     resize_and_crop,
@@ -32,13 +32,13 @@ TAIL = 32  # bytes at the end in which it must stand
 SUBSAMPLINGS = ("444", "422", "420", "440", "411", "Gray")
 
 
-class Encoded(NamedTuple):
+class EncodedJpeg(NamedTuple):
     """A JPEG that the device is to decode."""
 
     data: bytes
 
 
-class OnDevice:
+class GpuPreprocessor:
     """The reference's resize and crop in float32 on a device, over the device's own JPEG decoder.
 
     A lane only looks at the header; the thread that runs the model decodes a batch. What the device does not take
@@ -48,26 +48,26 @@ class OnDevice:
 
     def __init__(self, data: Mapping[str, Any], device: torch.device) -> None:
         self.side, self.crop, self.mode = resize_and_crop(data, "device")
-        self.device, self.reference = device, Exact(data)
+        self.device, self.reference = device, TimmPreprocessor(data)
         self._decodes()
         decoder = "nvjpeg " if device.type == "cuda" else "torch "
         self.spatial, self.size = decoder + spatial(data), self.reference.size
         self.identity = decoder + description(data)
 
-    def __call__(self, data: bytes) -> Encoded | Pixels:
+    def __call__(self, data: bytes) -> EncodedJpeg | RGBArray:
         """The image as it is for the device to decode, or its crop. Raises one of UNREADABLE."""
-        return Encoded(data) if _takes(data) else self.reference(data)
+        return EncodedJpeg(data) if _takes(data) else self.reference(data)
 
-    def batch(self, items: Sequence[Encoded | Pixels]) -> Pixels | Tensor:
+    def batch(self, items: Sequence[EncodedJpeg | RGBArray]) -> RGBArray | Tensor:
         """(B, H, W, 3) uint8: on a GPU a tensor there, on a CPU an array. Raises UndecodableError."""
         with torch.inference_mode(), own_stream(self.device):
-            places = [place for place, item in enumerate(items) if isinstance(item, Encoded)]
-            images = [item.data for item in items if isinstance(item, Encoded)]
+            places = [place for place, item in enumerate(items) if isinstance(item, EncodedJpeg)]
+            images = [item.data for item in items if isinstance(item, EncodedJpeg)]
             made = dict(zip(places, self._crops(images), strict=True))
             if bad := {place: crop for place, crop in made.items() if isinstance(crop, str)}:
                 raise UndecodableError(bad)
             crops = [
-                made[place] if isinstance(item, Encoded) else self._moved(item) for place, item in enumerate(items)
+                made[place] if isinstance(item, EncodedJpeg) else self._moved(item) for place, item in enumerate(items)
             ]
             stacked = torch.stack(crops).permute(0, 2, 3, 1)  # type: ignore[arg-type]
             return stacked if self.device.type == "cuda" else np.ascontiguousarray(stacked.numpy())
@@ -112,7 +112,7 @@ class OnDevice:
         except UNREADABLE as error:
             return fault(error)
 
-    def _moved(self, crop_HW3: Pixels) -> Tensor:
+    def _moved(self, crop_HW3: RGBArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(crop_HW3.transpose(2, 0, 1))).to(self.device)
 
 

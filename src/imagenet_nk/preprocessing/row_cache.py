@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from imagenet_nk.errors import CentersError
 from imagenet_nk.storage import files
 from imagenet_nk.storage.naming import Status
-from imagenet_nk.storage.run_lock import alone
+from imagenet_nk.storage.run_lock import run_lock
 
 Floats = NDArray[np.float32]
 
@@ -101,7 +101,7 @@ ROWS, IMAGES, KEY = "embeddings.f32", "images.tsv", "model.json"  # of embedding
 BATCH = 1024  # rows that are checked at once
 
 
-class Store:
+class RowCache:
     """One row of `dim` numbers for each image so far, float32 or uint8.
 
     The checksums of float32 rows are compared when the store is opened. Rows of uint8 are many bytes, and may never be
@@ -221,7 +221,7 @@ def _put(file: FileIO, end: int, data: bytes) -> None:
 
 def _images(paths: Sequence[Path]) -> list[Status | None]:
     """Of each image; None for a file that is not there, or whose path no line can hold."""
-    return [image if image and _fits(image.name) else None for image in files.statuses(paths)]
+    return [image if image and _fits(image.name) else None for image in files.stat_many(paths)]
 
 
 def _fits(name: str) -> bool:
@@ -235,7 +235,7 @@ def _fits(name: str) -> bool:
 @contextmanager
 def opened(
     cache: Path, name: str, key: Mapping[str, str | int], dim: int, kind: type[np.float32] | type[np.uint8] = np.float32
-) -> Iterator[Store]:
+) -> Iterator[RowCache]:
     """The store that `key` identifies, for this process alone; another run waits until it is free."""
     text = json.dumps(dict(sorted(key.items())))
     folder = (
@@ -244,8 +244,8 @@ def opened(
     with ExitStack() as stack:
         try:
             files.write_text(folder / (KEY if kind is np.float32 else "crops.json"), text + "\n")
-            stack.enter_context(alone(folder / "lock"))
-            kept = Store(folder, dim, kind)
+            stack.enter_context(run_lock(folder / "lock"))
+            kept = RowCache(folder, dim, kind)
         except OSError as error:
             what = error.filename or folder
             raise CentersError(

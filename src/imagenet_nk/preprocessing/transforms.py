@@ -25,7 +25,7 @@ from torchvision.transforms.functional import center_crop
 
 from imagenet_nk.errors import BackboneError
 
-Pixels = NDArray[np.uint8]  # (H, W, 3)
+RGBArray = NDArray[np.uint8]  # (H, W, 3)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
@@ -37,7 +37,7 @@ class UndecodableError(Exception):
         self.reasons = reasons  # by place in the batch
 
 
-class Crops(Protocol):
+class Preprocessor(Protocol):
     """How bytes become the pixels of a crop; GIL-free where the time goes, so that threads share the cores."""
 
     identity: str  # the whole transform, normalisation included
@@ -47,11 +47,11 @@ class Crops(Protocol):
     def __call__(self, data: bytes) -> Any:
         """(H, W, 3) RGB, or what `batch` makes it of. Raises one of UNREADABLE for bytes that are no whole image."""
 
-    def batch(self, items: Sequence[Any]) -> Pixels | Tensor:
+    def batch(self, items: Sequence[Any]) -> RGBArray | Tensor:
         """(B, H, W, 3) of what was made of B images. Raises UndecodableError."""
 
 
-class Exact:
+class TimmPreprocessor:
     """The pixels of timm's transform, bit for bit: PIL's resize over PIL's decoder, or over one that agrees with it."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
@@ -59,15 +59,15 @@ class Exact:
         self.spatial, self.size = spatial(data), tuple(data["input_size"][-2:])
         self.identity = description(data)
 
-    def __call__(self, data: bytes) -> Pixels:
-        pixels: Pixels = np.asarray(self.resize(Image.fromarray(decode(data))))
+    def __call__(self, data: bytes) -> RGBArray:
+        pixels: RGBArray = np.asarray(self.resize(Image.fromarray(decode(data))))
         return pixels
 
-    def batch(self, items: Sequence[Pixels]) -> Pixels:
+    def batch(self, items: Sequence[RGBArray]) -> RGBArray:
         return np.stack(items)
 
 
-class Fast:
+class TorchPreprocessor:
     """The same resize and crop by torch's uint8 kernels: pixels within 2 of 255, in half the time.
 
     Both are Pillow's antialiased bicubic or bilinear filter; torch keeps its weights in 16 bits. Raises BackboneError
@@ -79,7 +79,7 @@ class Fast:
         self.spatial, self.size = "fast " + spatial(data), tuple(data["input_size"][-2:])
         self.identity = "fast " + description(data)
 
-    def __call__(self, data: bytes) -> Pixels:
+    def __call__(self, data: bytes) -> RGBArray:
         pixels = torch.from_numpy(decode(data)).permute(2, 0, 1)[None]
         height, width = pixels.shape[2:]
         size = [self.side * height // min(height, width), self.side * width // min(height, width)]
@@ -87,7 +87,7 @@ class Fast:
         cropped: Tensor = center_crop(resized, list(self.crop))[0]
         return cropped.permute(1, 2, 0).contiguous().numpy()
 
-    def batch(self, items: Sequence[Pixels]) -> Pixels:
+    def batch(self, items: Sequence[RGBArray]) -> RGBArray:
         return np.stack(items)
 
 
@@ -112,7 +112,7 @@ def halves(data: Mapping[str, Any]) -> tuple[Any, Normalize]:
     return Compose(steps[:-2]), steps[-1]
 
 
-def decode(data: bytes) -> Pixels:
+def decode(data: bytes) -> RGBArray:
     """(H, W, 3) RGB, what `Image.open(...).convert("RGB")` gives.
 
     libjpeg-turbo called directly gives PIL's very pixels of a JPEG in RGB or grey, in two thirds of the time; what it

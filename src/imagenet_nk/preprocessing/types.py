@@ -17,17 +17,17 @@ _ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
 Floats = NDArray[np.float32]
 
 
-Load = Callable[[Path], Any]  # what Crops makes of one image, or UNREADABLE; GIL-free where the time goes
+Preprocess = Callable[[Path], Any]  # what Crops makes of one image, or UNREADABLE; GIL-free where the time goes
 
 
-Gather = Callable[[Sequence[Any]], Any]  # those of a slice to (B, H, W, 3), or UndecodableError; where the model runs
+Collate = Callable[[Sequence[Any]], Any]  # those of a slice to (B, H, W, 3), or UndecodableError; where the model runs
 
 
 Forward = Callable[[Any], Floats]  # (B, H, W, 3) to (B, D), array or tensor; safe to call from several threads
 
 
 @dataclass(frozen=True)
-class Fault:
+class SkippedImage:
     """An image that has no embedding."""
 
     row: int  # in the list
@@ -36,12 +36,12 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Slice:
+class EmbeddingBatch:
     """The embeddings of some rows of the list, in its order."""
 
     rows: NDArray[np.int64]  # (n,) rows that have an embedding
     embeddings: Floats  # (n, D)
-    faults: tuple[Fault, ...]
+    faults: tuple[SkippedImage, ...]
 
 
 def fault(error: Exception) -> str:

@@ -24,7 +24,7 @@ class Stage:
     seconds: float | None = None  # None: it has not ended, or not well
 
 
-class Course:
+class StageTimer:
     """The stages of one run, written to its output folder as they begin and end."""
 
     def __init__(self, output: Path) -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.progress.standing import Moving, Standing, duration, left, line, rate, rejected, slowest
+from imagenet_nk.progress.standing import EtaEstimator, ProgressState, duration, left, line, rate, rejected, slowest
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Display:
         self._every = _DRAW_EVERY_S if self._live else LINE_EVERY_S
         self._started = self._shown = clock()
         self._before: int | None = None  # what stood when this run began
-        self._moving = Moving(self._started)
+        self._moving = EtaEstimator(self._started)
         self._slowest: tuple[float, list[tuple[str, float]]] = (float("-inf"), [])
         self._diverted: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
 
@@ -45,7 +45,7 @@ class Display:
         now = self._clock()
         if self._before is None:
             self._before = progress.kept
-            self._moving = Moving(now)
+            self._moving = EtaEstimator(now)
         self._moving.note(progress.kept, now)
         if not self._due(now):
             return
@@ -57,7 +57,7 @@ class Display:
         if now - self._slowest[0] > _HOSTS_EVERY_S:
             self._slowest = now, progress.hosts.slowest(3)
         self._show(
-            Standing(
+            ProgressState(
                 stage=self._stage,
                 unit="classes",
                 done=progress.done,
@@ -77,7 +77,7 @@ class Display:
         now = self._clock()
         if self._due(now):
             seconds = now - self._started
-            self._show(Standing(self._stage, "images", done, total, done, seconds, left(done, 0, total, seconds)))
+            self._show(ProgressState(self._stage, "images", done, total, done, seconds, left(done, 0, total, seconds)))
 
     def _due(self, now: float) -> bool:
         if now - self._shown < self._every:
@@ -85,7 +85,7 @@ class Display:
         self._shown = now
         return True
 
-    def _show(self, standing: Standing) -> None:
+    def _show(self, standing: ProgressState) -> None:
         if self._live:
             self._live.update(drawn(standing, self._live.console.width), refresh=True)
         else:
@@ -114,7 +114,7 @@ class Display:
             self._live.stop()
 
 
-def drawn(standing: Standing, width: int = 80) -> Group:
+def drawn(standing: ProgressState, width: int = 80) -> Group:
     """The display: a bar with its numbers, then what was rejected and which hosts are slow."""
     head = Table.grid(padding=(0, 2))
     head.add_row(

@@ -10,7 +10,7 @@ _STILL_S, _STILL_TIMES = 10.0, 5.0  # without a step: at least, and as a multipl
 
 
 @dataclass(frozen=True)
-class Standing:
+class ProgressState:
     """One look at a stage that is running."""
 
     stage: str
@@ -33,7 +33,7 @@ class Standing:
         return self.done / self.total if self.total else 1.0
 
 
-class Moving:
+class EtaEstimator:
     """How long the steps so far have taken, without the times in which nothing moved: a host that asked for a pause
     says nothing of how quick the others are."""
 
@@ -73,7 +73,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def rate(standing: Standing) -> str:
+def rate(standing: ProgressState) -> str:
     """Images and bytes a second so far."""
     seconds = max(standing.seconds, 1e-3)
     images = standing.images / seconds
@@ -81,18 +81,18 @@ def rate(standing: Standing) -> str:
     return shown if standing.bytes is None else f"{shown}, {standing.bytes / seconds / 1e6:.1f} MB/s"
 
 
-def rejected(standing: Standing, count: int = 4) -> str:
+def rejected(standing: ProgressState, count: int = 4) -> str:
     """The commonest reasons, with their numbers."""
     commonest = sorted(standing.reasons.items(), key=lambda item: (-item[1], item[0]))[:count]
     return ", ".join(f"{reason} {number}" for reason, number in commonest)
 
 
-def slowest(standing: Standing) -> str:
+def slowest(standing: ProgressState) -> str:
     """The slowest hosts, with their mean seconds a request."""
     return ", ".join(f"{host} {seconds:.1f} s" for host, seconds in standing.slowest)
 
 
-def line(standing: Standing) -> str:
+def line(standing: ProgressState) -> str:
     """All of it in one line, for a job's log."""
     counted = "" if standing.unit == "images" else f", {standing.images} images"
     parts = [f"{standing.stage}: {standing.done} of {standing.total} {standing.unit}{counted}, {rate(standing)}"]

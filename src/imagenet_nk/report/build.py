@@ -10,13 +10,13 @@ import pandas as pd
 from imagenet_nk.dataset import class_table
 from imagenet_nk.report import host_stats, metrics_table, thumbnails
 from imagenet_nk.report.analysis import outliers
-from imagenet_nk.report.analysis.analyse import Analysis, Atlas, analyse, image_paths
+from imagenet_nk.report.analysis.analyse import Analysis, ClassMap, analyse, image_paths
 from imagenet_nk.report.page import data as payload
 from imagenet_nk.report.page import render, summary
-from imagenet_nk.report.run_data import Facts, gather
+from imagenet_nk.report.run_data import RunData, gather
 from imagenet_nk.report.warnings import checks
-from imagenet_nk.report.warnings.checks import Evidence
-from imagenet_nk.report.warnings.warning import Alarm
+from imagenet_nk.report.warnings.checks import ReportInputs
+from imagenet_nk.report.warnings.warning import ReportWarning
 from imagenet_nk.wording import plural
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ TABLE = "similarity.csv"
 _DIGITS = 4
 
 
-def write_similarity(path: Path, facts: Facts, atlas: Atlas | None) -> None:
+def write_similarity(path: Path, facts: RunData, atlas: ClassMap | None) -> None:
     """A row and a column a class, by WNID in label order; no file where there is no matrix."""
     if atlas is None or atlas.similarity is None:
         path.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ def write(folder: Path, run: Path, home: Path | None = None) -> Path:
     shown = {image for images in galleries.values() for image in images}
     chosen = payload.chosen_of(facts.images["row"], shown, per_class)
     strips = _strips(facts, chosen, page.parent / "thumbnails")
-    evidence = Evidence(facts, host_stats.read(facts.home), analysis, strips)
+    evidence = ReportInputs(facts, host_stats.read(facts.home), analysis, strips)
     data = payload.payload(facts, analysis, chosen, strips, galleries, page.parent)
     found = checks.alarms(evidence)
     write_similarity(page.parent / TABLE, facts, analysis.atlas)
@@ -79,14 +79,14 @@ def _galleries(analysis: Analysis) -> dict[str, list[int]]:
     }
 
 
-def _strips(facts: Facts, chosen: payload.Chosen, folder: Path) -> dict[str, thumbnails.Strip]:
+def _strips(facts: RunData, chosen: payload.Chosen, folder: Path) -> dict[str, thumbnails.ContactStrip]:
     paths = image_paths(facts)
     wnids = facts.classes["wnid"]
     return thumbnails.write(folder, {wnids[row]: [paths[image] for image in images] for row, images in chosen.items()})
 
 
 def _words(
-    evidence: Evidence, found: list[Alarm], chosen: payload.Chosen, galleries: dict[str, list[int]]
+    evidence: ReportInputs, found: list[ReportWarning], chosen: payload.Chosen, galleries: dict[str, list[int]]
 ) -> dict[str, object]:
     facts, analysis = evidence.facts, evidence.analysis
     return {

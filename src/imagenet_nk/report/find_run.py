@@ -56,7 +56,7 @@ def _data_set(run: Path, config: dict[str, Any]) -> Path | None:
     """Where its data set was, from the folder in which it was started."""
     try:
         started_in = read_yaml(run / ".hydra" / "hydra.yaml", {})["hydra"]["runtime"]["cwd"]
-        folder = files.located(config["dataset"]["dir"])
+        folder = files.resolve(config["dataset"]["dir"])
         return (folder if files.is_remote(folder) else Path(started_in, folder)).resolve()
     except (KeyError, TypeError):
         return None

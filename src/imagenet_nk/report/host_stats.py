@@ -39,7 +39,7 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Asked:
+class FetchStats:
     """What a ledger tells. Without one `ended` is None."""
 
     ended: bool | None = None  # whether the last collection came to its end
@@ -48,18 +48,20 @@ class Asked:
     shared: tuple[tuple[str, ...], ...] = ()  # WNIDs of the classes that have one picture in common, a picture each
 
 
-def read(folder: Path) -> Asked:
+def read(folder: Path) -> FetchStats:
     """Read the ledger of a data set folder, if there is one that can be read."""
     path = folder / FILE
     if not path.is_file():
-        return Asked()
+        return FetchStats()
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             ended = db.execute("SELECT count(*) FROM meta WHERE name = 'done' AND value != '\"\"'").fetchone()[0] > 0
             hosts = _hosts(db)
-            return Asked(ended, tuple(sorted(hosts, key=lambda h: (-h.tried, h.name))[:HOSTS]), len(hosts), _shared(db))
+            return FetchStats(
+                ended, tuple(sorted(hosts, key=lambda h: (-h.tried, h.name))[:HOSTS]), len(hosts), _shared(db)
+            )
     except sqlite3.Error:
-        return Asked()
+        return FetchStats()
 
 
 def _hosts(db: sqlite3.Connection) -> list[Host]:

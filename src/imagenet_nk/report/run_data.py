@@ -26,7 +26,7 @@ _FIXED = ("label", "wnid", "name", "wanted", "kept", "tried", "words", "gloss")
 
 
 @dataclass(frozen=True)
-class Facts:
+class RunData:
     """A data set and one run over it."""
 
     folder: Path
@@ -52,7 +52,7 @@ class Facts:
         return value
 
 
-def gather(folder: Path, run: Path, home: Path | None = None) -> Facts:
+def gather(folder: Path, run: Path, home: Path | None = None) -> RunData:
     """Read it all. Raises DatasetError if the folder holds no data set, CentersError for a broken centers file."""
     for name in (MANIFEST, CLASSES):
         if not files.is_file(folder / name):
@@ -64,7 +64,7 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> Facts:
     hydra = above / ".hydra"
     centers = load_centers(run) if (run / CENTERS).is_file() else None
     ours = centers is None or _same_list(centers, folder)
-    return Facts(
+    return RunData(
         folder=folder,
         home=home or folder,
         run=run,

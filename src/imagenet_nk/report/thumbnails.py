@@ -27,14 +27,14 @@ _FAULTS: tuple[type[Exception], ...] = (
 
 
 @dataclass(frozen=True)
-class Strip:
+class ContactStrip:
     """One class's pictures as drawn."""
 
     looks: tuple[int, ...]  # 64-bit difference hash of each; 0 for a missing one
     missing: tuple[int, ...]  # positions in the strip whose file is gone or unreadable
 
 
-def write(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> dict[str, Strip]:
+def write(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> dict[str, ContactStrip]:
     """Write folder/<wnid>.jpg, pictures side by side in the order given; a missing one is a grey square."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("n*.jpg"):
@@ -43,14 +43,14 @@ def write(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> dict[str, Str
     threads = 16 if any(map(files.is_remote, chain(*pictures.values()))) else cores()
     with warnings.catch_warnings(), ThreadPoolExecutor(threads, thread_name_prefix="thumbnails") as pool:
         warnings.simplefilter("ignore")  # broken metadata is nobody's concern here
-        strips: Iterator[Strip] = pool.map(
+        strips: Iterator[ContactStrip] = pool.map(
             lambda item: _strip(folder / f"{item[0]}.jpg", item[1]),
             [item for item in pictures.items() if item[1]],
         )
         return dict(zip([wnid for wnid, paths in pictures.items() if paths], strips, strict=True))
 
 
-def _strip(target: Path, paths: Sequence[Path]) -> Strip:
+def _strip(target: Path, paths: Sequence[Path]) -> ContactStrip:
     strip = Image.new("RGB", (SIDE * len(paths), SIDE), _GROUND)
     looks, missing = [], []
     for position, path in enumerate(paths):
@@ -61,9 +61,9 @@ def _strip(target: Path, paths: Sequence[Path]) -> Strip:
             continue
         strip.paste(small, (SIDE * position, 0))
         looks.append(look(np.asarray(small)))
-    with files.whole(target) as part:
+    with files.atomic_write(target) as part:
         strip.save(part, "JPEG", quality=_QUALITY, subsampling=2)
-    return Strip(tuple(looks), tuple(missing))
+    return ContactStrip(tuple(looks), tuple(missing))
 
 
 def thumbnail(path: Path) -> Image.Image | None:

@@ -25,14 +25,14 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class BlockingCall:
     """Blocking work (a file to read, a library to ask), run on a worker thread; its result is sent back."""
 
     function: Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FetchedImage:
     """The bytes of a candidate, not yet inspected."""
 
     image_id: str  # unique in its source, safe as a file name: see sources.base.image_id
@@ -53,15 +53,15 @@ class Rejected:
 
 # A source's reading of one candidate: it yields what it needs, is sent a Response or a Call's result, and returns.
 # An exception of a Call is thrown into it.
-Steps = Generator[Request | Call, Any, Found | Rejected]
+ReadSteps = Generator[Request | BlockingCall, Any, FetchedImage | Rejected]
 
 
 TRY_AGAIN = "nothing is held against any image: run it again when the source is whole"
-REST = "=rest"  # ends the key of the candidate that stands for it; no image id ends so
+UNLISTED_KEY = "=rest"  # ends the key of the candidate that stands for it; no image id ends so
 
 
 @dataclass(frozen=True)
-class Site:
+class SourceContext:
     """What a source is given to open with."""
 
     index: Path  # folder beside the data set for what is worth keeping between runs (a list's index, a tar's)
@@ -70,7 +70,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Usual:
+class CostModel:
     """What a source's candidates come to as a rule."""
 
     success: float  # share of them that gives an image
@@ -89,19 +89,19 @@ class Source(Protocol):
     terms: str  # where the images come from and under which terms: the text of TERMS.txt
     materialize: Materialize  # copy: bytes are stored; link and none: only for a Found that has a path
     one_place: bool  # all candidates lie in one archive, data set or folder: its faults are no candidate's
-    usual: Usual  # what candidates cost and give, until a run knows better
+    usual: CostModel  # what candidates cost and give, until a run knows better
 
     @property
     def identity(self) -> str:
         """What the draw depends on beyond seed and classes; another identity is another data set."""
 
-    def open(self, wnids: Sequence[str], site: Site) -> None:
+    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         """Make candidates() ready for these classes. Raises SourceError if the source cannot be used at all."""
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
         """All candidates of a class in draw order, lazily; none if the source does not know the class."""
 
-    def read(self, candidate: Candidate) -> Steps:
+    def read(self, candidate: Candidate) -> ReadSteps:
         """The steps to the bytes of one candidate. Faults of the candidate are returned as Rejected, never raised.
 
         Raises SourceError for what is wrong with the one place where all of them lie, after some tries: it settles no
@@ -113,7 +113,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Remembers(Protocol):
+class HasIndex(Protocol):
     """A source that keeps beside the data set what it has seen of its one place; it may raise ContradictionError."""
 
     name: str
@@ -123,14 +123,14 @@ class Remembers(Protocol):
 
 
 @runtime_checkable
-class Keeps(Protocol):
+class HasCache(Protocol):
     """A source that has pieces of its one place at hand, so that reading once more need not mean asking once more."""
 
     def doubt(self, candidate: Candidate) -> None:
         """Let the next reading of a candidate ask for its bytes anew. Does not block."""
 
 
-def in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterator[Candidate]:
+def candidates_in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterator[Candidate]:
     """Candidates of a class whose image ids and places are known, in draw order.
 
     An id that a list names and the source lacks is a candidate without a url: its reading is Rejected("missing").

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imagenet_nk.config import Materialize
-from imagenet_nk.sources.contract import Candidate, Rejected, Site, Steps, Usual
+from imagenet_nk.sources.contract import Candidate, CostModel, ReadSteps, Rejected, SourceContext
 
 
-class Nothing:
+class NoSource:
     """Knows no class."""
 
     name = "none"
     one_place = False
-    usual = Usual(success=0.0, requests=0.0)
+    usual = CostModel(success=0.0, requests=0.0)
     terms = ""
     materialize = Materialize.copy
     identity = "none"
 
-    def open(self, wnids: Sequence[str], site: Site) -> None:
+    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         """Nothing to open."""
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:  # noqa: ARG002
         return iter(())
 
-    def read(self, candidate: Candidate) -> Steps:  # noqa: ARG002
+    def read(self, candidate: Candidate) -> ReadSteps:  # noqa: ARG002
         yield from ()
         return Rejected("unknown")
 

@@ -86,7 +86,7 @@ class LloydStep:
         return torch.where(self.counts_KP[:, :, None] > 0, means_KPD, self.prototypes_KPD)
 
 
-class FarthestStep:
+class FarthestPoint:
     """The image of each class farthest from the points chosen so far (Gonzalez 1985): k-means starts without chance."""
 
     def __init__(self, chosen_KCD: Tensor) -> None:
@@ -135,9 +135,9 @@ def prototypes(centers_KD: Tensor, count: int, batches: Batches) -> tuple[Tensor
     Starts at the image farthest from the center, then the farthest from those chosen. A class with fewer different
     images than P has prototypes with count 0.
     """
-    chosen_KCD = read_once(FarthestStep(centers_KD[:, None]), batches)[:, None]
+    chosen_KCD = read_once(FarthestPoint(centers_KD[:, None]), batches)[:, None]
     while chosen_KCD.shape[1] < count:
-        chosen_KCD = torch.cat([chosen_KCD, read_once(FarthestStep(chosen_KCD), batches)[:, None]], dim=1)
+        chosen_KCD = torch.cat([chosen_KCD, read_once(FarthestPoint(chosen_KCD), batches)[:, None]], dim=1)
     settled_KPD = _settled(LloydStep, chosen_KCD, batches)
     last = LloydStep(settled_KPD)
     read_once(last, batches)

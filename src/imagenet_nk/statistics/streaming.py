@@ -54,10 +54,10 @@ class NormalizedMean(Mean):
         self.origin = origin
 
     def add(self, embeddings_BD: Tensor, classes_B: Tensor) -> None:
-        super().add(unit(embeddings_BD, self.origin), classes_B)
+        super().add(l2_normalize(embeddings_BD, self.origin), classes_B)
 
 
-def unit(embeddings_BD: Tensor, origin_D: Tensor | None = None) -> Tensor:
+def l2_normalize(embeddings_BD: Tensor, origin_D: Tensor | None = None) -> Tensor:
     """(B, D) float64 of length 1, after subtracting the origin."""
     x_BD = embeddings_BD.double()
     return normalize(x_BD if origin_D is None else x_BD - origin_D, dim=1)
@@ -104,7 +104,7 @@ class Spread:
         self.counts_K[classes_P] += counts_P
 
 
-class Nearest:
+class Medoid:
     """Medoid of each class: the row of the list whose embedding is nearest to a given point, as its center.
 
     Needs the points first, so it is a second reading of the embeddings. Of equally near rows, the lowest.

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from imagenet_nk.storage.naming import Status, part_name, part_of
+from imagenet_nk.storage.naming import Status, part_name, temp_path
 
 
-def located(text: str | Path) -> Path:
+def resolve(text: str | Path) -> Path:
     """The file or folder that a setting names: a path, or a URL of fsspec. Raises DatasetError for a URL of no use."""
     if isinstance(text, str) and "://" in text:
         from imagenet_nk.storage import fsspec_store
@@ -25,7 +25,7 @@ def located(text: str | Path) -> Path:
     return Path(text).expanduser() if isinstance(text, str) else text
 
 
-def home_of(folder: Path, local: str | None) -> Path:
+def local_dir_for(folder: Path, local: str | None) -> Path:
     """The folder of this machine for what cannot lie in an object store: ledger, lock, indexes, embeddings."""
     if local is not None or not is_remote(folder):
         return Path(local).expanduser() if local is not None else folder
@@ -38,7 +38,7 @@ def is_remote(path: object) -> bool:
     return not isinstance(path, Path)
 
 
-def faults() -> tuple[type[Exception], ...]:
+def io_errors() -> tuple[type[Exception], ...]:
     """What may be raised for a file: OSError, and what the object stores in use raise beside it."""
     from imagenet_nk.storage import fsspec_store
 
@@ -49,7 +49,7 @@ def faults() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """The name of a local file to write within the block; it becomes `path` when the block ends well."""
     if is_remote(path):
         from imagenet_nk.storage import fsspec_store
@@ -58,7 +58,7 @@ def whole(path: Path) -> Iterator[Path]:
             yield part
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
+    part = temp_path(path)
     try:
         yield part
         part.replace(path)
@@ -116,7 +116,7 @@ def is_file(path: Path) -> bool:
     return path.is_file()
 
 
-def statuses(paths: Sequence[Path]) -> list[Status | None]:
+def stat_many(paths: Sequence[Path]) -> list[Status | None]:
     """Of each file; None for one that is not there. Objects are listed folder by folder, not asked one by one."""
     if any(map(is_remote, paths)):
         from imagenet_nk.storage import fsspec_store
@@ -139,7 +139,7 @@ def full_name(path: Path) -> str:
 
 
 @contextmanager
-def reading(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
+def reader(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
     """A function for the bytes of each of these files, wanted in about this order; thread-safe."""
     if any(map(is_remote, paths)):
         from imagenet_nk.storage import fsspec_store

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, cast
 
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.storage.naming import PART, Status, part_of
+from imagenet_nk.storage.naming import PART, Status, temp_path
 
 THREADS = 16  # requests at a time; they wait, they do not compute
 _AHEAD = 256  # files that are read before they are wanted, some 30 MB
@@ -98,7 +98,7 @@ def put(path: Path, data: bytes) -> None:
         files.pipe_file(name, data)
         return
     files.makedirs(files._parent(name), exist_ok=True)
-    part = system(part_of(path))[1]
+    part = system(temp_path(path))[1]
     files.pipe_file(part, data)
     files.mv(part, name)
 
@@ -114,7 +114,7 @@ def whole(path: Path) -> Iterator[Path]:
             files.put_file(str(part), name)
             return
         files.makedirs(files._parent(name), exist_ok=True)
-        there = system(part_of(path))[1]
+        there = system(temp_path(path))[1]
         files.put_file(str(part), there)
         files.mv(there, name)
 

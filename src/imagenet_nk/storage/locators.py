@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 
-def to_place(path: str) -> str:
+def path_to_text(path: str) -> str:
     """The path itself, or a file: URI for one that is no text: ledger and manifest hold UTF-8 only."""
     try:
         path.encode()
@@ -16,7 +16,7 @@ def to_place(path: str) -> str:
     return path
 
 
-def to_path(place: str) -> Path:
+def text_to_path(place: str) -> Path:
     """The inverse of to_place."""
     if place.startswith("file:///"):
         return Path(os.fsdecode(unquote_to_bytes(place.removeprefix("file://"))))

@@ -13,7 +13,7 @@ _OURS, _NUMBERS = os.urandom(6).hex(), itertools.count()  # no call of the syste
 PART = ".part"  # ends the names of files that are not complete
 
 
-def part_of(path: Path) -> Path:
+def temp_path(path: Path) -> Path:
     """A temporary file beside `path`."""
     return path.with_name(part_name(path.name))
 

@@ -33,7 +33,7 @@ POLL = 0.2  # seconds
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockOwner:
     """Who holds a lock."""
 
     pid: int
@@ -42,7 +42,7 @@ class Holder:
     beat: int = 0  # grows while it lives
 
     @classmethod
-    def of_this_process(cls) -> Holder:
+    def of_this_process(cls) -> LockOwner:
         return cls(os.getpid(), socket.gethostname(), datetime.now().astimezone().isoformat(" ", "seconds"))
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class Holder:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def run_lock(path: Path) -> Iterator[None]:
     """Hold the lock of that file name in the block, and wait for it as long as it takes; blocks may be nested.
 
     Raises DatasetError for a folder that cannot be written.
@@ -75,7 +75,7 @@ def alone(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _acquire(lock, path)
-        _write(path, own := Holder.of_this_process())
+        _write(path, own := LockOwner.of_this_process())
     except OSError as error:
         lock.release()
         raise DatasetError(f"{path.parent} cannot be written ({error.strerror}): choose another dataset.dir") from error
@@ -88,10 +88,10 @@ def alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def holder(path: Path) -> Holder | None:
+def holder(path: Path) -> LockOwner | None:
     """Who says to hold the lock; None if nobody does."""
     try:
-        return Holder(**json.loads(_note(path).read_text(encoding="utf-8")))
+        return LockOwner(**json.loads(_note(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -101,7 +101,7 @@ def _note(path: Path) -> Path:
 
 
 def _acquire(lock: FileLock, path: Path) -> None:
-    told: Holder | None = None
+    told: LockOwner | None = None
     while True:
         try:
             lock.acquire(timeout=2 * POLL, poll_interval=POLL)
@@ -118,7 +118,7 @@ def _acquire(lock: FileLock, path: Path) -> None:
         time.sleep(POLL)
 
 
-def _tell(path: Path, told: Holder | None) -> Holder | None:
+def _tell(path: Path, told: LockOwner | None) -> LockOwner | None:
     """Say for whom this run waits, unless it was said before; returns who that is."""
     there = holder(path)
     if there is None or str(there) == str(told):  # None: about to be written, or taken away
@@ -129,7 +129,7 @@ def _tell(path: Path, told: Holder | None) -> Holder | None:
     return there
 
 
-def _lives_elsewhere(path: Path, seen: Holder) -> bool:
+def _lives_elsewhere(path: Path, seen: LockOwner) -> bool:
     """Whether a note from another machine is renewed. One from here is of a process that the system says is gone."""
     if seen.host == socket.gethostname():
         return False
@@ -142,7 +142,7 @@ def _lives_elsewhere(path: Path, seen: Holder) -> bool:
 
 
 @contextmanager
-def _renewed(path: Path, own: Holder) -> Iterator[None]:
+def _renewed(path: Path, own: LockOwner) -> Iterator[None]:
     """The note changes every BEAT seconds inside the block."""
     ended = threading.Event()
 
@@ -162,5 +162,5 @@ def _renewed(path: Path, own: Holder) -> Iterator[None]:
         thread.join()
 
 
-def _write(path: Path, own: Holder) -> None:
+def _write(path: Path, own: LockOwner) -> None:
     files.write_text(_note(path), json.dumps(asdict(own)) + "\n")

@@ -15,7 +15,7 @@ from imagenet_nk.progress import course
 
 
 @dataclass(frozen=True)
-class Tracked:
+class RunRecord:
     """One run, when it has ended."""
 
     output: Path
@@ -38,7 +38,7 @@ class Tracked:
 class Tracker(Protocol):
     """Somewhere that keeps figures of runs. Built before the run, so that what is missing is said at once."""
 
-    def log(self, run: Tracked) -> None:
+    def log(self, run: RunRecord) -> None:
         """Keep metrics, configuration and report of a run."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from imagenet_nk.trackers.base import Tracked, require
+from imagenet_nk.trackers.base import RunRecord, require
 
 _LONGEST = 500  # characters of a parameter's value that every store takes
 _ARTIFACTS = ("metrics.json", "cost.json", "stages.json", "centers.safetensors", ".hydra/config.yaml")
@@ -19,7 +19,7 @@ class Mlflow:
         require("mlflow", "mlflow")
         self._uri, self._experiment = uri, experiment
 
-    def log(self, run: Tracked) -> None:
+    def log(self, run: RunRecord) -> None:
         """Log one run under the name of its output folder."""
         # Recent versions refuse a folder of files unless told otherwise, and report their use to their makers.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")

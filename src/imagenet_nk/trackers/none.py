@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from imagenet_nk.trackers.base import Tracked
+from imagenet_nk.trackers.base import RunRecord
 
 
-class Nowhere:
+class NullTracker:
     """Keeps nothing."""
 
-    def log(self, run: Tracked) -> None:
+    def log(self, run: RunRecord) -> None:
         """Do nothing."""

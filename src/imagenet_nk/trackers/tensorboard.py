@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import load_centers
-from imagenet_nk.trackers.base import Tracked, require
+from imagenet_nk.trackers.base import RunRecord, require
 
 
 class Tensorboard:
@@ -20,7 +20,7 @@ class Tensorboard:
         require("tensorboard", "tensorboard")
         self._dir = dir
 
-    def log(self, run: Tracked) -> None:
+    def log(self, run: RunRecord) -> None:
         """Write one folder of events."""
         from torch.utils.tensorboard import SummaryWriter
 

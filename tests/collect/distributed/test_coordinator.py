@@ -20,10 +20,18 @@ from imagenet_nk.collect import stage
 from imagenet_nk.collect.job import Job
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Materialize, Retry
 from imagenet_nk.dataset.dataset import DataSet
-from imagenet_nk.engine.contract import Desk
+from imagenet_nk.engine.contract import Coordinator
 from imagenet_nk.engine.local import Local
 from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder
-from imagenet_nk.sources.contract import Call, Candidate, Found, Rejected, Site, Steps, Usual
+from imagenet_nk.sources.contract import (
+    BlockingCall,
+    Candidate,
+    CostModel,
+    FetchedImage,
+    ReadSteps,
+    Rejected,
+    SourceContext,
+)
 
 WNIDS = tuple(f"n{number:08}" for number in range(12))
 BODIES = [pictures.jpeg(n) for n in range(90)]
@@ -40,13 +48,13 @@ class Deck:
     materialize = Materialize.copy
     terms = "none"
     one_place = False
-    usual = Usual(1.0)
+    usual = CostModel(1.0)
 
     @property
     def identity(self) -> str:
         return f"{self.name}:{self.seed}"
 
-    def open(self, wnids: Sequence[str], site: Site) -> None:
+    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         self._slow = random.Random()
 
     def hand(self, wnid: str) -> list[int]:
@@ -57,13 +65,13 @@ class Deck:
         for number, _ in enumerate(self.hand(wnid)):
             yield Candidate(str(number), wnid, f"deck://{self.name}/{wnid}/{number}")
 
-    def read(self, candidate: Candidate) -> Steps:
+    def read(self, candidate: Candidate) -> ReadSteps:
         card = self.hand(candidate.wnid)[int(candidate.key)]
-        yield Call(lambda: time.sleep(self._slow.random() * 0.003))
+        yield BlockingCall(lambda: time.sleep(self._slow.random() * 0.003))
         if card < 0:
             return Rejected("missing")
         data = (BODIES + TWINS)[card]
-        return Found(f"{candidate.wnid}_{self.name}_{candidate.key}", data)
+        return FetchedImage(f"{candidate.wnid}_{self.name}_{candidate.key}", data)
 
     def close(self) -> None:
         pass
@@ -127,7 +135,7 @@ class _Failing(Threads):
 
 
 class _Broken:
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Coordinator) -> None:
         self._desk, self._calls = desk, 0
 
     def exchange(self, worker: str, report: Any) -> Any:

@@ -12,14 +12,14 @@ from imagenet_nk.collect.distributed.leased_host_table import LeasedHosts
 from imagenet_nk.collect.distributed.permit_pool import Permits
 from imagenet_nk.collect.distributed.protocol import Seen
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.net.http import Response
 
 HOST = "example.org:80"
 
 
 def permits(**http: object) -> Permits:
-    return Permits(Hosts(HttpConfig(**http)))  # type: ignore[arg-type]
+    return Permits(HostTable(HttpConfig(**http)))  # type: ignore[arg-type]
 
 
 def test_never_more_than_per_host_are_out() -> None:
@@ -113,7 +113,7 @@ def test_workers_in_any_order_stay_within_the_limit_and_get_their_share(
     """Both sides together: workers that start requests whenever they may, over a clock of their own that is off."""
     generator, clock = random.Random(seed), [0.0]
     http = HttpConfig(per_host=7)
-    table = Permits(Hosts(http))
+    table = Permits(HostTable(http))
     offsets = {worker: generator.uniform(0, 1e6) for worker in "abcd"}
     workers = {worker: LeasedHosts(http) for worker in offsets}
     flying: list[tuple[str, float]] = []

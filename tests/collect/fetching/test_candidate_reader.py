@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from collect import pictures
 from imagenet_nk.collect.fetching.candidate_reader import Reader
-from imagenet_nk.collect.fetching.inspector import Inspector, Picture
-from imagenet_nk.collect.fetching.work_item import Outcome
+from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector
+from imagenet_nk.collect.fetching.work_item import ReadOutcome
 from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.dataset.image_store import Store
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.net.congestion import Pace
-from imagenet_nk.net.curl_transport import Memory
-from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.net.congestion import CongestionWindow
+from imagenet_nk.net.curl_transport import MemoryBudget
+from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.sources.contract import Call, Candidate, Found, Rejected, Steps, rejection
-from imagenet_nk.sources.none import Nothing
+from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, ReadSteps, Rejected, rejection
+from imagenet_nk.sources.none import NoSource
 
 WNID = "n01440764"
 BODY = pictures.jpeg("one")
@@ -35,7 +35,7 @@ class Scripted:
         self._answer, self._random = answer, random.Random(seed)
         self._pending: list[tuple[Hashable, Request]] = []
         self.asked: list[str] = []
-        self.memory = Memory(2**30)
+        self.memory = MemoryBudget(2**30)
         self.most = 0  # in flight at once
 
     def submit(self, request: Request, ticket: Hashable) -> None:
@@ -54,33 +54,33 @@ class Scripted:
     def close(self) -> None: ...
 
 
-class InTurn(Nothing):
+class InTurn(NoSource):
     """A source that asks for the addresses in a candidate's url, one after the other, until one has a body."""
 
-    def read(self, candidate: Candidate) -> Steps:
-        last: Found | Rejected = Rejected("no_address")
+    def read(self, candidate: Candidate) -> ReadSteps:
+        last: FetchedImage | Rejected = Rejected("no_address")
         for url in candidate.url.split():
             if url == "call":
-                data = yield Call(lambda: BODY)
-                return Found(candidate.key, data)
+                data = yield BlockingCall(lambda: BODY)
+                return FetchedImage(candidate.key, data)
             response = yield Request(url)
-            last = rejection(response) or Found(candidate.key, response.body, response.final_url)
-            if isinstance(last, Found):
+            last = rejection(response) or FetchedImage(candidate.key, response.body, response.final_url)
+            if isinstance(last, FetchedImage):
                 break
         return last
 
 
-def reader(transport: Scripted, folder: Path, hosts: Hosts | None = None, **http: object) -> Reader:
+def reader(transport: Scripted, folder: Path, hosts: HostTable | None = None, **http: object) -> Reader:
     config = HttpConfig(**({"backoff": 0.0, "dead_host_after": 10**6, "max_pause": 0.01} | http))  # type: ignore[arg-type]
-    parts = hosts or Hosts(config), Pace(config), Inspector(InspectConfig()), Store(folder)
+    parts = hosts or HostTable(config), CongestionWindow(config), Inspector(InspectConfig()), Store(folder)
     return Reader(transport, *parts, workers=2)
 
 
-def read(reading: Reader, *urls: str, wnid: str = WNID) -> list[Outcome]:
+def read(reading: Reader, *urls: str, wnid: str = WNID) -> list[ReadOutcome]:
     """All outcomes of candidates that ask for these addresses; keys are their numbers."""
     for number, url in enumerate(urls):
         reading.start(Candidate(f"{wnid}_{number}", wnid, url), InTurn(), number)
-    outcomes: list[Outcome] = []
+    outcomes: list[ReadOutcome] = []
     while reading.in_flight:
         outcomes.extend(reading.poll(0.05))
     return outcomes
@@ -94,13 +94,13 @@ def closing() -> Iterator[list[Reader]]:
         one.close()
 
 
-def final_reasons(outcomes: Sequence[Outcome]) -> dict[Any, str]:
+def final_reasons(outcomes: Sequence[ReadOutcome]) -> dict[Any, str]:
     """Reason by ticket, "" for an image; every ticket must have ended once."""
     ended = [outcome for outcome in outcomes if outcome.final]
     assert max(Counter(outcome.reading.ticket for outcome in ended).values(), default=1) == 1
     verdicts = {outcome.reading.ticket: outcome.judged.verdict for outcome in ended}
     return {
-        ticket: "" if isinstance(verdict, Picture) else verdict.reason for ticket, verdict in sorted(verdicts.items())
+        ticket: "" if isinstance(verdict, ImageInfo) else verdict.reason for ticket, verdict in sorted(verdicts.items())
     }
 
 
@@ -178,7 +178,7 @@ def test_503_then_200_is_an_image_and_both_are_on_record(tmp_path: Path, closing
     assert (first.final, first.judged.verdict.reason) == (False, "http_503")  # type: ignore[union-attr]
     assert first.reading.response.body == b""  # what waits for its next try holds no body
     assert second.final
-    assert isinstance(second.judged.verdict, Picture)
+    assert isinstance(second.judged.verdict, ImageInfo)
     assert second.reading.tries == 2
     assert (tmp_path / "images" / WNID / f"{WNID}_0.jpg").read_bytes() == BODY
 
@@ -236,10 +236,10 @@ def test_who_comes_back_takes_a_place_like_anybody(tmp_path: Path, closing: list
 
 def test_bodies_that_wait_for_inspection_count(tmp_path: Path, closing: list[Reader]) -> None:
     transport = Scripted(lambda request: Response(200, BODY))
-    transport.memory = Memory(2 * len(BODY))
+    transport.memory = MemoryBudget(2 * len(BODY))
     closing.append(one := reader(transport, tmp_path))
     urls = [f"http://a.test/{n}" for n in range(50)]
-    outcomes: list[Outcome] = []
+    outcomes: list[ReadOutcome] = []
     while urls or one.in_flight:
         if urls and one.free:
             one.start(Candidate(f"{WNID}_{len(urls)}", WNID, urls.pop()), InTurn(), len(urls))
@@ -250,7 +250,7 @@ def test_bodies_that_wait_for_inspection_count(tmp_path: Path, closing: list[Rea
 
 
 def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, closing: list[Reader]) -> None:
-    transport, hosts = Scripted(lambda request: Response(404)), Hosts(HttpConfig(backoff=0.0))
+    transport, hosts = Scripted(lambda request: Response(404)), HostTable(HttpConfig(backoff=0.0))
     closing.append(one := reader(transport, tmp_path, hosts))
     for host in ("a.test:80", "b.test:80", "c.test:80"):
         hosts.get(host).next_start = float("inf")
@@ -261,7 +261,7 @@ def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, c
     for host in ("a.test:80", "b.test:80", "c.test:80"):
         state = hosts.get(host)
         state.aside, state.probes, state.fault, state.next_start = True, 9, "refused", 0.0
-    outcomes: list[Outcome] = []
+    outcomes: list[ReadOutcome] = []
     while one.in_flight:
         outcomes.extend(one.poll(0.05))
     assert final_reasons(outcomes) == dict.fromkeys(range(6), "http_404")
@@ -278,7 +278,7 @@ def test_what_a_worker_cannot_do_ends_the_run(tmp_path: Path, closing: list[Read
 def test_an_image_that_another_source_gave_is_not_written_again(tmp_path: Path, closing: list[Reader]) -> None:
     closing.append(one := reader(Scripted(lambda request: Response(200, BODY)), tmp_path))
     one.start(Candidate("k", WNID, "http://a.test/x"), InTurn(), 0, taken={"k"})
-    outcomes: list[Outcome] = []
+    outcomes: list[ReadOutcome] = []
     while one.in_flight:
         outcomes.extend(one.poll(0.05))
     assert final_reasons(outcomes) == {0: "redrawn"}

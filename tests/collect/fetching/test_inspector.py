@@ -18,14 +18,14 @@ from PIL import Image
 
 from collect import pictures
 from imagenet_nk.collect.fetching import inspector as inspection
-from imagenet_nk.collect.fetching.inspector import Inspector, Picture, look
-from imagenet_nk.collect.scheduling.acceptance import near
+from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector, look
+from imagenet_nk.collect.scheduling.acceptance import is_near_duplicate
 from imagenet_nk.config import InspectConfig
 from imagenet_nk.formats.magic import EXTENSIONS, sniff
 from imagenet_nk.sources.contract import Rejected
 
 
-def inspect(data: bytes) -> Picture | Rejected:
+def inspect(data: bytes) -> ImageInfo | Rejected:
     return Inspector(InspectConfig()).inspect(data)
 
 
@@ -34,9 +34,9 @@ def reason(data: bytes, **config: object) -> str:
     return verdict.reason if isinstance(verdict, Rejected) else ""
 
 
-def accepted(data: bytes) -> Picture:
+def accepted(data: bytes) -> ImageInfo:
     verdict = inspect(data)
-    assert isinstance(verdict, Picture), verdict
+    assert isinstance(verdict, ImageInfo), verdict
     return verdict
 
 
@@ -246,7 +246,7 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(inspection, "_LARGE", 64 * 48 - 1)
     inside, most, load = list[int](), list[int](), inspection._by_bands
 
-    def slowly(*args: Any) -> Picture | Rejected:
+    def slowly(*args: Any) -> ImageInfo | Rejected:
         inside.append(1)
         most.append(len(inside))
         time.sleep(0.05)
@@ -257,7 +257,7 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch)
     inspector, data = Inspector(InspectConfig()), pictures.encoded("x", "PNG", "RGB")
     with ThreadPoolExecutor(4) as pool:
         verdicts = list(pool.map(inspector.inspect, [data] * 4))
-    assert set(map(type, verdicts)) == {Picture}
+    assert set(map(type, verdicts)) == {ImageInfo}
     assert max(most) == 1
 
 
@@ -298,11 +298,11 @@ def test_a_look_survives_another_size_and_quality() -> None:
         buffer = io.BytesIO()
         big.resize(size).save(buffer, "JPEG", quality=quality)
         looks.append(accepted(buffer.getvalue()).look)
-    assert near(looks[0], [looks[1]], 6)
-    assert not near(looks[0], [accepted(pictures.jpeg("other")).look], 6)
-    assert not near(looks[0], [], 64)
-    assert near(0b1011, [0b1111], 1)
-    assert not near(0b1011, [0b1111], 0)
+    assert is_near_duplicate(looks[0], [looks[1]], 6)
+    assert not is_near_duplicate(looks[0], [accepted(pictures.jpeg("other")).look], 6)
+    assert not is_near_duplicate(looks[0], [], 64)
+    assert is_near_duplicate(0b1011, [0b1111], 1)
+    assert not is_near_duplicate(0b1011, [0b1111], 0)
     assert look(pictures.array("x")) == look(pictures.array("x"))
 
 
@@ -335,7 +335,7 @@ starts = st.sampled_from(
 @given(start=starts, rest=st.binary(max_size=400))
 def test_any_bytes_get_a_verdict(start: bytes, rest: bytes) -> None:
     verdict = inspect(start + rest)
-    assert isinstance(verdict, Picture | Rejected)
+    assert isinstance(verdict, ImageInfo | Rejected)
 
 
 @settings(max_examples=150, deadline=None)
@@ -349,7 +349,7 @@ def test_so_does_any_damaged_image(format_: str, edits: list[tuple[float, bytes]
         at = int(where * (len(data) - 1))
         data[at : at + len(what)] = what
     verdict = inspect(bytes(data))
-    assert isinstance(verdict, Picture | Rejected)
+    assert isinstance(verdict, ImageInfo | Rejected)
     assert isinstance(verdict, Rejected) or sniff(bytes(data)) == verdict.format
 
 

@@ -5,10 +5,12 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any
 
-from imagenet_nk.collect.fetching.thread_pool import Workers, in_one_step
+from imagenet_nk.collect.fetching.thread_pool import InspectionPool, in_one_step
 
 
-def _all_ended(workers: Workers, woken: threading.Semaphore, count: int) -> list[tuple[Any, Any, Exception | None]]:
+def _all_ended(
+    workers: InspectionPool, woken: threading.Semaphore, count: int
+) -> list[tuple[Any, Any, Exception | None]]:
     ended: list[tuple[Any, Any, Exception | None]] = []
     while len(ended) < count:
         assert woken.acquire(timeout=10)
@@ -18,7 +20,7 @@ def _all_ended(workers: Workers, woken: threading.Semaphore, count: int) -> list
 
 def test_results_and_faults_come_back_with_their_tickets() -> None:
     woken = threading.Semaphore(0)
-    workers = Workers(2, woken.release)
+    workers = InspectionPool(2, woken.release)
     for number in range(20):
         workers.give(number, in_one_step(lambda number=number: 1 / (number - 7)))
     ended = {ticket: (result, error) for ticket, result, error in _all_ended(workers, woken, 20)}
@@ -44,7 +46,7 @@ def test_what_waits_is_done_side_by_side_from_one_pause_to_the_next() -> None:
         log.append(("write", number))
         return number
 
-    workers = Workers(1, woken.release)
+    workers = InspectionPool(1, woken.release)
     workers.give("first", in_one_step(lambda: go.wait(10)))
     while workers.waiting:
         pass
@@ -64,7 +66,7 @@ def test_what_waits_is_done_side_by_side_from_one_pause_to_the_next() -> None:
 
 def test_no_thread_takes_up_what_another_one_is_free_for() -> None:
     woken, together = threading.Semaphore(0), threading.Barrier(4)
-    workers = Workers(4, woken.release)
+    workers = InspectionPool(4, woken.release)
     for number in range(4):
         workers.give(number, in_one_step(lambda: together.wait(10)))  # it breaks unless four threads come
     assert all(error is None for _, _, error in _all_ended(workers, woken, 4))
@@ -73,7 +75,7 @@ def test_no_thread_takes_up_what_another_one_is_free_for() -> None:
 
 def test_closing_drops_what_nobody_has_begun() -> None:
     began, go, done = threading.Event(), threading.Event(), list[int]()
-    workers = Workers(1, lambda: None)
+    workers = InspectionPool(1, lambda: None)
     workers.give(0, in_one_step(lambda: (began.set(), go.wait(10), done.append(0))))
     assert began.wait(10)
     for number in range(1, 5):

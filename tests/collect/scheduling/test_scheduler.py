@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from collect.worlds import Truth, World, by_definition, collect, seeded
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.net.host_table import HostTable
 
 truths = st.builds(
     Truth,
@@ -139,7 +139,7 @@ def test_a_class_that_waits_for_a_busy_host_goes_on_when_that_is_set_aside() -> 
     """Its look-ahead holds nothing but a host that asked for a long pause; then that host is given up."""
     far = [Truth(str(n), "timeout", url=f"http://busy.test/{n}") for n in range(12)]
     world = World({"n00000001": [*far, picture(77, url="http://other.test/77")]}, quota=1)
-    hosts, ticks = Hosts(HttpConfig()), []
+    hosts, ticks = HostTable(HttpConfig()), []
 
     def watch(progress: object) -> None:
         ticks.append(progress)

@@ -19,18 +19,18 @@ import pytest
 from imagenet_nk import load_centers
 from imagenet_nk.centers.stage import build, compute_all
 from imagenet_nk.config import Cache, CentersConfig, EvaluateConfig, Keep, NonFinite
-from imagenet_nk.embedding.dataset import Setting
+from imagenet_nk.embedding.dataset import EmbeddingConfig
 from imagenet_nk.embedding.distributed import select
-from imagenet_nk.embedding.distributed.engine import EngineCrew
+from imagenet_nk.embedding.distributed.engine import EngineExecutor
 from imagenet_nk.embedding.distributed.results import named
 from imagenet_nk.embedding.distributed.tasks import embed
 from imagenet_nk.embedding.executor import in_order
 from imagenet_nk.embedding.messages import Shard, cut
-from imagenet_nk.engine.contract import Engine, Task, nothing
+from imagenet_nk.engine.contract import Engine, Task, noop
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import BackboneError, CentersError
 from imagenet_nk.evaluation.stage import evaluate_all
-from imagenet_nk.preprocessing.types import Slice
+from imagenet_nk.preprocessing.types import EmbeddingBatch
 from small_models import TINY, label_map
 
 OTHER = "test_vit"
@@ -71,7 +71,7 @@ class Here:
 
     def map(
         self, task: Task, shards: Sequence[Any], *, workers: int, desk: Any = None, gpus: float = 0,
-        tick: Callable[[], None] = nothing,
+        tick: Callable[[], None] = noop,
     ) -> Iterator[tuple[int, Any]]:  # fmt: skip
         self.shards += shards
         self.asked.append(gpus)
@@ -85,7 +85,7 @@ def run(entries, config, engine: Engine | None, folder: Path, centers=None, name
     """Centers and their verdict; returns the folders of the backbones."""
     config = dataclasses.replace(config, names=list(names))
     workers = select.crew(engine, Cache.none) if engine else None
-    setting = Setting(config, centers or CentersConfig(), folder / "cache", crew=workers)
+    setting = EmbeddingConfig(config, centers or CentersConfig(), folder / "cache", crew=workers)
     built = build(setting, folder)
     compute_all(built, entries, label_map(5), "sha")
     evaluate_all(built, entries, label_map(5), settings=EvaluateConfig(seeds=2))
@@ -139,7 +139,7 @@ def test_what_the_driver_has_is_not_sent_out(entries, tiny, tmp_path):
 def test_one_machine_has_processes_only_where_they_are_asked_for(caplog):
     assert select.crew(Local(), Cache.none) is None
     assert select.crew(Local(1), Cache.crops) is None
-    assert isinstance(select.crew(Local(2), Cache.none), EngineCrew)
+    assert isinstance(select.crew(Local(2), Cache.none), EngineExecutor)
     select.crew(Local(2), Cache.crops)
     assert "cache=crops is for a run in one process" in caplog.text
 
@@ -151,10 +151,14 @@ def test_a_worker_elsewhere_gets_a_gpu_where_there_are_any_or_one_is_asked_for(
     gpus, wanted, each, entries, tiny, tmp_path
 ):
     engine = Here(gpus)
-    workers = EngineCrew(engine)
+    workers = EngineExecutor(engine)
     assert workers.device(wanted) == "cpu", "the driver needs none"
     assert workers.decides(wanted) == bool(each)
-    told = Setting(dataclasses.replace(tiny, device=wanted), crew=workers).embedder(tmp_path).order([entries[0][0]])
+    told = (
+        EmbeddingConfig(dataclasses.replace(tiny, device=wanted), crew=workers)
+        .embedder(tmp_path)
+        .order([entries[0][0]])
+    )
     assert told.backbone.device == ("cpu" if not each else wanted)
     if wanted == "cuda":
         with pytest.raises(BackboneError, match=f"on {socket.gethostname()}: backbone.device=cuda: no such device"):
@@ -167,11 +171,11 @@ def test_a_worker_elsewhere_gets_a_gpu_where_there_are_any_or_one_is_asked_for(
 class TestWorkersThatCannot:
     @pytest.fixture
     def workers(self):
-        return EngineCrew(Here())
+        return EngineExecutor(Here())
 
     @pytest.fixture
     def told(self, workers, tiny, entries, tmp_path):
-        return Setting(tiny, crew=workers).embedder(tmp_path).order([entries[0][0]])
+        return EmbeddingConfig(tiny, crew=workers).embedder(tmp_path).order([entries[0][0]])
 
     def test_other_weights(self, workers, told, entries):
         told = dataclasses.replace(told, key={**told.key, "weights_sha256": "0" * 64})
@@ -220,5 +224,5 @@ def test_slices_are_for_all_workers_and_none_is_long():
 
 
 def test_slices_come_in_the_order_of_the_rows():
-    parts = [Slice(np.array(rows), np.zeros((len(rows), 1), np.float32), ()) for rows in ([9], [3, 5], [7])]
+    parts = [EmbeddingBatch(np.array(rows), np.zeros((len(rows), 1), np.float32), ()) for rows in ([9], [3, 5], [7])]
     assert [part.rows.tolist() for part in in_order(parts, [3, 5, 7, 9])] == [[3, 5], [7], [9]]

@@ -12,9 +12,9 @@ import pytest
 
 from imagenet_nk.centers.stage import build, compute_all
 from imagenet_nk.config import Cache, CentersConfig, Keep
-from imagenet_nk.embedding.dataset import Setting
+from imagenet_nk.embedding.dataset import EmbeddingConfig
 from imagenet_nk.embedding.distributed import select
-from imagenet_nk.engine.contract import Tries
+from imagenet_nk.engine.contract import RetryCounter
 from small_models import label_map, picture
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -58,8 +58,8 @@ def test_three_nodes_give_what_one_process_gives_though_one_dies(many, tiny, tmp
         cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     begun, killed = [], []
-    begin = Tries.begin
-    monkeypatch.setattr(Tries, "begin", lambda tries, shard: begun.append(shard) or begin(tries, shard))
+    begin = RetryCounter.begin
+    monkeypatch.setattr(RetryCounter, "begin", lambda tries, shard: begun.append(shard) or begin(tries, shard))
 
     def watch(done: int, total: int) -> None:
         if not killed and done < total:
@@ -69,7 +69,7 @@ def test_three_nodes_give_what_one_process_gives_though_one_dies(many, tiny, tmp
     engine = Ray(cluster.address)
     try:
         assert engine.workers(0) == 3
-        setting = Setting(tiny, CentersConfig(embeddings=keep), tmp_path / "ours")
+        setting = EmbeddingConfig(tiny, CentersConfig(embeddings=keep), tmp_path / "ours")
         here = build(dataclasses.replace(setting, cache=tmp_path / "theirs"), tmp_path / "theirs")
         there = build(dataclasses.replace(setting, crew=select.crew(engine, Cache.none)), tmp_path / "ours")
         (theirs,) = compute_all(here, many, label_map(3), "sha")

@@ -10,7 +10,7 @@ import pytest
 
 from imagenet_nk.config import BackboneConfig, CentersConfig
 from imagenet_nk.embedding.distributed.torchrun import BLOCK, Pass, own_device
-from imagenet_nk.embedding.messages import Order
+from imagenet_nk.embedding.messages import BackboneSpec
 from imagenet_nk.engine import cpu_count, torchrun
 from imagenet_nk.errors import BackboneError
 
@@ -26,7 +26,7 @@ def ranks(monkeypatch):
 @pytest.mark.usefixtures("ranks")
 @pytest.mark.parametrize(("images", "batch"), [(1, 4), (10, 4), (1000, 7), (1000, 512), (BLOCK * 6, BLOCK)])
 def test_every_row_is_in_one_block_and_batches_are_whole(images, batch):
-    order = Order(BackboneConfig(name="any", batch_size=batch), CentersConfig(), 0, {})
+    order = BackboneSpec(BackboneConfig(name="any", batch_size=batch), CentersConfig(), 0, {})
     task = Pass((order,), (Path("a"),) * images)
     shares = [task.blocks(rank) for rank in range(3)]
     in_order = itertools.chain(*(exchange for exchange in zip(*shares, strict=True)))

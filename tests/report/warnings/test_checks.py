@@ -11,26 +11,26 @@ import pytest
 
 from imagenet_nk.config import LabelsConfig
 from imagenet_nk.preprocessing.row_cache import ROWS
-from imagenet_nk.progress.course import Course
+from imagenet_nk.progress.course import StageTimer
 from imagenet_nk.report import build, host_stats
 from imagenet_nk.report.analysis.analyse import analyse
 from imagenet_nk.report.analysis.outliers import likely_wrong
 from imagenet_nk.report.run_data import gather
 from imagenet_nk.report.warnings import checks
-from imagenet_nk.report.warnings.checks import Evidence, largest_group
-from imagenet_nk.report.warnings.warning import Alarm
+from imagenet_nk.report.warnings.checks import ReportInputs, largest_group
+from imagenet_nk.report.warnings.warning import ReportWarning
 from imagenet_nk.sources.demo import pictures
 from report.making import Run, wnids
 
 EXPECTED = "The backbone has random weights"  # of every run here
 
 
-def raised(run: Run) -> list[Alarm]:
+def raised(run: Run) -> list[ReportWarning]:
     facts = gather(run.folder, run.output)
     analysis = analyse(facts)
     chosen = build.payload.chosen_of(facts.images["row"], (), 24)
     strips = build._strips(facts, chosen, run.output / "report" / "thumbnails")
-    found = checks.alarms(Evidence(facts, host_stats.read(run.folder), analysis, strips))
+    found = checks.alarms(ReportInputs(facts, host_stats.read(run.folder), analysis, strips))
     return [alarm for alarm in found if alarm.title != EXPECTED]
 
 
@@ -172,7 +172,7 @@ def test_short_classes_are_named_with_what_they_lack(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_says_so(spoiled: Run) -> None:
-    with pytest.raises(KeyboardInterrupt), Course(spoiled.output).stage("centers"):
+    with pytest.raises(KeyboardInterrupt), StageTimer(spoiled.output).stage("centers"):
         raise KeyboardInterrupt
     with sqlite3.connect(spoiled.folder / "ledger.sqlite") as db:
         db.execute("DELETE FROM meta WHERE name = 'done'")
@@ -186,7 +186,7 @@ def test_an_interrupted_run_says_so(spoiled: Run) -> None:
 def test_an_interrupted_run_says_what_is_missing(spoiled: Run) -> None:
     (spoiled.output / ".hydra").mkdir()
     (spoiled.output / ".hydra" / "config.yaml").write_text("stages: [collect, lists, centers, evaluate, report]")
-    course = Course(spoiled.output)
+    course = StageTimer(spoiled.output)
     with course.stage("collect"):
         pass
     with course.stage("lists"):

@@ -13,7 +13,7 @@ from imagenet_nk.net.guarded_session import session
 from imagenet_nk.sources.archive import class_scan
 from imagenet_nk.sources.archive.class_index import Index, first_known
 from imagenet_nk.sources.archive.class_scan import hop
-from imagenet_nk.sources.archive.ranged_file import Local, Remote
+from imagenet_nk.sources.archive.ranged_file import HttpFile, LocalFile
 from sources.tars import train
 from sources.web import Answer, Asked, Web, ranged, web
 
@@ -48,7 +48,7 @@ def outer(seed: int, *, traps: bool = False) -> bytes:
     return train(classes)
 
 
-def hopped(place: Local | Remote, wanted: list[str] = WNIDS) -> tuple[int, bool, dict[str, tuple[int, object]]]:
+def hopped(place: LocalFile | HttpFile, wanted: list[str] = WNIDS) -> tuple[int, bool, dict[str, tuple[int, object]]]:
     index = Index(place.version)
     hop(index, place, wanted, lambda: None)
     return index.next, index.complete, {wnid: (offset, known.state()) for wnid, (offset, known) in index.spans.items()}
@@ -67,8 +67,8 @@ def test_many_walks_find_what_one_finds(
 ) -> None:
     data = outer(seed, traps=traps)
     (tmp_path / "t.tar").write_bytes(data)
-    place = Remote(server.put("/t.tar", data), HTTP, connected)
-    assert hopped(place)[2] == hopped(Local(tmp_path / "t.tar"))[2]
+    place = HttpFile(server.put("/t.tar", data), HTTP, connected)
+    assert hopped(place)[2] == hopped(LocalFile(tmp_path / "t.tar"))[2]
     if not traps:
         alone = 1 + sum(asked.last == (asked.first or 0) + 1023 for asked in server.asked)
         assert alone <= len(WNIDS) + 3, "no header is read twice"
@@ -76,7 +76,7 @@ def test_many_walks_find_what_one_finds(
 
 def test_walks_begin_at_headers_in_all_parts_of_the_tar(server: Web, connected: requests.Session) -> None:
     data = outer(0)
-    place = Remote(server.put("/t.tar", data), HTTP, connected)
+    place = HttpFile(server.put("/t.tar", data), HTTP, connected)
     ahead = class_scan._ahead(Index(place.version), place)
     begins = {offset - 512 for offset, _ in hopped(place)[2].values()}
     assert set(ahead) <= begins
@@ -85,7 +85,7 @@ def test_walks_begin_at_headers_in_all_parts_of_the_tar(server: Web, connected: 
 
 
 def test_few_classes_are_walked_to_from_the_beginning(server: Web, connected: requests.Session) -> None:
-    place = Remote(server.put("/t.tar", outer(0)), HTTP, connected)
+    place = HttpFile(server.put("/t.tar", outer(0)), HTTP, connected)
     server.asked.clear()
     assert set(hopped(place, WNIDS[:5])[2]) == set(WNIDS[:5])
     assert len(server.asked) <= 5
@@ -95,7 +95,7 @@ def test_a_tar_that_is_damaged_in_the_middle_is_one_line(server: Web, connected:
     data = bytearray(outer(0))
     at = data.index(b"n00000140.tar")
     data[at : at + 512] = bytes(range(256)) * 2
-    place = Remote(server.put("/t.tar", bytes(data)), HTTP, connected)
+    place = HttpFile(server.put("/t.tar", bytes(data)), HTTP, connected)
     with pytest.raises(SourceError, match=f"has no tar header at byte {at:,}"):
         hopped(place)
 
@@ -103,7 +103,7 @@ def test_a_tar_that_is_damaged_in_the_middle_is_one_line(server: Web, connected:
 def test_one_class_in_a_large_tar(server: Web, connected: requests.Session) -> None:
     """There is no next class to be found."""
     files = [(f"n00000100_{n}.JPEG", bytes([n]) * 3000) for n in range(200)]
-    place = Remote(server.put("/t.tar", train({"n00000100": files})), HTTP, connected)
+    place = HttpFile(server.put("/t.tar", train({"n00000100": files})), HTTP, connected)
     assert list(hopped(place)[2]) == ["n00000100"]
 
 
@@ -114,13 +114,13 @@ def test_a_server_that_fails_for_the_middle_is_no_worse_than_one_walk(server: We
         large = (asked.last or 0) - (asked.first or 0) > 1023
         return Answer(503) if large else ranged(data, asked)
 
-    place = Remote(server.put("/t.tar", page), HTTP, connected)
+    place = HttpFile(server.put("/t.tar", page), HTTP, connected)
     assert set(hopped(place)[2]) == set(WNIDS)
 
 
 def test_a_kept_index_that_leads_to_no_header_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "t.tar").write_bytes(outer(0))
-    place = Local(tmp_path / "t.tar")
+    place = LocalFile(tmp_path / "t.tar")
     index = Index(place.version, next=1024, spans={WNIDS[0]: (7 * 512, first_known(10**6, b""))})
     kept: list[int] = []
     hop(index, place, WNIDS, lambda: kept.append(len(index.spans)))
@@ -142,7 +142,7 @@ def test_a_class_tar_that_looked_like_none_is_looked_at_again(server: Web, conne
             return Answer(206, answer.body[:600] + b"?" + answer.body[601:], answer.headers)
         return answer
 
-    place = Remote(server.put("/t.tar", page), HTTP, connected)
+    place = HttpFile(server.put("/t.tar", page), HTTP, connected)
     wanted = {wnid: offset for wnid, (offset, _) in hopped(place)[2].items()}
     damaged = 1
     assert {wnid: offset for wnid, (offset, _) in hopped(place)[2].items()} == wanted

@@ -15,7 +15,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sources.archive.source import Archive
-from imagenet_nk.sources.contract import Found, Rejected, Site
+from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
 from imagenet_nk.sources.local.source import Full
 from sources.contract import Listed, SourceContract, drive, images, opened
 from sources.tars import A, B, C, devkit, jpeg, members, tar, train
@@ -33,9 +33,9 @@ def classes() -> dict[str, list[tuple[str, bytes]]]:
     return {wnid: members(wnid, 8) for wnid in (A, B)}
 
 
-def here(tmp_path: Path, sampling: object = None, seed: int = 0, **http: object) -> Site:
+def here(tmp_path: Path, sampling: object = None, seed: int = 0, **http: object) -> SourceContext:
     options = HttpConfig(allow_private=True, backoff=0.0, connect_timeout=2.0, **http)  # type: ignore[arg-type]
-    return Site(tmp_path / "index", options, sampling or RandomOrder(seed))  # type: ignore[arg-type]
+    return SourceContext(tmp_path / "index", options, sampling or RandomOrder(seed))  # type: ignore[arg-type]
 
 
 def whole_only(data: bytes) -> Callable[[Asked, dict[str, str]], Answer]:
@@ -118,7 +118,7 @@ class TestVal(SourceContract):
                     assert one.data == jpeg(int(one.image_id.rpartition("_")[2]))
 
 
-def first_distinct(source: Archive, wnid: str, nk: int) -> list[Found]:
+def first_distinct(source: Archive, wnid: str, nk: int) -> list[FetchedImage]:
     found = images(source, wnid, nk)
     assert len(found) == nk
     return found
@@ -163,7 +163,7 @@ def test_fewer_are_a_prefix_of_more_whatever_order_they_are_read_in(tmp_path: Pa
             if shuffle is not None:  # a batch of candidates in flight at once, ending in any order
                 batch = list(itertools.islice(source.candidates(A), 25))
                 results = {c.key: drive(source, c) for c in random.Random(shuffle).sample(batch, len(batch))}
-                found = [r.image_id for c in batch if isinstance(r := results[c.key], Found)]
+                found = [r.image_id for c in batch if isinstance(r := results[c.key], FetchedImage)]
                 return list(dict.fromkeys(found))[:nk]
             return [f.image_id for f in first_distinct(source, A, nk)]
 
@@ -221,7 +221,7 @@ def test_a_listed_member_is_found_whatever_the_order_of_names(tmp_path: Path, se
         there = dict(files)
         assert [k for k, r in results.items() if r == Rejected("missing")] == [f"{A}_31000"]
         for key, result in results.items():
-            if isinstance(result, Found):
+            if isinstance(result, FetchedImage):
                 assert (result.image_id, result.data) == (key, there[key + ".JPEG"])
         if name != "none":  # bisecting, but for the one that is not there
             before = [a for a in server.asked if a.first is not None]
@@ -277,7 +277,7 @@ class TestBudget:
                 while len(found) < 10:
                     flight = list(itertools.islice(candidates, min(at_once, 10 - len(found))))
                     for result in all_at_once(source, flight):
-                        if isinstance(result, Found):
+                        if isinstance(result, FetchedImage):
                             found[result.image_id] = len(result.data)
                         else:
                             assert result.reason == "redrawn"
@@ -294,12 +294,12 @@ def like_photographs(wnid: str, count: int) -> list[tuple[str, bytes]]:
     return [(f"{wnid}_{i}.JPEG", b"\xff\xd8\xff" + rng.randbytes(size)) for i, size in enumerate(sizes)]
 
 
-def all_at_once(source: Archive, candidates: list[object]) -> list[Found | Rejected]:
+def all_at_once(source: Archive, candidates: list[object]) -> list[FetchedImage | Rejected]:
     """Read candidates step by step in turn, so that none profits from what another has finished with."""
     from sources.contract import fetch
 
     steps = [source.read(c) for c in candidates]  # type: ignore[arg-type]
-    results: list[Found | Rejected | None] = [None] * len(steps)
+    results: list[FetchedImage | Rejected | None] = [None] * len(steps)
     waiting: dict[int, object] = dict.fromkeys(range(len(steps)))
     while waiting:
         asked = {}
@@ -400,9 +400,9 @@ class TestBadServers:
                 for candidate in source.candidates(A):
                     if candidate.key not in settled:
                         settled[candidate.key] = drive(source, candidate)
-            return list(dict.fromkeys(r.image_id for r in settled.values() if isinstance(r, Found)))
+            return list(dict.fromkeys(r.image_id for r in settled.values() if isinstance(r, FetchedImage)))
 
-        settled: dict[str, Found | Rejected] = {}
+        settled: dict[str, FetchedImage | Rejected] = {}
         honest, asked = run("honest"), served
         for first in range(1, asked + 1):
             settled, lies = {}, range(first, first + 1 if passes else 10_000)
@@ -444,7 +444,7 @@ class TestBadServers:
     def test_nobody_there_is_one_line(self, tmp_path, server) -> None:
         with pytest.raises(SourceError, match="refused"):
             Archive(train="http://127.0.0.1:9/t.tar").open([A], here(tmp_path))
-        site = Site(tmp_path / "index", HttpConfig(backoff=0.0), RandomOrder(0))
+        site = SourceContext(tmp_path / "index", HttpConfig(backoff=0.0), RandomOrder(0))
         with pytest.raises(SourceError, match="loopback"):
             Archive(train=server.put("/t.tar", b"")).open([A], site)
         with pytest.raises(SourceError, match="No such file"):
@@ -458,7 +458,7 @@ class TestBadTars:
         (tmp_path / f"{A}.tar").write_bytes(data)
         with opened(Archive(synset=str(tmp_path / "{wnid}.tar")), [A], here(tmp_path)) as source:
             results = [drive(source, c) for c in itertools.islice(source.candidates(A), 500)]
-        return {r.image_id for r in results if isinstance(r, Found)}, Counter(
+        return {r.image_id for r in results if isinstance(r, FetchedImage)}, Counter(
             r.reason for r in results if isinstance(r, Rejected)
         )
 
@@ -575,7 +575,7 @@ def test_a_stream_that_turns_into_a_page_or_another_file_settles_nothing(tmp_pat
             with pytest.raises(SourceError, match="nothing is held against any image"):
                 drive(source, candidates[39])
         server.put(f"/{A}.tar", whole_only(data))
-        assert isinstance(drive(source, candidates[39]), Found)
+        assert isinstance(drive(source, candidates[39]), FetchedImage)
         assert drive(source, candidates[0]) == first
 
 

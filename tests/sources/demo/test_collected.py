@@ -6,28 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_nk.collect.fetching.inspector import Inspector, Picture
+from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector
 from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import Candidate, Found, Site
-from imagenet_nk.sources.demo.server import Fate, fate
+from imagenet_nk.sources.contract import Candidate, FetchedImage, SourceContext
+from imagenet_nk.sources.demo.server import Fault, fate
 from imagenet_nk.sources.demo.source import Demo
 
 WNID = "n01440764"
 REASONS = {
-    Fate.good: {""},
-    Fate.not_found: {"http_404"},
-    Fate.gone: {"http_410"},
-    Fate.refused: {"refused"},
-    Fate.moved: {"placeholder"},
-    Fate.placeholder: {""},  # until it is seen from many addresses
-    Fate.html: {"not_image"},
-    Fate.cut_short: {"truncated"},
-    Fate.truncated: {"truncated", "corrupt"},
-    Fate.garbled: {"corrupt", "truncated"},
-    Fate.tiny: {"too_small"},
+    Fault.good: {""},
+    Fault.not_found: {"http_404"},
+    Fault.gone: {"http_410"},
+    Fault.refused: {"refused"},
+    Fault.moved: {"placeholder"},
+    Fault.placeholder: {""},  # until it is seen from many addresses
+    Fault.html: {"not_image"},
+    Fault.cut_short: {"truncated"},
+    Fault.truncated: {"truncated", "corrupt"},
+    Fault.garbled: {"corrupt", "truncated"},
+    Fault.tiny: {"too_small"},
 }
 
 
@@ -43,17 +43,17 @@ def reason(demo: Demo, transport: CurlTransport, candidate: Candidate) -> str:
     try:
         steps.send(fetch(transport, next(steps)))
     except StopIteration as end:
-        if not isinstance(end.value, Found):
+        if not isinstance(end.value, FetchedImage):
             return end.value.reason
         verdict = inspector.url_verdict(end.value.final_url) or inspector.inspect(end.value.data)
-        return "" if isinstance(verdict, Picture) else verdict.reason
+        return "" if isinstance(verdict, ImageInfo) else verdict.reason
     raise AssertionError("one request is enough")
 
 
 @pytest.mark.parametrize("allowed", [True, False])
 def test_each_fate_comes_to_its_reason(allowed: bool, tmp_path: Path) -> None:
     demo = Demo(per_class=40)
-    demo.open([WNID], Site(tmp_path, HttpConfig(), RandomOrder(0)))
+    demo.open([WNID], SourceContext(tmp_path, HttpConfig(), RandomOrder(0)))
     transport = CurlTransport(HttpConfig(), demo.hosts_allowed if allowed else frozenset())
     try:
         for candidate in demo.candidates(WNID):

@@ -16,21 +16,21 @@ from PIL import Image
 
 from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import Candidate, Found, Rejected, Site, Source
+from imagenet_nk.sources.contract import Candidate, FetchedImage, Rejected, Source, SourceContext
 from imagenet_nk.sources.demo import server
-from imagenet_nk.sources.demo.server import Fate, body, fate
+from imagenet_nk.sources.demo.server import Fault, body, fate
 from imagenet_nk.sources.demo.source import Demo
 from sources.contract import SourceContract, drive, images, opened
 
 WNIDS = ["n01440764", "n01443537", "n02012849"]
-FAULTS = [kind for kind in Fate if kind is not Fate.good]
+FAULTS = [kind for kind in Fault if kind is not Fault.good]
 
 
-def first(wanted: Fate, wnid: str = WNIDS[0]) -> int:
+def first(wanted: Fault, wnid: str = WNIDS[0]) -> int:
     return next(serial for serial in range(20) if fate(wnid, serial) is wanted)
 
 
-def candidate(wanted: Fate) -> Candidate:
+def candidate(wanted: Fault) -> Candidate:
     serial = first(wanted)
     return Candidate(f"{WNIDS[0]}_{serial}", WNIDS[0], f"demo://pictures/{WNIDS[0]}/{serial}.jpg")
 
@@ -53,15 +53,15 @@ class TestDemo(SourceContract):
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
     source = Demo()
-    with opened(source, WNIDS, Site(tmp_path, HttpConfig(), RandomOrder(0))):
+    with opened(source, WNIDS, SourceContext(tmp_path, HttpConfig(), RandomOrder(0))):
         yield source
 
 
 @pytest.mark.parametrize("wnid", WNIDS)
 def test_half_the_addresses_are_bad_and_enough_are_good(wnid: str) -> None:
     fates = Counter(fate(wnid, serial) for serial in range(40))
-    assert fates == {Fate.good: 20} | dict.fromkeys(FAULTS, 2)
-    assert sum(fate(wnid, serial) is Fate.good for serial in range(36)) >= 16
+    assert fates == {Fault.good: 20} | dict.fromkeys(FAULTS, 2)
+    assert sum(fate(wnid, serial) is Fault.good for serial in range(36)) >= 16
 
 
 def test_fates_differ_between_classes() -> None:
@@ -69,10 +69,10 @@ def test_fates_differ_between_classes() -> None:
 
 
 def test_good_addresses_give_their_pictures(demo: Demo) -> None:
-    good = [c for c in demo.candidates(WNIDS[0]) if fate(c.wnid, int(c.key.rpartition("_")[2])) is Fate.good]
+    good = [c for c in demo.candidates(WNIDS[0]) if fate(c.wnid, int(c.key.rpartition("_")[2])) is Fault.good]
     for one in good:
         found = drive(demo, one)
-        assert isinstance(found, Found)
+        assert isinstance(found, FetchedImage)
         assert (found.image_id, found.final_url) == (one.key, one.url)
         with Image.open(io.BytesIO(found.data)) as image:
             image.load()
@@ -81,21 +81,21 @@ def test_good_addresses_give_their_pictures(demo: Demo) -> None:
 @pytest.mark.parametrize(
     ("wanted", "reason"),
     [
-        (Fate.not_found, "http_404"),
-        (Fate.gone, "http_410"),
-        (Fate.refused, "refused"),
-        (Fate.cut_short, "truncated"),
+        (Fault.not_found, "http_404"),
+        (Fault.gone, "http_410"),
+        (Fault.refused, "refused"),
+        (Fault.cut_short, "truncated"),
     ],
 )
-def test_dead_addresses_give_no_picture(wanted: Fate, reason: str, demo: Demo) -> None:
+def test_dead_addresses_give_no_picture(wanted: Fault, reason: str, demo: Demo) -> None:
     result = drive(demo, candidate(wanted))
     assert isinstance(result, Rejected)
     assert result.reason == reason
 
 
 def test_moved_pictures_lead_to_the_placeholder(demo: Demo) -> None:
-    found = drive(demo, candidate(Fate.moved))
-    assert isinstance(found, Found)
+    found = drive(demo, candidate(Fault.moved))
+    assert isinstance(found, FetchedImage)
     assert found.final_url == "demo://pictures/static/photo_unavailable.png"
     assert any(re.search(pattern, found.final_url) for pattern in InspectConfig().placeholder_urls)
     with Image.open(io.BytesIO(found.data)) as image:
@@ -103,7 +103,7 @@ def test_moved_pictures_lead_to_the_placeholder(demo: Demo) -> None:
 
 
 def test_the_other_placeholder_has_many_addresses(demo: Demo) -> None:
-    keys = [(wnid, serial) for wnid in WNIDS for serial in range(36) if fate(wnid, serial) is Fate.placeholder]
+    keys = [(wnid, serial) for wnid in WNIDS for serial in range(36) if fate(wnid, serial) is Fault.placeholder]
     found = [drive(demo, Candidate(f"{wnid}_{serial}", wnid, "x")) for wnid, serial in keys]
     assert len(found) >= 3
     assert len({one.data for one in found}) == 1
@@ -112,14 +112,14 @@ def test_the_other_placeholder_has_many_addresses(demo: Demo) -> None:
 
 def test_pages_pass_for_images_by_their_type(demo: Demo) -> None:
     (host,) = [host for host in demo.hosts_allowed if _listens(host)]
-    with requests.get(f"http://{host}/{WNIDS[0]}/{first(Fate.html)}.jpg", timeout=10) as answer:
+    with requests.get(f"http://{host}/{WNIDS[0]}/{first(Fault.html)}.jpg", timeout=10) as answer:
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
         assert answer.content.startswith(b"<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize("wnid", WNIDS)
 def test_truncated_and_garbled_files_do_not_decode(wnid: str) -> None:
-    for kind in (Fate.truncated, Fate.garbled):
+    for kind in (Fault.truncated, Fault.garbled):
         for serial in range(3):
             data = body(kind, wnid, serial)
             with Image.open(io.BytesIO(data)) as image, pytest.raises((OSError, ValueError, SyntaxError)):
@@ -130,7 +130,7 @@ def test_truncated_and_garbled_files_do_not_decode(wnid: str) -> None:
 
 
 def test_tiny_images_are_below_the_limit() -> None:
-    with Image.open(io.BytesIO(body(Fate.tiny, WNIDS[0], 0))) as image:
+    with Image.open(io.BytesIO(body(Fault.tiny, WNIDS[0], 0))) as image:
         image.load()
         assert min(image.size) < InspectConfig().min_side
 
@@ -143,7 +143,7 @@ def test_an_unknown_key_is_rejected(key: str, demo: Demo) -> None:
 def test_two_runs_name_the_same_addresses(tmp_path: Path) -> None:
     seen = []
     for _ in range(2):
-        with opened(Demo(), WNIDS, Site(tmp_path, HttpConfig(), RandomOrder(0))) as source:
+        with opened(Demo(), WNIDS, SourceContext(tmp_path, HttpConfig(), RandomOrder(0))) as source:
             seen.append([found.final_url for found in images(source, WNIDS[0], 5)])
             assert not any("127.0.0.1" in url for url in [*seen[-1], *(c.url for c in source.candidates(WNIDS[0]))])
     assert seen[0] == seen[1]
@@ -151,7 +151,7 @@ def test_two_runs_name_the_same_addresses(tmp_path: Path) -> None:
 
 def test_many_connections_are_served_at_once(demo: Demo) -> None:
     (host,) = [host for host in demo.hosts_allowed if _listens(host)]
-    urls = [f"http://{host}/{WNIDS[0]}/{first(Fate.good)}.jpg"] * 64
+    urls = [f"http://{host}/{WNIDS[0]}/{first(Fault.good)}.jpg"] * 64
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(lambda url: requests.get(url, timeout=30).content, urls))
     assert len(set(answers)) == 1
@@ -160,7 +160,7 @@ def test_many_connections_are_served_at_once(demo: Demo) -> None:
 def test_close_frees_the_ports_and_ends_kept_connections(tmp_path: Path) -> None:
     source = Demo()
     assert source.hosts_allowed == frozenset()
-    source.open(WNIDS, Site(tmp_path, HttpConfig(), RandomOrder(0)))
+    source.open(WNIDS, SourceContext(tmp_path, HttpConfig(), RandomOrder(0)))
     hosts = source.hosts_allowed
     assert len(hosts) == 2
     assert sum(map(_listens, hosts)) == 1
@@ -177,7 +177,10 @@ def test_close_frees_the_ports_and_ends_kept_connections(tmp_path: Path) -> None
 
 
 def test_it_says_that_pictures_are_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO), opened(Demo(), WNIDS, Site(tmp_path, HttpConfig(), RandomOrder(0))) as source:
+    with (
+        caplog.at_level(logging.INFO),
+        opened(Demo(), WNIDS, SourceContext(tmp_path, HttpConfig(), RandomOrder(0))) as source,
+    ):
         assert "not ImageNet photographs" in caplog.text
         assert "not photographs" in source.terms
         assert source.identity == "demo:1:36"
@@ -187,7 +190,7 @@ def test_a_client_that_hangs_up_is_no_news(demo: Demo, capfd: pytest.CaptureFixt
     (host,) = [host for host in demo.hosts_allowed if _listens(host)]
     for _ in range(5):
         with socket.create_connection(_address(host), timeout=10) as hasty:
-            hasty.sendall(f"GET /{WNIDS[0]}/{first(Fate.good)}.jpg HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            hasty.sendall(f"GET /{WNIDS[0]}/{first(Fault.good)}.jpg HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert server.placeholder("unavailable", "PNG")
     demo.close()
     assert capfd.readouterr().err == ""

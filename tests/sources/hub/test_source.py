@@ -20,7 +20,7 @@ from imagenet_nk.collect.stage import collect
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling.draw_order import RandomOrder, Sampling
-from imagenet_nk.sources.contract import Found, Rejected, Site
+from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
 from imagenet_nk.sources.hub.files import HubFiles
 from imagenet_nk.sources.hub.source import Hub
 from sources.contract import Listed as ListedIds
@@ -52,7 +52,7 @@ def written(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def opened(source: Hub, tmp_path: Path, sampling: Sampling | None = None, wnids: list[str] = WNIDS) -> Hub:
-    source.open(wnids, Site(tmp_path / "index", HttpConfig(), sampling or RandomOrder(0)))
+    source.open(wnids, SourceContext(tmp_path / "index", HttpConfig(), sampling or RandomOrder(0)))
     return source
 
 
@@ -125,7 +125,7 @@ def test_labels_are_read_without_the_images(tmp_path: Path, served: Callable[...
     labels_only = sum(server.fetched().values())
     assert labels_only < 300_000, "footers and label columns of 2.4 MB of images"
     found = drive(source, next(source.candidates(TENCH)))
-    assert isinstance(found, Found)
+    assert isinstance(found, FetchedImage)
     assert 300_000 < sum(server.fetched().values()) - labels_only < 450_000, "one row group of three images"
     for candidate in source.candidates(TENCH):
         drive(source, candidate)
@@ -332,7 +332,7 @@ def test_any_shard_gives_images_or_one_line(
         opened(source, folder)
         for wnid in WNIDS:
             for candidate in source.candidates(wnid):
-                assert isinstance(drive(source, candidate), Found | Rejected)
+                assert isinstance(drive(source, candidate), FetchedImage | Rejected)
     except SourceError as error:
         assert "\n" not in str(error)  # noqa: PT017
     finally:
@@ -380,7 +380,7 @@ def test_a_hub_that_fails_in_the_middle_settles_no_image(
         drive(source, candidate)
     assert "\n" not in str(error.value)
     server.web.answer = honest  # type: ignore[method-assign]
-    assert isinstance(drive(source, candidate), Found)
+    assert isinstance(drive(source, candidate), FetchedImage)
 
 
 @pytest.mark.parametrize("make", [parquet, webdataset])

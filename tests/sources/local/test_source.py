@@ -11,7 +11,7 @@ from imagenet_nk.config import HttpConfig, Materialize, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sampling.listed_order import parse_line
-from imagenet_nk.sources.contract import Found, Rejected, Site
+from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
 from imagenet_nk.sources.local.source import Full
 from sources.contract import drive
 
@@ -28,7 +28,7 @@ def folders(root: Path, *names: str) -> Path:
 
 def opened(root: Path, *wnids: str, seed: int = 0, part: Part = Part.train) -> Full:
     source = Full(str(root), part)
-    source.open(wnids or (TENCH, GOLDFISH), Site(root.parent / "index", HttpConfig(), RandomOrder(seed)))
+    source.open(wnids or (TENCH, GOLDFISH), SourceContext(root.parent / "index", HttpConfig(), RandomOrder(seed)))
     return source
 
 
@@ -43,7 +43,7 @@ def test_class_folders_are_found_where_people_keep_them(tmp_path: Path, place: s
     source = opened(folders(tmp_path, f"{place}{TENCH}/{TENCH}_1.JPEG", f"{place}{GOLDFISH}/{GOLDFISH}_7.JPEG"))
     [candidate] = source.candidates(GOLDFISH)
     found = drive(source, candidate)
-    assert isinstance(found, Found)
+    assert isinstance(found, FetchedImage)
     assert found.image_id == candidate.key == f"{GOLDFISH}_7"
     assert found.data == f"{place}{GOLDFISH}/{GOLDFISH}_7.JPEG".encode()
     assert found.path is not None
@@ -73,7 +73,7 @@ def test_one_stem_twice_gets_two_ids(tmp_path: Path) -> None:
     names = ["a.jpg", "a.png", f"{TENCH}_a.gif", "images/a.jpg"]
     source = opened(folders(tmp_path, *(f"{TENCH}/{name}" for name in names)))
     assert sorted(ids(source)) == [f"{TENCH}_a", f"{TENCH}_a=2", f"{TENCH}_a=3", f"{TENCH}_a=4"]
-    data = {found.data for c in source.candidates(TENCH) if isinstance(found := drive(source, c), Found)}
+    data = {found.data for c in source.candidates(TENCH) if isinstance(found := drive(source, c), FetchedImage)}
     assert data == {f"{TENCH}/{name}".encode() for name in names}
 
 
@@ -87,7 +87,7 @@ def test_odd_names_become_safe_ids_and_utf8_urls(tmp_path: Path) -> None:
         assert re.fullmatch(r"[A-Za-z0-9._=-]+", candidate.key)
         candidate.url.encode()
     found = drive(source, candidates[f"{TENCH}_=FF=2520"])
-    assert isinstance(found, Found)
+    assert isinstance(found, FetchedImage)
     assert found.data == b"latin"
 
 
@@ -179,7 +179,7 @@ def test_faults_of_a_candidate_are_rejections(tmp_path: Path) -> None:
         "b": "unreadable",
         "c": "unreadable",
     }
-    assert isinstance(results["d"], Found)
+    assert isinstance(results["d"], FetchedImage)
 
 
 def test_identity_is_the_folder_whichever_way_it_is_written(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_the_real_tiny_imagenet(shared: Path) -> None:
     root = shared / "data" / "tiny-imagenet"
     wnids = sorted(folder.name for folder in root.iterdir())
     source = Full(str(root))
-    source.open(wnids, Site(root, HttpConfig(), RandomOrder(0)))
+    source.open(wnids, SourceContext(root, HttpConfig(), RandomOrder(0)))
     for wnid in wnids:
         candidates = list(source.candidates(wnid))
         assert len(candidates) == len({candidate.key for candidate in candidates}) == 12
@@ -210,7 +210,7 @@ def test_the_real_tiny_imagenet(shared: Path) -> None:
 @pytest.mark.parametrize("name", [b"line\nbreak", b"latin\xff"])
 def test_a_root_that_no_list_can_hold_is_one_line_where_lists_are_to_hold_it(tmp_path: Path, name: bytes) -> None:
     root = folders(tmp_path / os.fsdecode(name), f"{TENCH}/a.jpg")
-    site = Site(tmp_path / "index", HttpConfig(), RandomOrder(0))
+    site = SourceContext(tmp_path / "index", HttpConfig(), RandomOrder(0))
     with pytest.raises(SourceError, match=r"is a path that no list can hold; rename it, or type source\.mat") as error:
         Full(str(root), materialize=Materialize.none).open([TENCH], site)
     assert str(error.value).isprintable()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources.contract import Found, Rejected
+from imagenet_nk.sources.contract import FetchedImage, Rejected
 from imagenet_nk.sources.local.tars import members, read_place
 from sources.contract import drive
 from sources.local.test_source import GOLDFISH, TENCH, ids, opened
@@ -32,7 +32,7 @@ def test_all_layouts_give_the_same_images_in_the_same_order(tmp_path: Path) -> N
     sources = [opened(tmp_path / root) for root in roots]
     for wnid in CLASSES:
         images = [
-            [(c.key, found.data) for c in s.candidates(wnid) if isinstance(found := drive(s, c), Found)]
+            [(c.key, found.data) for c in s.candidates(wnid) if isinstance(found := drive(s, c), FetchedImage)]
             for s in sources
         ]
         assert images[0] == images[1] == images[2] == images[3]
@@ -61,7 +61,7 @@ def test_it_says_what_it_recognised(tmp_path: Path, caplog: pytest.LogCaptureFix
 def test_members_have_no_file_to_link(tmp_path: Path) -> None:
     source = opened(train_tar(tmp_path / "train.tar", CLASSES))
     found = drive(source, next(source.candidates(TENCH)))
-    assert isinstance(found, Found)
+    assert isinstance(found, FetchedImage)
     assert found.path is None
 
 
@@ -80,7 +80,7 @@ def test_names_cannot_leave_their_class_and_only_files_count(tmp_path: Path) -> 
     (tmp_path / f"{TENCH}.tar").write_bytes(buffer.getvalue())
     source = opened(tmp_path)
     assert sorted(ids(source)) == sorted(f"{TENCH}_{stem}" for stem in ("a", "b", "c", "x" * 120 + "=C3=A9"))
-    assert all(isinstance(drive(source, candidate), Found) for candidate in source.candidates(TENCH))
+    assert all(isinstance(drive(source, candidate), FetchedImage) for candidate in source.candidates(TENCH))
 
 
 def test_a_gzipped_tar_is_one_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from imagenet_nk.config import HttpConfig, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import Site
+from imagenet_nk.sources.contract import SourceContext
 from imagenet_nk.sources.local.source import Full
 from imagenet_nk.sources.local.validation import solution
 from sources.contract import SourceContract, images
@@ -71,7 +71,7 @@ def unpacked_devkit(root: Path) -> None:
 
 def opened(root: Path, seed: int = 0) -> Full:
     source = Full(str(root), part=Part.val)
-    source.open([FOX, SETTER], Site(root / "index", HttpConfig(), RandomOrder(seed)))
+    source.open([FOX, SETTER], SourceContext(root / "index", HttpConfig(), RandomOrder(seed)))
     return source
 
 
@@ -114,7 +114,7 @@ def test_validation_images_are_not_taken_for_training_and_what_takes_them_is_sai
 ) -> None:
     layout(tmp_path)
     with pytest.raises(SourceError, match=r"no training images; source\.part=val takes the former"):
-        Full(str(tmp_path)).open([FOX], Site(tmp_path / "index", HttpConfig(), RandomOrder(0)))
+        Full(str(tmp_path)).open([FOX], SourceContext(tmp_path / "index", HttpConfig(), RandomOrder(0)))
 
 
 def test_images_without_a_table_are_one_line(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import Found, Rejected, Site
+from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
 from imagenet_nk.sources.hub.source import Hub
 from imagenet_nk.sources.manifest import table
 from imagenet_nk.sources.manifest.source import Manifest
@@ -67,14 +67,14 @@ def served(site: Web) -> list[Row]:
 
 def opened(path: Path | str, wnids: Sequence[str] = (TENCH, GOLDFISH), *, replace: bool = False) -> Manifest:
     source = Manifest(str(path), replace=replace)
-    source.open(wnids, Site(Path(path).parent / "index", HttpConfig(allow_private=True), RandomOrder(0)))
+    source.open(wnids, SourceContext(Path(path).parent / "index", HttpConfig(allow_private=True), RandomOrder(0)))
     return source
 
 
 def results(source: Manifest, wnid: str = TENCH) -> list[str | bytes]:
     """The bytes, or the reason, of each candidate."""
     driven = [drive(source, candidate) for candidate in source.candidates(wnid)]
-    return [result.data if isinstance(result, Found) else result.reason for result in driven]
+    return [result.data if isinstance(result, FetchedImage) else result.reason for result in driven]
 
 
 class TestManifest(SourceContract):
@@ -212,10 +212,12 @@ class TestDataSets:
     }
 
     def again(self, tmp_path: Path, source: Hub) -> list[str | bytes]:
-        source.open([TENCH], Site(tmp_path / "hub", HttpConfig(), RandomOrder(0)))
+        source.open([TENCH], SourceContext(tmp_path / "hub", HttpConfig(), RandomOrder(0)))
         candidates = list(source.candidates(TENCH))
         found = [drive(source, candidate) for candidate in candidates]
-        rows = [row(c.key, c.url, f.data) for c, f in zip(candidates, found, strict=True) if isinstance(f, Found)]
+        rows = [
+            row(c.key, c.url, f.data) for c, f in zip(candidates, found, strict=True) if isinstance(f, FetchedImage)
+        ]
         assert len(rows) == 4
         assert results(opened(written(tmp_path / "m.csv", rows), [TENCH])) == [f.data for f in found]  # type: ignore[union-attr]
         return rows  # type: ignore[return-value]
@@ -266,7 +268,7 @@ class TestDataSets:
             source = opened(written(tmp_path / "n.csv", rows), [TENCH])  # type: ignore[arg-type]
             found = [drive(source, candidate) for candidate in source.candidates(TENCH)]
             assert spoilt
-            lost = [one for one in found if not isinstance(one, Found)]
+            lost = [one for one in found if not isinstance(one, FetchedImage)]
             assert {(one.reason, one.transient) for one in lost} == (set() if times == 1 else {("drifted", True)})
 
     def test_a_row_that_is_not_there(self, tmp_path: Path) -> None:
@@ -282,7 +284,7 @@ def test_a_manifest_at_an_address_is_fetched(tmp_path: Path, site: Web) -> None:
     path = written(tmp_path / "manifest.parquet", served(site))
     url = site.put("/subset/manifest.parquet", path.read_bytes())
     source = Manifest(url)
-    source.open([TENCH], Site(tmp_path / "index", HttpConfig(allow_private=True), RandomOrder(0)))
+    source.open([TENCH], SourceContext(tmp_path / "index", HttpConfig(allow_private=True), RandomOrder(0)))
     assert len(list(source.candidates(TENCH))) == 10
     assert source.identity == opened(path, [TENCH]).identity
 
@@ -298,7 +300,7 @@ def test_identity_is_the_content(tmp_path: Path, site: Web) -> None:
 def test_listed_images_that_the_manifest_lacks_are_missing(tmp_path: Path, site: Web) -> None:
     source = Manifest(str(written(tmp_path / "m.csv", served(site))))
     wanted = Listed({TENCH: [f"{TENCH}_4", f"{TENCH}_99"]})
-    source.open([TENCH], Site(tmp_path / "index", HttpConfig(), wanted))
+    source.open([TENCH], SourceContext(tmp_path / "index", HttpConfig(), wanted))
     assert results(source) == [f"{TENCH}_4 ".encode() * 9, "missing"]
 
 

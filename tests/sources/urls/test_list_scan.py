@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imagenet_nk.sources.urls.list_lines import parse
 from imagenet_nk.sources.urls.list_scan import Scan, among
-from imagenet_nk.sources.urls.url_forms import attempts, normal, usable
+from imagenet_nk.sources.urls.url_forms import canonical, percent_encode, url_variants
 
 WNIDS = ["n00000001", "n01440764", "n01440765", "n99999999"]
 LINE = re.compile(rb"n\d{8}_")
@@ -94,7 +94,7 @@ def test_lines_parsed_together_are_what_each_is_alone(rows: list[tuple[str, str]
 def test_the_same_normal_form_has_the_same_number(rows: list[tuple[str, str]]) -> None:
     parsed = parse("".join(f"n01440764_{s}\t{u}\n" for s, u in rows).encode("latin-1"), Counter())
     lines = [one.decode().split("\t") for one in parsed.text.splitlines()]
-    for values, keys in ((parsed.likes, [normal(u) for _, u in lines]), (parsed.names, [i for i, _ in lines])):
+    for values, keys in ((parsed.likes, [canonical(u) for _, u in lines]), (parsed.names, [i for i, _ in lines])):
         numbers: dict[str, int] = {}
         for key, value in zip(keys, values.tolist(), strict=True):
             assert numbers.setdefault(key, value) == value
@@ -108,22 +108,22 @@ def test_other_addresses_have_other_numbers() -> None:
 
 @given(st.binary(max_size=60))
 def test_a_usable_address_is_printable_ascii_and_stays_as_it_is(raw: bytes) -> None:
-    made = usable(b"http://h/" + raw)
+    made = percent_encode(b"http://h/" + raw)
     assert made is not None
     assert re.fullmatch(r"[!-~]+", made)
-    assert usable(made.encode()) == made
+    assert percent_encode(made.encode()) == made
 
 
 @given(st.text(max_size=60))
 def test_attempts_never_fail(url: str) -> None:
-    got = list(attempts(url, ["{url}", "{https}", "{flickr}", "https://w/{timestamp}id_/{url}"], "2011"))
+    got = list(url_variants(url, ["{url}", "{https}", "{flickr}", "https://w/{timestamp}id_/{url}"], "2011"))
     assert got[0] == url
     assert len(set(got)) == len(got)
 
 
 def test_attempts_for_an_old_flickr_address() -> None:
     url = "http://farm4.static.flickr.com/3188/2611_2f.jpg"
-    assert list(attempts(url, ["{url}", "{https}", "{flickr}", "https://w/{timestamp}id_/{url}"], "2011")) == [
+    assert list(url_variants(url, ["{url}", "{https}", "{flickr}", "https://w/{timestamp}id_/{url}"], "2011")) == [
         url,
         "https://farm4.static.flickr.com/3188/2611_2f.jpg",
         "https://live.staticflickr.com/3188/2611_2f.jpg",

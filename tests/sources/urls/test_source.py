@@ -17,7 +17,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import Found, Rejected, Site
+from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
 from imagenet_nk.sources.urls.source import Urls
 from sources.contract import Listed, SourceContract, drive, images, opened
 from sources.small_tars import tar_bytes
@@ -103,8 +103,8 @@ class TestUrls(SourceContract):
         return [A, B]
 
 
-def here(tmp_path: Path, **http: object) -> Site:
-    return Site(tmp_path / "index", HttpConfig(allow_private=True, backoff=0.0, **http), RandomOrder(0))  # type: ignore[arg-type]
+def here(tmp_path: Path, **http: object) -> SourceContext:
+    return SourceContext(tmp_path / "index", HttpConfig(allow_private=True, backoff=0.0, **http), RandomOrder(0))  # type: ignore[arg-type]
 
 
 def write(tmp_path: Path, data: bytes, name: str = "list.txt") -> str:
@@ -336,7 +336,7 @@ def test_another_choice_of_the_1000_classes_needs_no_other_index(tmp_path: Path)
 def test_a_listed_image_that_the_list_of_addresses_lacks_is_missing(tmp_path: Path) -> None:
     site = here(tmp_path)
     sampling = Listed({A: [f"{A}_9", f"{A}_1"]})
-    with opened(Urls(write(tmp_path, ONE)), [A], Site(site.index, site.http, sampling)) as source:
+    with opened(Urls(write(tmp_path, ONE)), [A], SourceContext(site.index, site.http, sampling)) as source:
         gone, there = source.candidates(A)
         assert drive(source, gone) == Rejected("missing")
         assert there.url == "http://a.example/1.jpg"
@@ -399,7 +399,7 @@ def test_only_where_all_are_out_of_reach_the_fallback_may_take_over(tmp_path: Pa
 class TestAttempts:
     """What is asked, and which answer counts, when the first address gives no image."""
 
-    def read(self, tmp_path: Path, site_web: Web, attempts: list[str]) -> Found | Rejected:
+    def read(self, tmp_path: Path, site_web: Web, attempts: list[str]) -> FetchedImage | Rejected:
         data = f"{A}_1\t{site_web.base}/1.jpg\n".encode()
         with opened(Urls(write(tmp_path, data)), [A], here(tmp_path, attempts=attempts)) as source:
             (candidate,) = source.candidates(A)
@@ -411,7 +411,7 @@ class TestAttempts:
         assert [a.path for a in site_web.asked] == ["/1.jpg", f"/web/2011id_/{site_web.base}/1.jpg"]
         site_web.put(f"/web/2011id_/{site_web.base}/1.jpg", JPEG)
         found = self.read(tmp_path, site_web, ["{url}", wayback])
-        assert isinstance(found, Found)
+        assert isinstance(found, FetchedImage)
         assert (found.image_id, found.data) == (f"{A}_1", JPEG)
 
     def test_a_page_or_a_flickr_placeholder_leads_to_the_next_template(self, tmp_path, site_web) -> None:

@@ -18,7 +18,7 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from imagenet_nk.collect.scheduling.class_quota import Fill
+from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 
 _Words = npt.NDArray[np.uint64]
 _BY_CONTENT, _BY_PIXELS = (
@@ -42,7 +42,7 @@ class Walk:
     packed: bytes  # (source, rank, key) and verdict of everything that was passed
 
     @classmethod
-    def of(cls, fill: Fill) -> Walk:
+    def of(cls, fill: ClassQuota) -> Walk:
         """Of a class as far as it was walked."""
         images = [(fact, verdict) for fact, verdict in fill.walked() if not fact.reason and verdict != "redrawn"]
         return cls(

@@ -24,9 +24,9 @@ from imagenet_nk.collect.distributed.protocol import Hand, Orders, Report, Tally
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig
 from imagenet_nk.dataset.ledger_writer import Values
-from imagenet_nk.dataset.table_rows import Wanted
+from imagenet_nk.dataset.table_rows import Target
 from imagenet_nk.net.connectivity import remember
-from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.net.host_table import HostTable
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,11 @@ class CollectDesk:
         inspect: InspectConfig,
         *,
         workers: int,
-        wanted: Wanted,
+        wanted: Target,
         ranks: tuple[int, ...] = (0,),
         draw_on: Callable[[Sequence[str]], Sequence[str]] = lambda _: (),
     ) -> None:
-        self.hosts = Hosts(http)
+        self.hosts = HostTable(http)
         self.dealing = Dealing(wnids, workers, ranks)
         self._ledger, self._inspect, self._draw_on = ledger, inspect, draw_on
         self._permits = Permits(self.hosts)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from imagenet_nk.collect.distributed.protocol import HostOrders, Seen
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.host_table import HOST_FAULTS, Hosts
+from imagenet_nk.net.host_table import HOST_FAULTS, HostTable
 from imagenet_nk.net.http import Response
 
 _FIRST = 4  # permits to ask for where it has none; then twice as many as it has, while those do not do
@@ -28,7 +28,7 @@ class Lease:
     back: int = 0  # to be returned
 
 
-class LeasedHosts(Hosts):
+class LeasedHosts(HostTable):
     """Hosts whose limits, failures and pauses are those of the whole run.
 
     Whether a host is set aside or given up is decided by the driver, who hears of every failure; here it is only known.

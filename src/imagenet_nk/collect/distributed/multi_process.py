@@ -9,14 +9,14 @@ from imagenet_nk.collect import interrupts
 from imagenet_nk.collect.distributed.class_result import Walk
 from imagenet_nk.collect.distributed.coordinator import CollectDesk
 from imagenet_nk.collect.distributed.worker import Spec, collect_classes
-from imagenet_nk.collect.job import Job, Watch
+from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.open_sources import open_fallback, warn_of_all
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.dataset.dataset import DataSet
-from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.net.host_table import HostTable
 
 
-class OverEngine:
+class DistributedRun:
     """All classes of a job. `first_is_open`: whether the source could be opened; else all comes from the fallback."""
 
     def __init__(self, job: Job, dataset: DataSet, spec: Spec, workers: int, *, first_is_open: bool) -> None:
@@ -38,7 +38,7 @@ class OverEngine:
         )
 
     @property
-    def hosts(self) -> Hosts:
+    def hosts(self) -> HostTable:
         return self._desk.hosts
 
     @property
@@ -60,9 +60,9 @@ class OverEngine:
         """Of the classes that workers are through with, or had begun when they were stopped."""
         return list(self._desk.dealing.walks.values())
 
-    def run(self, watch: Watch) -> None:
+    def run(self, watch: ProgressCallback) -> None:
         """Let the workers fill all classes. Ctrl-C stops them first, so that what they had begun can be settled."""
-        with interrupts.deferred() as raise_if_interrupted:
+        with interrupts.defer_sigint() as raise_if_interrupted:
 
             def tick() -> None:
                 try:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from imagenet_nk.collect.distributed.protocol import HostOrders, Seen
-from imagenet_nk.net.host_table import HOST_FAULTS, Hosts
+from imagenet_nk.net.host_table import HOST_FAULTS, HostTable
 
 _AHEAD_S = 0.1  # how far ahead starts are given out: until the next report of who gets them
 _PROBED_S = 1.0  # before a worker asks again for a host that another one is probing
@@ -20,7 +20,7 @@ _PROBED_S = 1.0  # before a worker asks again for a host that another one is pro
 class Permits:
     """`hosts` is the table of the whole run, over the clock of this process."""
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: HostTable) -> None:
         self.hosts = hosts
         self._held: dict[str, dict[str, int]] = {}  # by host, by worker
         self._holds: defaultdict[str, set[str]] = defaultdict(set)  # hosts by worker

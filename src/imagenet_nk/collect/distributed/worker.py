@@ -13,17 +13,17 @@ from pathlib import Path
 from imagenet_nk.collect.distributed.class_result import Walk
 from imagenet_nk.collect.distributed.leased_host_table import LeasedHosts
 from imagenet_nk.collect.distributed.protocol import Hand, Orders, Report, Tally
-from imagenet_nk.collect.factory import Facts, assemble, drawn
-from imagenet_nk.collect.fetching.work_item import Drawn
+from imagenet_nk.collect.factory import Facts, build_scheduler, iter_candidates
+from imagenet_nk.collect.fetching.work_item import QueuedCandidate
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.collect.scheduling.acceptance import Rules
-from imagenet_nk.collect.scheduling.class_quota import Fill
+from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
+from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.dataset.ledger import Attempt, values
 from imagenet_nk.dataset.ledger_writer import Values
 from imagenet_nk.dataset.object_store import open_store
-from imagenet_nk.dataset.records import Fact, known, lost
-from imagenet_nk.engine.contract import Line
+from imagenet_nk.dataset.records import CandidateRecord, known, lost
+from imagenet_nk.engine.contract import Channel
 from imagenet_nk.engine.local import Local
 from imagenet_nk.sources.contract import Source
 from imagenet_nk.storage import files
@@ -59,7 +59,7 @@ def _absolute(path: Path) -> Path:
     return path if files.is_remote(path) else path.absolute()
 
 
-def collect_classes(spec: Spec, line: Line) -> None:
+def collect_classes(spec: Spec, line: Channel) -> None:
     """The task: collect what is dealt until the desk says stop. Raises what a run in one process raises."""
     with contextlib.ExitStack() as stack:
         if Path(spec.cwd).is_dir():
@@ -108,21 +108,21 @@ class _Said(logging.Handler):
 
 
 class _Worker:
-    def __init__(self, spec: Spec, line: Line) -> None:
+    def __init__(self, spec: Spec, line: Channel) -> None:
         self._line, self._spec = line, spec
         self._said = _Said()
         logging.getLogger("imagenet_nk").addHandler(self._said)
         self._job: Job = pickle.loads(spec.job)  # noqa: S301 - the driver's own
         self._open: dict[int, Source] = {}
         self._hosts, self._outbox = LeasedHosts(self._job.http), _Outbox()
-        self._rules = Rules(self._job.inspect.near_duplicate)
+        self._rules = AcceptanceRules(self._job.inspect.near_duplicate)
         self._told: tuple[set[int], set[int]] = set(), set()  # of the rules, what the desk knows
         self._store = open_store(self._job.folder)
         classes = _CHOICE * self._job.http.concurrency // (self._job.nk or self._job.http.concurrency)
         self._hand = min(_MOST_CLASSES, max(_LEAST_CLASSES, classes))
         self._lost: dict[str, int] = {}  # by class
         self._at_hand: dict[str, tuple[Hand, Facts]] = {}
-        self._collector, self._reader = assemble(
+        self._collector, self._reader = build_scheduler(
             [],
             hosts=self._hosts,
             inspect=self._job.inspect,
@@ -201,7 +201,7 @@ class _Worker:
 
     # --- classes
 
-    def _fill(self, hand: Hand) -> Fill:
+    def _fill(self, hand: Hand) -> ClassQuota:
         if any(row["id"] > self._spec.since for row in hand.rows):  # another worker has had it
             self._store.refresh()
         sizes = self._store.sizes(hand.wnid, alone=False) if hand.rows else {}
@@ -209,12 +209,12 @@ class _Worker:
         self._lost[hand.wnid] = lost(hand.rows, sizes, self._spec.since)
         self._at_hand[hand.wnid] = hand, facts
         candidates = self._drawn(0, hand.wnid, facts) if 0 in hand.ranks else iter(())
-        return Fill(hand.wnid, hand.wanted, candidates)
+        return ClassQuota(hand.wnid, hand.wanted, candidates)
 
-    def _drawn(self, rank: int, wnid: str, facts: Facts) -> Iterator[tuple[Drawn, Fact | None]]:
-        return drawn(self._source(rank), rank, wnid, lambda: facts)
+    def _drawn(self, rank: int, wnid: str, facts: Facts) -> Iterator[tuple[QueuedCandidate, CandidateRecord | None]]:
+        return iter_candidates(self._source(rank), rank, wnid, lambda: facts)
 
-    def _through(self) -> list[Fill]:
+    def _through(self) -> list[ClassQuota]:
         """The classes that are done, but for those that the fallback may fill."""
         through = []
         for fill in self._collector.release():

@@ -7,16 +7,16 @@ from collections.abc import Collection, Generator
 from functools import partial
 from typing import Any
 
-from imagenet_nk.collect.fetching.http_requests import Asker
+from imagenet_nk.collect.fetching.http_requests import RequestQueue
 from imagenet_nk.collect.fetching.inspector import Inspector
-from imagenet_nk.collect.fetching.thread_pool import Workers, in_one_step
-from imagenet_nk.collect.fetching.work_item import Judged, Outcome, Reading
+from imagenet_nk.collect.fetching.thread_pool import InspectionPool, in_one_step
+from imagenet_nk.collect.fetching.work_item import CandidateRead, InspectionResult, ReadOutcome
 from imagenet_nk.dataset.image_store import Store
-from imagenet_nk.net.congestion import Pace
-from imagenet_nk.net.connectivity import Presence
+from imagenet_nk.net.congestion import CongestionWindow
+from imagenet_nk.net.connectivity import ConnectivityMonitor
 from imagenet_nk.net.curl_transport import Transport
-from imagenet_nk.net.host_table import Hosts
-from imagenet_nk.sources.contract import Call, Candidate, Found, Rejected, Source
+from imagenet_nk.net.host_table import HostTable
+from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, Rejected, Source
 
 _BACKLOG = 32  # bodies that wait for a worker, for each of them: more would only be held in memory, out of its caches
 _WAITING = 4  # readings that may wait for a time or a host, for each request that may be in flight
@@ -27,16 +27,22 @@ class Reader:
     """Carries readings. At most `pace.limit` have a place in flight: they and what they may hold bound the memory."""
 
     def __init__(
-        self, transport: Transport, hosts: Hosts, pace: Pace, inspector: Inspector, store: Store, workers: int
+        self,
+        transport: Transport,
+        hosts: HostTable,
+        pace: CongestionWindow,
+        inspector: Inspector,
+        store: Store,
+        workers: int,
     ) -> None:
         self._transport, self._pace = transport, pace
         self._memory = transport.memory
         self._inspector, self._store = inspector, store
-        self._asker = Asker(transport, hosts, self._has_place)
-        self._workers = Workers(workers, transport.wake)
+        self._asker = RequestQueue(transport, hosts, self._has_place)
+        self._workers = InspectionPool(workers, transport.wake)
         self._backlog = _BACKLOG * workers
         self._most_waiting = _WAITING * hosts.http.concurrency
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[ReadOutcome] = []
         self.in_flight = 0  # readings that have begun and not ended
 
     @property
@@ -52,7 +58,7 @@ class Reader:
         )
 
     @property
-    def web(self) -> Presence:
+    def web(self) -> ConnectivityMonitor:
         """Whether it is there, as far as this reader has met it."""
         return self._asker.web
 
@@ -64,10 +70,10 @@ class Reader:
     def start(self, candidate: Candidate, source: Source, ticket: Any, taken: Collection[str] = ()) -> None:
         """Start to read a candidate; its outcome comes out of poll(). An image id out of `taken` is `redrawn`."""
         self.in_flight += 1
-        reading = Reading(candidate, source, ticket, source.read(candidate), time.monotonic(), taken=taken)
+        reading = CandidateRead(candidate, source, ticket, source.read(candidate), time.monotonic(), taken=taken)
         self._step(reading, None)
 
-    def poll(self, timeout: float) -> list[Outcome]:
+    def poll(self, timeout: float) -> list[ReadOutcome]:
         """What has ended, after at most `timeout` seconds of waiting. Raises what a worker could not translate."""
         answers = self._asker.poll(0 if self._outcomes else timeout, self.late_after)
         self._outcomes += self._asker.tries()
@@ -89,19 +95,19 @@ class Reader:
 
     # --- steps of a source
 
-    def _step(self, reading: Reading, sent: Any, error: Exception | None = None) -> None:
+    def _step(self, reading: CandidateRead, sent: Any, error: Exception | None = None) -> None:
         try:
             step = reading.steps.throw(error) if error else reading.steps.send(sent)
         except StopIteration as end:
             self._came_to(reading, end.value)
             return
-        if isinstance(step, Call):
+        if isinstance(step, BlockingCall):
             self._workers.give(reading, in_one_step(step.function))
         else:
             self._asker.ask(reading, step)
 
-    def _came_to(self, reading: Reading, result: Found | Rejected) -> None:
-        if isinstance(result, Found):
+    def _came_to(self, reading: CandidateRead, result: FetchedImage | Rejected) -> None:
+        if isinstance(result, FetchedImage):
             verdict = self._inspector.url_verdict(result.final_url or reading.response.final_url)
             if result.image_id in reading.taken:  # it would overwrite the file of the source that came first
                 verdict = Rejected("redrawn")
@@ -111,21 +117,21 @@ class Reader:
                 self._workers.give(reading, partial(self._judge, reading.candidate.wnid, result))
                 return
             result = verdict
-        self._outcomes.append(Outcome(reading, Judged(result)))
+        self._outcomes.append(ReadOutcome(reading, InspectionResult(result)))
 
     # --- work on threads
 
-    def _judge(self, wnid: str, found: Found) -> Generator[None, None, Judged]:
+    def _judge(self, wnid: str, found: FetchedImage) -> Generator[None, None, InspectionResult]:
         verdict = yield from self._inspector.in_steps(found.data)
         if isinstance(verdict, Rejected):
-            return Judged(verdict, len(found.data))
+            return InspectionResult(verdict, len(found.data))
         name = f"{found.image_id}.{verdict.extension}"
         yield
         if found.path is None:
             self._store.write(wnid, name, found.data)
-        return Judged(verdict, len(found.data), name)
+        return InspectionResult(verdict, len(found.data), name)
 
-    def _work_done(self, reading: Reading, result: Any, error: Exception | None) -> None:
+    def _work_done(self, reading: CandidateRead, result: Any, error: Exception | None) -> None:
         if reading.found is None:
             self._step(reading, result, error)
         elif error:
@@ -133,5 +139,5 @@ class Reader:
         else:
             found = reading.found
             self._memory.give(len(found.data))
-            reading.found = Found(found.image_id, b"", found.final_url, found.path)
-            self._outcomes.append(Outcome(reading, result))
+            reading.found = FetchedImage(found.image_id, b"", found.final_url, found.path)
+            self._outcomes.append(ReadOutcome(reading, result))

@@ -8,37 +8,37 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from imagenet_nk.collect.fetching.work_item import Judged, Outcome, Reading
+from imagenet_nk.collect.fetching.work_item import CandidateRead, InspectionResult, ReadOutcome
 from imagenet_nk.net import retry_policy, url_guard
-from imagenet_nk.net.connectivity import REPEATS, Lookout, Presence, Witness
+from imagenet_nk.net.connectivity import REPEATS, ConnectivityMonitor, ConnectivityProber, ProbeTarget
 from imagenet_nk.net.curl_transport import Transport
-from imagenet_nk.net.host_table import Hosts, unasked
+from imagenet_nk.net.host_table import HostTable, unasked
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.net.robots import Robots, hop, opted_out
 from imagenet_nk.sources.contract import Rejected
 
 
-class Asker:
+class RequestQueue:
     """Asks for readings, within the limits of hosts.
 
     Who waits, for the time of the next try or for the limits of a host, gives its place to others, and takes one again.
     """
 
-    def __init__(self, transport: Transport, hosts: Hosts, has_place: Callable[[], bool]) -> None:
+    def __init__(self, transport: Transport, hosts: HostTable, has_place: Callable[[], bool]) -> None:
         """`has_place`: whether another request may be in flight."""
         self._http = hosts.http
         self._transport, self._hosts, self._has_place = transport, hosts, has_place
         self._robots = Robots(self._http) if self._http.robots_txt else None
-        self.web = Presence(self._http)
-        self._lookout = Lookout(self.web, hosts, transport)
-        self._later: list[tuple[float, Reading]] = []  # heap of those that wait for a time
-        self._at_door: defaultdict[str, deque[Reading]] = defaultdict(deque)  # that wait for the limits of a host
+        self.web = ConnectivityMonitor(self._http)
+        self._lookout = ConnectivityProber(self.web, hosts, transport)
+        self._later: list[tuple[float, CandidateRead]] = []  # heap of those that wait for a time
+        self._at_door: defaultdict[str, deque[CandidateRead]] = defaultdict(deque)  # that wait for the limits of a host
         self._on_the_way = 0  # requests that the transport has, of readings
         self.waiting = 0  # readings without a place in flight
-        self._answers: list[tuple[Reading, Response]] = []
-        self._tries: list[Outcome] = []
+        self._answers: list[tuple[CandidateRead, Response]] = []
+        self._tries: list[ReadOutcome] = []
 
-    def ask(self, reading: Reading, request: Request) -> None:
+    def ask(self, reading: CandidateRead, request: Request) -> None:
         """Ask for a reading; the answer comes out of poll(), whatever it is."""
         reading.request, reading.retried, reading.doubted, reading.hops = request, 0, 0, 0
         now = time.monotonic()
@@ -47,7 +47,7 @@ class Asker:
         else:
             self._send_or_wait(reading, now)
 
-    def poll(self, timeout: float, late_after: float) -> list[tuple[Reading, Response]]:
+    def poll(self, timeout: float, late_after: float) -> list[tuple[CandidateRead, Response]]:
         """Answers, after at most `timeout` seconds of waiting. `late_after`: seconds that are longer than usual."""
         self._open_doors()
         self.web.tick()
@@ -60,9 +60,9 @@ class Asker:
         arrived = self._transport.poll(timeout)
         now = time.monotonic()
         for ticket, response in arrived:
-            if isinstance(ticket, Reading):
+            if isinstance(ticket, CandidateRead):
                 self._arrived(ticket, response, now)
-            elif isinstance(ticket, Witness):
+            elif isinstance(ticket, ProbeTarget):
                 self._lookout.heard(ticket, response)
             elif isinstance(ticket, Request):
                 self._ruled(ticket, response, now)
@@ -70,18 +70,18 @@ class Asker:
         answers, self._answers = self._answers, []
         return answers
 
-    def tries(self) -> list[Outcome]:
+    def tries(self) -> list[ReadOutcome]:
         """Failures since the last call that are not the end of their candidates: for the ledger."""
         tries, self._tries = self._tries, []
         return tries
 
     # --- sending
 
-    def _wait_until(self, at: float, reading: Reading) -> None:
+    def _wait_until(self, at: float, reading: CandidateRead) -> None:
         self.waiting += 1
         heapq.heappush(self._later, (at, reading))
 
-    def _send_or_wait(self, reading: Reading, now: float) -> None:
+    def _send_or_wait(self, reading: CandidateRead, now: float) -> None:
         if not self._send(reading, now):
             self.waiting += 1
             self._at_door[reading.host].append(reading)
@@ -100,7 +100,7 @@ class Asker:
             if not waiting:
                 del self._at_door[host]
 
-    def _send(self, reading: Reading, now: float) -> bool:
+    def _send(self, reading: CandidateRead, now: float) -> bool:
         request = reading.request
         if request is None:
             return True
@@ -143,7 +143,7 @@ class Asker:
         for reading in self._robots.learn(request.url, response) if self._robots else ():
             self._send_or_wait(reading, now)
 
-    def _arrived(self, reading: Reading, response: Response, now: float) -> None:
+    def _arrived(self, reading: CandidateRead, response: Response, now: float) -> None:
         self._on_the_way -= 1
         self._hosts.over(reading.host, reading.request_started, now)
         url = reading.request.url if reading.request and not reading.source.one_place else ""
@@ -158,7 +158,7 @@ class Asker:
     def _take_up_held(self, now: float) -> None:
         """Go on with failures of which it is known by now whether the web was there: if not, they are none."""
         for failure, counts in self.web.settled():
-            reading: Reading | Request = failure.ticket
+            reading: CandidateRead | Request = failure.ticket
             if isinstance(reading, Request):
                 self._let_in(reading, failure.response, now) if counts else self._transport.submit(reading, reading)
             elif counts or reading.doubted == REPEATS:
@@ -168,13 +168,15 @@ class Asker:
                 self._record_try(reading, failure.response)
                 self._wait_until(now, reading)
 
-    def _record_try(self, reading: Reading, response: Response) -> None:
+    def _record_try(self, reading: CandidateRead, response: Response) -> None:
         """Put a failure on record that is not the end of its candidate."""
         reading.response = response.without_body()  # many may wait, and a server's excuse can be long
         reason = response.fault or f"http_{response.status}"
-        self._tries.append(Outcome(replace(reading), Judged(Rejected(reason, transient=True)), final=False))
+        self._tries.append(
+            ReadOutcome(replace(reading), InspectionResult(Rejected(reason, transient=True)), final=False)
+        )
 
-    def _answered(self, reading: Reading, response: Response, now: float) -> None:
+    def _answered(self, reading: CandidateRead, response: Response, now: float) -> None:
         pause = retry_policy.asked_pause(response)
         if pause > self._http.max_pause:
             self._hosts.sent_away(reading.host, f"http_{response.status}", reading.request_started, now)
@@ -199,7 +201,7 @@ class Asker:
             response = step
         self._answers.append((reading, response))
 
-    def _try_again(self, reading: Reading, response: Response, pause: float) -> bool:
+    def _try_again(self, reading: CandidateRead, response: Response, pause: float) -> bool:
         return (
             retry_policy.retryable(response)
             and reading.retried < self._http.retries

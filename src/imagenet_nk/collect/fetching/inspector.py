@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageInfo:
     """What an inspected image is."""
 
     format: str  # a key of EXTENSIONS
@@ -71,7 +71,7 @@ class Inspector:
             return Rejected("placeholder", detail="known address")
         return None
 
-    def inspect(self, data: bytes) -> Picture | Rejected:
+    def inspect(self, data: bytes) -> ImageInfo | Rejected:
         """Decode the whole image: not_image, truncated, corrupt, too_small, too_large, blank, or a Picture.
 
         What is rejected says of which bytes.
@@ -81,15 +81,15 @@ class Inspector:
             try:
                 next(steps)
             except StopIteration as end:
-                verdict: Picture | Rejected = end.value
+                verdict: ImageInfo | Rejected = end.value
                 return verdict
 
-    def in_steps(self, data: bytes) -> Generator[None, None, Picture | Rejected]:
+    def in_steps(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
         """inspect(), which pauses where a JPEG is decoded: what is held by then is a 64th of its pixels."""
         verdict = yield from self._decoded(data)
         return replace(verdict, content=sha256(data).hexdigest()) if isinstance(verdict, Rejected) else verdict
 
-    def _decoded(self, data: bytes) -> Generator[None, None, Picture | Rejected]:
+    def _decoded(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
         format_ = sniff(data)
         if format_ is None:
             return Rejected("not_image")
@@ -104,7 +104,7 @@ class Inspector:
             return Rejected("too_small", detail=f"{width} x {height} pixels")
         return None
 
-    def _jpeg(self, data: bytes) -> Generator[None, None, Picture | Rejected]:
+    def _jpeg(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
         # Scaled to 1/8 the whole entropy-coded stream is still read; strict, so that a garbled one is an error.
         try:
             height, width, colour, _ = simplejpeg.decode_jpeg_header(data, strict=True)
@@ -127,7 +127,7 @@ class Inspector:
         digest.update(np.ascontiguousarray(small).data)
         return _picture(data, "JPEG", (width, height), mode, digest.digest(), look(small))
 
-    def _other(self, data: bytes, format_: str) -> Picture | Rejected:
+    def _other(self, data: bytes, format_: str) -> ImageInfo | Rejected:
         try:
             with Image.open(io.BytesIO(data), formats=[format_]) as image:
                 if verdict := self._size_verdict(*image.size):
@@ -152,7 +152,7 @@ class Inspector:
         return self._large.submit(work).result() if size[0] * size[1] > _LARGE else work()
 
 
-def _by_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> Picture | Rejected:
+def _by_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> ImageInfo | Rejected:
     """What is thought of an image. It is looked at a few rows at a time: a large one is not copied whole."""
     image.load()
     digest, grey, sample = _digest(image.size, mode), Image.new("L", image.size), []
@@ -177,8 +177,8 @@ def _digest(size: tuple[int, int], mode: str) -> Any:
     return blake2b(digest_size=8, key=repr((*size, mode)).encode()[:64])
 
 
-def _picture(data: bytes, format_: str, size: tuple[int, int], mode: str, digest: bytes, look_: int) -> Picture:
-    return Picture(format_, *size, mode, sha256(data).hexdigest(), int.from_bytes(digest, "big"), look_)
+def _picture(data: bytes, format_: str, size: tuple[int, int], mode: str, digest: bytes, look_: int) -> ImageInfo:
+    return ImageInfo(format_, *size, mode, sha256(data).hexdigest(), int.from_bytes(digest, "big"), look_)
 
 
 def _there_is(memory: int) -> bool:

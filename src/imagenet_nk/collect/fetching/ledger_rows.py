@@ -6,18 +6,18 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from imagenet_nk.collect.fetching.inspector import Picture
-from imagenet_nk.collect.fetching.work_item import Drawn, Outcome
+from imagenet_nk.collect.fetching.inspector import ImageInfo
+from imagenet_nk.collect.fetching.work_item import QueuedCandidate, ReadOutcome
 from imagenet_nk.dataset.ledger import Attempt, signed
-from imagenet_nk.dataset.records import Fact, _content
+from imagenet_nk.dataset.records import CandidateRecord, _content
 from imagenet_nk.net.host_table import HOST_FAULTS
 from imagenet_nk.sources.contract import Rejected
-from imagenet_nk.storage.locators import to_place
+from imagenet_nk.storage.locators import path_to_text
 
 _MAX_DETAIL = 200
 
 
-def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
+def attempt_row(drawn: QueuedCandidate, outcome: ReadOutcome) -> Attempt:
     """A reading that ended, or that is to be tried again, as a row."""
     reading, judged = outcome.reading, outcome.judged
     response, found = reading.response, reading.found
@@ -30,39 +30,39 @@ def attempt(drawn: Drawn, outcome: Outcome) -> Attempt:
         address=response.address,
         status=response.status,
         bytes=judged.size,
-        path=to_place(str(found.path)) if found and found.path else "",
+        path=path_to_text(str(found.path)) if found and found.path else "",
         tries=reading.tries,
         fetched_at=_now(),
         seconds=round(time.monotonic() - reading.started, 4),
     )
 
 
-def unasked(drawn: Drawn, fault: str) -> Attempt:
+def host_down_row(drawn: QueuedCandidate, fault: str) -> Attempt:
     """The row of a candidate that is rejected with its host, without a request."""
     detail = "its host does not answer" if fault in HOST_FAULTS else "its host asked for too long a pause"
     rejected = Rejected(fault, transient=True, detail=detail)
     return Attempt(**_where(drawn), **_verdict(rejected, drawn), final=1, fetched_at=_now())
 
 
-def fact(drawn: Drawn, outcome: Outcome) -> Fact:
+def record(drawn: QueuedCandidate, outcome: ReadOutcome) -> CandidateRecord:
     """A reading that ended, reduced to what the rules need."""
     verdict, found = outcome.judged.verdict, outcome.reading.found
     key, url = drawn.candidate.key, drawn.candidate.url
     image_id = found.image_id if found else ""
     source, rank = drawn.source.name, drawn.rank
     if isinstance(verdict, Rejected):
-        return Fact(key, image_id, verdict.reason, url, source=source, rank=rank)
+        return CandidateRecord(key, image_id, verdict.reason, url, source=source, rank=rank)
     hashes = _content(verdict.sha256), verdict.pixels, verdict.look
-    return Fact(key, image_id, "", url, outcome.judged.file, *hashes, source, rank)
+    return CandidateRecord(key, image_id, "", url, outcome.judged.file, *hashes, source, rank)
 
 
-def fact_unasked(drawn: Drawn, fault: str) -> Fact:
+def fact_unasked(drawn: QueuedCandidate, fault: str) -> CandidateRecord:
     """A candidate that is rejected with its host."""
     candidate = drawn.candidate
-    return Fact(candidate.key, reason=fault, url=candidate.url, source=drawn.source.name, rank=drawn.rank)
+    return CandidateRecord(candidate.key, reason=fault, url=candidate.url, source=drawn.source.name, rank=drawn.rank)
 
 
-def _where(drawn: Drawn) -> dict[str, Any]:
+def _where(drawn: QueuedCandidate) -> dict[str, Any]:
     candidate = drawn.candidate
     return {
         "source": drawn.source.name,
@@ -74,7 +74,7 @@ def _where(drawn: Drawn) -> dict[str, Any]:
     }
 
 
-def _verdict(verdict: Picture | Rejected, drawn: Drawn) -> dict[str, Any]:
+def _verdict(verdict: ImageInfo | Rejected, drawn: QueuedCandidate) -> dict[str, Any]:
     if isinstance(verdict, Rejected):
         detail = verdict.detail[:_MAX_DETAIL].encode(errors="backslashreplace").decode()  # a path need not be Unicode
         wanted = drawn.candidate.sha256

@@ -14,7 +14,7 @@ Work = Callable[[], Generator[None, None, Any]]
 _MOST_AT_ONCE, _LONGEST_S = 16, 0.02  # pieces of work that a thread takes up together, and how long it goes on taking
 
 
-class Workers:
+class InspectionPool:
     """A few threads over one queue. Cheaper than an executor: no Future, no lock but the queues' own.
 
     Where much waits, a thread takes up several pieces of work and does them side by side, from one `yield` to the next:

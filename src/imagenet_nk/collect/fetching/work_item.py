@@ -6,14 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from imagenet_nk.collect.fetching.inspector import Picture
+from imagenet_nk.collect.fetching.inspector import ImageInfo
 from imagenet_nk.net import url_guard
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.sources.contract import Candidate, Found, Rejected, Source, Steps
+from imagenet_nk.sources.contract import Candidate, FetchedImage, ReadSteps, Rejected, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class QueuedCandidate:
     """A candidate with its place in the draw order of its class and source."""
 
     candidate: Candidate
@@ -28,13 +28,13 @@ class Drawn:
 
 
 @dataclass(slots=True)
-class Reading:
+class CandidateRead:
     """One candidate on its way."""
 
     candidate: Candidate
     source: Source
     ticket: Any
-    steps: Steps
+    steps: ReadSteps
     started: float
     request: Request | None = None
     request_started: float = 0.0
@@ -45,25 +45,25 @@ class Reading:
     doubted: int = 0  # of them, as well, for the web may have been gone
     response: Response = field(default_factory=lambda: Response(0))
     hops: int = 0  # redirects followed one by one, for the request at hand
-    found: Found | None = None
+    found: FetchedImage | None = None
 
-    def __lt__(self, other: Reading) -> bool:  # for the heap of those that wait for a time
+    def __lt__(self, other: CandidateRead) -> bool:  # for the heap of those that wait for a time
         return self.started < other.started
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class InspectionResult:
     """What inspection made of the bytes that a reading found."""
 
-    verdict: Picture | Rejected
+    verdict: ImageInfo | Rejected
     size: int = 0  # bytes of the image
     file: str = ""  # name under images/<wnid>/
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReadOutcome:
     """How a reading ended."""
 
-    reading: Reading
-    judged: Judged
+    reading: CandidateRead
+    judged: InspectionResult
     final: bool = True  # False: it is tried again, this is for the ledger only

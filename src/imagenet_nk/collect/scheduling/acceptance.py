@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from imagenet_nk.dataset.records import Fact
+from imagenet_nk.dataset.records import CandidateRecord
 
 
 @dataclass(slots=True)
-class Walk:
+class Selection:
     """The draw order up to where the class is full, or up to the first unsettled candidate.
 
     `verdicts[i]` is "" for a kept candidate, else why it is not kept.
@@ -24,14 +24,14 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AcceptanceRules:
     """What makes a valid image of a class unwanted because of others. The two sets grow while a run goes on."""
 
     near_bits: int | None = None
     placeholders: set[int] = field(default_factory=set)  # contents
     shared: set[int] = field(default_factory=set)  # pixels that two classes have, where those are dropped
 
-    def verdict(self, fact: Fact, walk: Walk) -> str:
+    def verdict(self, fact: CandidateRecord, walk: Selection) -> str:
         """Why a valid image is not kept behind what the walk has passed; "" if it is.
 
         Compared with every valid image before it, kept or not: throwing one out again can then only make the walk
@@ -45,11 +45,11 @@ class Rules:
             return "duplicate"
         if fact.pixels in self.shared:
             return "shared"
-        if self.near_bits is not None and near(fact.look, walk.looks, self.near_bits):
+        if self.near_bits is not None and is_near_duplicate(fact.look, walk.looks, self.near_bits):
             return "near_duplicate"
         return ""
 
 
-def near(one: int, others: Sequence[int], bits: int) -> bool:
+def is_near_duplicate(one: int, others: Sequence[int], bits: int) -> bool:
     """Whether a look hash differs from any of the others in at most `bits` bits."""
     return any((one ^ other).bit_count() <= bits for other in others)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from imagenet_nk.collect.fetching.work_item import Drawn
-from imagenet_nk.collect.scheduling.acceptance import Rules, Walk
-from imagenet_nk.dataset.records import Fact
+from imagenet_nk.collect.fetching.work_item import QueuedCandidate
+from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules, Selection
+from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.reasons import UNLISTED
 
 _PRIOR = 4.0  # candidates that the overall success rate counts for
@@ -15,18 +15,20 @@ _LATE = 0.3  # what hope shrinks to when a candidate is late
 _FAR = 10**6  # quota of a class that wants all there is, for comparing progress
 
 
-class Fill:
+class ClassQuota:
     """State of one class."""
 
-    def __init__(self, wnid: str, quota: int | None, candidates: Iterator[tuple[Drawn, Fact | None]]) -> None:
+    def __init__(
+        self, wnid: str, quota: int | None, candidates: Iterator[tuple[QueuedCandidate, CandidateRecord | None]]
+    ) -> None:
         """`candidates`: in draw order, with the fact where an earlier run has settled it."""
         self.wnid = wnid
         self.quota = math.inf if quota is None else quota
-        self.facts: list[Fact | None] = []
-        self.waiting: dict[int, Drawn] = {}  # drawn, not started
+        self.facts: list[CandidateRecord | None] = []
+        self.waiting: dict[int, QueuedCandidate] = {}  # drawn, not started
         self.in_flight: dict[int, tuple[float, float]] = {}  # when it is late, with which hope of an image
         self.exhausted = False
-        self.walk = Walk()
+        self.walk = Selection()
         self.ranks = 1  # sources that it draws from
         self.taken: frozenset[str] = frozenset()  # image ids that earlier sources gave, whose files are not to be lost
         self._candidates = candidates
@@ -55,7 +57,7 @@ class Fill:
         """Valid images so far; at most this many are still thrown out for other images' sake."""
         return len(self.walk.kept) + self._valid_ahead
 
-    def extend(self, candidates: Iterator[tuple[Drawn, Fact | None]]) -> None:
+    def extend(self, candidates: Iterator[tuple[QueuedCandidate, CandidateRecord | None]]) -> None:
         """Draw on from another source behind the candidates so far."""
         self.ranks += 1
         self.taken = frozenset(fact.image_id for fact in self.facts if fact and not fact.reason)
@@ -98,7 +100,7 @@ class Fill:
         """0 (nothing yet) to 1: classes that are furthest behind go first, so that all finish together."""
         return (self.certain + self.expected(now)) / min(self.quota, _FAR)
 
-    def candidates(self, now: float) -> Iterator[tuple[int, Drawn]]:
+    def candidates(self, now: float) -> Iterator[tuple[int, QueuedCandidate]]:
         """The unsettled candidates that are not in flight, in draw order, drawing on as far as the caller goes.
 
         None beyond those put off while what is certain and in flight will probably do.
@@ -123,7 +125,7 @@ class Fill:
         del self.waiting[index]
         self.in_flight[index] = (late_at, hope)
 
-    def settle(self, index: int, fact: Fact) -> None:
+    def settle(self, index: int, fact: CandidateRecord) -> None:
         """Note what a candidate came to."""
         self.in_flight.pop(index, None)
         self.waiting.pop(index, None)
@@ -132,7 +134,7 @@ class Fill:
         self._ended += 1
         self._images += not fact.reason
 
-    def advance(self, rules: Rules) -> Iterator[Fact]:
+    def advance(self, rules: AcceptanceRules) -> Iterator[CandidateRecord]:
         """Walk on as far as candidates are settled and the class is not full; yields the valid ones reached.
 
         An image that is met again, as the fallback gives it, is not reached twice.
@@ -159,13 +161,13 @@ class Fill:
     def walk_again(self) -> None:
         """Start over: a rule has changed under images that were reached."""
         self._valid_ahead = sum(1 for fact in self.facts if fact and not fact.reason)
-        self.walk = Walk()
+        self.walk = Selection()
 
     def reaches(self, contents: set[int], pixels: set[int]) -> bool:
         """Whether the walk has passed an image with any of these bytes or pixels."""
         return not (contents.isdisjoint(self.walk.contents) and pixels.isdisjoint(self.walk.pixels))
 
-    def walked(self) -> Iterator[tuple[Fact, str]]:
+    def walked(self) -> Iterator[tuple[CandidateRecord, str]]:
         """What the walk has passed, in draw order, with its verdicts."""
         for fact, verdict in zip(self.facts, self.walk.verdicts, strict=False):
             if fact:

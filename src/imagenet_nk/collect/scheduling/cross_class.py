@@ -6,10 +6,10 @@ as images are thrown out, and never less far; so the counts, and with them the o
 
 from __future__ import annotations
 
-from imagenet_nk.dataset.records import Fact
+from imagenet_nk.dataset.records import CandidateRecord
 
 
-class Repeats:
+class CrossClassIndex:
     """Counts over all classes of a run. Reaching the same image again changes nothing."""
 
     def __init__(self, placeholder_repeats: int) -> None:
@@ -17,7 +17,7 @@ class Repeats:
         self._addresses: dict[int, set[int]] = {}  # by content, hashes of addresses
         self._classes: dict[int, str | set[str]] = {}  # by pixels
 
-    def reach(self, wnid: str, fact: Fact) -> tuple[bool, bool]:
+    def reach(self, wnid: str, fact: CandidateRecord) -> tuple[bool, bool]:
         """Count a reached image. Returns (its bytes are a placeholder's now, its pixels stand in two classes now)."""
         addresses = self._addresses.setdefault(fact.content, set())
         if len(addresses) < self._needed and "://" in fact.url:  # files that someone has by choice betray nothing

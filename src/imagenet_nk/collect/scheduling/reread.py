@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 
-from imagenet_nk.collect.fetching.inspector import Picture
-from imagenet_nk.collect.fetching.work_item import Drawn, Outcome
+from imagenet_nk.collect.fetching.inspector import ImageInfo
+from imagenet_nk.collect.fetching.work_item import QueuedCandidate, ReadOutcome
 from imagenet_nk.errors import ContradictionError
-from imagenet_nk.sources.contract import TRY_AGAIN, Keeps, Rejected
+from imagenet_nk.sources.contract import TRY_AGAIN, HasCache, Rejected
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +20,14 @@ DAMAGE = frozenset({"not_image", "truncated", "corrupt", "unreadable"})
 _READINGS = 4  # of one candidate, before its place is said to give other bytes each time
 
 
-class SecondLook:
+class RereadPolicy:
     """The candidates at hand of which a reading has ended in damage, each with the bytes it gave."""
 
     def __init__(self) -> None:
         self._seen: defaultdict[tuple[int, str, str], list[str]] = defaultdict(list)
         self._told = False
 
-    def wanted(self, drawn: Drawn, outcome: Outcome) -> bool:
+    def wanted(self, drawn: QueuedCandidate, outcome: ReadOutcome) -> bool:
         """Whether a candidate is to be read once more before it is settled; its source then fetches it anew.
 
         Raises ContradictionError for one that gives other bytes at each reading, and no image.
@@ -37,7 +37,7 @@ class SecondLook:
             return False
         key = (drawn.rank, candidate.wnid, candidate.key)
         if not isinstance(verdict, Rejected) or verdict.reason not in DAMAGE:
-            if self._seen.pop(key, None) and isinstance(verdict, Picture) and not self._told:
+            if self._seen.pop(key, None) and isinstance(verdict, ImageInfo) and not self._told:
                 self._told = True
                 log.warning(
                     "%s came damaged, and not so when it was read again: something on the way to source=%s garbles "
@@ -53,6 +53,6 @@ class SecondLook:
         seen.append(verdict.content)
         if len(seen) == _READINGS:
             raise ContradictionError(f"{candidate.url}: other bytes come at each reading, and no image; {TRY_AGAIN}")
-        if isinstance(source, Keeps):
+        if isinstance(source, HasCache):
             source.doubt(candidate)
         return True

@@ -13,23 +13,23 @@ from dataclasses import replace
 from imagenet_nk.collect import interrupts
 from imagenet_nk.collect.fetching import ledger_rows
 from imagenet_nk.collect.fetching.candidate_reader import Reader
-from imagenet_nk.collect.fetching.inspector import Picture
-from imagenet_nk.collect.fetching.work_item import Drawn, Outcome
+from imagenet_nk.collect.fetching.inspector import ImageInfo
+from imagenet_nk.collect.fetching.work_item import QueuedCandidate, ReadOutcome
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.collect.scheduling.acceptance import Rules
-from imagenet_nk.collect.scheduling.class_quota import Fill
-from imagenet_nk.collect.scheduling.cross_class import Repeats
-from imagenet_nk.collect.scheduling.reread import SecondLook
-from imagenet_nk.dataset.ledger import Records
-from imagenet_nk.dataset.records import Fact
-from imagenet_nk.net.host_table import Hosts
+from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
+from imagenet_nk.collect.scheduling.class_quota import ClassQuota
+from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
+from imagenet_nk.collect.scheduling.reread import RereadPolicy
+from imagenet_nk.dataset.ledger import AttemptSink
+from imagenet_nk.dataset.records import CandidateRecord
+from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.sources.contract import Rejected
 
 _AHEAD = 8  # candidates looked at for one whose host has room
 _TICK_S = 0.2
 
 
-class Collector:
+class Scheduler:
     """Runs until every class is full or has no candidate left.
 
     The outcome depends on what the candidates are, never on timing: an image is kept once every candidate before it is
@@ -38,13 +38,13 @@ class Collector:
 
     def __init__(
         self,
-        fills: Sequence[Fill],
+        fills: Sequence[ClassQuota],
         *,
         reader: Reader,
-        hosts: Hosts,
-        ledger: Records,
-        rules: Rules,
-        repeats: Repeats,
+        hosts: HostTable,
+        ledger: AttemptSink,
+        rules: AcceptanceRules,
+        repeats: CrossClassIndex,
         drop_shared: bool,
         tick_s: float = _TICK_S,
     ) -> None:
@@ -53,10 +53,10 @@ class Collector:
         self._reader, self._hosts, self._ledger = reader, hosts, ledger
         self._rules, self._repeats, self._drop_shared = rules, repeats, drop_shared
         self._tick_s = tick_s
-        self._second_look = SecondLook()
-        self._hungry: list[tuple[float, int, Fill]] = []  # heap by progress
+        self._second_look = RereadPolicy()
+        self._hungry: list[tuple[float, int, ClassQuota]] = []  # heap by progress
         self._queued: set[str] = set()
-        self._blocked: defaultdict[str, deque[Fill]] = defaultdict(deque)  # by the host that has no room
+        self._blocked: defaultdict[str, deque[ClassQuota]] = defaultdict(deque)  # by the host that has no room
         self._waiting: set[str] = set()  # classes in _blocked
         self._order = itertools.count()
         self.cut_off = False  # the run ended before its time: nothing on the web answered any more
@@ -71,7 +71,7 @@ class Collector:
         """
         self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
-        with interrupts.deferred() as raise_if_interrupted:
+        with interrupts.defer_sigint() as raise_if_interrupted:
             while (self._undone or stay) and not self.cut_off:
                 now = time.monotonic()
                 if now - ticked >= self._tick_s:
@@ -88,7 +88,7 @@ class Collector:
 
     # --- for who has only a part of the classes, and news of the others
 
-    def add(self, fills: Iterable[Fill]) -> None:
+    def add(self, fills: Iterable[ClassQuota]) -> None:
         """Take on more classes."""
         for fill in fills:
             self._fills[fill.wnid] = fill
@@ -96,12 +96,12 @@ class Collector:
                 self._undone.add(fill.wnid)
         self.progress.classes = len(self._fills)
 
-    def release(self) -> list[Fill]:
+    def release(self) -> list[ClassQuota]:
         """Let go of the classes that are done, and return them; what of theirs is in flight is still recorded."""
         done = [wnid for wnid in self._fills if wnid not in self._undone]
         return [self._fills.pop(wnid) for wnid in done]
 
-    def drop(self) -> list[Fill]:
+    def drop(self) -> list[ClassQuota]:
         """Let go of all classes, done or not, and return them."""
         fills = list(self._fills.values())
         self._fills.clear()
@@ -130,7 +130,7 @@ class Collector:
             if waiting and self._hosts.ready(host, now):
                 self._release(waiting, now)
 
-    def _release(self, waiting: deque[Fill], now: float) -> None:
+    def _release(self, waiting: deque[ClassQuota], now: float) -> None:
         """Queue the first of the classes that wait for a host and still wish for more."""
         while waiting:
             fill = waiting.popleft()
@@ -139,7 +139,7 @@ class Collector:
                 self._queue([fill], now)
                 return
 
-    def _queue(self, fills: Iterable[Fill], now: float) -> None:
+    def _queue(self, fills: Iterable[ClassQuota], now: float) -> None:
         for fill in fills:
             if fill.wnid not in self._queued and fill.wnid not in self._waiting and fill.wishes(now):
                 self._queued.add(fill.wnid)
@@ -152,7 +152,7 @@ class Collector:
             if fill.wishes(now) and self._start_one(fill, now):
                 self._queue([fill], now)
 
-    def _start_one(self, fill: Fill, now: float) -> bool:
+    def _start_one(self, fill: ClassQuota, now: float) -> bool:
         """Start the first candidate of a class whose host has room, or walk on; False if neither can be done."""
         busy = ""
         looked_at = 0
@@ -181,7 +181,7 @@ class Collector:
         self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
         return len(fill.walk.verdicts) > walked
 
-    def _hope(self, fill: Fill, drawn: Drawn, now: float) -> tuple[float, float]:
+    def _hope(self, fill: ClassQuota, drawn: QueuedCandidate, now: float) -> tuple[float, float]:
         """When a candidate is late, and with which hope of an image it is started.
 
         What lies at one place comes in the end, as a rule: nothing is read ahead of need for fear of losses.
@@ -193,11 +193,11 @@ class Collector:
 
     # --- what the answers come to
 
-    def _take(self, outcome: Outcome) -> None:
+    def _take(self, outcome: ReadOutcome) -> None:
         now = time.monotonic()
         fill, index, drawn = outcome.reading.ticket
         again = outcome.final and self._second_look.wanted(drawn, outcome)
-        self._ledger.record(ledger_rows.attempt(drawn, replace(outcome, final=False) if again else outcome))
+        self._ledger.record(ledger_rows.attempt_row(drawn, replace(outcome, final=False) if again else outcome))
         if waiting := self._blocked.get(outcome.reading.host):
             self._release(waiting, now)
         if not outcome.final:
@@ -206,23 +206,23 @@ class Collector:
         if again:
             self._reader.start(drawn.candidate, drawn.source, outcome.reading.ticket, fill.taken)
             return
-        valid = isinstance(outcome.judged.verdict, Picture)
+        valid = isinstance(outcome.judged.verdict, ImageInfo)
         self._hosts.learn(drawn.host, image=valid)
         self.progress.images += valid
         self.progress.bytes += outcome.judged.size
         if isinstance(outcome.judged.verdict, Rejected):
             self.progress.reasons[outcome.judged.verdict.reason] += 1
-        fill.settle(index, ledger_rows.fact(drawn, outcome))
+        fill.settle(index, ledger_rows.record(drawn, outcome))
         self._advance(fill)
         self._queue([fill], now)
 
-    def _settle_unasked(self, fill: Fill, index: int, drawn: Drawn, fault: str) -> None:
-        self._ledger.record(ledger_rows.unasked(drawn, fault))
+    def _settle_unasked(self, fill: ClassQuota, index: int, drawn: QueuedCandidate, fault: str) -> None:
+        self._ledger.record(ledger_rows.host_down_row(drawn, fault))
         self.progress.reasons[fault] += 1
         fill.settle(index, ledger_rows.fact_unasked(drawn, fault))
         self._advance(fill)
 
-    def _advance(self, fill: Fill) -> None:
+    def _advance(self, fill: ClassQuota) -> None:
         """Walk on in a class, and again in every class that an image is lost to by what this one reaches."""
         moved = deque([fill])
         while moved:
@@ -238,7 +238,7 @@ class Collector:
             else:
                 self._undone.add(fill.wnid)
 
-    def _count(self, fill: Fill, reached: Fact) -> list[Fill]:
+    def _count(self, fill: ClassQuota, reached: CandidateRecord) -> list[ClassQuota]:
         placeholder, shared = self._repeats.reach(fill.wnid, reached)
         shared = shared and self._drop_shared
         if not placeholder and not shared:
@@ -247,7 +247,7 @@ class Collector:
         self._queue(affected, time.monotonic())
         return affected
 
-    def _know(self, placeholders: set[int], shared: set[int]) -> list[Fill]:
+    def _know(self, placeholders: set[int], shared: set[int]) -> list[ClassQuota]:
         """Let the rules grow; returns the classes that they touch, whose walks start over."""
         placeholders, shared = placeholders - self._rules.placeholders, shared - self._rules.shared
         if not placeholders and not shared:

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from imagenet_nk.embedding.distributed import tasks
 from imagenet_nk.embedding.distributed.results import add, named, placed
-from imagenet_nk.embedding.messages import Order, Shard, Sums, cut
+from imagenet_nk.embedding.messages import BackboneSpec, Shard, Sums, cut
 from imagenet_nk.engine.contract import Engine, Task
 from imagenet_nk.engine.cpu_count import cores
-from imagenet_nk.preprocessing.types import Fault, Slice
+from imagenet_nk.preprocessing.types import EmbeddingBatch, SkippedImage
 from imagenet_nk.statistics.streaming import Mean, Spread
 
 ON_CPU, ON_GPU = 256, 2048  # images of a shard at most: what a lost worker costs; a GPU idles between two of them
 
 
-class EngineCrew:
+class EngineExecutor:
     """The workers of an engine, each with a shard of the list at a time."""
 
     def __init__(self, engine: Engine) -> None:
@@ -36,14 +36,16 @@ class EngineCrew:
     def decides(self, wanted: str) -> bool:
         return not self.engine.here and self._gpus(wanted) > 0
 
-    def embed(self, told: Sequence[Order], paths: Sequence[Path], rows: Sequence[int]) -> Iterator[Slice]:
+    def embed(
+        self, told: Sequence[BackboneSpec], paths: Sequence[Path], rows: Sequence[int]
+    ) -> Iterator[EmbeddingBatch]:
         slices, shards = self._cut(told, paths, rows)
         for number, share in self._map(tasks.embed, told, shards):
             yield placed(share, slices[number], paths)
 
     def sum_up(
-        self, told: Order, paths: Sequence[Path], classes_N: NDArray[np.int64], mean: Mean, spread: Spread
-    ) -> Iterator[tuple[int, list[Fault]]]:
+        self, told: BackboneSpec, paths: Sequence[Path], classes_N: NDArray[np.int64], mean: Mean, spread: Spread
+    ) -> Iterator[tuple[int, list[SkippedImage]]]:
         slices, shards = self._cut([told], paths, range(len(paths)), classes_N)
         waiting: dict[int, Sums] = {}
         following = 0
@@ -57,7 +59,7 @@ class EngineCrew:
 
     def _cut(
         self,
-        told: Sequence[Order],
+        told: Sequence[BackboneSpec],
         paths: Sequence[Path],
         rows: Sequence[int],
         classes_N: NDArray[np.int64] | None = None,
@@ -75,7 +77,7 @@ class EngineCrew:
             for part in slices
         ]
 
-    def _map(self, task: Task, told: Sequence[Order], shards: Sequence[Shard]) -> Iterator[tuple[int, Any]]:
+    def _map(self, task: Task, told: Sequence[BackboneSpec], shards: Sequence[Shard]) -> Iterator[tuple[int, Any]]:
         images = sum(len(shard.paths) for shard in shards)
         gpus = self._gpus(told[0].backbone.device)
         return self.engine.map(task, shards, workers=self.engine.workers(images), gpus=gpus)

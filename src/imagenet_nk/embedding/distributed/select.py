@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 
 from imagenet_nk.config import Cache
-from imagenet_nk.embedding.distributed.engine import EngineCrew
-from imagenet_nk.embedding.executor import Crew
+from imagenet_nk.embedding.distributed.engine import EngineExecutor
+from imagenet_nk.embedding.executor import Executor
 from imagenet_nk.engine import torchrun
 from imagenet_nk.engine.contract import Engine
 
 log = logging.getLogger(__name__)
 
 
-def crew(engine: Engine, cache: Cache) -> Crew | None:
+def crew(engine: Engine, cache: Cache) -> Executor | None:
     """The workers that a run has for its passes; None if it has this process alone.
 
     On one machine not by itself: the lanes have all its cores already.
@@ -24,7 +24,7 @@ def crew(engine: Engine, cache: Cache) -> Crew | None:
     if cache != Cache.none:
         log.warning("cache=%s is for a run in one process: workers decode for themselves", cache)
     if not ranks:
-        return EngineCrew(engine)
+        return EngineExecutor(engine)
     from imagenet_nk.embedding.distributed.torchrun import RankCrew  # torch.distributed
 
     return RankCrew()

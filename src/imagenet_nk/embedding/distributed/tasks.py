@@ -8,29 +8,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_nk.embedding.messages import Order, Shard, Share, Sums
-from imagenet_nk.engine.contract import Line
+from imagenet_nk.embedding.messages import BackboneSpec, Shard, ShardEmbeddings, Sums
+from imagenet_nk.engine.contract import Channel
 from imagenet_nk.errors import BackboneError, CentersError
 
 if TYPE_CHECKING:
     from imagenet_nk.embedding.distributed.worker import Worker
 
 
-def embed(shard: Shard, line: Line) -> Share:  # noqa: ARG001
+def embed(shard: Shard, line: Channel) -> ShardEmbeddings:  # noqa: ARG001
     """Task of an engine."""
     return worker(shard.orders, shard.paths, shard.threads).embed(shard)
 
 
-def sum_up(shard: Shard, line: Line) -> Sums:  # noqa: ARG001
+def sum_up(shard: Shard, line: Channel) -> Sums:  # noqa: ARG001
     """Task of an engine."""
     return worker(shard.orders, shard.paths, shard.threads).sum_up(shard)
 
 
-_latest: list[tuple[tuple[Order, ...], Worker]] = []  # of this process: a model is built once, not for each shard
+_latest: list[
+    tuple[tuple[BackboneSpec, ...], Worker]
+] = []  # of this process: a model is built once, not for each shard
 
 
 def worker(
-    told: tuple[Order, ...], paths: Sequence[Path], threads: int | None = None, device: str | None = None
+    told: tuple[BackboneSpec, ...], paths: Sequence[Path], threads: int | None = None, device: str | None = None
 ) -> Worker:
     """The backbones as ordered, built; see Worker. Raises BackboneError, with the host's name."""
     if not _latest or _latest[0][0] != told:

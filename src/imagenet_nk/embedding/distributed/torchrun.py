@@ -28,12 +28,12 @@ from torch.distributed.rendezvous import rendezvous
 from imagenet_nk.backbones.weights import first_line
 from imagenet_nk.embedding.distributed import tasks
 from imagenet_nk.embedding.distributed.results import joined, named, placed
-from imagenet_nk.embedding.messages import Order, Share
+from imagenet_nk.embedding.messages import BackboneSpec, ShardEmbeddings
 from imagenet_nk.engine import torchrun
-from imagenet_nk.engine.contract import Failure, Success, attempt, value
+from imagenet_nk.engine.contract import Failure, Success, run_task, value
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import BackboneError, EngineError
-from imagenet_nk.preprocessing.types import Fault, Slice
+from imagenet_nk.preprocessing.types import EmbeddingBatch, SkippedImage
 from imagenet_nk.statistics.streaming import Mean, Spread
 
 BLOCK = 64  # images, about, that a rank embeds between two exchanges
@@ -46,7 +46,7 @@ _numbers = itertools.count()  # of the passes
 class Pass:
     """What all ranks do together."""
 
-    told: tuple[Order, ...]
+    told: tuple[BackboneSpec, ...]
     paths: tuple[Path, ...]
     shape: tuple[int, int] = (0, 0)  # (K, D) of the sums
     classes: NDArray[np.int64] | None = None  # (N,) where sums are wanted, else embeddings
@@ -75,14 +75,16 @@ class RankCrew:
     def decides(self, wanted: str) -> bool:  # noqa: ARG002 - all ranks have what rank 0 has
         return False
 
-    def embed(self, told: Sequence[Order], paths: Sequence[Path], rows: Sequence[int]) -> Iterator[Slice]:
+    def embed(
+        self, told: Sequence[BackboneSpec], paths: Sequence[Path], rows: Sequence[int]
+    ) -> Iterator[EmbeddingBatch]:
         own = Part(Pass(tuple(told), tuple(paths[row].absolute() for row in rows)))
         for block, share in _led(own):
             yield placed(share, [rows[place] for place in block], paths)
 
     def sum_up(
-        self, told: Order, paths: Sequence[Path], classes_N: NDArray[np.int64], mean: Mean, spread: Spread
-    ) -> Iterator[tuple[int, list[Fault]]]:
+        self, told: BackboneSpec, paths: Sequence[Path], classes_N: NDArray[np.int64], mean: Mean, spread: Spread
+    ) -> Iterator[tuple[int, list[SkippedImage]]]:
         shape = (mean.sums_KD.shape[0], mean.sums_KD.shape[1])
         own = Part(Pass((told,), tuple(path.absolute() for path in paths), shape, classes_N))
         for block, share in _led(own):
@@ -97,14 +99,14 @@ class Part:
     def __init__(self, task: Pass) -> None:
         self.task, self.blocks = task, task.blocks(torchrun.rank())
         self.mean, self.spread = Mean(*task.shape), Spread(*task.shape)
-        self._slices: Iterator[Slice] | None = None
+        self._slices: Iterator[EmbeddingBatch] | None = None
 
     def answer(self, number: int) -> Success | Failure:
         """The rank's answer to an exchange; models run on while it is on its way."""
-        return attempt(lambda block, _: self._share(block), self.blocks[number], None)  # type: ignore[arg-type]
+        return run_task(lambda block, _: self._share(block), self.blocks[number], None)  # type: ignore[arg-type]
 
-    def _share(self, block: range) -> Share:
-        parts: list[Slice] = []
+    def _share(self, block: range) -> ShardEmbeddings:
+        parts: list[EmbeddingBatch] = []
         while sum(len(part.rows) + len(part.faults) for part in parts) < len(block):
             parts.append(self._added(next(self._running())))
         share = joined(parts, block)
@@ -112,7 +114,7 @@ class Part:
             return share
         return replace(share, rows=share.rows[:0], embeddings=share.embeddings[:0])
 
-    def _running(self) -> Iterator[Slice]:
+    def _running(self) -> Iterator[EmbeddingBatch]:
         if self._slices is None:
             told, device = self.task.told, own_device(self.task.told[0].backbone.device)
             worker = tasks.worker(told, self.task.paths, cores(), device)
@@ -121,7 +123,7 @@ class Part:
                 self._slices = (worker.embedders[0].finite(part, self.task.paths) for part in self._slices)
         return self._slices
 
-    def _added(self, part: Slice) -> Slice:
+    def _added(self, part: EmbeddingBatch) -> EmbeddingBatch:
         if self.task.classes is not None and len(part.rows):
             x_BD, classes_B = torch.from_numpy(part.embeddings), torch.from_numpy(self.task.classes[part.rows])
             self.mean.add(x_BD, classes_B)
@@ -149,7 +151,7 @@ def own_device(wanted: str) -> str:
 # --- rank 0
 
 
-def _led(own: Part) -> Iterator[tuple[range, Share]]:
+def _led(own: Part) -> Iterator[tuple[range, ShardEmbeddings]]:
     """A pass of all ranks: their blocks in the order of the list, with the answers."""
     blocks = [own.task.blocks(rank) for rank in range(torchrun.world())]
     with _one_lost():

@@ -16,11 +16,11 @@ from imagenet_nk.backbones.model import build
 from imagenet_nk.embedding import loader
 from imagenet_nk.embedding.distributed.results import joined
 from imagenet_nk.embedding.embedder import Embedder
-from imagenet_nk.embedding.messages import Order, Shard, Share, Sums
+from imagenet_nk.embedding.messages import BackboneSpec, Shard, ShardEmbeddings, Sums
 from imagenet_nk.embedding.multi_backbone import side_by_side
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import BackboneError
-from imagenet_nk.preprocessing.types import Slice
+from imagenet_nk.preprocessing.types import EmbeddingBatch
 from imagenet_nk.statistics.streaming import Mean, Spread
 from imagenet_nk.storage import files
 
@@ -31,24 +31,28 @@ class Worker:
     """Backbones that share their crops, ready to run."""
 
     def __init__(
-        self, orders: Sequence[Order], paths: Sequence[Path], threads: int | None = None, device: str | None = None
+        self,
+        orders: Sequence[BackboneSpec],
+        paths: Sequence[Path],
+        threads: int | None = None,
+        device: str | None = None,
     ) -> None:
         """`paths`: some images to check a quicker path with. Raises BackboneError where it is not what was ordered."""
         self.embedders = [_built(order, paths, threads, device) for order in orders]
 
-    def slices(self, paths: Sequence[Path], rows: Sequence[int]) -> Iterator[Slice]:
+    def slices(self, paths: Sequence[Path], rows: Sequence[int]) -> Iterator[EmbeddingBatch]:
         """The embeddings of some rows of the list, those of all backbones side by side."""
         first = self.embedders[0]
         forward = side_by_side(self.embedders, paths)
 
-        with files.reading([paths[row] for row in rows]) as read:
+        with files.reader([paths[row] for row in rows]) as read:
 
             def load(path: Path) -> Any:
                 return first.crops(read(path))
 
             yield from loader.run(paths, rows, load, forward, gather=first.crops.batch, **first.width)
 
-    def embed(self, shard: Shard) -> Share:
+    def embed(self, shard: Shard) -> ShardEmbeddings:
         """The embeddings of a shard."""
         return joined(list(self.slices(shard.paths, range(len(shard.paths)))), range(len(shard.paths)))
 
@@ -72,7 +76,7 @@ def _arrays(statistic: Mean | Spread) -> dict[str, NDArray[Any]]:
     return {name: value.numpy() for name, value in vars(statistic).items()}
 
 
-def _built(order: Order, paths: Sequence[Path], threads: int | None, device: str | None) -> Embedder:
+def _built(order: BackboneSpec, paths: Sequence[Path], threads: int | None, device: str | None) -> Embedder:
     config = replace(order.backbone, device=device or order.backbone.device)
     embedder = Embedder(build(config, order.seed), config, order.centers, Path())
     if config.workers is None:

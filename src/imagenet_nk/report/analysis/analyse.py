@@ -14,9 +14,9 @@ from imagenet_nk.centers.file import Centers
 from imagenet_nk.lists import list_file
 from imagenet_nk.preprocessing import row_cache
 from imagenet_nk.report.analysis import outliers, projections
-from imagenet_nk.report.analysis.outliers import Distances
+from imagenet_nk.report.analysis.outliers import OutlierScores
 from imagenet_nk.report.analysis.projections import Matrix
-from imagenet_nk.report.run_data import Facts
+from imagenet_nk.report.run_data import RunData
 from imagenet_nk.storage import files
 
 MATRIX_UP_TO = 1200  # classes; a larger similarity matrix would make the page too heavy
@@ -24,7 +24,7 @@ _TSNE_FROM, _TSNE_UP_TO = 20, 2000  # fewer classes need no map of neighbourhood
 
 
 @dataclass(frozen=True)
-class Atlas:
+class ClassMap:
     """The classes that have a center, M of them, in the order of `rows`."""
 
     rows: list[int]  # class rows of the facts
@@ -41,11 +41,11 @@ class Atlas:
 class Analysis:
     """All that was computed; without centers, or without their embeddings, parts are None."""
 
-    atlas: Atlas | None
-    images: Distances | None
+    atlas: ClassMap | None
+    images: OutlierScores | None
 
 
-def analyse(facts: Facts) -> Analysis:
+def analyse(facts: RunData) -> Analysis:
     """Compute maps, similarities and distances."""
     if facts.centers is None:
         return Analysis(None, None)
@@ -59,12 +59,12 @@ def analyse(facts: Facts) -> Analysis:
     return Analysis(_atlas(rows, vectors), _images(facts, facts.centers, rows, vectors, counts))
 
 
-def _atlas(rows: list[int], vectors: NDArray[np.float32]) -> Atlas:
+def _atlas(rows: list[int], vectors: NDArray[np.float32]) -> ClassMap:
     count = len(rows)
     pca, explained = projections.pca(vectors)
     nearest, cosine = _nearest(vectors)
     similarity = projections.cosines(vectors) if 1 < count <= MATRIX_UP_TO else None
-    return Atlas(
+    return ClassMap(
         rows=rows,
         pca=pca,
         explained=explained,
@@ -91,8 +91,8 @@ def _nearest(vectors: NDArray[np.float32], batch: int = 1024) -> tuple[list[int]
 
 
 def _images(
-    facts: Facts, centers: Centers, rows: Sequence[int], vectors: NDArray[np.float32], counts: NDArray[np.int64]
-) -> Distances | None:
+    facts: RunData, centers: Centers, rows: Sequence[int], vectors: NDArray[np.float32], counts: NDArray[np.int64]
+) -> OutlierScores | None:
     kept = row_cache.find([facts.home, facts.run], centers.metadata)
     if kept is None or kept.matrix.shape[1] != vectors.shape[1] or not len(facts.images):
         return None
@@ -107,7 +107,7 @@ def _images(
     )
 
 
-def image_paths(facts: Facts) -> list[Path]:
+def image_paths(facts: RunData) -> list[Path]:
     """Where the kept images are."""
     if files.is_remote(facts.folder):
         return [list_file.resolve(facts.folder / "eval.txt", list_file.Entry(path, 0)) for path in facts.images["path"]]

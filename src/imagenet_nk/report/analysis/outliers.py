@@ -15,7 +15,7 @@ Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Distances:
+class OutlierScores:
     """Cosine distances (1 - cosine, 0 to 2) of N images; nan where an image or its class has none."""
 
     own: Column  # (N,) to the mean of the others of its class: an image does not vouch for itself
@@ -35,7 +35,7 @@ def distances(
     in_center: NDArray[np.bool_],
     centers: Mapping[int, NDArray[np.float32]],
     counts: Mapping[int, int],
-) -> Distances:
+) -> OutlierScores:
     """Judge N images. rows: where `kept` has them, or -1; classes: the row of their class; centers, counts: by row."""
     known = np.array(sorted(centers), np.int64)
     place = {int(k): index for index, k in enumerate(known)}
@@ -58,15 +58,15 @@ def distances(
         left_out = (n[:, None] * centers_KD[k] - x) / np.maximum(n - 1, 1)[:, None]
         mine = 1 - (_unit(x) * _unit(np.where(inside[:, None], left_out, centers_KD[k]))).sum(axis=1)
         own[part] = np.where(inside & (n < 2), np.nan, mine)
-    return Distances(own, other, nearest)
+    return OutlierScores(own, other, nearest)
 
 
-def likely_wrong(found: Distances, count: int) -> NDArray[np.int64]:
+def likely_wrong(found: OutlierScores, count: int) -> NDArray[np.int64]:
     """Images that lie nearer to another class than to their own, the clearest first."""
     return _largest(np.where(found.margin > 0, found.margin, np.nan), count)
 
 
-def farthest(found: Distances, count: int) -> NDArray[np.int64]:
+def farthest(found: OutlierScores, count: int) -> NDArray[np.int64]:
     """Images that lie farthest from their own class."""
     return _largest(found.own, count)
 

@@ -14,19 +14,19 @@ from urllib.parse import quote
 import numpy as np
 
 from imagenet_nk.report import metrics_table
-from imagenet_nk.report.analysis.analyse import Analysis, Atlas
-from imagenet_nk.report.run_data import Facts
-from imagenet_nk.report.thumbnails import SIDE, Strip
+from imagenet_nk.report.analysis.analyse import Analysis, ClassMap
+from imagenet_nk.report.run_data import RunData
+from imagenet_nk.report.thumbnails import SIDE, ContactStrip
 from imagenet_nk.storage import files
 
 Chosen = Mapping[int, Sequence[int]]  # class row to the rows of `facts.images` that are shown, in strip order
 
 
 def payload(
-    facts: Facts,
+    facts: RunData,
     analysis: Analysis,
     chosen: Chosen,
-    strips: Mapping[str, Strip],
+    strips: Mapping[str, ContactStrip],
     galleries: Mapping[str, Sequence[int]],
     page: Path,
 ) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def as_script(data: Mapping[str, Any]) -> str:
     return text
 
 
-def _classes(facts: Facts, analysis: Analysis) -> dict[str, list[Any]]:
+def _classes(facts: RunData, analysis: Analysis) -> dict[str, list[Any]]:
     table = facts.classes
     top1 = metrics_table.per_class(facts.metrics)
     columns = {name: table[name].tolist() for name in ("label", "wnid", "name", "wanted", "kept", "tried")}
@@ -75,7 +75,7 @@ def _classes(facts: Facts, analysis: Analysis) -> dict[str, list[Any]]:
     return columns | _spread(facts) | _placed(analysis.atlas, len(table))
 
 
-def _spread(facts: Facts) -> dict[str, list[Any]]:
+def _spread(facts: RunData) -> dict[str, list[Any]]:
     centers = facts.centers
     if centers is None:
         return {"spread": [None] * len(facts.classes)}
@@ -87,7 +87,7 @@ def _spread(facts: Facts) -> dict[str, list[Any]]:
     return {"spread": [_number(known.get(wnid), 4) for wnid in facts.classes["wnid"]]}
 
 
-def _placed(atlas: Atlas | None, count: int) -> dict[str, list[Any]]:
+def _placed(atlas: ClassMap | None, count: int) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [None] * count for name in ("nearest", "cosine", "x", "y", "tx", "ty")}
     if atlas is None:
         return columns
@@ -106,7 +106,7 @@ def _images(
     images: Sequence[int],
     columns: Mapping[str, Sequence[Any]],
     sources: Sequence[str],
-    strips: Mapping[str, Strip],
+    strips: Mapping[str, ContactStrip],
     analysis: Analysis,
 ) -> dict[str, Any]:
     """One class's pictures as columns. Ids and paths lose what they share with the class's WNID."""
@@ -138,13 +138,13 @@ def _file(path: str, usual: str) -> str:
     return f"={Path(path).as_uri() if Path(path).is_absolute() else quote(path)}"
 
 
-def _pairs(facts: Facts) -> list[tuple[int, int, int]]:
+def _pairs(facts: RunData) -> list[tuple[int, int, int]]:
     place = {wnid: row for row, wnid in enumerate(facts.classes["wnid"])}
     known = metrics_table.confused(facts.metrics)
     return [(place[a], place[b], count) for a, b, count in known if a in place and b in place]
 
 
-def _matrix(atlas: Atlas) -> dict[str, Any] | None:
+def _matrix(atlas: ClassMap) -> dict[str, Any] | None:
     """The cosines below the diagonal, row by row in the order of `rows`, in 255 steps from `low` to `high`."""
     if atlas.similarity is None:
         return None

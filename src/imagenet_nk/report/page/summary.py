@@ -10,7 +10,7 @@ import numpy as np
 from imagenet_nk.progress.standing import duration
 from imagenet_nk.report import metrics_table
 from imagenet_nk.report.analysis.analyse import Analysis
-from imagenet_nk.report.run_data import Facts
+from imagenet_nk.report.run_data import RunData
 from imagenet_nk.version import __version__
 from imagenet_nk.wording import percent, plural
 
@@ -24,7 +24,7 @@ _DOUBTFUL = (
 )
 
 
-def unjudged(facts: Facts, analysis: Analysis) -> dict[str, int]:
+def unjudged(facts: RunData, analysis: Analysis) -> dict[str, int]:
     """Images that were not weighed between their class and another, by the reason; those without any are left out."""
     found, atlas, centers = analysis.images, analysis.atlas, facts.centers
     if found is None or atlas is None or centers is None:
@@ -43,7 +43,7 @@ def unjudged(facts: Facts, analysis: Analysis) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def words(facts: Facts, analysis: Analysis, galleries: Mapping[str, Sequence[int]]) -> dict[str, object]:
+def words(facts: RunData, analysis: Analysis, galleries: Mapping[str, Sequence[int]]) -> dict[str, object]:
     """For the page's template."""
     found = analysis.images
     judged = 0 if found is None else int((~np.isnan(found.margin)).sum())
@@ -74,7 +74,7 @@ _NOT_WANTED = frozenset(
 )
 
 
-def tiles(facts: Facts) -> list[dict[str, str]]:
+def tiles(facts: RunData) -> list[dict[str, str]]:
     """The few figures at the top."""
     classes = facts.classes
     full = int((classes["kept"] >= classes["wanted"]).sum())
@@ -89,7 +89,7 @@ def tiles(facts: Facts) -> list[dict[str, str]]:
     return shown
 
 
-def asked(facts: Facts) -> list[tuple[str, str]]:
+def asked(facts: RunData) -> list[tuple[str, str]]:
     """What the command said."""
     source, fallback = facts.choices.get("source", ""), facts.choices.get("source@fallback", "none")
     rows = [
@@ -105,7 +105,7 @@ def asked(facts: Facts) -> list[tuple[str, str]]:
     return [(name, text) for name, text in rows if text not in ("", "None")] if facts.config else []
 
 
-def came_out(facts: Facts) -> list[tuple[str, str]]:
+def came_out(facts: RunData) -> list[tuple[str, str]]:
     """Where the results are and what made them."""
     metadata = facts.centers.metadata if facts.centers else {}
     given = facts.images["source"].value_counts()
@@ -124,7 +124,7 @@ def came_out(facts: Facts) -> list[tuple[str, str]]:
     return [(name, text) for name, text in [*rows, ("time", times)] if text]
 
 
-def funnel(facts: Facts) -> list[dict[str, Any]]:
+def funnel(facts: RunData) -> list[dict[str, Any]]:
     """How many candidates were left after each step, and their share of all."""
     counts = {name: int(facts.reasons[name].sum()) for name in facts.reasons}
     tried = int(facts.classes["tried"].sum())
@@ -140,13 +140,13 @@ def funnel(facts: Facts) -> list[dict[str, Any]]:
     return [{"name": name, "count": count, "share": count / tried if tried else 0.0} for name, count in steps]
 
 
-def reasons(facts: Facts) -> list[dict[str, Any]]:
+def reasons(facts: RunData) -> list[dict[str, Any]]:
     """Why candidates were rejected, the commonest first."""
     counts = sorted(((int(facts.reasons[name].sum()), name) for name in facts.reasons), reverse=True)
     most = max((count for count, _ in counts), default=0)
     return [{"name": name, "count": count, "share": count / most} for count, name in counts if count]
 
 
-def _classes(facts: Facts) -> str:
+def _classes(facts: RunData) -> str:
     table = facts.setting("classes.table") or facts.setting("classes.under") or ""
     return f"{len(facts.classes):,} of {table}" if table else f"{len(facts.classes):,}"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from imagenet_nk.report.analysis.analyse import Analysis
-from imagenet_nk.report.host_stats import Asked
+from imagenet_nk.report.host_stats import FetchStats
 from imagenet_nk.report.metrics_table import best_distance, value
 from imagenet_nk.report.page.summary import NO_EMBEDDING, unjudged
-from imagenet_nk.report.run_data import Facts
-from imagenet_nk.report.thumbnails import Strip
+from imagenet_nk.report.run_data import RunData
+from imagenet_nk.report.thumbnails import ContactStrip
 from imagenet_nk.report.warnings.label_checks import label_alarms
-from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, Alarm, named, note
+from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, ReportWarning, named, note
 from imagenet_nk.wording import percent, plural
 
 NEAR_BITS = 4  # of 64: two pictures with looks so near are one to the eye
@@ -26,18 +26,18 @@ _SHARE = 0.5  # of a class's images
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ReportInputs:
     """What alarms are raised from."""
 
-    facts: Facts
-    asked: Asked
+    facts: RunData
+    asked: FetchStats
     analysis: Analysis
-    strips: dict[str, Strip]  # by WNID
+    strips: dict[str, ContactStrip]  # by WNID
 
 
-def alarms(evidence: Evidence) -> list[Alarm]:
+def alarms(evidence: ReportInputs) -> list[ReportWarning]:
     """All that apply, problems before warnings before notes."""
-    checks: Sequence[Callable[[Evidence], list[Alarm]]] = (
+    checks: Sequence[Callable[[ReportInputs], list[ReportWarning]]] = (
         _foreign, _interrupted, _empty, _short, lambda e: label_alarms(e.facts), _confused_classes, _identical, _shared,
         _weights, _accuracy, _unreadable, _single, _stale,
     )  # fmt: skip
@@ -45,7 +45,7 @@ def alarms(evidence: Evidence) -> list[Alarm]:
     return sorted(found, key=lambda alarm: alarm.rank)
 
 
-def _foreign(evidence: Evidence) -> list[Alarm]:
+def _foreign(evidence: ReportInputs) -> list[ReportWarning]:
     """Centers of another list: of another data set, or of this one before it grew or shrank."""
     facts, centers = evidence.facts, evidence.facts.foreign
     if centers is None:
@@ -56,10 +56,10 @@ def _foreign(evidence: Evidence) -> list[Alarm]:
         "set, or of this one before it changed. Centers and evaluation are left out of this page; "
         "stages=[centers,evaluate,report] makes them of the images that are here."
     )
-    return [Alarm(PROBLEM, "The centers of this run belong to another list", detail)]
+    return [ReportWarning(PROBLEM, "The centers of this run belong to another list", detail)]
 
 
-def _interrupted(evidence: Evidence) -> list[Alarm]:
+def _interrupted(evidence: ReportInputs) -> list[ReportWarning]:
     facts = evidence.facts
     said = ["the data set was never collected to its end"] if evidence.asked.ended is False else []
     said += [f"the stage {stage.name} began and did not end" for stage in facts.stages if stage.seconds is None]
@@ -72,10 +72,10 @@ def _interrupted(evidence: Evidence) -> list[Alarm]:
         said.append(f"missing: {', '.join(missing)}")
     detail = "; ".join(said)
     advice = "The same command goes on from there." if len(facts.images) or evidence.asked.ended is False else ""
-    return [Alarm(PROBLEM, title, f"{detail[0].upper()}{detail[1:]}. {advice}".rstrip())]
+    return [ReportWarning(PROBLEM, title, f"{detail[0].upper()}{detail[1:]}. {advice}".rstrip())]
 
 
-def _missing(facts: Facts) -> list[str]:
+def _missing(facts: RunData) -> list[str]:
     """What the run was to leave behind and did not."""
     ended = {stage.name for stage in facts.stages if stage.seconds is not None} | {"report"}
     leaves = {"collect": "images", "lists": "lists", "centers": "centers", "evaluate": "evaluation"}
@@ -83,23 +83,23 @@ def _missing(facts: Facts) -> list[str]:
     return [f"{'part of the ' if name == 'collect' else 'the '}{leaves[name]}" for name in wanted if name not in ended]
 
 
-def _empty(evidence: Evidence) -> list[Alarm]:
+def _empty(evidence: ReportInputs) -> list[ReportWarning]:
     if len(evidence.facts.images):
         return []
-    return [Alarm(PROBLEM, "There is not one image", _NOT_ONE)]
+    return [ReportWarning(PROBLEM, "There is not one image", _NOT_ONE)]
 
 
-def _short(evidence: Evidence) -> list[Alarm]:
+def _short(evidence: ReportInputs) -> list[ReportWarning]:
     classes = evidence.facts.classes
     lacking = (classes["wanted"] - classes["kept"]).clip(lower=0)
     rows = np.flatnonzero(lacking).tolist()
     if not rows:
         return []
     detail = f"{plural(int(lacking.sum()), 'image')} missing: {named(evidence.facts, rows)}."
-    return [Alarm(WARNING, f"{plural(len(rows), 'class', 'classes')} short of images", detail, rows)]
+    return [ReportWarning(WARNING, f"{plural(len(rows), 'class', 'classes')} short of images", detail, rows)]
 
 
-def _confused_classes(evidence: Evidence) -> list[Alarm]:
+def _confused_classes(evidence: ReportInputs) -> list[ReportWarning]:
     """Classes most of whose images lie nearer to one and the same other class."""
     found = evidence.analysis.images
     if found is None:
@@ -125,11 +125,11 @@ def _confused_classes(evidence: Evidence) -> list[Alarm]:
         else:
             title = f"{named(facts, [row])} is full of something else"
             detail = f"{count} of {judged} images lie nearer to the center of {named(facts, [other])}."
-        result.append(Alarm(PROBLEM if back else WARNING, title, detail, pair))
+        result.append(ReportWarning(PROBLEM if back else WARNING, title, detail, pair))
     return result
 
 
-def _identical(evidence: Evidence) -> list[Alarm]:
+def _identical(evidence: ReportInputs) -> list[ReportWarning]:
     """Classes that show one picture again and again, whatever its bytes."""
     result = []
     for row, wnid in enumerate(evidence.facts.classes["wnid"]):
@@ -138,7 +138,9 @@ def _identical(evidence: Evidence) -> list[Alarm]:
         size = largest_group(looks)
         if size >= max(3, _SHARE * len(looks)):
             title = f"{named(evidence.facts, [row])} shows one picture {size} times"
-            result.append(Alarm(PROBLEM, title, f"{size} of {len(looks)} pictures look the same to the eye.", [row]))
+            result.append(
+                ReportWarning(PROBLEM, title, f"{size} of {len(looks)} pictures look the same to the eye.", [row])
+            )
     return result
 
 
@@ -147,25 +149,25 @@ def largest_group(looks: Sequence[int], bits: int = NEAR_BITS) -> int:
     return max((sum((one ^ other).bit_count() <= bits for other in looks) for one in looks), default=0)
 
 
-def _shared(evidence: Evidence) -> list[Alarm]:
+def _shared(evidence: ReportInputs) -> list[ReportWarning]:
     shared = evidence.asked.shared
     if not shared:
         return []
     place = {wnid: row for row, wnid in enumerate(evidence.facts.classes["wnid"])}
     rows = sorted({place[wnid] for wnids in shared for wnid in wnids if wnid in place})
     detail = f"Their pixels are equal: {named(evidence.facts, rows)}. inspect.cross_class=drop leaves such images out."
-    return [Alarm(WARNING, f"{plural(len(shared), 'picture')} in more than one class", detail, rows)]
+    return [ReportWarning(WARNING, f"{plural(len(shared), 'picture')} in more than one class", detail, rows)]
 
 
-def _weights(evidence: Evidence) -> list[Alarm]:
+def _weights(evidence: ReportInputs) -> list[ReportWarning]:
     centers = evidence.facts.centers
     if centers is None or not centers.metadata.get("weights", "").startswith("random"):
         return []
     detail = "The centers are good for trying the program, and mean nothing. backbone.pretrained=true loads real ones."
-    return [Alarm(WARNING, "The backbone has random weights", detail)]
+    return [ReportWarning(WARNING, "The backbone has random weights", detail)]
 
 
-def _accuracy(evidence: Evidence) -> list[Alarm]:
+def _accuracy(evidence: ReportInputs) -> list[ReportWarning]:
     metrics = evidence.facts.metrics
     distance = best_distance(metrics)
     top1 = value(metrics, distance, "top1")
@@ -174,24 +176,24 @@ def _accuracy(evidence: Evidence) -> list[Alarm]:
         return []
     right = f"The best distance, {distance}, is right on {percent(top1)} of the images"
     detail = f"{right}; below {percent(least, 0)} look for a reason."
-    return [Alarm(WARNING, "The centers do not tell the classes apart", detail)]
+    return [ReportWarning(WARNING, "The centers do not tell the classes apart", detail)]
 
 
-def _unreadable(evidence: Evidence) -> list[Alarm]:
+def _unreadable(evidence: ReportInputs) -> list[ReportWarning]:
     facts = evidence.facts
     rows = [row for row, wnid in enumerate(facts.classes["wnid"]) if (s := evidence.strips.get(wnid)) and s.missing]
     count = sum(len(evidence.strips[facts.classes["wnid"][row]].missing) for row in rows)
     found = []
     if count:
         detail = f"They are in the manifest, but their files are gone or unreadable: {named(facts, rows)}."
-        found.append(Alarm(PROBLEM, f"{plural(count, 'picture')} missing", detail, rows))
+        found.append(ReportWarning(PROBLEM, f"{plural(count, 'picture')} missing", detail, rows))
     if skipped := facts.metrics.get("skipped"):
         detail = "; ".join(f"{one.get('path')}: {one.get('reason')}" for one in skipped[:5])
-        found.append(Alarm(WARNING, f"{plural(len(skipped), 'image')} without an embedding", detail))
+        found.append(ReportWarning(WARNING, f"{plural(len(skipped), 'image')} without an embedding", detail))
     return found
 
 
-def _single(evidence: Evidence) -> list[Alarm]:
+def _single(evidence: ReportInputs) -> list[ReportWarning]:
     centers = evidence.facts.centers
     if centers is None:
         return []
@@ -205,7 +207,7 @@ def _single(evidence: Evidence) -> list[Alarm]:
     return found
 
 
-def _stale(evidence: Evidence) -> list[Alarm]:
+def _stale(evidence: ReportInputs) -> list[ReportWarning]:
     facts = evidence.facts
     if facts.foreign is not None:
         return []

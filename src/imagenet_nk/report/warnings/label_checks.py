@@ -9,8 +9,8 @@ from imagenet_nk.classes.loading import load
 from imagenet_nk.config import ClassesConfig, LabelsConfig
 from imagenet_nk.errors import LabelError, ListError
 from imagenet_nk.lists import list_file
-from imagenet_nk.report.run_data import Facts
-from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, Alarm, named
+from imagenet_nk.report.run_data import RunData
+from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, ReportWarning, named
 from imagenet_nk.storage import files
 from imagenet_nk.wording import percent, plural
 
@@ -19,12 +19,12 @@ _MOST = 0.6  # of a class's images
 _WNID = re.compile(r"n[0-9]{8}")
 
 
-def label_alarms(facts: Facts) -> list[Alarm]:
+def label_alarms(facts: RunData) -> list[ReportWarning]:
     """Every disagreement about labels."""
     return [*_lists(facts), *_centers(facts), *_foreign(facts), *_order(facts), *_head(facts), *_votes(facts)]
 
 
-def _lists(facts: Facts) -> list[Alarm]:
+def _lists(facts: RunData) -> list[ReportWarning]:
     """Entries of eval.txt and train.txt whose label is not that of the manifest."""
     label_of = dict(zip(facts.images["path"], facts.images["label"], strict=True))
     row_of = dict(zip(facts.images["path"], facts.images["row"], strict=True))
@@ -36,7 +36,7 @@ def _lists(facts: Facts) -> list[Alarm]:
             entries = list_file.read_list(facts.folder / name)
         except ListError as error:
             if len(facts.images):
-                found.append(Alarm(PROBLEM, f"{name} cannot be read", str(error)))
+                found.append(ReportWarning(PROBLEM, f"{name} cannot be read", str(error)))
             continue
         wrong = [entry for entry in entries if label_of.get(entry.path, entry.label) != entry.label]
         rows = sorted({int(row_of[entry.path]) for entry in wrong})
@@ -47,11 +47,11 @@ def _lists(facts: Facts) -> list[Alarm]:
                 f"{PurePosixPath(first.path).name} has label {first.label} there and {label_of[first.path]} in the "
                 f"manifest. Classes: {named(facts, rows)}. stages=[lists] writes the lists again."
             )
-            found.append(Alarm(PROBLEM, title, detail, rows))
+            found.append(ReportWarning(PROBLEM, title, detail, rows))
     return found
 
 
-def _centers(facts: Facts) -> list[Alarm]:
+def _centers(facts: RunData) -> list[ReportWarning]:
     """Rows of centers.safetensors whose label is not the class's."""
     if facts.centers is None:
         return []
@@ -62,10 +62,10 @@ def _centers(facts: Facts) -> list[Alarm]:
         return []
     rows = facts.classes.index[facts.classes["wnid"].isin([wnid for wnid, _ in wrong])].tolist()
     detail = f"{named(facts, rows)}: run the stages centers and evaluate again."
-    return [Alarm(PROBLEM, f"{plural(len(wrong), 'center')} under another label", detail, rows)]
+    return [ReportWarning(PROBLEM, f"{plural(len(wrong), 'center')} under another label", detail, rows)]
 
 
-def _foreign(facts: Facts) -> list[Alarm]:
+def _foreign(facts: RunData) -> list[ReportWarning]:
     """Images whose id or file name speaks of another class than the one that they stand in."""
     ids, wnids = facts.images["image_id"].tolist(), facts.images["wnid"].tolist()
     rows = [
@@ -77,10 +77,10 @@ def _foreign(facts: Facts) -> list[Alarm]:
         return []
     classes = sorted(set(rows))
     detail = f"Their ids begin with the WNID of another class: {named(facts, classes)}."
-    return [Alarm(PROBLEM, f"{plural(len(rows), 'image')} named after another class", detail, classes)]
+    return [ReportWarning(PROBLEM, f"{plural(len(rows), 'image')} named after another class", detail, classes)]
 
 
-def _order(facts: Facts) -> list[Alarm]:
+def _order(facts: RunData) -> list[ReportWarning]:
     """Labels that follow a known order of the 1000 classes but for a few."""
     given = dict(zip(facts.classes["wnid"], facts.classes["label"].tolist(), strict=True))
     for order in ("sorted", "clsloc"):
@@ -95,19 +95,23 @@ def _order(facts: Facts) -> list[Alarm]:
         if len(wrong) <= len(given) // 3:
             rows = facts.classes.index[facts.classes["wnid"].isin(wrong)].tolist()
             detail = f"All other labels are those of labels={order}. Are these exchanged? {named(facts, rows)}."
-            return [Alarm(WARNING, f"{plural(len(wrong), 'class', 'classes')} out of order", detail, rows)]
+            return [ReportWarning(WARNING, f"{plural(len(wrong), 'class', 'classes')} out of order", detail, rows)]
     return []
 
 
-def _head(facts: Facts) -> list[Alarm]:
+def _head(facts: RunData) -> list[ReportWarning]:
     """The label check of the stage evaluate."""
     check = facts.metrics.get("label_check") or {}
     if not check.get("labels_wrong"):
         return []
-    return [Alarm(PROBLEM, "The backbone's own classifier disagrees with the labels", f"{check.get('verdict', '')}.")]
+    return [
+        ReportWarning(
+            PROBLEM, "The backbone's own classifier disagrees with the labels", f"{check.get('verdict', '')}."
+        )
+    ]
 
 
-def _votes(facts: Facts) -> list[Alarm]:
+def _votes(facts: RunData) -> list[ReportWarning]:
     """Classes most of whose images the backbone's own classifier takes for one other class.
 
     Only of a classifier that is right on most images of the others, and where the label check has not condemned all.
@@ -130,8 +134,10 @@ def _votes(facts: Facts) -> list[Alarm]:
         name = f"{named(facts, rows[1:])}" if len(rows) > 1 else other
         if back:
             title = f"The classifier takes {named(facts, rows[:1])} for {name}, and the other way round"
-            found.append(Alarm(PROBLEM, title, "Most images of each. Are the two exchanged?", rows))
+            found.append(ReportWarning(PROBLEM, title, "Most images of each. Are the two exchanged?", rows))
         else:
             title = f"The classifier takes {named(facts, rows[:1])} for {name}"
-            found.append(Alarm(WARNING, title, f"{percent(share, 0)} of its images. Look at its pictures.", rows))
+            found.append(
+                ReportWarning(WARNING, title, f"{percent(share, 0)} of its images. Look at its pictures.", rows)
+            )
     return found

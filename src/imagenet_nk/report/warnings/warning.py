@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from imagenet_nk.report.run_data import Facts
+from imagenet_nk.report.run_data import RunData
 
 PROBLEM, WARNING, NOTE = "problem", "warning", "note"
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Alarm:
+class ReportWarning:
     """One thing that a reader must see."""
 
     level: str
@@ -25,11 +25,11 @@ class Alarm:
         return (PROBLEM, WARNING, NOTE).index(self.level)
 
 
-def note(title: str, detail: str) -> Alarm:
-    return Alarm(NOTE, title, detail)
+def note(title: str, detail: str) -> ReportWarning:
+    return ReportWarning(NOTE, title, detail)
 
 
-def named(facts: Facts, rows: Sequence[int]) -> str:
+def named(facts: RunData, rows: Sequence[int]) -> str:
     """The first few classes, as crane (n02012849)."""
     table = facts.classes
     shown = ", ".join(f"{table['name'][row]} ({table['wnid'][row]})" for row in rows[:_SHOWN])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.tar_headers import BLOCK
-from imagenet_nk.sources.archive.member_map import Gap, Known
+from imagenet_nk.sources.archive.member_map import Gap, MemberMap
 from imagenet_nk.storage import files
 
 _FORMAT = 2
@@ -23,7 +23,7 @@ class Index:
     version: str = ""  # of the file that was indexed
     next: int = 0  # offset of the outer header to read next
     complete: bool = False  # whether this run has met the outer tar's end; not kept, as it may be a lie
-    spans: dict[str, tuple[int, Known]] = field(default_factory=dict)
+    spans: dict[str, tuple[int, MemberMap]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)  # of the classes' own files, where each has one
     odd: dict[str, int] = field(default_factory=dict)  # by class, offset of the outer header of what looked like no tar
 
@@ -32,7 +32,7 @@ class Index:
         """The kept index; an empty one if there is none, or none that can be read."""
         try:
             state = json.loads(file.read_text(encoding="utf-8"))
-            spans = {wnid: (int(offset), Known.restored(known)) for wnid, (offset, known) in state["spans"].items()}
+            spans = {wnid: (int(offset), MemberMap.restored(known)) for wnid, (offset, known) in state["spans"].items()}
             versions, odd = dict(state["versions"]), {wnid: int(at) for wnid, at in state["odd"].items()}
             return cls(state["version"], int(state["next"]), spans=spans, versions=versions, odd=odd)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -63,9 +63,9 @@ def file_of(folder: Path, what: str) -> Path:
     return folder / f"archive-{hashlib.sha256(f'{_FORMAT} {what}'.encode()).hexdigest()[:16]}.json"
 
 
-def first_known(length: int, head: bytes) -> Known:
+def first_known(length: int, head: bytes) -> MemberMap:
     """What the first block of a tar tells of it."""
-    known = Known(length)
+    known = MemberMap(length)
     if len(head) >= BLOCK and known.length:
         known.learn(Gap(0, known.length, exact=True), head[:BLOCK])
     return known

@@ -17,7 +17,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.formats.tar_headers import BLOCK, Header
 from imagenet_nk.sources.archive.class_index import Index, first_known, refuse_packed
-from imagenet_nk.sources.archive.ranged_file import Place, Remote
+from imagenet_nk.sources.archive.ranged_file import HttpFile, RangeReadable
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class _NoHeaderError(SourceError):
     """There is no header where the headers so far say that there is one."""
 
 
-def hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], None]) -> None:
+def hop(index: Index, place: RangeReadable, wanted: Sequence[str], keep: Callable[[], None]) -> None:
     """Read outer headers, one small read for each class, until all wanted classes are found or the tar ends.
 
     Where many are wanted of a large tar on a server, from several places at once. An index that an earlier run left and
@@ -55,12 +55,12 @@ def hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], No
         hop(index, place, wanted, keep)
 
 
-def _hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], None]) -> None:
+def _hop(index: Index, place: RangeReadable, wanted: Sequence[str], keep: Callable[[], None]) -> None:
     for wnid in set(wanted) & index.odd.keys():  # by a read in an earlier run
         _class_tar(index, place, wnid, index.odd.pop(wnid))
     missing = set(wanted) - set(index.spans)
     told = time.monotonic()
-    ahead = _ahead(index, place) if len(missing) >= _WORTH and isinstance(place, Remote) else {}
+    ahead = _ahead(index, place) if len(missing) >= _WORTH and isinstance(place, HttpFile) else {}
     try:
         while missing and not index.complete:
             if met := ahead.pop(index.next, None):
@@ -80,7 +80,7 @@ def _hop(index: Index, place: Place, wanted: Sequence[str], keep: Callable[[], N
         raise SourceError(f"{place.location} holds no <wnid>.tar; source.train takes ILSVRC2012_img_train.tar")
 
 
-def _outer(index: Index, place: Place) -> str:
+def _outer(index: Index, place: RangeReadable) -> str:
     """Note the class tar at index.next, if there is one there, and go on behind it; returns its WNID or ""."""
     at = index.next
     head = place.read(at, at + _HEAD - 1) if at < place.size else b""
@@ -110,7 +110,7 @@ def _outer(index: Index, place: Place) -> str:
     return match[1]
 
 
-def _class_tar(index: Index, place: Place, wnid: str, at: int) -> None:
+def _class_tar(index: Index, place: RangeReadable, wnid: str, at: int) -> None:
     """Note a class's tar by its outer header's offset, read once more: that it is none may have been a lie."""
     head = place.read(at, at + _HEAD - 1)
     outer = tar_headers.parse(head)
@@ -121,7 +121,7 @@ def _class_tar(index: Index, place: Place, wnid: str, at: int) -> None:
         log.warning("%s: %s.tar is no tar; the class is left out", place.location, wnid)
 
 
-def _ahead(index: Index, place: Place) -> dict[int, Index]:
+def _ahead(index: Index, place: RangeReadable) -> dict[int, Index]:
     """What walks from several places find, by the offset of their first header, each up to the next one's beginning."""
     step = (place.size - index.next) // WALKS
     if step < _LARGE * _WINDOW:
@@ -134,7 +134,7 @@ def _ahead(index: Index, place: Place) -> dict[int, Index]:
         return {start: walk for start, walk in zip(starts, walks, strict=True) if walk.next > start}
 
 
-def _walk(place: Place, version: str, start: int, stop: int) -> Index:
+def _walk(place: RangeReadable, version: str, start: int, stop: int) -> Index:
     """The outer headers in [start, stop), as far as there are such."""
     walk = Index(version, start)
     try:
@@ -145,7 +145,7 @@ def _walk(place: Place, version: str, start: int, stop: int) -> Index:
     return walk
 
 
-def _begun(place: Place, position: int) -> int | None:
+def _begun(place: RangeReadable, position: int) -> int | None:
     """Where a walk may begin behind a position; None if no such place is found, or the server fails."""
     try:
         return _next_class(place, position)
@@ -154,7 +154,7 @@ def _begun(place: Place, position: int) -> int | None:
         return None
 
 
-def _next_class(place: Place, position: int) -> int | None:
+def _next_class(place: RangeReadable, position: int) -> int | None:
     """Where the header of the next class's tar seems to be, found by bisecting."""
     low = tar_headers.padded(position)
     own = _class_at(place, low)
@@ -170,7 +170,7 @@ def _next_class(place: Place, position: int) -> int | None:
     return next((low + at for at, header in _headers(place, low, 4 * _WINDOW) if _CLASS_TAR.match(header.name)), None)
 
 
-def _class_at(place: Place, position: int) -> str:
+def _class_at(place: RangeReadable, position: int) -> str:
     """The class that the next header at or after a position speaks of; "" if none is near."""
     for length in (_WINDOW, 4 * _WINDOW, 16 * _WINDOW):
         for _, header in _headers(place, position, length):
@@ -179,7 +179,7 @@ def _class_at(place: Place, position: int) -> str:
     return ""
 
 
-def _headers(place: Place, position: int, length: int) -> Iterator[tuple[int, Header]]:
+def _headers(place: RangeReadable, position: int, length: int) -> Iterator[tuple[int, Header]]:
     """What looks like a header in so many bytes, with its offset from the position."""
     data = place.read(position, min(position + length, place.size) - 1) if position < place.size else b""
     at = 0

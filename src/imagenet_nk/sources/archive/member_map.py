@@ -42,7 +42,7 @@ class Gap:
     exact: bool  # a header must stand at `first`
 
 
-class Known:
+class MemberMap:
     """The members of one tar, as far as they have been seen."""
 
     def __init__(self, length: int) -> None:
@@ -178,7 +178,7 @@ class Known:
         return {**known, "expected": sorted(self._expected), "members": members}
 
     @classmethod
-    def restored(cls, state: dict[str, Sequence[Sequence[int]]]) -> Known:
+    def restored(cls, state: dict[str, Sequence[Sequence[int]]]) -> MemberMap:
         """From what state() gave. Raises KeyError, TypeError or ValueError for anything else."""
         known = cls(int(state["length"]))  # type: ignore[call-overload]
         known._firsts, known._ends = [int(a) for a, _ in state["runs"]], [int(b) for _, b in state["runs"]]

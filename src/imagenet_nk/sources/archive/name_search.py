@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left, insort
 from collections.abc import Callable
 
-from imagenet_nk.sources.archive.member_map import Gap, Known, Member
+from imagenet_nk.sources.archive.member_map import Gap, Member, MemberMap
 
 _NUMBER = re.compile(r"([0-9]{1,18})")
 Rank = tuple[tuple[int, int, str], ...]
@@ -77,7 +77,7 @@ class Names:
     def get(self, key: str) -> Member | None:
         return self._members.get(key)
 
-    def where(self, key: str, known: Known, step: int) -> Gap | None:
+    def where(self, key: str, known: MemberMap, step: int) -> Gap | None:
         """What to read next to find a key; None if it cannot be there, or names are in no order we know.
 
         `step`: bytes of a usual member; the place aimed at is half of it before the one expected.

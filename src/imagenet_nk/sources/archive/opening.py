@@ -20,12 +20,12 @@ from imagenet_nk.net.download import OutOfReachError, download, is_remote
 from imagenet_nk.sources import devkit
 from imagenet_nk.sources.archive import class_index, class_scan
 from imagenet_nk.sources.archive.class_index import Index
-from imagenet_nk.sources.archive.member_map import Known, Member
-from imagenet_nk.sources.archive.ranged_file import Local, NoRangeError, Place, Remote
-from imagenet_nk.sources.archive.tar_reader import Sizes, Span
+from imagenet_nk.sources.archive.member_map import Member, MemberMap
+from imagenet_nk.sources.archive.ranged_file import HttpFile, LocalFile, NoRangeError, RangeReadable
+from imagenet_nk.sources.archive.tar_reader import Sizes, TarReader
 from imagenet_nk.sources.archive.tar_stream import Streams
-from imagenet_nk.sources.contract import Site
-from imagenet_nk.storage.locators import to_place
+from imagenet_nk.sources.contract import SourceContext
+from imagenet_nk.storage.locators import path_to_text
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ _HEAD = 1024
 
 
 @dataclass
-class Opened:
+class OpenArchive:
     """What an archive has for the wanted classes."""
 
     identity: str
     location: str  # of the file, or with {wnid}
     web: requests.Session
     streams: Streams
-    spans: dict[str, Span] = field(default_factory=dict)
+    spans: dict[str, TarReader] = field(default_factory=dict)
     images: dict[str, list[str]] = field(default_factory=dict)  # file stems by class, where a ground truth tells
     streamed: set[str] = field(default_factory=set)  # classes whose server sends whole files only
     ends: dict[str, int] = field(default_factory=dict)  # members of a streamed class, once its end was seen
@@ -55,7 +55,7 @@ class Opened:
     def address(self, wnid: str, member: Member) -> str:
         """Where the data of a member lies: what source=manifest needs to fetch it again."""
         url = self.url(wnid)
-        place = url if is_remote(url) else to_place(str(Path(url).expanduser().absolute()))
+        place = url if is_remote(url) else path_to_text(str(Path(url).expanduser().absolute()))
         first = (self.spans[wnid].offset if wnid in self.spans else 0) + member.start + tar_headers.BLOCK
         return f"{place}#bytes={first}-{first + member.header.size - 1}"
 
@@ -76,9 +76,9 @@ class Opened:
         self.web.close()
 
 
-def open_train(location: str, wnids: Sequence[str], site: Site, web: requests.Session) -> Opened:
+def open_train(location: str, wnids: Sequence[str], site: SourceContext, web: requests.Session) -> OpenArchive:
     """The tar of tars. Raises SourceError; NoRangeError where the server would send all of it."""
-    there = Opened("", location, web, Streams(web, site.http))
+    there = OpenArchive("", location, web, Streams(web, site.http))
     place = _place(location, site, there.web)
     index, file = _index(location, place, site)
     class_scan.hop(index, place, wnids, lambda: index.save(file))
@@ -92,9 +92,9 @@ def open_train(location: str, wnids: Sequence[str], site: Site, web: requests.Se
     return there
 
 
-def open_val(location: str, kit: str, wnids: Sequence[str], site: Site, web: requests.Session) -> Opened:
+def open_val(location: str, kit: str, wnids: Sequence[str], site: SourceContext, web: requests.Session) -> OpenArchive:
     """The flat tar with the classes that the devkit gives. Raises SourceError."""
-    there = Opened("", location, web, Streams(web, site.http))
+    there = OpenArchive("", location, web, Streams(web, site.http))
     path = Path(kit).expanduser()
     if is_remote(kit):
         path = site.index / "lists" / f"{hashlib.sha256(kit.encode()).hexdigest()[:12]}-devkit.tar.gz"
@@ -110,7 +110,7 @@ def open_val(location: str, kit: str, wnids: Sequence[str], site: Site, web: req
         if not len(index.spans["val"][1]):
             raise SourceError(f"{location} does not begin with an image; source.val takes ILSVRC2012_img_val.tar")
     sizes = Sizes()
-    span = Span(place, 0, index.spans["val"][1], sizes, lambda m: m.stem or "", site.http.max_bytes)
+    span = TarReader(place, 0, index.spans["val"][1], sizes, lambda m: m.stem or "", site.http.max_bytes)
     there.images = {wnid: images[wnid] for wnid in wnids if wnid in images}
     there.spans = dict.fromkeys(there.images, span)
     truth = hashlib.sha256("\n".join(f"{w} {','.join(s)}" for w, s in sorted(images.items())).encode()).hexdigest()
@@ -119,11 +119,11 @@ def open_val(location: str, kit: str, wnids: Sequence[str], site: Site, web: req
     return there
 
 
-def open_synsets(template: str, wnids: Sequence[str], site: Site, web: requests.Session) -> Opened:
+def open_synsets(template: str, wnids: Sequence[str], site: SourceContext, web: requests.Session) -> OpenArchive:
     """One tar a class; one that is not there is left out. Raises SourceError if none can be read."""
     if "{wnid}" not in template:
         raise SourceError(f"source.synset={template} needs {{wnid}} where the class's name belongs")
-    there = Opened("", template, web, Streams(web, site.http))
+    there = OpenArchive("", template, web, Streams(web, site.http))
     file = class_index.file_of(site.index, template)
     index, sizes = Index.load(file), Sizes()
     with ThreadPoolExecutor(THREADS) as pool:
@@ -154,12 +154,14 @@ def open_synsets(template: str, wnids: Sequence[str], site: Site, web: requests.
     return there
 
 
-def _head(index: Index, there: Opened, site: Site, wnid: str) -> tuple[Place, Known] | SourceError:
+def _head(
+    index: Index, there: OpenArchive, site: SourceContext, wnid: str
+) -> tuple[RangeReadable, MemberMap] | SourceError:
     """The class's tar, with what is known of it, or why it cannot be read in pieces."""
     location = there.url(wnid)
     try:
         if is_remote(location) and wnid in index.spans:
-            kept: Place = Remote(location, site.http, there.web, version=index.versions[wnid])
+            kept: RangeReadable = HttpFile(location, site.http, there.web, version=index.versions[wnid])
             return kept, index.spans[wnid][1]
         place = _place(location, site, there.web)
         if wnid in index.spans and index.versions.get(wnid) == place.version:
@@ -173,11 +175,11 @@ def _head(index: Index, there: Opened, site: Site, wnid: str) -> tuple[Place, Kn
         return error
 
 
-def _place(location: str, site: Site, web: requests.Session) -> Place:
+def _place(location: str, site: SourceContext, web: requests.Session) -> RangeReadable:
     if not is_remote(location):
-        return Local(Path(location).expanduser())
+        return LocalFile(Path(location).expanduser())
     try:
-        return Remote(location, site.http, web)
+        return HttpFile(location, site.http, web)
     except NoRangeError as error:
         raise NoRangeError(
             f"{error}, all of it for a few images; give a copy on a server that honours Range, or one tar a class with "
@@ -185,7 +187,7 @@ def _place(location: str, site: Site, web: requests.Session) -> Place:
         ) from error
 
 
-def _index(location: str, place: Place, site: Site) -> tuple[Index, Path]:
+def _index(location: str, place: RangeReadable, site: SourceContext) -> tuple[Index, Path]:
     """The kept index of this version of the file, else an empty one; and where it belongs."""
     name = location if is_remote(location) else str(Path(location).expanduser().resolve())
     file = class_index.file_of(site.index, name)
@@ -193,13 +195,15 @@ def _index(location: str, place: Place, site: Site) -> tuple[Index, Path]:
     return (index if index.version == place.version else Index(version=place.version)), file
 
 
-def _digest(place: Place) -> str:
+def _digest(place: RangeReadable) -> str:
     """The same for each copy of a file, wherever it lies: its size and its beginning."""
     return f"{place.size}-{hashlib.sha256(place.read(0, _HEAD - 1)).hexdigest()[:12]}"
 
 
-def _span(place: Place, offset: int, known: Known, sizes: Sizes, wnid: str, site: Site) -> Span:
+def _span(
+    place: RangeReadable, offset: int, known: MemberMap, sizes: Sizes, wnid: str, site: SourceContext
+) -> TarReader:
     def key_of(member: Member) -> str:
         return image_id(wnid, member.stem or "")
 
-    return Span(place, offset, known, sizes, key_of, site.http.max_bytes)
+    return TarReader(place, offset, known, sizes, key_of, site.http.max_bytes)

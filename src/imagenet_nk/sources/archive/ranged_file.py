@@ -16,7 +16,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import ContradictionError, SourceError
 from imagenet_nk.net.download import OutOfReachError, reason
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.sources.contract import TRY_AGAIN, Call, Rejected, rejection
+from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, Rejected, rejection
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
 _TRIES = 4
@@ -26,14 +26,14 @@ _FAULTS = {
 }
 _HEAD = 1024  # bytes that are asked for first
 
-Reading = Generator[Request | Call, Any, bytes]
+Reading = Generator[Request | BlockingCall, Any, bytes]
 
 
 class NoRangeError(SourceError):
     """A server that gives whole files only."""
 
 
-class Place(Protocol):
+class RangeReadable(Protocol):
     """A file that can be read in ranges; both ends of a range are included."""
 
     location: str
@@ -54,7 +54,7 @@ class Place(Protocol):
         """
 
 
-class Local:
+class LocalFile:
     """A file on this machine."""
 
     def __init__(self, path: Path) -> None:
@@ -78,13 +78,13 @@ class Local:
             raise SourceError(f"cannot read {self.location}: {error.strerror}") from error
 
     def steps(self, first: int, last: int) -> Reading:
-        data: bytes = yield Call(lambda: self.read(first, last))
+        data: bytes = yield BlockingCall(lambda: self.read(first, last))
         if len(data) < last - first + 1:
             raise SourceError(f"{self.location} is shorter than it was; {TRY_AGAIN}")
         return data
 
 
-class Remote:
+class HttpFile:
     """A file on a server that honours Range (RFC 9110, 14.2)."""
 
     def __init__(self, url: str, http: HttpConfig, web: requests.Session, version: str = "") -> None:

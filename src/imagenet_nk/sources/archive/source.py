@@ -20,10 +20,20 @@ from imagenet_nk.net.guarded_session import session
 from imagenet_nk.reasons import UNLISTED
 from imagenet_nk.sampling.draw_order import draw
 from imagenet_nk.sources.archive.member_map import Member
-from imagenet_nk.sources.archive.opening import THREADS, Opened, open_synsets, open_train, open_val
-from imagenet_nk.sources.archive.tar_reader import MemberReading, Span
+from imagenet_nk.sources.archive.opening import THREADS, OpenArchive, open_synsets, open_train, open_val
+from imagenet_nk.sources.archive.tar_reader import MemberReading, TarReader
 from imagenet_nk.sources.archive.tar_stream import BATCH, MOST_OPEN
-from imagenet_nk.sources.contract import REST, Call, Candidate, Found, Rejected, Site, Steps, Usual, in_order
+from imagenet_nk.sources.contract import (
+    UNLISTED_KEY,
+    BlockingCall,
+    Candidate,
+    CostModel,
+    FetchedImage,
+    ReadSteps,
+    Rejected,
+    SourceContext,
+    candidates_in_order,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +41,7 @@ _MOST_DRAWS = 1 << 18  # a second of drawing, and 200 draws for each member of t
 _OTHER_WNID = re.compile(r"n\d{8}(?=_)")
 
 
-class Draws:
+class DrawRegistry:
     """Which draw has met a member first; the first draw keeps it, whenever it is read."""
 
     def __init__(self) -> None:
@@ -51,7 +61,7 @@ class Archive:
 
     name = "archive"
     one_place = True
-    usual = Usual(success=0.97, requests=1.8, bytes=2.2)
+    usual = CostModel(success=0.97, requests=1.8, bytes=2.2)
     materialize = Materialize.copy
     terms = (
         "The images are members of the archives of ILSVRC2012 or ImageNet named in the manifest's column url. ImageNet "
@@ -64,15 +74,15 @@ class Archive:
     ) -> None:
         """`synset` (a template with {wnid}) goes before `val` (with its `devkit`), and that before `train`."""
         self._train, self._val, self._devkit, self._synset = train, val, devkit, synset
-        self._opened: Opened | None = None
+        self._opened: OpenArchive | None = None
 
     @property
     def identity(self) -> str:
         return self._there.identity
 
-    def open(self, wnids: Sequence[str], site: Site) -> None:
+    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         self._site = site
-        self._draws: dict[str, Draws] = {}
+        self._draws: dict[str, DrawRegistry] = {}
         web = session(site.http, max(THREADS, MOST_OPEN))
         try:
             self._opened = self._open(wnids, site, web)
@@ -80,7 +90,7 @@ class Archive:
             web.close()
             raise
 
-    def _open(self, wnids: Sequence[str], site: Site, web: requests.Session) -> Opened:
+    def _open(self, wnids: Sequence[str], site: SourceContext, web: requests.Session) -> OpenArchive:
         if self._synset:
             return open_synsets(self._synset, wnids, site, web)
         if self._val and self._devkit:
@@ -90,7 +100,7 @@ class Archive:
         raise SourceError("source=archive needs source.train=TAR, source.synset=TEMPLATE, or source.val= and .devkit=")
 
     @property
-    def _there(self) -> Opened:
+    def _there(self) -> OpenArchive:
         if self._opened is None:
             raise SourceError("the archive is not open; call open() first")
         return self._opened
@@ -100,7 +110,7 @@ class Archive:
         url = there.url(wnid)
         listed = sampling.listed(wnid)
         if wnid in there.images:  # ids are known beforehand
-            yield from in_order(sampling, wnid, {image_id(wnid, stem): url for stem in there.images[wnid]})
+            yield from candidates_in_order(sampling, wnid, {image_id(wnid, stem): url for stem in there.images[wnid]})
         elif wnid in there.streamed or wnid in there.spans:
             if listed is not None:
                 yield from (Candidate(key, wnid, url) for key in listed)
@@ -112,11 +122,11 @@ class Archive:
                     log.warning(
                         "%s: the tar of %s has no end: it is cut short, and may have had more images", url, wnid
                     )
-                    yield Candidate(f"{wnid}{REST}", wnid, url)
+                    yield Candidate(f"{wnid}{UNLISTED_KEY}", wnid, url)
 
-    def _drawn(self, wnid: str, url: str, span: Span) -> Iterator[Candidate]:
+    def _drawn(self, wnid: str, url: str, span: TarReader) -> Iterator[Candidate]:
         """Draws whose member is not known to have been drawn; ends when all members have been."""
-        draws = self._draws.setdefault(wnid, Draws())
+        draws = self._draws.setdefault(wnid, DrawRegistry())
         met: set[int] = set()
         unsettled: list[tuple[int, int]] = []
         for k in range(_MOST_DRAWS):
@@ -139,7 +149,7 @@ class Archive:
             if member.start not in met:  # behind a neighbour so small that no draw has met it
                 yield Candidate(f"{wnid}@{member.start}", wnid, url, k)
 
-    def _position(self, wnid: str, k: int, span: Span) -> int:
+    def _position(self, wnid: str, k: int, span: TarReader) -> int:
         return draw(self._site.sampling.seed, wnid, k) * span.known.length >> 64
 
     def _batched(self, wnid: str, url: str) -> Iterator[Candidate]:
@@ -149,14 +159,14 @@ class Archive:
                 return
             yield Candidate(f"{wnid}~{k}", wnid, url)
 
-    def read(self, candidate: Candidate) -> Steps:
+    def read(self, candidate: Candidate) -> ReadSteps:
         there, wnid = self._there, candidate.wnid
         if not candidate.url:
             return Rejected("missing")
-        if candidate.key.endswith(REST):
+        if candidate.key.endswith(UNLISTED_KEY):
             return Rejected(UNLISTED, detail="the tar is cut short")
         if wnid in there.streamed:
-            found = yield Call(lambda: self._from_stream(candidate))
+            found = yield BlockingCall(lambda: self._from_stream(candidate))
         else:
             try:
                 found = yield from self._from_span(candidate, there.spans[wnid])
@@ -170,12 +180,12 @@ class Archive:
         other = _OTHER_WNID.match(stem)
         if other and other[0] != wnid:
             return Rejected("wrong_class", detail=f"{stem} in the tar of {wnid}")
-        return Found(image_id(wnid, stem), data, there.address(wnid, member))
+        return FetchedImage(image_id(wnid, stem), data, there.address(wnid, member))
 
-    def _from_span(self, candidate: Candidate, span: Span) -> MemberReading:
+    def _from_span(self, candidate: Candidate, span: TarReader) -> MemberReading:
         wnid, key = candidate.wnid, candidate.key
         if k := key.partition("#")[2]:
-            draws = self._draws.setdefault(wnid, Draws())
+            draws = self._draws.setdefault(wnid, DrawRegistry())
 
             def refuse(member: Member) -> bool:
                 draws.note(int(k), member)

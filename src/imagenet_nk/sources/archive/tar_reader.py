@@ -13,10 +13,10 @@ from imagenet_nk.errors import ContradictionError
 from imagenet_nk.formats.tar_headers import BLOCK, END_MARK, padded, parse, whole_name
 from imagenet_nk.net.http import Request
 from imagenet_nk.reasons import UNLISTED
-from imagenet_nk.sources.archive.member_map import Gap, Known, Member
+from imagenet_nk.sources.archive.member_map import Gap, Member, MemberMap
 from imagenet_nk.sources.archive.name_search import Names
-from imagenet_nk.sources.archive.ranged_file import Place
-from imagenet_nk.sources.contract import TRY_AGAIN, Call, Rejected
+from imagenet_nk.sources.archive.ranged_file import RangeReadable
+from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, Rejected
 
 _MOST_READS = 64  # for one candidate; a doubling window gets through any tar with fewer
 _TRIES = 4
@@ -28,8 +28,8 @@ _TYPICAL = 112 * 1024  # bytes of a member, until some are known: the mean of IL
 _OTHER_BYTES = f"sends other bytes each time for one range; {TRY_AGAIN}"
 _CHANGED = f"sends other bytes than before for one range; {TRY_AGAIN}"
 
-MemberReading = Generator[Request | Call, Any, "tuple[Member, bytes] | Rejected"]
-Bytes = Generator[Request | Call, Any, bytes]
+MemberReading = Generator[Request | BlockingCall, Any, "tuple[Member, bytes] | Rejected"]
+Bytes = Generator[Request | BlockingCall, Any, bytes]
 
 
 @dataclass
@@ -60,11 +60,17 @@ class Sizes:
         return max(BLOCK, round(share * self._mean / BLOCK) * BLOCK)
 
 
-class Span:
+class TarReader:
     """One tar: `known.length` bytes from `offset` on in `place`."""
 
     def __init__(
-        self, place: Place, offset: int, known: Known, sizes: Sizes, key_of: Callable[[Member], str], most_bytes: int
+        self,
+        place: RangeReadable,
+        offset: int,
+        known: MemberMap,
+        sizes: Sizes,
+        key_of: Callable[[Member], str],
+        most_bytes: int,
     ) -> None:
         """`key_of`: what a member is looked up by; `most_bytes`: of a member, a larger one is rejected."""
         self.place, self.offset, self.known, self.sizes = place, offset, known, sizes
@@ -99,7 +105,7 @@ class Span:
             window = yield from self._look(found, share)
         return Rejected("no_member")
 
-    def _look(self, gap: Gap, share: float) -> Generator[Request | Call, Any, tuple[int, bytes]]:
+    def _look(self, gap: Gap, share: float) -> Generator[Request | BlockingCall, Any, tuple[int, bytes]]:
         """Read on from a gap, and note what that shows.
 
         Where it shows no header, that is not believed before it is proved.
@@ -150,12 +156,12 @@ class Span:
             yield from self._confirm(self.known.before(gap.first))
         return data
 
-    def _confirm(self, member: Member | None) -> Generator[Request | Call, Any, None]:
+    def _confirm(self, member: Member | None) -> Generator[Request | BlockingCall, Any, None]:
         """Read a known header once more. Raises ContradictionError if it is another one."""
         if member and parse((yield from self._read(member.start, member.start + BLOCK))) != member.header:
             raise ContradictionError(f"{self.place.location}: {_CHANGED}")
 
-    def _settled(self, reason: str) -> Generator[Request | Call, Any, Rejected]:
+    def _settled(self, reason: str) -> Generator[Request | BlockingCall, Any, Rejected]:
         """A rejection that rests on what is known, after a known header was read again if some of it is unproved."""
         if self._unproved and (witness := self.known.before(self.known.length)) is not None:
             yield from self._confirm(witness)
@@ -198,7 +204,7 @@ class Span:
             self._unproved = False
         return named, have[BLOCK:needed]
 
-    def _named_wholly(self, member: Member) -> Generator[Request | Call, Any, Member | None]:
+    def _named_wholly(self, member: Member) -> Generator[Request | BlockingCall, Any, Member | None]:
         """The member with its whole name, which may stand before it; None if what stands there makes it no plain file.
 
         What is known of a tar are single headers, found from anywhere: only a name that looks cut is worth a read.

@@ -14,7 +14,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.formats.tar_headers import BLOCK
-from imagenet_nk.net.download import Version, reason
+from imagenet_nk.net.download import Validators, reason
 from imagenet_nk.sources.archive.member_map import Member
 from imagenet_nk.sources.contract import TRY_AGAIN
 
@@ -29,7 +29,7 @@ class Streams:
 
     def __init__(self, web: requests.Session, http: HttpConfig) -> None:
         self._web, self._http = web, http
-        self._versions: dict[str, Version] = {}  # that each address had at first
+        self._versions: dict[str, Validators] = {}  # that each address had at first
         self._open: OrderedDict[str, TarStream] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -56,7 +56,7 @@ class Streams:
 class TarStream:
     """The members of one tar in batches; the connection stays open between them."""
 
-    def __init__(self, url: str, web: requests.Session, http: HttpConfig, versions: dict[str, Version]) -> None:
+    def __init__(self, url: str, web: requests.Session, http: HttpConfig, versions: dict[str, Validators]) -> None:
         """`versions`: of all addresses as they were first seen; this one's is noted there."""
         self.url = url
         self._web, self._http, self._versions = web, http, versions
@@ -108,7 +108,7 @@ class TarStream:
         self._answer = self._web.get(self.url, stream=True, timeout=(self._http.connect_timeout, self._http.deadline))
         self._answer.raise_for_status()
         length = self._answer.headers.get("Content-Length", "")
-        version = Version.of(self._answer.headers, int(length) if length.isdigit() else None)
+        version = Validators.of(self._answer.headers, int(length) if length.isdigit() else None)
         if self._versions.setdefault(self.url, version) != version:
             raise OSError("has changed on the server")
         self._number, self._doubted = -1, False

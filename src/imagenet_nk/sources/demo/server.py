@@ -26,7 +26,7 @@ _PICTURE = re.compile(r"/(n\d{8})/(\d+)\.jpg\Z")
 _PAGE = b"<!DOCTYPE html><html><head><title>Not found</title></head><body><h1>This page is gone</h1></body></html>\n"
 
 
-class Fate(StrEnum):
+class Fault(StrEnum):
     """What has become of an address."""
 
     good = "good"
@@ -42,11 +42,11 @@ class Fate(StrEnum):
     tiny = "tiny"  # a thumbnail
 
 
-_FAULTS = tuple(fate for fate in Fate if fate is not Fate.good)
-_DECK = (Fate.good,) * len(_FAULTS) + _FAULTS
+_FAULTS = tuple(fate for fate in Fault if fate is not Fault.good)
+_DECK = (Fault.good,) * len(_FAULTS) + _FAULTS
 
 
-def fate(wnid: str, serial: int) -> Fate:
+def fate(wnid: str, serial: int) -> Fault:
     """The fate of an address: of each 20 in a row of a class 10 are good and each fault comes once."""
     block, place = divmod(serial, len(_DECK))
     return Random(f"demo fate {wnid} {block}").sample(_DECK, len(_DECK))[place]
@@ -125,13 +125,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _picture(self, wnid: str, serial: int) -> None:
         match fate(wnid, serial):
-            case Fate.not_found | Fate.refused:
+            case Fault.not_found | Fault.refused:
                 self._answer(404, _PAGE, "text/html")
-            case Fate.gone:
+            case Fault.gone:
                 self._answer(410, _PAGE, "text/html")
-            case Fate.moved:
+            case Fault.moved:
                 self._answer(302, b"", "text/html", location=UNAVAILABLE)
-            case Fate.cut_short:
+            case Fault.cut_short:
                 data = pictures.encoded(wnid, serial)
                 self._answer(200, data[: len(data) // 3], "image/jpeg", announced=len(data))
             case kind:
@@ -152,18 +152,18 @@ class _Handler(BaseHTTPRequestHandler):
         log.debug("demo server: " + format, *args)
 
 
-def body(kind: Fate, wnid: str, serial: int) -> bytes:
+def body(kind: Fault, wnid: str, serial: int) -> bytes:
     """The body behind an address that answers 200."""
-    if kind is Fate.placeholder:
+    if kind is Fault.placeholder:
         return placeholder("not found", "JPEG")
-    if kind is Fate.html:
+    if kind is Fault.html:
         return _PAGE
-    if kind is Fate.tiny:
+    if kind is Fault.tiny:
         return _jpeg(pictures.picture(wnid, serial).resize((20, 15)))
-    if kind is Fate.truncated:
+    if kind is Fault.truncated:
         data = pictures.encoded(wnid, serial)
         return data[: len(data) // 2]
-    if kind is Fate.garbled:
+    if kind is Fault.garbled:
         return _garbled(_jpeg(pictures.picture(wnid, serial)), Random(f"{wnid} {serial}"))
     return pictures.encoded(wnid, serial)
 

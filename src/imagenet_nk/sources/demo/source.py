@@ -10,9 +10,9 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.sampling.draw_order import Sampling
-from imagenet_nk.sources.contract import Candidate, Found, Rejected, Site, Usual, rejection
+from imagenet_nk.sources.contract import Candidate, CostModel, FetchedImage, Rejected, SourceContext, rejection
 from imagenet_nk.sources.demo import pictures
-from imagenet_nk.sources.demo.server import DemoServer, Fate, fate
+from imagenet_nk.sources.demo.server import DemoServer, Fault, fate
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Demo:
 
     name = "demo"
     one_place = False
-    usual = Usual(success=0.6)
+    usual = CostModel(success=0.6)
     materialize = Materialize.copy
     terms = (
         "These images are drawn by the program itself, for trying it out. They are not photographs, they are not\n"
@@ -50,7 +50,7 @@ class Demo:
         """host:port of loopback addresses that this source may ask although the guard bars such; none unless open."""
         return frozenset({self._server.host, self._server.dead_host}) if self._server else frozenset()
 
-    def open(self, wnids: Sequence[str], site: Site) -> None:
+    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         """Start the server. Raises SourceError if no loopback port can be had."""
         self.close()
         try:
@@ -70,20 +70,20 @@ class Demo:
             return
         for image_id in self._sampling.arrange(wnid, (f"{wnid}_{serial}" for serial in range(self.per_class))):
             serial = int(image_id.rpartition("_")[2])
-            host = "nowhere" if fate(wnid, serial) is Fate.refused else "pictures"
+            host = "nowhere" if fate(wnid, serial) is Fault.refused else "pictures"
             yield Candidate(image_id, wnid, f"demo://{host}/{wnid}/{serial}.jpg")
 
-    def read(self, candidate: Candidate) -> Generator[Request, Response, Found | Rejected]:
+    def read(self, candidate: Candidate) -> Generator[Request, Response, FetchedImage | Rejected]:
         match = _KEY.match(candidate.key)
         if self._server is None or not match or match[1] not in self._wnids or int(match[2]) >= self.per_class:
             return Rejected("unknown")
-        dead = fate(match[1], int(match[2])) is Fate.refused
+        dead = fate(match[1], int(match[2])) is Fault.refused
         host = self._server.dead_host if dead else self._server.host
         response = yield Request(f"http://{host}/{match[1]}/{match[2]}.jpg")
         if rejected := rejection(response):
             return rejected
         final_url = response.final_url.replace(f"http://{self._server.host}/", "demo://pictures/")
-        return Found(candidate.key, response.body, final_url)
+        return FetchedImage(candidate.key, response.body, final_url)
 
     def close(self) -> None:
         """Stop the server."""

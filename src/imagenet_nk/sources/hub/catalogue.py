@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
 from imagenet_nk.sampling.draw_order import draw
-from imagenet_nk.sources.contract import Site
+from imagenet_nk.sources.contract import SourceContext
 from imagenet_nk.sources.hub.files import Files, shards
 from imagenet_nk.sources.hub.labels import Labels, names_in_card
 from imagenet_nk.sources.hub.shards import Index, ParquetShard, Row, Shard, TarShard
@@ -30,7 +30,13 @@ class Catalogue:
     """Which images of the wanted classes a data set has, shard by shard."""
 
     def __init__(
-        self, files: Files, split: str, seed: int, wnids: Collection[str], site: Site, sorted_labels: bool = False
+        self,
+        files: Files,
+        split: str,
+        seed: int,
+        wnids: Collection[str],
+        site: SourceContext,
+        sorted_labels: bool = False,
     ) -> None:
         """`site.index`: for what is spooled. `sorted_labels`: labels without names count the sorted WNIDs.
 

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from imagenet_nk.storage.locators import to_path
+from imagenet_nk.storage.locators import text_to_path
 
 if TYPE_CHECKING:
     from imagenet_nk.sources.hub.files import Files
@@ -68,7 +68,7 @@ class HubPlaces:
             files: Files = HubFiles(match[2], match[3])
             name = match[4]
         else:
-            path = to_path(url.rpartition("#")[0])
+            path = text_to_path(url.rpartition("#")[0])
             files, name = LocalFiles(path), path.name
         if "#bytes=" in url:
             return _Pieces(files, name)

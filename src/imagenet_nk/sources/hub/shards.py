@@ -161,7 +161,7 @@ class ParquetShard:
             column = parquet.read_row_group(block, columns=[image if whole else f"{image}.bytes"])[image]
         data = column if whole else pc.struct_field(column, "bytes")
         table = pa.table({"bytes": data.cast(pa.large_binary())})
-        with storage.whole(there) as part, pa.ipc.new_file(str(part), table.schema) as file:
+        with storage.atomic_write(there) as part, pa.ipc.new_file(str(part), table.schema) as file:
             file.write_table(table, max_chunksize=1 << 16)
         return there
 

@@ -11,7 +11,18 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
 from imagenet_nk.reasons import UNLISTED
-from imagenet_nk.sources.contract import REST, TRY_AGAIN, Call, Candidate, Found, Rejected, Site, Steps, Usual, in_order
+from imagenet_nk.sources.contract import (
+    TRY_AGAIN,
+    UNLISTED_KEY,
+    BlockingCall,
+    Candidate,
+    CostModel,
+    FetchedImage,
+    ReadSteps,
+    Rejected,
+    SourceContext,
+    candidates_in_order,
+)
 from imagenet_nk.sources.hub.catalogue import Catalogue
 from imagenet_nk.sources.hub.files import Files, HubFiles, LocalFiles
 
@@ -32,7 +43,7 @@ class Hub:
 
     name = "hub"
     one_place = True
-    usual = Usual(success=0.99, requests=0.0, bytes=2.5)
+    usual = CostModel(success=0.99, requests=0.0, bytes=2.5)
     terms = TERMS
     materialize = Materialize.copy
 
@@ -54,7 +65,7 @@ class Hub:
         here = Path(self.dataset).expanduser()
         return f"hub:{here.resolve() if here.exists() else f'{self.dataset}@{self.revision}'}:{self.split}"
 
-    def open(self, wnids: Sequence[str], site: Site) -> None:
+    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         """List the shards. Raises SourceError: not there, gated, no shard of the split."""
         self._sampling = site.sampling
         here = Path(self.dataset).expanduser()
@@ -78,21 +89,21 @@ class Hub:
         places: dict[str, str] = {}
         for row, url in chain.from_iterable(self._opened.blocks(wnid)):
             places.setdefault(row.image_id, url)
-        return in_order(self._sampling, wnid, places)
+        return candidates_in_order(self._sampling, wnid, places)
 
-    def read(self, candidate: Candidate) -> Steps:
-        if candidate.key.endswith(REST):
+    def read(self, candidate: Candidate) -> ReadSteps:
+        if candidate.key.endswith(UNLISTED_KEY):
             return Rejected(UNLISTED, detail=self._opened.lacks)
         if not candidate.url:
             return Rejected("missing", detail="listed, but not in the source")
         catalogue = self._opened
         try:
-            data = yield Call(lambda: catalogue.read(candidate.url))
+            data = yield BlockingCall(lambda: catalogue.read(candidate.url))
         except OutOfReachError as error:
             raise SourceError(f"{error}; {TRY_AGAIN}") from error
         except (OSError, ValueError) as error:
             return Rejected("unreadable", transient=True, detail=" ".join(str(error).split()))
-        return Found(candidate.key, data)
+        return FetchedImage(candidate.key, data)
 
     def doubt(self, candidate: Candidate) -> None:
         self._opened.doubt(candidate.url)
@@ -111,7 +122,7 @@ class Hub:
                 Candidate(image_id, wnid, places[image_id]) for image_id in self._sampling.arrange(wnid, places)
             )
         if self._opened.lacks:  # of which classes, none knows
-            yield Candidate(f"{wnid}{REST}", wnid, self.dataset)
+            yield Candidate(f"{wnid}{UNLISTED_KEY}", wnid, self.dataset)
 
     @property
     def _opened(self) -> Catalogue:

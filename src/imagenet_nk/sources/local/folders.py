@@ -11,7 +11,7 @@ from typing import NamedTuple
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import EXTENSIONS
-from imagenet_nk.storage.locators import to_path, to_place
+from imagenet_nk.storage.locators import path_to_text, text_to_path
 
 MAX_BYTES = 2**28  # of one image file; ImageNet's largest has 15 MB
 
@@ -50,7 +50,7 @@ class Folders:
             raise SourceError(f"{error.filename or folder} cannot be listed: {error.strerror}") from error
 
     def read(self, place: str) -> tuple[bytes, Path]:
-        path = to_path(place)
+        path = text_to_path(place)
         return read_file(path), path
 
 
@@ -59,7 +59,7 @@ def _images(folder: str, deeper: bool) -> Iterator[tuple[str, str]]:
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 - half the time of iterdir
         path = f"{folder}/{name}"
         if name.lower().endswith(EXTENSIONS):
-            yield name, path if path.isascii() else to_place(path)
+            yield name, path if path.isascii() else path_to_text(path)
         elif deeper and os.path.isdir(path):  # noqa: PTH112
             yield from ((f"{name}/{file}", place) for file, place in _images(path, deeper=False))
 

@@ -14,11 +14,22 @@ from imagenet_nk.image_ids import distinct_ids
 from imagenet_nk.lists import list_file
 from imagenet_nk.reasons import UNLISTED
 from imagenet_nk.sources import official
-from imagenet_nk.sources.contract import REST, TRY_AGAIN, Call, Candidate, Found, Rejected, Site, Steps, Usual, in_order
+from imagenet_nk.sources.contract import (
+    TRY_AGAIN,
+    UNLISTED_KEY,
+    BlockingCall,
+    Candidate,
+    CostModel,
+    FetchedImage,
+    ReadSteps,
+    Rejected,
+    SourceContext,
+    candidates_in_order,
+)
 from imagenet_nk.sources.local import layouts
 from imagenet_nk.sources.local.folders import Listing
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
-from imagenet_nk.storage.locators import to_path, to_place
+from imagenet_nk.storage.locators import path_to_text, text_to_path
 
 _AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})  # a disk of another machine
 
@@ -37,7 +48,7 @@ class Full:
 
     name = "full"
     one_place = True
-    usual = Usual(success=1.0, requests=0.0)
+    usual = CostModel(success=1.0, requests=0.0)
     terms = TERMS
 
     def __init__(
@@ -62,7 +73,7 @@ class Full:
         """What open() would fetch first."""
         return self._official if self._official and layouts.find(self.root, self.part) is None else ()
 
-    def open(self, wnids: Sequence[str], site: Site) -> None:
+    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         """Find out what source.root holds. Raises SourceError if that is nothing of the wanted classes."""
         if self.materialize is Materialize.none and not list_file.can_hold(str(self.root.absolute())):
             raise SourceError(
@@ -87,9 +98,11 @@ class Full:
     def candidates(self, wnid: str) -> Iterator[Candidate]:
         """The images of a class; behind them one that no reading gives, if not all of them could be listed."""
         files, lacks = self._listing(wnid)
-        yield from in_order(self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True)))
+        yield from candidates_in_order(
+            self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True))
+        )
         if lacks and self._sampling.listed(wnid) is None:  # of a list, each lost image is missed by its name
-            yield Candidate(f"{wnid}{REST}", wnid, to_place(str(self.root.absolute())))
+            yield Candidate(f"{wnid}{UNLISTED_KEY}", wnid, path_to_text(str(self.root.absolute())))
 
     def _require_another(self, dataset: Path) -> None:
         """Raise SourceError for the images of the very data set that is to be made: it moves its files about."""
@@ -132,21 +145,21 @@ class Full:
         self._lacks[wnid] = listing.lacks
         return listing
 
-    def read(self, candidate: Candidate) -> Steps:
-        if candidate.key.endswith(REST):
+    def read(self, candidate: Candidate) -> ReadSteps:
+        if candidate.key.endswith(UNLISTED_KEY):
             return Rejected(UNLISTED, detail=self._lacks.get(candidate.wnid, ""))
         if not candidate.url:
             return Rejected("missing", detail=self._lacks.get(candidate.wnid) or "listed, but not in the source")
-        if self.materialize is Materialize.none and not list_file.can_hold(str(to_path(candidate.url))):
+        if self.materialize is Materialize.none and not list_file.can_hold(str(text_to_path(candidate.url))):
             return Rejected("bad_name", detail="no list can hold its path: rename it, or type source.materialize=link")
         try:
-            data, path = yield Call(lambda: self._layout.read(candidate.url))
+            data, path = yield BlockingCall(lambda: self._layout.read(candidate.url))
         except OSError as error:
             self._raise_if_gone(error)
             if isinstance(error, FileNotFoundError):
                 return Rejected("missing", detail=candidate.url)
             return Rejected("unreadable", detail=error.strerror or str(error))
-        return Found(candidate.key, data, path=path)
+        return FetchedImage(candidate.key, data, path=path)
 
     def close(self) -> None:
         """Nothing stays open between reads."""

@@ -16,7 +16,7 @@ from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import EXTENSIONS
 from imagenet_nk.sources.local.folders import MAX_BYTES, Listing
-from imagenet_nk.storage.locators import to_path, to_place
+from imagenet_nk.storage.locators import path_to_text, text_to_path
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Tars:
     """What all layouts of tars share: members are places `<tar>#bytes=<first>-<last>`, ends included as in HTTP."""
 
     def _files(self, tar: Path, start: int, size: int | None) -> Listing:
-        place, broken = to_place(str(tar.absolute())), list[str]()
+        place, broken = path_to_text(str(tar.absolute())), list[str]()
         files = {
             member.name: f"{place}#bytes={member.offset}-{member.offset + member.size - 1}"
             for member in sorted(members(tar, start, size, broken.append))
@@ -126,7 +126,7 @@ def read_place(place: str) -> bytes:
     first, size = int(parts[2]), int(parts[3]) - int(parts[2]) + 1
     if size > MAX_BYTES:
         raise OSError(f"{place} has {size} bytes; no image is read beyond {MAX_BYTES}")
-    with to_path(parts[1]).open("rb", buffering=0) as file:
+    with text_to_path(parts[1]).open("rb", buffering=0) as file:
         data = os.pread(file.fileno(), size, first)
     if len(data) < size:
         raise OSError(f"{place}: the tar ends before")

@@ -11,7 +11,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import EXTENSIONS
 from imagenet_nk.sources.local.folders import Listing, read_file
 from imagenet_nk.sources.local.tars import Tars
-from imagenet_nk.storage.locators import to_path, to_place
+from imagenet_nk.storage.locators import path_to_text, text_to_path
 
 SOLUTION = "LOC_val_solution.csv"  # Kaggle's: ImageId,PredictionString = stem,"wnid x y x y ..."
 
@@ -30,13 +30,13 @@ class FlatFolder:
             names = sorted(name for name in os.listdir(folder) if name.lower().endswith(EXTENSIONS))  # noqa: PTH208
         except OSError as error:
             raise SourceError(f"{folder} cannot be listed: {error.strerror}") from error
-        self._files = {name.rpartition(".")[0]: (name, to_place(f"{folder.absolute()}/{name}")) for name in names}
+        self._files = {name.rpartition(".")[0]: (name, path_to_text(f"{folder.absolute()}/{name}")) for name in names}
 
     def files(self, wnid: str) -> Listing:
         return Listing(dict(sorted(self._files[stem] for stem in self._truth.get(wnid, ()) if stem in self._files)))
 
     def read(self, place: str) -> tuple[bytes, Path]:
-        path = to_path(place)
+        path = text_to_path(place)
         return read_file(path), path
 
 

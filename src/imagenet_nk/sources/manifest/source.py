@@ -16,12 +16,22 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import download, is_remote
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.sources.contract import Call, Candidate, Found, Rejected, Site, Steps, Usual, in_order, rejection
+from imagenet_nk.sources.contract import (
+    BlockingCall,
+    Candidate,
+    CostModel,
+    FetchedImage,
+    ReadSteps,
+    Rejected,
+    SourceContext,
+    candidates_in_order,
+    rejection,
+)
 from imagenet_nk.sources.hub.places import HubPlaces
 from imagenet_nk.sources.local.folders import read_file
 from imagenet_nk.sources.local.tars import read_place
 from imagenet_nk.sources.manifest import table
-from imagenet_nk.storage.locators import to_path
+from imagenet_nk.storage.locators import text_to_path
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +48,7 @@ class Manifest:
 
     name = "manifest"
     one_place = False
-    usual = Usual(success=0.9)
+    usual = CostModel(success=0.9)
     terms = TERMS
     materialize = Materialize.copy
 
@@ -58,7 +68,7 @@ class Manifest:
             digest.update("\t".join(image).encode(errors="surrogateescape") + b"\n")
         return f"manifest:{digest.hexdigest()}{':replace' if self.replace else ''}"
 
-    def open(self, wnids: Sequence[str], site: Site) -> None:
+    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         """Read the manifest. Raises SourceError if it is none, or has none of the classes."""
         images = table.read(self._at_hand(site))
         self._sampling = site.sampling
@@ -79,7 +89,7 @@ class Manifest:
         places = self._places.get(wnid, {})
         order: Iterator[Candidate] = (Candidate(image_id, wnid, url) for image_id, url in places.items())
         if self._sampling.listed(wnid) is not None:
-            order = in_order(self._sampling, wnid, places)
+            order = candidates_in_order(self._sampling, wnid, places)
         for candidate in order:
             known = candidate.key in places and not self.replace
             yield replace(candidate, sha256=self._images[candidate.key].sha256) if known else candidate
@@ -88,7 +98,7 @@ class Manifest:
         """How many images of a class are wanted by name."""
         return len(self._places.get(wnid, {}))
 
-    def read(self, candidate: Candidate) -> Steps:
+    def read(self, candidate: Candidate) -> ReadSteps:
         if wrong := unreadable(candidate.url):
             return wrong
         result = yield from self._fetched(candidate)
@@ -107,29 +117,29 @@ class Manifest:
         if self._hub:
             self._hub.close()
 
-    def _at_hand(self, site: Site) -> Path:
+    def _at_hand(self, site: SourceContext) -> Path:
         if not is_remote(self.path):
             return Path(self.path).expanduser()
         name = f"manifest-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}"
         return download(self.path, site.index / name, site.http, max_bytes=1 << 30)
 
-    def _fetched(self, candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+    def _fetched(self, candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
         """The bytes at an address: http(s), a path here, a range of either, or a row of a data set."""
         url, hub = candidate.url, self._hub
         if hub and hub.holds(url):
             try:
-                data = yield Call(lambda: hub.read(url))
+                data = yield BlockingCall(lambda: hub.read(url))
             except SourceError as error:
                 return Rejected("unreadable", transient=True, detail=str(error))
             except (OSError, ValueError) as error:
                 return Rejected("unreadable", transient=url.startswith("http"), detail=" ".join(str(error).split()))
-            return Found(candidate.key, data, url)
+            return FetchedImage(candidate.key, data, url)
         return (yield from (_over_http(candidate) if is_remote(url) and not _is_file(url) else _from_disk(candidate)))
 
 
-def _drifted(result: Found | Rejected, candidate: Candidate) -> Rejected | None:
+def _drifted(result: FetchedImage | Rejected, candidate: Candidate) -> Rejected | None:
     """What bytes other than the manifest's come to; None if they are those, or there is nothing to compare."""
-    if not isinstance(result, Found) or not candidate.sha256:
+    if not isinstance(result, FetchedImage) or not candidate.sha256:
         return None
     digest = hashlib.sha256(result.data).hexdigest()
     if digest == candidate.sha256:
@@ -160,10 +170,10 @@ def _is_file(url: str) -> bool:
     return url.lower().startswith("file:")
 
 
-def _over_http(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+def _over_http(candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
     if not (part := _RANGE.match(candidate.url)):
         response: Response = yield Request(candidate.url)
-        return rejection(response) or Found(candidate.key, response.body, response.final_url)
+        return rejection(response) or FetchedImage(candidate.key, response.body, response.final_url)
     first, last = int(part[2]), int(part[3])
     response = yield Request(part[1], first, last, max_bytes=last - first + 1)
     if response.status == 200:
@@ -174,14 +184,14 @@ def _over_http(candidate: Candidate) -> Generator[Request | Call, Any, Found | R
         return wrong
     if len(response.body) != last - first + 1:
         return Rejected("wrong_range", transient=True, detail="another range than was asked for")
-    return Found(candidate.key, response.body, candidate.url)
+    return FetchedImage(candidate.key, response.body, candidate.url)
 
 
-def _from_disk(candidate: Candidate) -> Generator[Request | Call, Any, Found | Rejected]:
+def _from_disk(candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
     within = bool(_RANGE.match(candidate.url))
-    path = None if within else to_path(candidate.url)
+    path = None if within else text_to_path(candidate.url)
     try:
-        data = yield Call(lambda: read_file(path) if path else read_place(candidate.url))
+        data = yield BlockingCall(lambda: read_file(path) if path else read_place(candidate.url))
     except FileNotFoundError:
         return Rejected(
             "elsewhere",
@@ -190,4 +200,4 @@ def _from_disk(candidate: Candidate) -> Generator[Request | Call, Any, Found | R
         )
     except (OSError, ValueError) as error:
         return Rejected("unreadable", detail=" ".join(str(error).split()))
-    return Found(candidate.key, data, candidate.url if within else "", path=path)
+    return FetchedImage(candidate.key, data, candidate.url if within else "", path=path)

@@ -19,7 +19,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import image_id
 from imagenet_nk.sources.urls.list_lines import Lines, merged, parse, picked, without
 from imagenet_nk.sources.urls.list_scan import Scan, among
-from imagenet_nk.sources.urls.url_forms import normal
+from imagenet_nk.sources.urls.url_forms import canonical
 from imagenet_nk.storage import files
 
 _MARK = b"nk-urls1"
@@ -68,7 +68,7 @@ def build(chunks: Iterable[bytes | memoryview], wnids: Sequence[str], to: Path, 
     gathered.compare()
     spans: dict[str, tuple[int, int]] = {}
     try:
-        with files.whole(to) as part, part.open("wb") as file:
+        with files.atomic_write(to) as part, part.open("wb") as file:
             for wnid in gathered.classes:
                 first = file.tell()
                 file.write(gathered.text(wnid))
@@ -123,7 +123,7 @@ class _Gathered:
             self._lines[wnid] = [lines]
             self._doubtful[wnid] = self._not_alone(lines)
             for _, url, _ in self._doubtful[wnid] if wnid in self._reference else ():
-                if self._owners.setdefault(address := normal(url), wnid) != wnid:
+                if self._owners.setdefault(address := canonical(url), wnid) != wnid:
                     self._owners[address] = ""
 
     def _not_alone(self, lines: Lines) -> list[tuple[str, str, int]]:
@@ -137,7 +137,7 @@ class _Gathered:
         (lines,) = self._lines.pop(wnid)
         ids, addresses, dropped = set[str](), set[str](), set[int]()
         for serial, url, row in sorted(self._doubtful.pop(wnid)):
-            address = normal(url)
+            address = canonical(url)
             if self._owners.get(address, wnid) != wnid:
                 self.counts["in_two_classes"] += 1
             elif address in addresses:

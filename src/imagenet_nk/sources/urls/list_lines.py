@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from imagenet_nk.sources.urls.url_forms import normal, usable
+from imagenet_nk.sources.urls.url_forms import canonical, percent_encode
 
 _TAB_HTTP = np.uint64(int.from_bytes(b"\thttp://", "little"))
 _LONGEST_ID, _LONGEST_URL = 64, 2048  # of a line that is not odd
@@ -67,7 +67,7 @@ def parse(block: bytes, broken: Counter[str]) -> Lines:
     parts = [Lines(without(block, rows), likes[~odd], names[~odd])]
     if mended := list(_mended(picked(block, rows), broken)):
         text = "".join(f"{image_id}\t{url}\n" for image_id, url in mended).encode()
-        plain = "".join(f"{image_id}\thttp://{normal(url)}\n" for image_id, url in mended).encode()
+        plain = "".join(f"{image_id}\thttp://{canonical(url)}\n" for image_id, url in mended).encode()
         parts.append(Lines(text, *_numbers(_Layout(plain))))
     return merged(parts)
 
@@ -139,7 +139,7 @@ def _mended(lines: Iterable[bytes], broken: Counter[str]) -> Iterable[tuple[str,
         if not line:
             continue
         serial, tab, raw = line.partition(b"\t")
-        url = usable(raw.strip(b" \t")) if tab else None
+        url = percent_encode(raw.strip(b" \t")) if tab else None
         if b"\0" in line:
             broken["nul"] += 1
         elif not tab:

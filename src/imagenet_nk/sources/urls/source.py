@@ -17,7 +17,16 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import HEAD, is_page
 from imagenet_nk.net.download import OutOfReachError, download, is_remote
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.sources.contract import Candidate, Found, Rejected, Site, Steps, Usual, in_order, rejection
+from imagenet_nk.sources.contract import (
+    Candidate,
+    CostModel,
+    FetchedImage,
+    ReadSteps,
+    Rejected,
+    SourceContext,
+    candidates_in_order,
+    rejection,
+)
 from imagenet_nk.sources.urls import url_forms
 from imagenet_nk.wording import first_few
 
@@ -41,7 +50,7 @@ class Urls:
 
     name = "urls"
     one_place = False
-    usual = Usual(success=0.4)
+    usual = CostModel(success=0.4)
     materialize = Materialize.copy
     terms = (
         "The images were fetched from the web addresses in the manifest's column url. Each belongs to its owner, under "
@@ -58,11 +67,11 @@ class Urls:
     def identity(self) -> str:
         return f"urls/{self._open_index.fingerprint}"
 
-    def open(self, wnids: Sequence[str], site: Site) -> None:
+    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         self._site = site
         self._index = self._first_usable(wnids, site)
 
-    def _first_usable(self, wnids: Sequence[str], site: Site) -> ListIndex:
+    def _first_usable(self, wnids: Sequence[str], site: SourceContext) -> ListIndex:
         """The index of the first list that can be used. Raises what was wrong with all of them."""
         wrong: list[SourceError] = []
         for location in self._locations:
@@ -77,20 +86,20 @@ class Urls:
         raise (OutOfReachError if all(isinstance(one, OutOfReachError) for one in wrong) else SourceError)(said)
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
-        return in_order(self._site.sampling, wnid, self._open_index.pairs(wnid))
+        return candidates_in_order(self._site.sampling, wnid, self._open_index.pairs(wnid))
 
-    def read(self, candidate: Candidate) -> Steps:
+    def read(self, candidate: Candidate) -> ReadSteps:
         """Ask the address, then its other forms (http.attempts). The first answer says why there is no image."""
         if not candidate.url:
             return Rejected("missing")
         http = self._site.http
-        first: Found | Rejected | None = None
-        for url in url_forms.attempts(candidate.url, http.attempts, http.timestamp):
+        first: FetchedImage | Rejected | None = None
+        for url in url_forms.url_variants(candidate.url, http.attempts, http.timestamp):
             if first is not None and _in_vain(url, candidate.url, first):
                 continue
             response: Response = yield Request(url)
-            result = rejection(response) or Found(candidate.key, response.body, response.final_url)
-            if isinstance(result, Found) and _is_image(result):
+            result = rejection(response) or FetchedImage(candidate.key, response.body, response.final_url)
+            if isinstance(result, FetchedImage) and _is_image(result):
                 return result
             first = first or result
         return first or Rejected("no_address")
@@ -107,18 +116,18 @@ class Urls:
         return self._index
 
 
-def _is_image(found: Found) -> bool:
+def _is_image(found: FetchedImage) -> bool:
     """Whether the answer may be the picture: other forms of the address are asked if it is a page or a placeholder."""
     return bool(_IMAGE.match(found.data)) and "photo_unavailable" not in found.final_url
 
 
-def _in_vain(url: str, original: str, first: Found | Rejected) -> bool:
+def _in_vain(url: str, original: str, first: FetchedImage | Rejected) -> bool:
     """Whether asking the same address again over https cannot help: its host has answered clearly."""
     same = url.partition("://")[2] == original.partition("://")[2]
     return same and not (isinstance(first, Rejected) and first.reason in _MENDED_BY_HTTPS)
 
 
-def _at_hand(location: str, site: Site) -> Path:
+def _at_hand(location: str, site: SourceContext) -> Path:
     """A list as a local file: fetched once and kept beside the index where it is remote."""
     if not is_remote(location):
         path = Path(location).expanduser()
@@ -158,7 +167,7 @@ class _Progress:
             log.info("%s: %s%s MB", self.location, f"{done / 1e6:,.0f}", share)
 
 
-def _usable(list_file: Path, wnids: Sequence[str], site: Site) -> ListIndex:
+def _usable(list_file: Path, wnids: Sequence[str], site: SourceContext) -> ListIndex:
     """The index of a list. Raises SourceError if it is none, OutOfReachError if it has nothing of the classes."""
     from imagenet_nk.sources.urls.list_stream import chunks
 

@@ -14,7 +14,7 @@ _FORM = re.compile(r"https?://[^/?#\s]+", re.IGNORECASE)
 _FLICKR = re.compile(r"https?://farm\d+\.(?:static\.flickr|staticflickr)\.com/", re.IGNORECASE)
 
 
-def usable(raw: bytes) -> str | None:
+def percent_encode(raw: bytes) -> str | None:
     """An address as ASCII: what no URL may hold (spaces, bytes of any encoding) is percent-encoded.
 
     None if it is no http or https address, or too long. A percent sign stays: such lists hold encoded addresses.
@@ -25,7 +25,7 @@ def usable(raw: bytes) -> str | None:
     return url
 
 
-def normal(url: str) -> str:
+def canonical(url: str) -> str:
     """What two spellings of one address share: scheme, case of the host, default port and fragment left out."""
     scheme, _, rest = url.partition("#")[0].partition("://")
     host = _HOST.match(rest)[0]  # type: ignore[index]  # it matches anything
@@ -33,7 +33,7 @@ def normal(url: str) -> str:
     return host.lower().removesuffix(default) + rest[len(host) :]
 
 
-def attempts(url: str, templates: Sequence[str], timestamp: str) -> Iterator[str]:
+def url_variants(url: str, templates: Sequence[str], timestamp: str) -> Iterator[str]:
     """The addresses to ask for one candidate, in turn; each once, and only those that the address has a form for.
 
     `templates`: as config.checks.require_template() lets them through.
