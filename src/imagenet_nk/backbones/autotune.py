@@ -54,7 +54,7 @@ TRIAL = 4  # images of one forward pass in the calibration
 ENOUGH = 0.5  # seconds of timing one runtime
 
 
-def _rate(forward: Forward, trial: RGBArray, lanes: int) -> float:
+def throughput(forward: Forward, trial: RGBArray, lanes: int) -> float:
     """Images/s over all lanes, the best of up to three rounds after one to warm up; a slow model gets one.
 
     Counted in CPU time, which other programs on the machine disturb less than the clock on the wall.

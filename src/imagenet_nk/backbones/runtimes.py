@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imagenet_nk.backbones import runtimes
-from imagenet_nk.backbones.autotune import ON_CPU, TRIAL, _rate
+from imagenet_nk.backbones.autotune import ON_CPU, TRIAL, throughput
 from imagenet_nk.backbones.model import Backbone
 from imagenet_nk.config import BackboneConfig, Dtype, RuntimeChoice
 from imagenet_nk.errors import BackboneError, CentersError
@@ -65,7 +64,7 @@ def choose(
     """
     device, batch = devices[0], config.batch_size or ON_CPU
     if device.type == "cpu":
-        runtimes.keep_big_buffers()
+        keep_big_buffers()
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32; PyTorch would round convolutions to ten bits on a GPU
     builders: dict[str, Callable[[], Forward]] = {
         "eager": lambda: everywhere(backbone, devices, config.dtype, torch.contiguous_format),
@@ -93,7 +92,7 @@ def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]],
         trial = np.random.default_rng(0).integers(0, 256, (images, *backbone.input_size, 3), dtype=np.uint8)
         try:
             forward = build()
-            rates[name] = _rate(forward, trial, lanes)
+            rates[name] = throughput(forward, trial, lanes)
         except (RuntimeError, BackboneError) as error:
             log.info("%s does not run on %s: %s", backbone.name, name, " ".join(str(error).split())[:160])
             continue

@@ -38,7 +38,7 @@ def fact_of(row: Row) -> CandidateRecord:
     source, rank = row["source"], row["rank"]
     if row["reason"]:
         return CandidateRecord(row["key"], row["image_id"], row["reason"], row["url"], source=source, rank=rank)
-    hashes = _content(row["sha256"]), unsigned(row["pixels"]), unsigned(row["look"])
+    hashes = content_hash(row["sha256"]), unsigned(row["pixels"]), unsigned(row["look"])
     return CandidateRecord(row["key"], row["image_id"], "", row["url"], file_of(row), *hashes, source, rank)
 
 
@@ -52,7 +52,7 @@ def file_name(image_id: str, kind: str) -> str:
     return f"{image_id}.{EXTENSIONS[kind]}"
 
 
-def _content(sha256: str) -> int:
+def content_hash(sha256: str) -> int:
     return int(sha256[:16], 16)
 
 

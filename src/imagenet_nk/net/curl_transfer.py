@@ -15,7 +15,7 @@ import pycurl
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.net import curl_transfer, url_guard
+from imagenet_nk.net import url_guard
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.net.transfer_timeouts import TransferTimeout
 
@@ -43,7 +43,7 @@ _ROBOTS = "x-robots-tag"
 OTHER = "bad_answer"  # nonsense in chunks or headers, and what else a broken server comes up with
 
 
-def fault(code: int, status: int, size: int, stopped: str) -> str:
+def fault_of(code: int, status: int, size: int, stopped: str) -> str:
     """Why a transfer that ended with libcurl's `code` has no whole body; "" if it has.
 
     `status`: the last HTTP status that came, 0 for none; `size`: 0 if no body came;
@@ -209,12 +209,12 @@ class Transfer:
             ) from self._no_socket
         status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
         with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
-            final_url = curl_transfer.text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
-        stopped = "forbidden" if self._stopped else curl_transfer.OTHER if code and self._is_rambling else ""
+            final_url = text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
+        stopped = "forbidden" if self._stopped else OTHER if code and self._is_rambling else ""
         chunks, self._chunks, self._held_since = self._chunks, [], None
         self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
-        fault = curl_transfer.fault(code, status, len(chunks), stopped)
-        detail = (self._stopped or curl_transfer.forbidden(code)) if fault == "forbidden" else ""
+        fault = fault_of(code, status, len(chunks), stopped)
+        detail = (self._stopped or forbidden(code)) if fault == "forbidden" else ""
         if not fault and final_url != self._url and (refused := url_guard.url_refusal(final_url)):
             fault, detail = "forbidden", refused
         return Response(
@@ -222,7 +222,7 @@ class Transfer:
             body=b"" if fault else b"".join(chunks),
             final_url=final_url,
             address=self.curl.getinfo(pycurl.PRIMARY_IP) or "",
-            headers=curl_transfer.headers_of(self._headers),
+            headers=headers_of(self._headers),
             fault=fault,
             seconds=(total := self.curl.getinfo(pycurl.TOTAL_TIME)),
             body_seconds=total - self.curl.getinfo(pycurl.STARTTRANSFER_TIME),

@@ -9,7 +9,7 @@ from typing import Any
 from imagenet_nk.collect.fetching.inspector import ImageInfo
 from imagenet_nk.collect.fetching.work_item import QueuedCandidate, ReadOutcome
 from imagenet_nk.dataset.ledger import Attempt, signed
-from imagenet_nk.dataset.records import CandidateRecord, _content
+from imagenet_nk.dataset.records import CandidateRecord, content_hash
 from imagenet_nk.net.host_table import HOST_FAULTS
 from imagenet_nk.sources.contract import Rejected
 from imagenet_nk.storage.locators import path_to_text
@@ -52,7 +52,7 @@ def record(drawn: QueuedCandidate, outcome: ReadOutcome) -> CandidateRecord:
     source, rank = drawn.source.name, drawn.rank
     if isinstance(verdict, Rejected):
         return CandidateRecord(key, image_id, verdict.reason, url, source=source, rank=rank)
-    hashes = _content(verdict.sha256), verdict.pixels, verdict.look
+    hashes = content_hash(verdict.sha256), verdict.pixels, verdict.look
     return CandidateRecord(key, image_id, "", url, outcome.judged.file, *hashes, source, rank)
 
 
