@@ -15,9 +15,9 @@ import pytest
 PROGRAM = """
 import atexit, os, sys, time
 import hydra
-from imagenet_nk import cli
+from imagenet_nk.app import cli
 from imagenet_nk.errors import ConfigError
-from imagenet_nk.sampling import Holdout
+from imagenet_nk.sampling.draw_order import Holdout
 from hydra.utils import instantiate
 
 @hydra.main(version_base="1.3", config_path=".", config_name="program")

@@ -126,7 +126,7 @@ def test_what_was_flushed_survives_a_kill(tmp_path: Path) -> None:
     program = f"""
 import sys, time
 from pathlib import Path
-from imagenet_nk.collect.ledger import Attempt, Ledger
+from imagenet_nk.dataset.ledger import Attempt, Ledger
 ledger = Ledger(Path({str(tmp_path)!r}))
 for number in range(1000):
     ledger.record(Attempt("urls", 0, number, str(number), "{A}", 1, "u"))
@@ -201,7 +201,7 @@ def test_a_full_disk_is_said_by_the_next_record_or_flush(tmp_path: Path) -> None
     program = f"""
 import sqlite3
 from pathlib import Path
-from imagenet_nk.collect import ledger as module
+from imagenet_nk.dataset import ledger as module
 from imagenet_nk.errors import DatasetError
 connect = module.Ledger._connect
 def narrow(self):

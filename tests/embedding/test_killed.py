@@ -18,7 +18,7 @@ import json, sys, time
 from pathlib import Path
 from small_models import label_map
 from imagenet_nk.centers import stage
-from imagenet_nk.centers.listed import Setting
+from imagenet_nk.embedding.dataset import EmbeddingConfig
 from imagenet_nk.config import BackboneConfig
 
 entries = [(Path(path), label) for path, label in json.loads(sys.argv[1])]
@@ -28,7 +28,7 @@ def slowly(done, _):
     print(done, flush=True)
     time.sleep(0.2)
 
-setting = Setting(config, cache=Path(sys.argv[2]))
+setting = EmbeddingConfig(config, cache=Path(sys.argv[2]))
 stage.compute(entries, label_map(5), setting, Path(sys.argv[3]), "sha", progress=slowly)
 """
 

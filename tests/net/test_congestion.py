@@ -12,7 +12,7 @@ import resource
 import sys
 sys.path.insert(0, {src!r})
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
-from imagenet_nk.collect.descriptors import connections_within_limit
+from imagenet_nk.net.congestion import connections_within_limit
 connections_within_limit({wanted})
 print(connections_within_limit({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """

@@ -46,8 +46,8 @@ def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
 
 KILLED = """
 import os, pathlib, sys
-from imagenet_nk import storage
-with storage.whole(pathlib.Path(sys.argv[1])) as part:
+from imagenet_nk.storage import files as storage
+with storage.atomic_write(pathlib.Path(sys.argv[1])) as part:
     part.write_text("half")
     os.kill(os.getpid(), 9)
 """
@@ -56,7 +56,7 @@ with storage.whole(pathlib.Path(sys.argv[1])) as part:
 def test_killed_while_writing(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    here = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[1])}
+    here = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", KILLED, path], env=here, check=False).returncode == -9
     assert path.read_text() == "old"
     assert all(left == path or left.name.endswith(PART) for left in tmp_path.iterdir())

@@ -24,8 +24,8 @@ SRC = Path(__file__).resolve().parents[2] / "src"
 HOLDS = """
 import sys, time
 from pathlib import Path
-from imagenet_nk.lock import alone
-with alone(Path(sys.argv[1])):
+from imagenet_nk.storage.run_lock import run_lock
+with run_lock(Path(sys.argv[1])):
     print("has it", flush=True)
     time.sleep(float(sys.argv[2]))
 """
