@@ -19,6 +19,7 @@ from imagenet_nk.centers.file import Centers
 from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import CentersConfig
 from imagenet_nk.errors import CentersError
+from imagenet_nk.evaluation import stage as evaluation_stage
 from small_models import label_map
 
 
@@ -105,7 +106,9 @@ def test_importing_the_package_and_reading_centers_imports_no_torch(made, tmp_pa
 
 def test_saved_centers_are_judged_from_python(entries, tiny, tmp_path):
     made = stage.compute(entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path, "sha")
-    wanted = stage.evaluate(entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path, held_out=entries[1::2])
+    wanted = evaluation_stage.evaluate(
+        entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path, held_out=entries[1::2]
+    )
     judged = imagenet_nk.evaluate(tmp_path, entries[1::2], cache=tmp_path)
     assert judged["images"] == len(entries[1::2])
     for name in ("euclidean", "cosine", "cl2n"):
@@ -142,7 +145,7 @@ def test_a_classifier_is_as_good_as_the_evaluation_says(alike, tiny, tmp_path):
     setting = EmbeddingConfig(dataclasses.replace(tiny, img_size=64, batch_size=16), cache=tmp_path)
     makes, asks = [entry for n, entry in enumerate(alike) if n % 2], alike[::2]
     stage.compute(makes, label_map(12), setting, tmp_path, "sha")
-    metrics = stage.evaluate(makes, label_map(12), setting, tmp_path, held_out=asks)
+    metrics = evaluation_stage.evaluate(makes, label_map(12), setting, tmp_path, held_out=asks)
     made = imagenet_nk.load_centers(tmp_path)
     (part,) = setting.embedder(tmp_path).stream([path for path, _ in asks])
     labels, accuracy = torch.tensor([label for _, label in asks]), {}

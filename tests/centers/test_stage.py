@@ -20,6 +20,7 @@ from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import CentersConfig, EvaluateConfig
 from imagenet_nk.errors import CentersError, ConfigError, ListError
+from imagenet_nk.evaluation import stage as evaluation_stage
 from imagenet_nk.lists import list_file
 from small_models import TINY, label_map
 
@@ -94,7 +95,7 @@ def test_when_no_image_can_be_read_there_is_no_center(tmp_path, tiny):
 
 def test_leave_one_out_accuracy_is_that_of_a_plain_loop(entries, tiny, tmp_path):
     stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path, "sha")
-    metrics = stage.evaluate(entries, label_map(5), EmbeddingConfig(tiny), tmp_path)
+    metrics = evaluation_stage.evaluate(entries, label_map(5), EmbeddingConfig(tiny), tmp_path)
     x, labels = one_at_a_time(entries), np.array([label for _, label in entries])
     hits = {"euclidean": 0, "cosine": 0}
     for i in range(len(x)):
@@ -122,7 +123,7 @@ def test_what_cannot_be_judged_is_said_with_the_reason(entries, tiny, tmp_path, 
     other.write_bytes(b"no image")
     held_out = [(other, 0) for _ in held_out]
     with caplog.at_level(logging.INFO):
-        stage.evaluate(listed, label_map(5), EmbeddingConfig(tiny), tmp_path, held_out=held_out)
+        evaluation_stage.evaluate(listed, label_map(5), EmbeddingConfig(tiny), tmp_path, held_out=held_out)
     assert f"nearest class mean, nothing to judge: {why}" in caplog.text
 
 
@@ -131,7 +132,7 @@ def test_with_a_held_out_list_its_images_are_judged_and_make_no_center(entries, 
     train = [entry for entry in entries if entry not in held_out]
     setting = EmbeddingConfig(tiny)
     made = stage.compute(train, label_map(5), setting, tmp_path, "sha")
-    metrics = stage.evaluate(train, label_map(5), setting, tmp_path, held_out=held_out)
+    metrics = evaluation_stage.evaluate(train, label_map(5), setting, tmp_path, held_out=held_out)
     wanted = class_means(one_at_a_time(train), [label for _, label in train])
     np.testing.assert_allclose(made.centers, wanted, rtol=1e-3, atol=1e-5)
     x, labels = one_at_a_time(held_out), [label for _, label in held_out]
@@ -144,8 +145,8 @@ def test_with_a_held_out_list_its_images_are_judged_and_make_no_center(entries, 
 def test_another_list_is_judged_when_it_is_named(entries, tiny, tmp_path):
     list_file.write_list(tmp_path / "other.txt", [list_file.Entry(str(path), label) for path, label in entries[1::2]])
     setting, named = EmbeddingConfig(tiny), EvaluateConfig(list=str(tmp_path / "other.txt"))
-    by_name = stage.evaluate(entries[::2], label_map(5), setting, tmp_path, settings=named)
-    given = stage.evaluate(entries[::2], label_map(5), setting, tmp_path, held_out=entries[1::2])
+    by_name = evaluation_stage.evaluate(entries[::2], label_map(5), setting, tmp_path, settings=named)
+    given = evaluation_stage.evaluate(entries[::2], label_map(5), setting, tmp_path, held_out=entries[1::2])
     assert by_name == given
     assert by_name["images"] == len(entries[1::2])
 
@@ -176,7 +177,7 @@ def test_a_second_run_makes_no_forward_pass_and_a_longer_list_only_the_new_ones(
     for part in (entries[:10], entries[:10], entries):
         embedder = setting.embedder(tmp_path)
         made = stage.compute(part, label_map(5), setting, tmp_path / str(len(counted)), "sha", embedder=embedder)
-        stage.evaluate(part, label_map(5), setting, tmp_path, embedder=embedder)
+        evaluation_stage.evaluate(part, label_map(5), setting, tmp_path, embedder=embedder)
         counted.append(embedder.embedded)
     assert counted == [10, 0, len(entries) - 10]
     afresh = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "afresh", "sha")
@@ -195,7 +196,9 @@ def test_without_kept_embeddings_the_centers_are_the_same(entries, tiny, tmp_pat
 
 
 def test_several_seeds_give_mean_and_deviation(entries, tiny, tmp_path):
-    metrics = stage.evaluate(entries, label_map(5), EmbeddingConfig(tiny), tmp_path, settings=EvaluateConfig(seeds=3))
+    metrics = evaluation_stage.evaluate(
+        entries, label_map(5), EmbeddingConfig(tiny), tmp_path, settings=EvaluateConfig(seeds=3)
+    )
     divided = metrics["divisions"]
     assert divided["seeds"] == [0, 1, 2]
     values = divided["cosine"]["values"]

@@ -23,7 +23,9 @@ def reasons() -> set[str]:
         found |= set(re.findall(r'Rejected\(\s*"([a-z_]+)"', text))
         if path.parent.name == "collect":
             found |= set(re.findall(r'fault="([a-z_]+)"', text))
-    found |= set(re.findall(r'return "([a-z_]+)"', (ROOT / "src/imagenet_nk/collect/fill.py").read_text()))
+    found |= set(
+        re.findall(r'return "([a-z_]+)"', (ROOT / "src/imagenet_nk/collect/scheduling/acceptance.py").read_text())
+    )
     return found
 
 

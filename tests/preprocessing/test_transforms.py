@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 from timm.data import create_transform
 
-from imagenet_nk.backbones import devices, runtimes
+from imagenet_nk.backbones import runtimes
 from imagenet_nk.backbones.autotune import warn_of_slow
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import Dtype
 from imagenet_nk.embedding import parity
 from imagenet_nk.errors import BackboneError
+from imagenet_nk.evaluation import stage as evaluation_stage
 from imagenet_nk.preprocessing import transforms
 from small_models import DATA, FILES, label_map
 
@@ -71,10 +72,10 @@ def test_centers_of_the_quick_paths_agree_with_the_reference(entries, tiny, tmp_
         setting = EmbeddingConfig(dataclasses.replace(tiny, **changes))
         made = stage.compute(entries, label_map(5), setting, tmp_path / str(changes), "sha")
         assert cosines(made.centers, reference.centers).min() >= parity.TOLERANCE
-        metrics = stage.evaluate(entries, label_map(5), setting, tmp_path / str(changes))
+        metrics = evaluation_stage.evaluate(entries, label_map(5), setting, tmp_path / str(changes))
         assert metrics["agreement"] is None  # nothing was embedded in this stage: it read what the other kept
         embedder = setting.embedder(tmp_path / "again")
-        metrics = stage.evaluate(entries, label_map(5), setting, tmp_path / "again", embedder=embedder)
+        metrics = evaluation_stage.evaluate(entries, label_map(5), setting, tmp_path / "again", embedder=embedder)
         assert metrics["agreement"]["cosine_min"] >= parity.TOLERANCE
 
 
@@ -112,7 +113,7 @@ def test_openvinos_batch_is_not_found_in_a_type_that_pytorch_has_in_software(tin
     ],
 )
 def test_no_word_of_float16_where_it_is_not_slow(device, seconds, said, monkeypatch, caplog):
-    monkeypatch.setattr(devices, "_seconds", seconds.__getitem__)
+    monkeypatch.setattr(autotune, "_matmul_seconds", seconds.__getitem__)
     warn_of_slow(Dtype.float16, torch.device(device))
     assert said in caplog.text
     assert caplog.text.count("\n") == bool(said)

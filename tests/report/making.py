@@ -29,6 +29,7 @@ from imagenet_nk.config import (
     Retry,
 )
 from imagenet_nk.embedding.dataset import EmbeddingConfig
+from imagenet_nk.evaluation import stage as evaluation_stage
 from imagenet_nk.lists import stage as lists_stage
 from imagenet_nk.report import build
 from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder
@@ -114,7 +115,7 @@ class Run:
         setting = EmbeddingConfig(backbone, cache=self.folder)
         embedder = setting.embedder(self.output)
         centers_stage.compute(listed.entries, map_, setting, self.output, listed.sha256, embedder=embedder)
-        centers_stage.evaluate(listed.entries, map_, setting, self.output, embedder=embedder)
+        evaluation_stage.evaluate(listed.entries, map_, setting, self.output, embedder=embedder)
 
     def classifier(self, to: Path) -> BackboneConfig:
         """The backbone with a head of 1000 classes that knows the pictures of this run, judged before, as a file."""

@@ -14,7 +14,7 @@ from imagenet_nk.preprocessing.row_cache import ROWS
 from imagenet_nk.progress.course import StageTimer
 from imagenet_nk.report import build, host_stats
 from imagenet_nk.report.analysis.analyse import analyse
-from imagenet_nk.report.analysis.outliers import likely_wrong
+from imagenet_nk.report.analysis.outliers import OutlierScores, likely_wrong
 from imagenet_nk.report.run_data import gather
 from imagenet_nk.report.warnings import checks
 from imagenet_nk.report.warnings.checks import ReportInputs, largest_group
@@ -246,5 +246,5 @@ def test_the_largest_group_is_that_of_the_picture_with_most_likenesses(looks: li
 
 
 def test_doubtful_images_need_a_center_of_another_class() -> None:
-    found = build.suspects.Distances(np.array([0.5, np.nan]), np.array([np.nan, 0.1]), np.array([-1, -1]))
+    found = OutlierScores(np.array([0.5, np.nan]), np.array([np.nan, 0.1]), np.array([-1, -1]))
     assert likely_wrong(found, 5).tolist() == []
