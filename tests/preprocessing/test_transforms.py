@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from timm.data import create_transform
 
-from imagenet_nk.backbones import runtimes
+from imagenet_nk.backbones import autotune, runtimes
 from imagenet_nk.backbones.autotune import warn_of_slow
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import EmbeddingConfig
