@@ -170,7 +170,7 @@ def main() -> None:
         server = multiprocessing.Process(target=serve, args=(path, options.latency, options.mbit, there), daemon=True)
         server.start()
         url = f"http://127.0.0.1:{here.recv()}/train.tar"
-        http = HttpConfig(allow_private=True, deadline=600.0, stall=60.0)
+        http = HttpConfig(allow_private=True, deadline=600.0, first_byte_timeout=60.0)
         driver, source = Driver(http), Archive(train=url)
         started = time.perf_counter()
         source.open(wnids, SourceContext(Path(temporary) / "index", http, RandomOrder(0)))

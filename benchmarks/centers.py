@@ -167,7 +167,7 @@ class Stage:
 
 
 def measured(name: str, paths: list[Path], args: argparse.Namespace, cores: int) -> Row:
-    config = BackboneConfig(name=name, pretrained=False, device="cpu", batch_size=args.batch, pixels=args.pixels)
+    config = BackboneConfig(name=name, pretrained=False, device="cpu", batch_size=args.batch, preprocess=args.pixels)
     it = Stage(replace(config, runtime=args.runtime, dtype=args.dtype), paths)
     batch, shape = it.embedder.width["batch"], it.embedder.built.input_size
     some = paths[:: max(1, len(paths) // 300)]

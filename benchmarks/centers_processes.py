@@ -58,7 +58,7 @@ def cpu() -> float:
 def measured(name: str, model: str, paths: list[Path], processes: int) -> tuple[dict[str, object], np.ndarray]:
     config = BackboneConfig(name=model, pretrained=False, device="cpu", batch_size=16, runtime="channels_last")
     workers = select.crew(Local(processes), Cache.none)
-    embedder = EmbeddingConfig(config, CentersConfig(embeddings=Keep.never), crew=workers).embedder(Path())
+    embedder = EmbeddingConfig(config, CentersConfig(cache_embeddings=Keep.never), crew=workers).embedder(Path())
     embedder.settled(paths)
     spent, started, came, parts = cpu(), time.perf_counter(), [], []
     for part in embedder.stream(paths):

@@ -99,4 +99,4 @@ def entries(tmp_path: Path) -> list[tuple[Path, int]]:
 
 @pytest.fixture
 def tiny() -> BackboneConfig:
-    return BackboneConfig(name=TINY, pretrained=False, device="cpu", batch_size=4, workers=2)
+    return BackboneConfig(name=TINY, pretrained=False, device="cpu", batch_size=4, threads=2)

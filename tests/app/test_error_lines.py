@@ -49,12 +49,12 @@ def said(*overrides: str) -> str:
         ("fallback.list=a.txt", "it goes with source@fallback=urls; fallback has train, val, devkit, synset"),
         ("source=none source.train=a.tar", "it goes with source=archive; source has no keys"),
         ("sampling.path=l.txt", "it goes with sampling=list; sampling has no keys"),
-        ("classes.under=n02084071", "it goes with classes=subtree; classes has table, wnids, limit"),
+        ("classes.root_wnid=n02084071", "it goes with classes=subtree; classes has table, wnids, limit"),
         ("source.seed=3", "there is no key 'source.seed'; did you mean seed?"),
         ("http.split=3", "there is no key 'http.split'; --cfg job shows all keys"),
         ("sourc=urls", "there is no key 'sourc'; did you mean source?"),
         ("concurrency=5", "there is no key 'concurrency'; did you mean http.concurrency?"),
-        ("http.max_byte=5", "there is no key 'http.max_byte'; did you mean http.max_bytes?"),
+        ("http.max_byte=5", "there is no key 'http.max_byte'; did you mean http.max_bytes or http.max_buffered_bytes?"),
         ("hydra.run.dirr=x", "there is no key 'hydra.run.dirr'; did you mean hydra.run.dir?"),
         ("zzz=1", "there is no key 'zzz'; --cfg job shows all keys, --help the groups"),
         ("source@fallbck=none", "there is no group 'source@fallbck'; did you mean source or source@fallback?"),
@@ -96,7 +96,10 @@ def said(*overrides: str) -> str:
         ("http.per_host_rate=0", "http.per_host_rate must be more than 0 requests a second, got 0"),
         ("http.max_pause=-1", "http.max_pause must be at least 0, got -1"),
         ("http.min_speed=-5", "http.min_speed must be at least 0, got -5"),
-        ("inspect.near_duplicate=64", "inspect.near_duplicate must be 0 to 63 of the 64 bits, or null, got 64"),
+        (
+            "inspect.near_duplicate_bits=64",
+            "inspect.near_duplicate_bits must be 0 to 63 of the 64 bits, or null, got 64",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_type(overrides: str, line: str) -> None:

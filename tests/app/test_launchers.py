@@ -86,7 +86,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
             f"backbone.name={','.join(MODELS)}",
             "hydra.launcher.n_jobs=4",
             "http.deadline=200",
-            "http.stall=200",
+            "http.first_byte_timeout=200",
         )
         with subprocess.Popen(
             command([str(SRC / "imagenet.py")], "joblib", *arguments),

@@ -50,7 +50,7 @@ FAMILIES = {  # model, img_size where the model takes any: the test is about for
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_makes_centers(family, entries, tmp_path):
     name, size = FAMILIES[family]
-    config = BackboneConfig(name=name, pretrained=False, device="cpu", img_size=size, workers=0)
+    config = BackboneConfig(name=name, pretrained=False, device="cpu", img_size=size, threads=0)
     chosen = [entries[0], entries[2]]
     made = stage.compute(chosen, label_map(5), EmbeddingConfig(config), tmp_path, "sha")
     torch.manual_seed(0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "src" / "imagenet.py"
-SMALL = ["source=demo", "nk=3", "classes.limit=2", "backbone=timm", "backbone.name=test_resnet", "backbone.workers=1"]
+SMALL = ["source=demo", "nk=3", "classes.limit=2", "backbone=timm", "backbone.name=test_resnet", "backbone.threads=1"]
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

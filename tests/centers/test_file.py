@@ -159,7 +159,7 @@ def test_a_classifier_is_as_good_as_the_evaluation_says(alike, tiny, tmp_path):
 def test_centers_without_means_for_cl2n_say_so(made, entries, tiny, tmp_path):
     with pytest.raises(CentersError, match=r"no means for cl2n.*embeddings=always"):
         made.as_classifier("cl2n")
-    setting = EmbeddingConfig(tiny, CentersConfig(embeddings="never"))
+    setting = EmbeddingConfig(tiny, CentersConfig(cache_embeddings="never"))
     stage.compute(entries, label_map(5), setting, tmp_path, "sha")
     assert sorted(imagenet_nk.evaluate(tmp_path, entries, bootstrap=0)["ncm"]) == ["cosine", "euclidean"]
 

@@ -42,7 +42,7 @@ def class_means(embeddings, labels):
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 0), (7, 1), (64, 2), (4, 3)])
 def test_centers_are_numpys_mean_of_single_embeddings(entries, tiny, tmp_path, batch, workers):
-    config = dataclasses.replace(tiny, batch_size=batch, workers=workers)
+    config = dataclasses.replace(tiny, batch_size=batch, threads=workers)
     stage.compute(entries, label_map(5), EmbeddingConfig(config), tmp_path, "sha")
     made = imagenet_nk.load_centers(tmp_path)
     wanted = class_means(one_at_a_time(entries), [label for _, label in entries])
@@ -185,19 +185,19 @@ def test_a_second_run_makes_no_forward_pass_and_a_longer_list_only_the_new_ones(
 
 
 def test_without_kept_embeddings_the_centers_are_the_same(entries, tiny, tmp_path):
-    never = EmbeddingConfig(tiny, CentersConfig(embeddings="never"))
+    never = EmbeddingConfig(tiny, CentersConfig(cache_embeddings="never"))
     made = stage.compute(entries, label_map(5), never, tmp_path / "never", "sha")
     kept = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "kept", "sha")
     np.testing.assert_allclose(made.centers, kept.centers, rtol=1e-5, atol=1e-7)
     assert not list((tmp_path / "never").rglob("*.f32"))
-    refused = EmbeddingConfig(tiny, CentersConfig(embeddings="never", covariance=True))
+    refused = EmbeddingConfig(tiny, CentersConfig(cache_embeddings="never", covariance=True))
     with pytest.raises(ConfigError, match="embeddings=always"):
         stage.compute(entries, label_map(5), refused, tmp_path, "sha")
 
 
 def test_several_seeds_give_mean_and_deviation(entries, tiny, tmp_path):
     metrics = evaluation_stage.evaluate(
-        entries, label_map(5), EmbeddingConfig(tiny), tmp_path, settings=EvaluateConfig(seeds=3)
+        entries, label_map(5), EmbeddingConfig(tiny), tmp_path, settings=EvaluateConfig(random_splits=3)
     )
     divided = metrics["divisions"]
     assert divided["seeds"] == [0, 1, 2]
@@ -216,14 +216,14 @@ class Poisoned:
 
 
 def test_an_embedding_that_is_not_finite_stops_the_run_or_is_skipped(entries, tiny, tmp_path):
-    config = dataclasses.replace(tiny, workers=0)
-    for choice in ("stop", "skip"):
-        setting = EmbeddingConfig(config, CentersConfig(nonfinite=choice))
+    config = dataclasses.replace(tiny, threads=0)
+    for choice in ("raise", "skip"):
+        setting = EmbeddingConfig(config, CentersConfig(on_nonfinite=choice))
         embedder = setting.embedder(tmp_path / choice)
         poisoned = runtimes.Runtime("poisoned", lambda crops: Poisoned()(crops).numpy())
         embedder._chosen = poisoned
         embedder.built = dataclasses.replace(embedder.built, dim=4)
-        if choice == "stop":
+        if choice == "raise":
             with pytest.raises(CentersError, match=r"1\.jpg is not finite"):
                 stage.compute(entries, label_map(5), setting, tmp_path / choice, "sha", embedder=embedder)
         else:
@@ -233,7 +233,7 @@ def test_an_embedding_that_is_not_finite_stops_the_run_or_is_skipped(entries, ti
 
 
 def test_when_no_embedding_is_finite_that_is_what_is_said(entries, tiny, tmp_path):
-    setting = EmbeddingConfig(dataclasses.replace(tiny, workers=0), CentersConfig(nonfinite="skip"))
+    setting = EmbeddingConfig(dataclasses.replace(tiny, threads=0), CentersConfig(on_nonfinite="skip"))
     embedder = setting.embedder(tmp_path)
     embedder._chosen = runtimes.Runtime(
         "poisoned", lambda crops: np.full((len(crops), embedder.built.dim), np.nan, "f4")

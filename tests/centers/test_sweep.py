@@ -9,7 +9,7 @@ from pathlib import Path
 from imagenet_nk import load_centers
 
 SCRIPT = Path(__file__).resolve().parents[2] / "src" / "imagenet.py"
-SMALL = ["source=demo", "nk=2", "classes.limit=3", "backbone=timm", "backbone.pretrained=false", "backbone.workers=1"]
+SMALL = ["source=demo", "nk=2", "classes.limit=3", "backbone=timm", "backbone.pretrained=false", "backbone.threads=1"]
 SWEEP = ["backbone.name=test_vit,test_efficientnet", "cache=crops", "stages=[collect,lists,centers,evaluate]"]
 
 

@@ -112,7 +112,7 @@ def test_each_choice_of_the_group_composes_and_loads(choice: str, tmp_path: Path
     config.register()
     overrides = [f"classes={choice}", "classes.limit=2", "labels.dense=true"]
     if choice == "subtree":
-        overrides += ["classes.under=n02084071", f"classes.structure={tmp_path / 'structure.xml'}"]
+        overrides += ["classes.root_wnid=n02084071", f"classes.hierarchy={tmp_path / 'structure.xml'}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         options = OmegaConf.to_object(compose("imagenet", overrides))
     classes = load(options.classes, options.labels)  # type: ignore[union-attr]
@@ -157,29 +157,29 @@ class TestSubtree:
         return str(file)
 
     def test_all_synsets_below_are_numbered_in_sorted_order(self, structure: str) -> None:
-        classes = load(SubtreeConfig(under="n02084071", structure=structure), SORTED)
+        classes = load(SubtreeConfig(root_wnid="n02084071", hierarchy=structure), SORTED)
         assert classes.wnids == ("n02084071", "n02085936", "n99999999")
         assert classes.labels == (0, 1, 2)
         assert classes.words[0] == "dog, domestic dog"
         assert classes.glosses[1] == 'a breed "of" toys'
 
     def test_within_a_table_labels_are_those_of_the_table(self, structure: str) -> None:
-        classes = load(SubtreeConfig(table="imagenet-1k", under="n02084071", structure=structure), SORTED)
+        classes = load(SubtreeConfig(table="imagenet-1k", root_wnid="n02084071", hierarchy=structure), SORTED)
         assert (classes.wnids, classes.labels) == (("n02085936",), (153,))
-        assert load(SubtreeConfig(table="imagenet-1k", under="n02084071", structure=structure), CLSLOC).labels == (
+        assert load(SubtreeConfig(table="imagenet-1k", root_wnid="n02084071", hierarchy=structure), CLSLOC).labels == (
             load(ALL, CLSLOC).label("n02085936"),
         )
 
     def test_nothing_of_the_table_below(self, structure: str) -> None:
         with pytest.raises(LabelError, match=r"no class of imagenet-1k; type classes.table=null"):
-            load(SubtreeConfig(table="imagenet-1k", under="n02120997", structure=structure), SORTED)
+            load(SubtreeConfig(table="imagenet-1k", root_wnid="n02120997", hierarchy=structure), SORTED)
 
     def test_an_address_that_gives_nothing_says_what_to_type(self) -> None:
         def fetch(address: str) -> Path:
             raise SourceError(f"{address}: answers 404 Not Found")
 
-        choice = SubtreeConfig(under="n02084071", structure="https://a.example/x.xml")
-        with pytest.raises(LabelError, match=r"answers 404 Not Found; or name a copy .*: classes\.structure=FILE"):
+        choice = SubtreeConfig(root_wnid="n02084071", hierarchy="https://a.example/x.xml")
+        with pytest.raises(LabelError, match=r"answers 404 Not Found; or name a copy .*: classes\.hierarchy=FILE"):
             load(choice, SORTED, fetch)
 
     def test_an_address_goes_through_fetch(self, structure: str) -> None:
@@ -189,10 +189,10 @@ class TestSubtree:
             asked.append(address)
             return Path(structure)
 
-        choice = SubtreeConfig(under="n02084071", structure="https://host.invalid/s.xml")
+        choice = SubtreeConfig(root_wnid="n02084071", hierarchy="https://host.invalid/s.xml")
         assert len(load(choice, SORTED, fetch)) == 3
         assert asked == ["https://host.invalid/s.xml"]
-        with pytest.raises(LabelError, match=r"download it and type classes.structure=FILE"):
+        with pytest.raises(LabelError, match=r"download it and type classes.hierarchy=FILE"):
             load(choice, SORTED)
 
 

@@ -24,7 +24,7 @@ from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.job import Job, ProgressCallback
-from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
+from imagenet_nk.config import CrossClassDuplicates, HttpConfig, InspectConfig, Retry
 from imagenet_nk.dataset.dataset import fingerprint
 from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.engine.contract import Engine
@@ -108,7 +108,7 @@ class City:
 
     def run(self, folder: str, engine: Engine, nk: int | None = 6, watch: ProgressCallback = lambda _: None) -> Summary:
         """The stages collect and lists."""
-        inspect = InspectConfig(cross_class=CrossClass.drop)
+        inspect = InspectConfig(cross_class_duplicates=CrossClassDuplicates.drop)
         job = Job(
             source=Urls(str(self.folder / "urls.txt")),
             fallback=NoSource(),
@@ -128,7 +128,7 @@ class City:
         return summary
 
     def http(self) -> HttpConfig:
-        limits = {"retries": 3, "backoff": 0.05, "deadline": 20.0, "stall": 15.0} | self.limits
+        limits = {"retries": 3, "backoff": 0.05, "deadline": 20.0, "first_byte_timeout": 15.0} | self.limits
         return HttpConfig(allow_private=True, per_host=PER_HOST, concurrency=30, **limits)
 
     def overrides(self, folder: str, *more: str) -> list[str]:
@@ -137,7 +137,8 @@ class City:
             "nk=6", "source=urls", f"source.list={self.folder / 'urls.txt'}", "source@fallback=none",
             f"dataset.dir={self.folder / folder}", f"classes.wnids=[{','.join(WNIDS)}]", "stages=[collect,lists]",
             "http.allow_private=true", f"http.per_host={PER_HOST}", "http.concurrency=30", "http.retries=3",
-            "http.backoff=0.05", "http.deadline=20", "http.stall=15", "inspect.cross_class=drop",
+            "http.backoff=0.05", "http.deadline=20", "http.first_byte_timeout=15",
+            "inspect.cross_class_duplicates=drop",
             f"hydra.run.dir={self.folder / 'outputs' / folder}", *more,
         ]  # fmt: skip
 

@@ -64,7 +64,7 @@ def test_a_web_that_says_nothing_for_a_while(town: City, processes: int) -> None
     def mute(value: bool) -> None:
         town.server.is_mute = value
 
-    town.limits = {"stall": 1.5, "deadline": 5.0, "retries": 1}
+    town.limits = {"first_byte_timeout": 1.5, "deadline": 5.0, "retries": 1}
     watch = outage(lambda: mute(True), lambda: mute(False), 6.0)
     town.run("disturbed", Local(processes), watch=watch)
     assert town.outcome("disturbed") == town.outcome("undisturbed")
@@ -81,7 +81,7 @@ def test_a_worker_that_begins_while_the_web_is_gone_hears_from_the_others_that_t
         town.server.is_mute = False
 
     town.server.clear()
-    town.limits = {"stall": 1.5, "deadline": 5.0, "retries": 1}
+    town.limits = {"first_byte_timeout": 1.5, "deadline": 5.0, "retries": 1}
     town.run("disturbed", Threads(2, begin=begin))
     assert town.outcome("disturbed") == town.outcome("undisturbed")
 

@@ -27,7 +27,7 @@ from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Retry
+from imagenet_nk.config import CrossClassDuplicates, HttpConfig, InspectConfig, Retry
 from imagenet_nk.dataset.dataset import fingerprint
 from imagenet_nk.dataset.files import FILE
 from imagenet_nk.dataset.summary import Summary
@@ -124,7 +124,13 @@ def run(
     **http: object,
 ) -> Summary:
     """stage.collect and stage.lists, as the pipeline puts them together."""
-    limits = {"allow_private": True, "deadline": 5.0, "stall": 2.0, "connect_timeout": 2.0, "backoff": 0.05}
+    limits = {
+        "allow_private": True,
+        "deadline": 5.0,
+        "first_byte_timeout": 2.0,
+        "connect_timeout": 2.0,
+        "backoff": 0.05,
+    }
     into = town.folder / folder
     used = source or Urls(str(town.folder / "urls.txt"))
     inspection = InspectConfig(**(inspect or {}))  # type: ignore[arg-type]
@@ -307,7 +313,7 @@ def test_the_same_picture_in_two_classes(town: Town, cross_class: str) -> None:
         body = pictures.jpeg("twins")
         comment = b"\xff\xfe\0\x10" + image_id[-14:].encode().rjust(14)
         town.server.put(f"/{image_id}.jpg", answer(body[:2] + comment + body[2:]))
-    summary = run(town, 3, inspect={"cross_class": CrossClass(cross_class)})
+    summary = run(town, 3, inspect={"cross_class_duplicates": CrossClassDuplicates(cross_class)})
     assert summary.shared == (2 if cross_class == "report" else 0)
     assert {image_id in ids for image_id in first for ids in kept(town).values() if ids} >= {
         cross_class == "report"
@@ -459,7 +465,7 @@ def test_a_dead_network_holds_nothing_against_anyone(town: Town) -> None:
 def test_a_retry_that_meets_a_dead_network_leaves_what_was_known(town: Town) -> None:
     mute = min(town.fates)
     town.server.put(f"/{mute}.jpg", lambda asked: (asked.wait(30), None)[1])
-    limits = {"stall": 0.5, "deadline": 1.0, "retries": 0, "dead_host_after": 1, "max_pause": 2.0}
+    limits = {"first_byte_timeout": 0.5, "deadline": 1.0, "retries": 0, "dead_host_after": 1, "max_pause": 2.0}
     run(town, town.per_class, **limits)
     tables = [town.folder / "set" / name for name in ("classes.csv", "eval.txt", "manifest.csv")]
     before = [table.read_bytes() for table in tables]

@@ -40,7 +40,7 @@ def decoded(monkeypatch):
 
 
 def test_an_interrupted_pass_goes_on_where_it_stopped(entries, tiny, tmp_path):
-    setting = EmbeddingConfig(dataclasses.replace(tiny, batch_size=2, workers=0), cache=tmp_path / "cache")
+    setting = EmbeddingConfig(dataclasses.replace(tiny, batch_size=2, threads=0), cache=tmp_path / "cache")
 
     def stop(done, _):
         if done >= 6:
@@ -92,7 +92,7 @@ def test_crops_that_the_disk_does_not_hold_are_not_kept(entries, tiny, tmp_path,
 
 def test_a_disk_that_is_full_for_a_while_costs_crops_and_no_image(entries, tiny, tmp_path, decoded, caplog):
     first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
-    cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(embeddings="never")}
+    cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(cache_embeddings="never")}
     with file_size_limit(5 * 160 * 160 * 3 + 1000):
         made = stage.compute(entries, label_map(5), EmbeddingConfig(first, **cached), tmp_path / "1", "sha")
     assert caplog.text.count("no more crops are kept") == 1
@@ -109,7 +109,7 @@ def test_a_disk_that_is_full_for_a_while_costs_crops_and_no_image(entries, tiny,
 @pytest.mark.parametrize("harm", ["changed", "under another name", "cut while it is open"])
 def test_damaged_crops_are_decoded_anew(entries, tiny, tmp_path, decoded, caplog, harm, monkeypatch):
     first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
-    cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(embeddings="never")}
+    cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(cache_embeddings="never")}
     wanted = stage.compute(entries, label_map(5), EmbeddingConfig(other), tmp_path / "1", "sha")
     stage.compute(entries, label_map(5), EmbeddingConfig(first, **cached), tmp_path / "2", "sha")
     (file,) = tmp_path.rglob("crops.u8")
@@ -141,7 +141,7 @@ def test_a_folder_in_the_way_of_crops_costs_no_run(entries, tiny, tmp_path, capl
     (file,) = tmp_path.rglob("crops.u8")
     file.unlink()
     file.mkdir()
-    other = dataclasses.replace(setting, centers=CentersConfig(embeddings="never"))
+    other = dataclasses.replace(setting, centers=CentersConfig(cache_embeddings="never"))
     made = stage.compute(entries, label_map(5), other, tmp_path / "2", "sha")
     np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
     assert f"cannot use {file}: Is a directory" in caplog.text
@@ -149,7 +149,7 @@ def test_a_folder_in_the_way_of_crops_costs_no_run(entries, tiny, tmp_path, capl
 
 def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):
     names = ["test_resnet", "test_efficientnet", "test_vit"]
-    several = build(EmbeddingConfig(dataclasses.replace(tiny, names=names), cache=tmp_path / "cache"), tmp_path)
+    several = build(EmbeddingConfig(dataclasses.replace(tiny, models=names), cache=tmp_path / "cache"), tmp_path)
     together = compute_all(several, entries, label_map(5), "sha")
     sizes = {task.embedder.crops.spatial for task in several}
     assert decoded["decoded"] == len(entries) * len(sizes) < 3 * len(entries)
@@ -167,22 +167,22 @@ def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):
 def test_an_image_that_several_backbones_cannot_read_is_named_for_each(entries, tiny, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff nothing more")
-    several = build(EmbeddingConfig(dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet"])), tmp_path)
+    several = build(EmbeddingConfig(dataclasses.replace(tiny, models=["test_resnet", "test_efficientnet"])), tmp_path)
     for made in compute_all(several, [*entries, (broken, 1)], label_map(5), "sha"):
         assert made.counts.tolist() == [2, 3, 4, 3, 2]
         assert made.metadata["skipped"] == "1"
 
 
 def test_several_backbones_need_their_embeddings_on_disk(entries, tiny, tmp_path):
-    both = dataclasses.replace(tiny, names=["test_resnet", "test_efficientnet"])
-    several = build(EmbeddingConfig(both, CentersConfig(embeddings="never")), tmp_path)
+    both = dataclasses.replace(tiny, models=["test_resnet", "test_efficientnet"])
+    several = build(EmbeddingConfig(both, CentersConfig(cache_embeddings="never")), tmp_path)
     with pytest.raises(ConfigError, match="embeddings=always"):
         compute_all(several, entries, label_map(5), "sha")
 
 
 def test_a_checkpoint_goes_with_one_backbone_only():
     with pytest.raises(ConfigError, match="not backbone"):
-        BackboneConfig(name="a", names=["a", "b"], checkpoint="w.pt")
+        BackboneConfig(name="a", models=["a", "b"], checkpoint="w.pt")
 
 
 @pytest.mark.parametrize(("count", "devices"), [(0, 0), (1, 0), (3, 0), (1, 1), (3, 1), (3, 3)])
@@ -238,7 +238,7 @@ def test_all_statistics_on_real_photographs_over_batches_and_workers(shared, tin
     settings = CentersConfig(normalized=True, prototypes=2, covariance=True, geometric_median=True)
     made = []
     for batch, workers in ((1, 0), (7, 1), (64, 3)):
-        config = dataclasses.replace(tiny, img_size=64, batch_size=batch, workers=workers)
+        config = dataclasses.replace(tiny, img_size=64, batch_size=batch, threads=workers)
         made.append(
             stage.compute(entries, label_map(8), EmbeddingConfig(config, settings), tmp_path / str(batch), "sha")
         )

@@ -97,7 +97,7 @@ def same(made, wanted, name, tolerance=1e-5):
 
 @pytest.mark.parametrize(("batch", "workers"), [*zip((1, 7, 64, 7), (0, 1, 2, 3), strict=True), (1, 3), (64, 0)])
 def test_whatever_the_batch_and_the_workers(batch, workers, photographs, embeddings, tiny, tmp_path):
-    config = dataclasses.replace(tiny, img_size=SIZE, batch_size=batch, workers=workers)
+    config = dataclasses.replace(tiny, img_size=SIZE, batch_size=batch, threads=workers)
     made = stage.compute(photographs, label_map(CLASSES), EmbeddingConfig(config, EVERYTHING), tmp_path, "sha")
     wanted = numpys(embeddings)
     medoids = [str(photographs[k * EACH + row][0]) for k, row in enumerate(wanted.pop("medoids"))]

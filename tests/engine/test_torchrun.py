@@ -66,7 +66,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def alone(place: Path) -> Path:
-    code, said = ended(start(place, "alone", "centers.embeddings=never"))
+    code, said = ended(start(place, "alone", "centers.cache_embeddings=never"))
     assert code == 0, said
     return place / "alone"
 
@@ -74,7 +74,7 @@ def alone(place: Path) -> Path:
 @pytest.mark.parametrize("keep", ["never", "auto"])
 def test_two_ranks_give_what_one_process_gives_and_one_of_them_writes(place: Path, alone: Path, keep: str) -> None:
     before = {path.name for path in place.iterdir()}
-    code, said = ended(start(place, keep, f"centers.embeddings={keep}", by=RANKS))
+    code, said = ended(start(place, keep, f"centers.cache_embeddings={keep}", by=RANKS))
     assert code == 0, said
     assert "150 images in" in said
     assert "(2 ranks)" in said
@@ -93,14 +93,14 @@ def test_two_ranks_give_what_one_process_gives_and_one_of_them_writes(place: Pat
 
 def test_an_error_on_another_rank_is_said_once_and_ends_all(place: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(OTHER_WEIGHTS)
-    code, said = ended(start(place, "error", "centers.embeddings=never", by=RANKS, PYTHONPATH=str(tmp_path)))
+    code, said = ended(start(place, "error", "centers.cache_embeddings=never", by=RANKS, PYTHONPATH=str(tmp_path)))
     assert code == 1
     assert said.count("the weights of test_resnet here (random:0) are not those of the driver") == 1
     assert json.loads((place / "error" / "outcome.json").read_text())["exit_code"] == 1
 
 
 def test_a_rank_that_is_killed_ends_all_with_a_line(place: Path) -> None:
-    with start(place, "killed", "centers.embeddings=never", "evaluate.seeds=100", by=RANKS) as run:
+    with start(place, "killed", "centers.cache_embeddings=never", "evaluate.random_splits=100", by=RANKS) as run:
         log, until = place / "killed" / "imagenet.log", time.monotonic() + 100
         while not (log.is_file() and "(2 ranks)" in log.read_text()) and time.monotonic() < until:
             time.sleep(0.1)

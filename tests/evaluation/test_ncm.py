@@ -95,7 +95,7 @@ def test_divisions_judge_other_images_than_those_of_the_centers(data):
     rows = evaluator._drawn(reading(x, classes), 0.25, 1)
     counted = np.bincount(classes[rows.numpy()], minlength=8)
     assert counted.tolist() == [0, 1, 1, 1, 1, 2, 2, 2]
-    made = evaluator.divided(reading(x, classes), 8, 4, EvaluateConfig(seeds=4, share=0.25), 0)
+    made = evaluator.divided(reading(x, classes), 8, 4, EvaluateConfig(random_splits=4, test_fraction=0.25), 0)
     assert len(set(made["euclidean"]["values"])) > 1
-    again = evaluator.divided(reading(x, classes, 36), 8, 4, EvaluateConfig(seeds=4, share=0.25), 0)
+    again = evaluator.divided(reading(x, classes, 36), 8, 4, EvaluateConfig(random_splits=4, test_fraction=0.25), 0)
     assert made == again

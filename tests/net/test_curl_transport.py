@@ -24,7 +24,13 @@ def server() -> Iterator[Hostile]:
 
 
 def http(**settings: object) -> HttpConfig:
-    short = {"allow_private": True, "deadline": 1.0, "connect_timeout": 0.5, "stall": 0.4, "max_bytes": LIMIT}
+    short = {
+        "allow_private": True,
+        "deadline": 1.0,
+        "connect_timeout": 0.5,
+        "first_byte_timeout": 0.4,
+        "max_bytes": LIMIT,
+    }
     return HttpConfig(**(short | settings))  # type: ignore[arg-type]
 
 
@@ -115,7 +121,7 @@ def test_a_handle_used_again_remembers_nothing(server: Hostile) -> None:
 
 def test_many_at_once_each_get_their_own(server: Hostile) -> None:
     urls = [server.put(f"/{n}", answer(b"%d" % n * 1000)) for n in range(300)]
-    responses = fetch(*urls, concurrency=64, per_host=16, deadline=30.0, stall=30.0)
+    responses = fetch(*urls, concurrency=64, per_host=16, deadline=30.0, first_byte_timeout=30.0)
     assert [response.body for response in responses] == [b"%d" % n * 1000 for n in range(300)]
 
 
@@ -135,7 +141,9 @@ def test_large_bodies_come_one_after_the_other(server: Hostile) -> None:
         return send
 
     urls = [server.put(f"/{n}", large(n)) for n in range(40)]
-    transport = CurlTransport(http(max_bytes=size, memory=2 * size, per_host=64, deadline=60.0, stall=60.0))
+    transport = CurlTransport(
+        http(max_bytes=size, max_buffered_bytes=2 * size, per_host=64, deadline=60.0, first_byte_timeout=60.0)
+    )
     try:
         for number, url in enumerate(urls):
             transport.submit(Request(url), number)
@@ -177,7 +185,7 @@ def test_one_byte_a_time_is_too_slow(server: Hostile) -> None:
 
 
 def test_the_deadline_holds_whatever_the_speed_limit_says(server: Hostile) -> None:
-    assert get(server.put("/a", one_byte_at_a_time), stall=60.0).fault == "too_slow"
+    assert get(server.put("/a", one_byte_at_a_time), first_byte_timeout=60.0).fault == "too_slow"
 
 
 def drip(asked: Asked) -> None:
@@ -197,7 +205,9 @@ def test_a_body_that_would_not_arrive_in_time_is_given_up_early(server: Hostile)
     """A quick body shows what the wire can do, and by the deadline 100 kB would have come."""
     quick = server.put("/quick", answer(b"x" * LIMIT))
     slow = server.put("/slow", drip)
-    assert [response.fault for response in fetch(slow, quick, deadline=10.0, stall=2.0, min_speed=1000)] == [
+    assert [
+        response.fault for response in fetch(slow, quick, deadline=10.0, first_byte_timeout=2.0, min_speed=1000)
+    ] == [
         "too_slow",
         "",
     ]
@@ -214,7 +224,7 @@ def test_redirects_do_not_buy_time(server: Hostile) -> None:
         if asked.wait(0.35):
             asked.send(redirect("/loop"))
 
-    assert get(server.put("/loop", late), stall=5.0, max_redirects=100).fault == "timeout"
+    assert get(server.put("/loop", late), first_byte_timeout=5.0, max_redirects=100).fault == "timeout"
 
 
 # --- lengths
@@ -302,7 +312,7 @@ def test_headers_without_end_are_cut_off(server: Hostile) -> None:
                 return
         asked.send(b"\r\nbody")
 
-    response = get(server.put("/a", flood), deadline=20.0, stall=20.0)
+    response = get(server.put("/a", flood), deadline=20.0, first_byte_timeout=20.0)
     assert response.fault == "bad_answer"
     assert sum(map(len, response.headers.values())) < 400_000
 
@@ -316,7 +326,7 @@ def test_headers_without_end_are_nonsense_however_quick(server: Hostile, pause: 
         while asked.send(b"X-A: " + b"a" * 2000 + b"\r\n") and asked.wait(pause):
             pass
 
-    response = get(server.put("/a", ramble), stall=5.0, deadline=20.0)
+    response = get(server.put("/a", ramble), first_byte_timeout=5.0, deadline=20.0)
     assert response.fault == "bad_answer"
     assert response.seconds < 4
 
@@ -328,7 +338,7 @@ def test_one_header_line_without_end(server: Hostile) -> None:
             if not asked.send(b"x" * 10_000):
                 return
 
-    assert get(server.put("/a", flood), deadline=20.0, stall=20.0).fault in ("bad_answer", "reset")
+    assert get(server.put("/a", flood), deadline=20.0, first_byte_timeout=20.0).fault in ("bad_answer", "reset")
 
 
 def test_gzip_is_not_inflated(server: Hostile) -> None:
@@ -518,7 +528,7 @@ def test_tls_with_a_server_that_has_none(server: Hostile) -> None:
 
 
 def test_closing_drops_what_is_in_flight(server: Hostile) -> None:
-    transport = CurlTransport(http(deadline=60.0, stall=60.0, connect_timeout=60.0))
+    transport = CurlTransport(http(deadline=60.0, first_byte_timeout=60.0, connect_timeout=60.0))
     for _ in range(5):
         transport.submit(Request(server.put("/a", silent)), None)
     transport.poll(0.1)

@@ -177,7 +177,7 @@ def test_success_of_a_host_moves_from_the_overall_rate_to_its_own() -> None:
 
 def test_fewer_requests_on_a_thin_wire_and_more_again_on_a_quick_one() -> None:
     for late in ((3.0, 0.1), (0.1, 9.0)):
-        pace = CongestionWindow(HttpConfig(concurrency=256, stall=4, deadline=10))
+        pace = CongestionWindow(HttpConfig(concurrency=256, first_byte_timeout=4, deadline=10))
         begin = pace.limit
         for _ in range(300):
             pace.note(*late)

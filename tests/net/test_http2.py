@@ -75,7 +75,9 @@ def test_all_of_a_host_comes_over_one_connection_at_once(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     paths = [f"/{number}.jpg" for number in range(60)]
-    transport = CurlTransport(http(per_host=AT_ONCE, concurrency=AT_ONCE, deadline=20.0, stall=20.0, max_bytes=10**6))
+    transport = CurlTransport(
+        http(per_host=AT_ONCE, concurrency=AT_ONCE, deadline=20.0, first_byte_timeout=20.0, max_bytes=10**6)
+    )
     bodies: dict[Hashable, bytes] = {}
     try:
         for some, together in ((paths[:1], 1), (paths[1:], AT_ONCE)):  # the first shows that HTTP/2 is spoken here

@@ -9,7 +9,7 @@ import pytest
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.net.transfer_timeouts import LOOK_EVERY_S, BandwidthMonitor, TransferTimeout
 
-HTTP = HttpConfig(stall=4.0, deadline=10.0, min_speed=1000)
+HTTP = HttpConfig(first_byte_timeout=4.0, deadline=10.0, min_speed=1000)
 LENGTH = 1_000_000
 
 
@@ -17,7 +17,7 @@ def given_up(
     body: Callable[[float], float], *, length: int = LENGTH, free: Callable[[float], bool] = lambda now: True
 ) -> float | None:
     """When a body is given up of which so many bytes have come by a time; None if it arrives."""
-    patience = TransferTimeout(HTTP, HTTP.stall, 0.0)
+    patience = TransferTimeout(HTTP, HTTP.first_byte_timeout, 0.0)
     for look in range(1, 1000):
         now = look * LOOK_EVERY_S
         size = int(min(LENGTH, body(now)))
@@ -68,12 +68,12 @@ def test_while_the_wire_is_full_nothing_is_expected() -> None:
 
 
 def test_silence_and_a_trickle_end_as_before() -> None:
-    assert given_up(lambda now: 0.0) == pytest.approx(HTTP.stall)
-    assert given_up(lambda now: 10.0, length=-1) == pytest.approx(HTTP.stall)
+    assert given_up(lambda now: 0.0) == pytest.approx(HTTP.first_byte_timeout)
+    assert given_up(lambda now: 10.0, length=-1) == pytest.approx(HTTP.first_byte_timeout)
 
 
 def test_time_that_it_was_held_does_not_count() -> None:
-    patience = TransferTimeout(HTTP, HTTP.stall, 0.0)
+    patience = TransferTimeout(HTTP, HTTP.first_byte_timeout, 0.0)
     assert not patience.is_over(1.0, answered=True, size=1, length=LENGTH, wire_is_free=True)
     patience.extend(100.0)
     assert not patience.is_over(102.0, answered=True, size=300_000, length=LENGTH, wire_is_free=True)

@@ -141,20 +141,20 @@ def test_a_torchvision_without_the_decoder_is_one_line(monkeypatch):
         raise RuntimeError("decode_jpegs_cuda: torchvision not compiled with nvJPEG support")
 
     monkeypatch.setattr(gpu, "decode_jpeg", decode)
-    with pytest.raises(BackboneError, match="pixels=exact"):
+    with pytest.raises(BackboneError, match="preprocess=timm"):
         GpuPreprocessor(DATA, CPU)
 
 
 def test_what_the_device_cannot_do_is_refused():
-    with pytest.raises(BackboneError, match="pixels=device knows resize and centre crop"):
+    with pytest.raises(BackboneError, match="preprocess=gpu supports resize and centre crop"):
         GpuPreprocessor(DATA | {"crop_mode": "squash"}, CPU)
-    with pytest.raises(BackboneError, match="one GPU a process"):
-        crop_cache.choose(DATA, "device", [torch.device("cuda", 0), torch.device("cuda", 1)])
+    with pytest.raises(BackboneError, match="one GPU per process"):
+        crop_cache.choose(DATA, "gpu", [torch.device("cuda", 0), torch.device("cuda", 1)])
 
 
 def test_centers_agree_with_the_reference_and_crops_are_not_cached(entries, tiny, tmp_path, caplog):
     reference = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact", "sha")
-    setting = EmbeddingConfig(dataclasses.replace(tiny, pixels="device"), crops="crops")
+    setting = EmbeddingConfig(dataclasses.replace(tiny, preprocess="gpu"), crops="crops")
     embedder = setting.embedder(tmp_path)
     made = stage.compute(entries, label_map(5), setting, tmp_path / "device", "sha", embedder=embedder)
     lengths = np.linalg.norm(made.centers, axis=1) * np.linalg.norm(reference.centers, axis=1)
@@ -168,7 +168,7 @@ def test_centers_agree_with_the_reference_and_crops_are_not_cached(entries, tiny
 def test_a_device_whose_pixels_are_others_is_not_used(entries, tiny, tmp_path, monkeypatch, caplog):
     real = GpuPreprocessor._cropped
     monkeypatch.setattr(GpuPreprocessor, "_cropped", lambda self, image: real(self, image).flip(1))
-    setting = EmbeddingConfig(dataclasses.replace(tiny, pixels="device"))
+    setting = EmbeddingConfig(dataclasses.replace(tiny, preprocess="gpu"))
     made = stage.compute(entries, label_map(5), setting, tmp_path / "device", "sha")
     reference = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact", "sha")
     np.testing.assert_allclose(made.centers, reference.centers, rtol=1e-5, atol=1e-7)

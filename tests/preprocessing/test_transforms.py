@@ -58,7 +58,7 @@ def test_what_is_no_whole_image_is_unreadable(data):
 
 
 def test_fast_refuses_a_transform_that_it_does_not_know():
-    with pytest.raises(BackboneError, match="pixels=exact"):
+    with pytest.raises(BackboneError, match="preprocess=timm"):
         transforms.TorchPreprocessor(DATA | {"crop_mode": "squash"})
 
 
@@ -68,7 +68,7 @@ def cosines(a, b):
 
 def test_centers_of_the_quick_paths_agree_with_the_reference(entries, tiny, tmp_path):
     reference = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact", "sha")
-    for changes in ({"pixels": "fast"}, {"dtype": "bfloat16"}):
+    for changes in ({"preprocess": "torch"}, {"dtype": "bfloat16"}):
         setting = EmbeddingConfig(dataclasses.replace(tiny, **changes))
         made = stage.compute(entries, label_map(5), setting, tmp_path / str(changes), "sha")
         assert cosines(made.centers, reference.centers).min() >= parity.TOLERANCE
@@ -127,7 +127,7 @@ def test_a_quick_path_that_does_not_agree_is_not_used(entries, tiny, tmp_path, m
         "__call__",
         lambda _, data: transforms.TimmPreprocessor(DATA_160)(data)[::-1].copy(),
     )
-    setting = EmbeddingConfig(dataclasses.replace(tiny, pixels="fast"))
+    setting = EmbeddingConfig(dataclasses.replace(tiny, preprocess="torch"))
     made = stage.compute(entries, label_map(5), setting, tmp_path / "fast", "sha")
     np.testing.assert_allclose(made.centers, reference.centers, rtol=1e-5, atol=1e-7)
     assert not made.metadata["transform"].startswith("fast")

@@ -37,7 +37,7 @@ from imagenet_nk.sources.demo import pictures
 from imagenet_nk.sources.local.source import Full
 from imagenet_nk.sources.none import NoSource
 
-BACKBONE = BackboneConfig(name="test_resnet", pretrained=False, device="cpu", workers=2)
+BACKBONE = BackboneConfig(name="test_resnet", pretrained=False, device="cpu", threads=2)
 
 
 def wnids(count: int) -> tuple[str, ...]:

@@ -471,7 +471,7 @@ def test_copies_are_asked_for_at_their_own_pace(tmp_path: Path, server: Web) -> 
     copies = server.base.replace("127.0.0.1", "localhost")
     task = job(tmp_path / "set", Urls(str(tmp_path / "list.txt")), nk=8, wnids=WNIDS[:1])
     attempts = ["{url}", copies + "/web/{timestamp}id_/{url}"]
-    collect(replace(task, http=replace(task.http, attempts=attempts, host_rates={"localhost": 20.0})))
+    collect(replace(task, http=replace(task.http, url_templates=attempts, host_rates={"localhost": 20.0})))
     rows = kept(tmp_path / "set")
     assert sorted(rows.index) == sorted(name.removesuffix(".JPEG") for name, _ in files)
     assert set(rows.url.str.partition("://")[2].str.partition("/")[0]) == {server.base.partition("://")[2]}

@@ -58,7 +58,7 @@ def test_every_stage_gives_what_a_folder_gives(
     url, there = f"s3://{BUCKET}/whole", folder(s3, monkeypatch, "whole")
     on_disk = run(s3, f"dataset.dir={tmp_path / 'set'}", f"hydra.run.dir={tmp_path / 'a'}", *BACKBONE)
     behind = run(
-        s3, f"dataset.dir={url}", f"dataset.local={tmp_path / 'home'}", f"hydra.run.dir={tmp_path / 'b'}", *BACKBONE
+        s3, f"dataset.dir={url}", f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path / 'b'}", *BACKBONE
     )
     assert on_disk.returncode == 0, on_disk.stderr
     assert behind.returncode == 0, behind.stderr
@@ -70,7 +70,7 @@ def test_every_stage_gives_what_a_folder_gives(
     assert top1(tmp_path / "b") == top1(tmp_path / "a")
     assert len(list((tmp_path / "b" / "report" / "thumbnails").glob("n*.jpg"))) == 4
     again = run(
-        s3, f"dataset.dir={url}", f"dataset.local={tmp_path / 'home'}", f"hydra.run.dir={tmp_path / 'c'}", *BACKBONE
+        s3, f"dataset.dir={url}", f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path / 'c'}", *BACKBONE
     )
     assert again.returncode == 0, again.stderr
     assert "is there already: 12 images" in again.stderr
@@ -83,7 +83,7 @@ def top1(output: Path) -> str:
 
 def test_killed_and_run_again(s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = folder(s3, monkeypatch, "killed")
-    words = ["nk=8", "stages=[collect,lists]", f"dataset.dir={there}", f"dataset.local={tmp_path / 'home'}"]
+    words = ["nk=8", "stages=[collect,lists]", f"dataset.dir={there}", f"dataset.state_dir={tmp_path / 'home'}"]
     with subprocess.Popen(
         command(*words, f"hydra.run.dir={tmp_path / 'a'}"), env=os.environ | s3, stderr=subprocess.DEVNULL, cwd=ROOT
     ) as first:
@@ -114,7 +114,7 @@ def test_killed_and_run_again(s3: dict[str, str], tmp_path: Path, monkeypatch: p
     ],
 )
 def test_mistakes_are_one_line(s3: dict[str, str], tmp_path: Path, words: list[str], says: str) -> None:
-    words = [*words, f"dataset.local={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}", "stages=[collect]"]
+    words = [*words, f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}", "stages=[collect]"]
     ended = run(s3, *words)
     assert ended.returncode == 1
     assert says in ended.stderr.splitlines()[-1]
@@ -124,7 +124,7 @@ def test_mistakes_are_one_line(s3: dict[str, str], tmp_path: Path, words: list[s
 
 def test_no_credentials(s3: dict[str, str], tmp_path: Path) -> None:
     without = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": "/none"}
-    words = [f"dataset.dir=s3://{BUCKET}/keys", f"dataset.local={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
+    words = [f"dataset.dir=s3://{BUCKET}/keys", f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
     ended = run(s3 | without, *words, "stages=[collect]")
     assert ended.returncode == 1
     assert "no credentials for s3://" in ended.stderr.splitlines()[-1]
@@ -132,7 +132,7 @@ def test_no_credentials(s3: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_gone(s3: dict[str, str], tmp_path: Path) -> None:
-    words = [f"dataset.dir=s3://{BUCKET}/gone", f"dataset.local={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
+    words = [f"dataset.dir=s3://{BUCKET}/gone", f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
     ended = run(s3 | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}, *words, "stages=[collect]")
     assert ended.returncode == 1
     assert "is out of reach" in ended.stderr.splitlines()[-1]
@@ -153,7 +153,7 @@ def strict(s3: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 def test_credentials_that_may_not_write(strict: dict[str, str], tmp_path: Path) -> None:
-    words = [f"dataset.dir=s3://{BUCKET}/set", f"dataset.local={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
+    words = [f"dataset.dir=s3://{BUCKET}/set", f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
     ended = run(strict, *words, "stages=[collect]")
     assert ended.returncode == 1
     assert "check credentials and policy" in ended.stderr.splitlines()[-1]
@@ -166,7 +166,7 @@ def test_workers_of_an_engine_write_there_too(
     there = folder(s3, monkeypatch, "workers")
     words = ["nk=6", "stages=[collect,lists]"]
     behind = run(
-        s3, *words, "engine.processes=2", f"dataset.dir={there}", f"dataset.local={tmp_path / 'home'}",
+        s3, *words, "engine.processes=2", f"dataset.dir={there}", f"dataset.state_dir={tmp_path / 'home'}",
         f"hydra.run.dir={tmp_path / 'a'}",
     )  # fmt: skip
     assert behind.returncode == 0, behind.stderr

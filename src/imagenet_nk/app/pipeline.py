@@ -27,7 +27,7 @@ def run(cfg: DictConfig) -> int:
     with closing(instantiate(cfg.engine)) as engine:
         torchrun.check(engine)
         folder = files.resolve(config.dataset.dir)
-        home = files.local_dir_for(folder, config.dataset.local)
+        home = files.local_dir_for(folder, config.dataset.state_dir)
         if {"collect", "lists"} & set(config.stages) and not config.plan:
             try_out(folder, home)
         label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, home, config))

@@ -168,7 +168,7 @@ def _display(stage: str) -> Display:
 
 def _track(tracker: Tracker, cfg: DictConfig, config: Config, output: Path) -> None:
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
-    for run in [output / name for name in config.backbone.names] or [output]:
+    for run in [output / name for name in config.backbone.models] or [output]:
         tracker.log(RunRecord(run, settings))
 
 
@@ -176,7 +176,7 @@ def _report(config: Config, job: Job, output: Path) -> list[Path]:
     """The runs that were reported on; each has a page now."""
     from imagenet_nk.report import build, find_run
 
-    several = [output / name for name in config.backbone.names if (output / name).is_dir()]
+    several = [output / name for name in config.backbone.models if (output / name).is_dir()]
     shown = [find_run.to_show(config.report.run, run, job.folder, Path("outputs")) for run in several or [output]]
     for run in shown:
         build.write(job.folder, run, job.home)
@@ -202,5 +202,5 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path, eng
         retry=config.retry,
         fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids, **policy}),
         engine=engine,
-        local=storage.local_dir_for(folder, config.dataset.local),
+        local=storage.local_dir_for(folder, config.dataset.state_dir),
     )

@@ -39,9 +39,9 @@ class BackboneRun:
 
 
 def build(setting: EmbeddingConfig, output: Path) -> list[BackboneRun]:
-    """A task for each of `backbone.names`, with a folder of its own; or the one of `backbone.name`, in `output`."""
-    names = setting.backbone.names
-    backbones = [replace(setting.backbone, name=name, names=[]) for name in names] or [setting.backbone]
+    """A task for each of `backbone.models`, with a folder of its own; or the one of `backbone.name`, in `output`."""
+    names = setting.backbone.models
+    backbones = [replace(setting.backbone, name=name, models=[]) for name in names] or [setting.backbone]
     settings = [replace(setting, backbone=backbone) for backbone in backbones]
     outputs = [output / name for name in names] or [output]
     return [BackboneRun(each, to, each.embedder(to)) for each, to in zip(settings, outputs, strict=True)]
@@ -109,7 +109,7 @@ def _allowed(settings: CentersConfig, kept: bool) -> None:
     ):
         raise ConfigError(
             "centers.normalized, geometric_median, prototypes and covariance read the embeddings again; "
-            "type centers.embeddings=always as well"
+            "type centers.cache_embeddings=always as well"
         )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from imagenet_nk.classes import label_files
 from imagenet_nk.classes.closeness import did_you_mean
+from imagenet_nk.classes.hierarchy import read_subtree
 from imagenet_nk.classes.label_map import LabelMap
-from imagenet_nk.classes.structure import read_subtree
 from imagenet_nk.classes.table import ClassTable, read_set
 from imagenet_nk.config import WNID, ClassesConfig, LabelsConfig, SubtreeConfig
 from imagenet_nk.errors import LabelError, SourceError
@@ -18,7 +18,7 @@ from imagenet_nk.errors import LabelError, SourceError
 def load(classes: ClassesConfig, labels: LabelsConfig, fetch: Callable[[str], Path] | None = None) -> LabelMap:
     """The classes that the settings choose, numbered by the order that they name.
 
-    `fetch` turns an http(s) address into a local file; without it such a `classes.structure` is refused. Raises
+    `fetch` turns an http(s) address into a local file; without it such a `classes.hierarchy` is refused. Raises
     LabelError.
     """
     table, chosen = _class_set(classes, fetch)
@@ -38,7 +38,7 @@ def _class_set(classes: ClassesConfig, fetch: Callable[[str], Path] | None) -> t
     """The table whose index gives the labels, and the classes chosen from it."""
     if not isinstance(classes, SubtreeConfig):
         return read_set(classes.table or "")
-    subtree = read_subtree(_local(classes.structure, fetch), classes.under)
+    subtree = read_subtree(_local(classes.hierarchy, fetch), classes.root_wnid)
     if classes.table is None:
         return subtree, subtree.wnids
     table, chosen = read_set(classes.table)
@@ -52,11 +52,11 @@ def _local(location: str, fetch: Callable[[str], Path] | None) -> Path:
     if not location.lower().startswith(("http://", "https://")):
         return Path(location)
     if fetch is None:
-        raise LabelError(f"{location} cannot be fetched here; download it and type classes.structure=FILE")
+        raise LabelError(f"{location} cannot be fetched here; download it and type classes.hierarchy=FILE")
     try:
         return fetch(location)
     except SourceError as error:
-        raise LabelError(f"classes.structure: {error}; or name a copy that you have: classes.structure=FILE") from error
+        raise LabelError(f"classes.hierarchy: {error}; or name a copy that you have: classes.hierarchy=FILE") from error
 
 
 def _asked_for(wnids: str | Sequence[str], chosen: Sequence[str]) -> Sequence[str]:

@@ -11,7 +11,7 @@ from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
 from imagenet_nk.collect.scheduling.scheduler import Scheduler
-from imagenet_nk.config import CrossClass, InspectConfig
+from imagenet_nk.config import CrossClassDuplicates, InspectConfig
 from imagenet_nk.dataset.image_store import Store
 from imagenet_nk.dataset.ledger import AttemptSink
 from imagenet_nk.dataset.records import CandidateRecord
@@ -45,7 +45,7 @@ def build_scheduler(
         ledger=ledger,
         rules=rules,
         repeats=CrossClassIndex(inspect.placeholder_repeats),
-        drop_shared=inspect.cross_class == CrossClass.drop,
+        drop_shared=inspect.cross_class_duplicates == CrossClassDuplicates.drop,
         tick_s=tick_s,
     )
     return collector, reader

@@ -15,7 +15,7 @@ from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
-from imagenet_nk.config import CrossClass, InspectConfig, Materialize, Retry
+from imagenet_nk.config import CrossClassDuplicates, InspectConfig, Materialize, Retry
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.dataset.files import FILE, LOCK
 from imagenet_nk.dataset.records import CandidateRecord
@@ -96,8 +96,9 @@ def _fill(wnid: str, nk: int | None, facts: Mapping[Any, CandidateRecord]) -> Cl
 
 def _walk(fills: Sequence[ClassQuota], inspect: InspectConfig) -> None:
     """Walk all classes until no picture betrays itself any more by its repeats."""
-    rules = AcceptanceRules(inspect.near_duplicate)
+    rules = AcceptanceRules(inspect.near_duplicate_bits)
     repeats = CrossClassIndex(inspect.placeholder_repeats)
+    drops_shared = inspect.cross_class_duplicates == CrossClassDuplicates.drop
     fresh = True
     while fresh:
         fresh = False
@@ -108,6 +109,6 @@ def _walk(fills: Sequence[ClassQuota], inspect: InspectConfig) -> None:
                 if placeholder and fact.content not in rules.placeholders:
                     rules.placeholders.add(fact.content)
                     fresh = True
-                if shared and inspect.cross_class == CrossClass.drop and fact.pixels not in rules.shared:
+                if shared and drops_shared and fact.pixels not in rules.shared:
                     rules.shared.add(fact.pixels)
                     fresh = True

@@ -38,7 +38,7 @@ class LocalRun:
             inspect=job.inspect,
             store=dataset.store,
             ledger=dataset.ledger,
-            rules=AcceptanceRules(job.inspect.near_duplicate),
+            rules=AcceptanceRules(job.inspect.near_duplicate_bits),
             hosts_allowed=getattr(job.source, "hosts_allowed", frozenset()),
             threads=dataset.store.writers,
         )

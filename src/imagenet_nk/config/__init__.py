@@ -18,7 +18,7 @@ from imagenet_nk.config.backbones import (
     EvaluateConfig,
     Keep,
     NonFinite,
-    Pixels,
+    PreprocessBackend,
     RuntimeChoice,
 )
 from imagenet_nk.config.checks import WNID, require
@@ -36,7 +36,7 @@ from imagenet_nk.config.choices import (
     TensorboardConfig,
     TrackerConfig,
 )
-from imagenet_nk.config.collecting import CrossClass, HttpConfig, InspectConfig, Retry
+from imagenet_nk.config.collecting import CrossClassDuplicates, HttpConfig, InspectConfig, Retry
 from imagenet_nk.config.engines import LocalEngineConfig, RayEngineConfig
 from imagenet_nk.config.sources import (
     ArchiveConfig,
@@ -60,7 +60,7 @@ __all__ = [
     "CentersConfig",
     "ClassesConfig",
     "Config",
-    "CrossClass",
+    "CrossClassDuplicates",
     "DatasetConfig",
     "DemoConfig",
     "Dtype",
@@ -80,7 +80,7 @@ __all__ = [
     "NoSourceConfig",
     "NonFinite",
     "Part",
-    "Pixels",
+    "PreprocessBackend",
     "RandomSamplingConfig",
     "RayEngineConfig",
     "ReportConfig",

@@ -10,12 +10,12 @@ from omegaconf import MISSING
 from imagenet_nk.config.checks import require
 
 
-class Pixels(StrEnum):
+class PreprocessBackend(StrEnum):
     """Which resize gives a backbone its pixels."""
 
-    exact = "exact"  # timm's transform, bit for bit
-    fast = "fast"  # torch's resize
-    device = "device"  # decoded and resized on the GPU
+    timm = "timm"  # timm's transform, bit for bit
+    torch = "torch"  # torch's resize
+    gpu = "gpu"  # decoded and resized on the GPU
 
 
 class RuntimeChoice(StrEnum):
@@ -45,22 +45,25 @@ class BackboneConfig:
     checkpoint: str | None = None  # a local weights file instead, with or without its head
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     batch_size: int | None = None  # images a forward pass; null = found out, and halved where memory runs out
-    workers: int | None = None  # threads that decode; on a CPU each also runs the model; null = one a core
+    threads: int | None = None  # threads that decode; on a CPU each also runs the model; null = one a core
     pool: str | None = None  # timm's global_pool, as avg, max, token; null = the model's own
     img_size: int | None = None  # height and width of the model's input; null = the model's own
     layer: int | None = None  # mean over space of an intermediate layer instead, counted as timm does; -1 = the last
-    pixels: Pixels = Pixels.exact  # fast, device: within the tolerance of the exact centers or not used
+    preprocess: PreprocessBackend = (
+        PreprocessBackend.timm
+    )  # torch, gpu: used only within the tolerance of timm's centers
     runtime: RuntimeChoice = RuntimeChoice.auto  # auto: the quickest here of those that give the same embeddings
     dtype: Dtype = Dtype.float32  # of the model's arithmetic; sums are float64 in any case
-    names: list[str] = field(default_factory=list)  # several models in one pass, one folder each; [] = name alone
+    models: list[str] = field(default_factory=list)  # several models in one pass, one folder each; [] = name alone
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("workers", 0), ("img_size", 1)):
+        for name, least in (("batch_size", 1), ("threads", 0), ("img_size", 1)):
             value = getattr(self, name)
             require(value is None or value >= least, f"backbone.{name} must be at least {least}, got {value}")
-        if self.names:
+        if self.models:
             require(
-                self.checkpoint is None, "backbone.names goes with published or random weights, not backbone.checkpoint"
+                self.checkpoint is None,
+                "backbone.models goes with published or random weights, not backbone.checkpoint",
             )
 
 
@@ -72,11 +75,8 @@ class Keep(StrEnum):
     never = "never"
 
 
-class NonFinite(StrEnum):
-    """What to do with an image whose embedding is NaN or infinite."""
-
-    stop = "stop"
-    skip = "skip"
+# What to do with an image whose embedding is NaN or infinite. The functional form, since `raise` is a keyword.
+NonFinite = StrEnum("NonFinite", {"raise": "raise", "skip": "skip"})
 
 
 class Cache(StrEnum):
@@ -94,8 +94,8 @@ class CentersConfig:
     geometric_median: bool = False  # also the point with the least sum of distances
     prototypes: int = 1  # also so many k-means centers a class, if more than 1
     covariance: bool = False  # also the covariance that the classes share, (D, D)
-    embeddings: Keep = Keep.auto
-    nonfinite: NonFinite = NonFinite.stop
+    cache_embeddings: Keep = Keep.auto
+    on_nonfinite: NonFinite = NonFinite["raise"]
 
     def __post_init__(self) -> None:
         require(self.prototypes >= 1, f"centers.prototypes must be at least 1, got {self.prototypes}")
@@ -106,12 +106,14 @@ class EvaluateConfig:
     """`evaluate.*`: how the centers are judged."""
 
     list: str | None = None  # judge on this list file instead
-    seeds: int = 0  # also so many random divisions of the images into those of centers and those judged
-    share: float = 0.2  # of each class's images that such a division judges, at least one
+    random_splits: int = 0  # also so many random divisions of the images into those of centers and those judged
+    test_fraction: float = 0.2  # of each class's images that such a division judges, at least one
     bootstrap: int = 1000  # resamples behind a confidence interval; 0 = no interval
-    pairs: int = 20  # most confused pairs that are named
+    confused_pairs: int = 20  # most confused pairs that are named
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "bootstrap", "pairs"):
+        for name in ("random_splits", "bootstrap", "confused_pairs"):
             require(getattr(self, name) >= 0, f"evaluate.{name} must be at least 0, got {getattr(self, name)}")
-        require(0 < self.share < 1, f"evaluate.share must lie between 0 and 1, got {self.share}")
+        require(
+            0 < self.test_fraction < 1, f"evaluate.test_fraction must lie between 0 and 1, got {self.test_fraction}"
+        )

@@ -8,7 +8,7 @@ from string import Formatter
 from imagenet_nk.errors import ConfigError
 
 WNID = re.compile(r"n[0-9]{8}\Z")
-_FORMS = {  # what a template of http.attempts may hold, for an address that has all of them
+_FORMS = {  # what a template of http.url_templates may hold, for an address that has all of them
     "url": "http://farm1.static.flickr.com/1/2.jpg",
     "https": "https://farm1.static.flickr.com/1/2.jpg",
     "flickr": "https://live.staticflickr.com/1/2.jpg",
@@ -23,8 +23,8 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_template(template: str) -> None:
-    """Raise ConfigError for a template of http.attempts that makes no address of an address."""
-    where = f"http.attempts: {template!r}"
+    """Raise ConfigError for a template of http.url_templates that makes no address of an address."""
+    where = f"http.url_templates: {template!r}"
     try:
         fields = [field for field in Formatter().parse(template) if field[1] is not None]
     except ValueError as error:

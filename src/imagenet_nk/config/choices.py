@@ -52,16 +52,17 @@ class SubtreeConfig(ClassesConfig):
     """`classes=subtree`: a synset and all below it in ImageNet's hierarchy."""
 
     table: str | None = None  # only those of this table, with its labels; null = all, numbered 0..C-1
-    under: str = ""  # the synset at the top
-    structure: str = ""  # structure_released.xml: path, http or https
+    root_wnid: str = ""  # the synset at the top
+    hierarchy: str = ""  # structure_released.xml: path, http or https
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(
-            bool(WNID.match(self.under)),
-            f"classes=subtree needs the WNID of the synset at its top, got {self.under!r}: classes.under=n02084071",
+            bool(WNID.match(self.root_wnid)),
+            "classes=subtree needs the WNID of the synset at its top, such as classes.root_wnid=n02084071, "
+            f"got {self.root_wnid!r}",
         )
-        require(bool(self.structure), "classes.structure must be the path or address of structure_released.xml")
+        require(bool(self.hierarchy), "classes.hierarchy must be the path or address of structure_released.xml")
 
 
 @dataclass
@@ -111,7 +112,9 @@ class MlflowConfig(TrackerConfig):
 @dataclass
 class DatasetConfig:
     dir: str = "dataset/imagenet"  # images, lists and manifest of this data set; a folder, or a URL such as s3://...
-    local: str | None = None  # ledger, indexes, embeddings; null = in dir, or for a URL dataset/<protocol>/<its path>
+    state_dir: str | None = (
+        None  # ledger, indexes, embeddings; null = in dir, or for a URL dataset/<protocol>/<its path>
+    )
 
     def __post_init__(self) -> None:
         require(bool(self.dir.strip()), "dataset.dir is empty; type dataset.dir=FOLDER")

@@ -19,11 +19,15 @@ class HttpConfig:
     per_host_rate: float | None = None  # requests a second to one host; null = as fast as it answers
     host_rates: dict[str, float] = field(default_factory=lambda: {"web.archive.org": 1.0})  # the same, host by host
     connect_timeout: float = 4.0  # seconds until a connection for a list or an archive stands; for an image: stall
-    stall: float = 4.0  # seconds without a first byte (half of it on a try that is not the last), or below min_speed
+    first_byte_timeout: float = (
+        4.0  # seconds without a first byte (half of it on a try that is not the last), or below min_speed
+    )
     min_speed: int = 10_000  # bytes a second
     deadline: float = 10.0  # seconds for one request in all, redirects included
     max_bytes: int = 32 * 2**20  # bytes of one body; more is rejected while reading
-    memory: int = 128 * 2**20  # bytes of bodies in memory, still coming or not yet inspected; above it others wait
+    max_buffered_bytes: int = (
+        128 * 2**20
+    )  # bytes of bodies in memory, still coming or not yet inspected; above it others wait
     max_redirects: int = 5
     retries: int = 1  # further tries after 429, 5xx, timeouts and broken connections
     backoff: float = 0.5  # seconds before the first retry, doubled each time, with jitter
@@ -37,24 +41,24 @@ class HttpConfig:
     robots_txt: bool = False  # ask each host's robots.txt first, at each hop of a redirect
     user_agent: str = "imagenet-nk/0.1 (research sampling of ImageNet URLs; contact: {contact})"
     contact: str = "not given"  # an address that a webmaster can write to
-    attempts: list[str] = field(  # URL templates, tried in turn for a candidate; also https://web.archive.org/
+    url_templates: list[str] = field(  # URL templates, tried in turn for a candidate; also https://web.archive.org/
         default_factory=lambda: ["{url}", "{https}", "{flickr}"]  # web/{timestamp}id_/{url}, the Wayback Machine's copy
     )
     timestamp: str = "2011"  # {timestamp} of a template: the Wayback Machine gives the copy nearest to it
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "per_host", "max_bytes", "memory", "dead_host_after"):
+        for name in ("concurrency", "per_host", "max_bytes", "max_buffered_bytes", "dead_host_after"):
             require(getattr(self, name) >= 1, f"http.{name} must be at least 1, got {getattr(self, name)}")
         for name in ("retries", "max_redirects", "backoff", "min_speed", "max_pause"):
             require(getattr(self, name) >= 0, f"http.{name} must be at least 0, got {getattr(self, name)}")
-        for name in ("connect_timeout", "stall", "deadline"):
+        for name in ("connect_timeout", "first_byte_timeout", "deadline"):
             require(getattr(self, name) > 0, f"http.{name} must be more than 0 seconds, got {getattr(self, name)}")
         rates = {f"http.host_rates, {host},": rate for host, rate in self.host_rates.items()}
         for name, rate in {"http.per_host_rate": self.per_host_rate, **rates}.items():
             positive = rate is None or (isinstance(rate, int | float) and rate > 0)
             require(positive, f"{name} must be more than 0 requests a second, got {rate}")
-        require(bool(self.attempts), "http.attempts must name at least one URL template, such as ['{url}']")
-        for template in self.attempts:
+        require(bool(self.url_templates), "http.url_templates must name at least one URL template, such as ['{url}']")
+        for template in self.url_templates:
             require_template(template)
         require(
             bool(re.fullmatch(r"[0-9]{1,14}", self.timestamp)),
@@ -72,7 +76,7 @@ class HttpConfig:
         )
 
 
-class CrossClass(StrEnum):
+class CrossClassDuplicates(StrEnum):
     """What to do with the same picture in two classes."""
 
     report = "report"
@@ -89,8 +93,10 @@ class InspectConfig:
     placeholder_urls: list[str] = field(  # regular expressions on the final URL
         default_factory=lambda: [r"photo_unavailable", r"image_?not_?(found|available)", r"removed\.png"]
     )
-    near_duplicate: int | None = None  # bits of a 64-bit perceptual hash within which two images of a class are one
-    cross_class: CrossClass = CrossClass.report
+    near_duplicate_bits: int | None = (
+        None  # bits of a 64-bit perceptual hash within which two images of a class are one
+    )
+    cross_class_duplicates: CrossClassDuplicates = CrossClassDuplicates.report
 
     def __post_init__(self) -> None:
         require(self.min_side >= 1, f"inspect.min_side must be at least 1, got {self.min_side}")
@@ -100,8 +106,8 @@ class InspectConfig:
             f"inspect.placeholder_repeats must be at least 2, got {self.placeholder_repeats}",
         )
         require(
-            self.near_duplicate is None or 0 <= self.near_duplicate < 64,
-            f"inspect.near_duplicate must be 0 to 63 of the 64 bits, or null, got {self.near_duplicate}",
+            self.near_duplicate_bits is None or 0 <= self.near_duplicate_bits < 64,
+            f"inspect.near_duplicate_bits must be 0 to 63 of the 64 bits, or null, got {self.near_duplicate_bits}",
         )
         for pattern in self.placeholder_urls:
             try:

@@ -109,5 +109,5 @@ def own(folder: Path, home: Path) -> None:
     if found["id"] != json.loads(ours.read_bytes())["id"]:
         raise DatasetError(
             f"{folder} belongs to the ledger in {found['folder']} on {found['host']}: run there, or type "
-            f"dataset.local=FOLDER for it, or remove {folder / OWNER} to start a ledger anew"
+            f"dataset.state_dir=FOLDER for it, or remove {folder / OWNER} to start a ledger anew"
         )

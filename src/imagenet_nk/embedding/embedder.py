@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 READ = 1024  # rows of one reading from the store
 WORTH_CALIBRATING = 256  # images below which a calibration costs more than it gains
-KEEP_BELOW = 4 * 2**30  # bytes of embeddings that centers.embeddings=auto keeps
+KEEP_BELOW = 4 * 2**30  # bytes of embeddings that centers.cache_embeddings=auto keeps
 NOT_FINITE = "its embedding is not finite"
 
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -54,8 +54,8 @@ class Embedder:
         self.built, self.config, self.settings, self.folder, self.cache = built, config, settings, folder, cache
         self.crew, self.seed = crew, seed
         self.devices = devices.resolve_devices(crew.device(config.device) if crew else config.device)
-        self.crops = crop_cache.choose(built.data, config.pixels, self.devices)
-        self.lanes = config.workers if config.workers is not None else crew.threads if crew else cores()
+        self.crops = crop_cache.choose(built.data, config.preprocess, self.devices)
+        self.lanes = config.threads if config.threads is not None else crew.threads if crew else cores()
         self.agreement: dict[str, float] | None = None  # with the reference; None where it is the reference
         self.faults: dict[Path, SkippedImage] = {}
         self.seconds = 0.0  # spent in passes, and the images that went through them
@@ -75,8 +75,8 @@ class Embedder:
 
     def keeps(self, images: int) -> bool:
         """Whether the embeddings of so many images stay on disk."""
-        return self.settings.embeddings == Keep.always or (
-            self.settings.embeddings == Keep.auto and images * self.built.dim * 4 < KEEP_BELOW
+        return self.settings.cache_embeddings == Keep.always or (
+            self.settings.cache_embeddings == Keep.auto and images * self.built.dim * 4 < KEEP_BELOW
         )
 
     def stream(self, paths: Sequence[Path], progress: Progress | None = None) -> Iterator[EmbeddingBatch]:
@@ -154,7 +154,7 @@ class Embedder:
         if self.agreement and not self.agreement["cosine_min"] >= parity.TOLERANCE:
             log.warning(
                 "%s: %s, %s, %s pixels: cosine %.5f with the reference, below %s; back to the reference",
-                *(self.built.name, chosen.name, self.config.dtype, self.config.pixels),
+                *(self.built.name, chosen.name, self.config.dtype, self.config.preprocess),
                 *(self.agreement["cosine_min"], parity.TOLERANCE),
             )
             self._chosen, self.crops = Runtime("eager", reference[0]), reference[1]
@@ -236,10 +236,10 @@ class Embedder:
         if finite.all():
             return part
         broken = [SkippedImage(int(row), paths[row], NOT_FINITE) for row in part.rows[~finite]]
-        if self.settings.nonfinite == NonFinite.stop:
+        if self.settings.on_nonfinite == NonFinite["raise"]:
             exact = "" if self.config.dtype == Dtype.float32 else ", or backbone.dtype=float32"
             raise CentersError(
-                f"the embedding of {broken[0].path} is not finite; type centers.nonfinite=skip to leave such images "
+                f"the embedding of {broken[0].path} is not finite; type centers.on_nonfinite=skip to leave such images "
                 f"out{exact}"
             )
         return EmbeddingBatch(part.rows[finite], part.embeddings[finite], (*part.faults, *broken))

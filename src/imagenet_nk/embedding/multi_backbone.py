@@ -26,7 +26,7 @@ def embed_together(embedders: Sequence[Embedder], paths: Sequence[Path], progres
     Backbones with the same crops share a pass. Raises ConfigError where embeddings are not kept.
     """
     if not all(embedder.keeps(len(paths)) for embedder in embedders):
-        raise ConfigError("backbone.names needs embeddings on disk: type centers.embeddings=always as well")
+        raise ConfigError("backbone.models needs embeddings on disk: type centers.cache_embeddings=always as well")
     for embedder in embedders:
         embedder.settled(paths)  # before the grouping: one that goes back to the reference wants other crops
     groups: dict[tuple[str, str], list[Embedder]] = {}

@@ -70,13 +70,17 @@ def ncm(judged: dict[str, Predictions], classes: int, settings: EvaluateConfig, 
 def divided(reading: EmbeddingSource, classes: int, dim: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
     """Top-1 over random divisions of the images: `share` of each class, at least one, is judged by the rest."""
     values: dict[str, list[float]] = {name: [] for name in DISTANCES}
-    seeds = range(seed, seed + settings.seeds)
+    seeds = range(seed, seed + settings.random_splits)
     for each in seeds:
-        judged_rows = _drawn(reading, settings.share, each)
+        judged_rows = _drawn(reading, settings.test_fraction, each)
         makes, asks = _part(reading, judged_rows, False), _part(reading, judged_rows, True)
         for name, judged in judge_all(ClassMeans.of(makes, classes, dim), asks, False).items():
             values[name].append(judged.top(1))
-    return {"seeds": list(seeds), "share": settings.share, **{name: _summary(top1) for name, top1 in values.items()}}
+    return {
+        "seeds": list(seeds),
+        "share": settings.test_fraction,
+        **{name: _summary(top1) for name, top1 in values.items()},
+    }
 
 
 def _summary(top1: list[float]) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def _judged(
         **head,
         **_divisions(entries, held_out, made_of.rows, embedder, settings, seed),
         "per_class": _per_class(made_of.rows, mean, label_map, judged, votes),
-        "confused": _pairs(made_of.rows, label_map, judged, settings.pairs),
+        "confused": _pairs(made_of.rows, label_map, judged, settings.confused_pairs),
         "pixels": embedder.crops.identity,
         "agreement": embedder.agreement,
     }
@@ -194,7 +194,7 @@ def _alike(judged: dict[str, Predictions], wnids: Sequence[str], said: Sequence[
 def _divisions(
     entries: Entries, held_out: Entries, rows: dict[int, int], embedder: Embedder, settings: EvaluateConfig, seed: int
 ) -> dict[str, Any]:
-    if not settings.seeds:
+    if not settings.random_splits:
         return {"divisions": None}
     pooled = listed([*entries, *held_out], rows, embedder)
     return {"divisions": evaluator.divided(pooled.batches, len(rows), embedder.built.dim, settings, seed)}

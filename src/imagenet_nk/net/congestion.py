@@ -41,7 +41,7 @@ class CongestionWindow:
         """
         self._first_byte += _NEWEST * (first_byte - self._first_byte)
         self._body += _NEWEST * (body - self._body)
-        load = max(self._first_byte / self._http.stall, self._body / self._http.deadline)
+        load = max(self._first_byte / self._http.first_byte_timeout, self._body / self._http.deadline)
         if load > _BUSY:
             self.limit = max(min(self._most, _LEAST_IN_FLIGHT), self.limit * 0.97)
         elif wanted and load < _BUSY / 2:

@@ -121,7 +121,7 @@ class Transfer:
         self._headers: list[bytes] = []
         self._stopped = ""  # what it was that the guard refused
         self._no_socket: OSError | None = None  # this machine has none left, which says nothing of the address
-        self._patience = TransferTimeout(self._http, request.patience or self._http.stall, now)
+        self._patience = TransferTimeout(self._http, request.patience or self._http.first_byte_timeout, now)
         _, host, self._port = url_guard.parsed(request.origin or request.url)
         self._own = host in self._hosts_allowed
         self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")

@@ -79,7 +79,7 @@ class CurlTransport:
 
     def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset()) -> None:
         """`hosts_allowed`: address:port of servers of our own, which the guard lets through."""
-        self.memory = MemoryBudget(http.memory)
+        self.memory = MemoryBudget(http.max_buffered_bytes)
         self._http = http
         self._hosts_allowed = hosts_allowed
         self._multi = pycurl.CurlMulti()

@@ -98,7 +98,9 @@ def _notes(file: Path) -> Path:
 
 
 def _timeout(http: HttpConfig) -> tuple[float, float]:
-    return http.connect_timeout, max(http.stall, 20.0)  # one slow file is worth more patience than one of many images
+    return http.connect_timeout, max(
+        http.first_byte_timeout, 20.0
+    )  # one slow file is worth more patience than one of many images
 
 
 class _Download:

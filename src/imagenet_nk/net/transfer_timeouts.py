@@ -88,10 +88,10 @@ class TransferTimeout:
             return now - self._started >= self._first_byte
         hopeless = self._is_hopeless(now, size, length, wire_is_free)
         began, before = self._window
-        if now - began < self._http.stall:
+        if now - began < self._http.first_byte_timeout:
             return hopeless
         self._window = (now, size)
-        return hopeless or size - before < self._http.min_speed * self._http.stall
+        return hopeless or size - before < self._http.min_speed * self._http.first_byte_timeout
 
     def extend(self, seconds: float) -> None:
         """Do not count so many seconds: it was kept from going on."""
@@ -108,7 +108,7 @@ class TransferTimeout:
         began, before = self._span
         if not size:
             self._span = (now, 0)  # speed counts from the first byte on
-        elif now - began >= self._http.stall / _SPANS:
+        elif now - began >= self._http.first_byte_timeout / _SPANS:
             self._span = (now, size)
             speed = (size - before) / (now - began)
             left = max(0, length - size) / speed if speed else math.inf

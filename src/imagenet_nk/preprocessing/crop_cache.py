@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from imagenet_nk.config import Cache
-from imagenet_nk.config import Pixels as Wanted
+from imagenet_nk.config import PreprocessBackend as Wanted
 from imagenet_nk.errors import BackboneError, CentersError
 from imagenet_nk.preprocessing import row_cache
 from imagenet_nk.preprocessing.gpu import GpuPreprocessor
@@ -40,14 +40,14 @@ SPARE = 2**30  # bytes that stay free on the disk
 
 def choose(data: Mapping[str, Any], wanted: Wanted, devices: Sequence[torch.device]) -> Preprocessor:
     """The crops that a configuration asks for. Raises BackboneError for a transform that they cannot be made by."""
-    if wanted != Wanted.device:
-        return TorchPreprocessor(data) if wanted == Wanted.fast else TimmPreprocessor(data)
+    if wanted != Wanted.gpu:
+        return TorchPreprocessor(data) if wanted == Wanted.torch else TimmPreprocessor(data)
     if len(devices) > 1:  # torchvision has one decoder a process, and builds it anew for another GPU
         raise BackboneError(
-            "backbone.pixels=device decodes on one GPU a process; type backbone.device=cuda:0, or backbone.pixels=exact"
+            "backbone.preprocess=gpu uses one GPU per process; type backbone.device=cuda:0, or backbone.preprocess=timm"
         )
     if devices[0].type != "cuda":
-        log.warning("backbone.pixels=device: there is no GPU in use, so torchvision decodes on the CPU instead")
+        log.warning("backbone.preprocess=gpu: there is no GPU in use, so torchvision decodes on the CPU instead")
     return GpuPreprocessor(data, devices[0] if devices[0].type == "cuda" else torch.device("cpu"))
 
 
@@ -77,7 +77,7 @@ def loader(
 def _opened(stack: ExitStack, crops: Preprocessor, folder: Path) -> row_cache.RowCache | None:
     """Where crops are kept, until the stack is left; None, and a line that says why, if they cannot be."""
     if isinstance(crops, GpuPreprocessor):
-        log.warning("cache=crops keeps no crops of backbone.pixels=device: they never leave the device")
+        log.warning("cache=crops keeps no crops of backbone.preprocess=gpu: they never leave the device")
         return None
     height, width = crops.size
     what = f"{height}x{width}", {"crops": crops.spatial}, height * width * 3, np.uint8

@@ -47,7 +47,7 @@ class GpuPreprocessor:
     """
 
     def __init__(self, data: Mapping[str, Any], device: torch.device) -> None:
-        self.side, self.crop, self.mode = resize_and_crop(data, "device")
+        self.side, self.crop, self.mode = resize_and_crop(data, "gpu")
         self.device, self.reference = device, TimmPreprocessor(data)
         self._decodes()
         decoder = "nvjpeg " if device.type == "cuda" else "torch "
@@ -90,7 +90,7 @@ class GpuPreprocessor:
             self._decoded([simplejpeg.encode_jpeg(np.zeros((16, 16, 3), np.uint8))])
         except RuntimeError as error:
             raise BackboneError(
-                f"backbone.pixels=device: torchvision cannot decode on {self.device} here; type backbone.pixels=exact"
+                f"backbone.preprocess=gpu: torchvision cannot decode on {self.device}; type backbone.preprocess=timm"
             ) from error
 
     def _decoded(self, images: Sequence[bytes]) -> list[Tensor]:

@@ -75,7 +75,7 @@ class TorchPreprocessor:
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self.side, self.crop, self.mode = resize_and_crop(data, "fast")
+        self.side, self.crop, self.mode = resize_and_crop(data, "torch")
         self.spatial, self.size = "fast " + spatial(data), tuple(data["input_size"][-2:])
         self.identity = "fast " + description(data)
 
@@ -99,7 +99,9 @@ def resize_and_crop(data: Mapping[str, Any], name: str) -> tuple[int, tuple[int,
     steps = halves(data)[0].transforms
     names, mode = [type(step).__name__ for step in steps], str(data["interpolation"])
     if names != ["Resize", "CenterCrop"] or mode not in ("bicubic", "bilinear") or not isinstance(steps[0].size, int):
-        raise BackboneError(f"backbone.pixels={name} knows resize and centre crop alone; type backbone.pixels=exact")
+        raise BackboneError(
+            f"backbone.preprocess={name} supports resize and centre crop only; type backbone.preprocess=timm"
+        )
     return steps[0].size, steps[1].size, mode
 
 

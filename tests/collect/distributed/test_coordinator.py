@@ -18,7 +18,7 @@ from imagenet_nk.classes import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.job import Job
-from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig, Materialize, Retry
+from imagenet_nk.config import CrossClassDuplicates, HttpConfig, InspectConfig, Materialize, Retry
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.engine.contract import Coordinator
 from imagenet_nk.engine.local import Local
@@ -88,7 +88,7 @@ def collected(folder: Path, seed: int, engine: Any) -> dict[str, list[tuple[str,
         nk=4,
         folder=folder,
         http=HttpConfig(concurrency=8),
-        inspect=InspectConfig(placeholder_repeats=4, cross_class=CrossClass.drop),
+        inspect=InspectConfig(placeholder_repeats=4, cross_class_duplicates=CrossClassDuplicates.drop),
         retry=Retry.none,
         fingerprint="test",
         engine=engine,

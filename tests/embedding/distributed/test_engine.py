@@ -83,12 +83,12 @@ class Here:
 
 def run(entries, config, engine: Engine | None, folder: Path, centers=None, names=()) -> list[Path]:
     """Centers and their verdict; returns the folders of the backbones."""
-    config = dataclasses.replace(config, names=list(names))
+    config = dataclasses.replace(config, models=list(names))
     workers = select.crew(engine, Cache.none) if engine else None
     setting = EmbeddingConfig(config, centers or CentersConfig(), folder / "cache", crew=workers)
     built = build(setting, folder)
     compute_all(built, entries, label_map(5), "sha")
-    evaluate_all(built, entries, label_map(5), settings=EvaluateConfig(seeds=2))
+    evaluate_all(built, entries, label_map(5), settings=EvaluateConfig(random_splits=2))
     return [task.output for task in built]
 
 
@@ -110,7 +110,7 @@ def with_a_broken_one(entries, tmp_path):
 
 @pytest.mark.parametrize("keep", [Keep.auto, Keep.never])
 def test_workers_give_what_one_process_gives(with_a_broken_one, tiny, tmp_path, keep, caplog):
-    engine, centers = Here(), CentersConfig(embeddings=keep)
+    engine, centers = Here(), CentersConfig(cache_embeddings=keep)
     with caplog.at_level(logging.WARNING):
         (ours,) = run(with_a_broken_one, tiny, engine, tmp_path / "ours", centers)
     assert caplog.text.count(f"skipped {tmp_path / 'broken.jpg'}") == 1
@@ -211,8 +211,8 @@ class TestWorkersThatCannot:
             return lambda crops: np.full((len(crops), 512), np.nan, np.float32)
 
         monkeypatch.setattr(worker, "side_by_side", poisoned)
-        config = CentersConfig(embeddings=keep, nonfinite=NonFinite.stop)
-        with pytest.raises(CentersError, match=r"is not finite; type centers.nonfinite=skip"):
+        config = CentersConfig(cache_embeddings=keep, on_nonfinite=NonFinite["raise"])
+        with pytest.raises(CentersError, match=r"is not finite; type centers.on_nonfinite=skip"):
             run(entries, tiny, Here(), tmp_path, config)
 
 

@@ -69,7 +69,7 @@ def test_three_nodes_give_what_one_process_gives_though_one_dies(many, tiny, tmp
     engine = Ray(cluster.address)
     try:
         assert engine.workers(0) == 3
-        setting = EmbeddingConfig(tiny, CentersConfig(embeddings=keep), tmp_path / "ours")
+        setting = EmbeddingConfig(tiny, CentersConfig(cache_embeddings=keep), tmp_path / "ours")
         here = build(dataclasses.replace(setting, cache=tmp_path / "theirs"), tmp_path / "theirs")
         there = build(dataclasses.replace(setting, crew=select.crew(engine, Cache.none)), tmp_path / "ours")
         (theirs,) = compute_all(here, many, label_map(3), "sha")

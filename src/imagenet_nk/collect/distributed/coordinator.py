@@ -22,7 +22,7 @@ from imagenet_nk.collect.distributed.class_result import Walk, words
 from imagenet_nk.collect.distributed.permit_pool import Permits
 from imagenet_nk.collect.distributed.protocol import Hand, Orders, Report, Tally
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.config import CrossClass, HttpConfig, InspectConfig
+from imagenet_nk.config import CrossClassDuplicates, HttpConfig, InspectConfig
 from imagenet_nk.dataset.ledger_writer import Values
 from imagenet_nk.dataset.table_rows import Target
 from imagenet_nk.net.connectivity import remember
@@ -165,7 +165,7 @@ class CollectDesk:
     def _all_through(self) -> None:
         """Count over all classes; then let the short ones draw on; stop when neither leaves anything to do."""
         walks = list(self.dealing.walks.values())
-        drop = self._inspect.cross_class == CrossClass.drop
+        drop = self._inspect.cross_class_duplicates == CrossClassDuplicates.drop
         repeated = class_result.placeholders(walks, self._inspect.placeholder_repeats)
         self._know(repeated, class_result.shared(walks) if drop else ())
         if self.dealing.quiet:

@@ -49,7 +49,7 @@ class Spec:
         http = replace(
             job.http,
             concurrency=max(1, job.http.concurrency // workers),
-            memory=max(1, job.http.memory // workers),
+            max_buffered_bytes=max(1, job.http.max_buffered_bytes // workers),
         )
         own = replace(job, http=http, engine=Local(1), folder=_absolute(job.folder), local=_absolute(job.home))
         return cls(pickle.dumps(own), since, str(Path.cwd()))

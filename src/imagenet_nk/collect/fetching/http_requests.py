@@ -125,7 +125,7 @@ class RequestQueue:
         reading.request_started = now
         reading.tries += 1
         # Less patience for a try that is not the last: most of what is late at all will never come.
-        patience = self._http.stall / (2 if reading.retried < self._http.retries else 1)
+        patience = self._http.first_byte_timeout / (2 if reading.retried < self._http.retries else 1)
         self._transport.submit(replace(request, patience=patience, follow=self._robots is None), reading)
         return True
 

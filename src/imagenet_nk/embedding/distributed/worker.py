@@ -79,7 +79,7 @@ def _arrays(statistic: Mean | Spread) -> dict[str, NDArray[Any]]:
 def _built(order: BackboneSpec, paths: Sequence[Path], threads: int | None, device: str | None) -> Embedder:
     config = replace(order.backbone, device=device or order.backbone.device)
     embedder = Embedder(build(config, order.seed), config, order.centers, Path())
-    if config.workers is None:
+    if config.threads is None:
         embedder.lanes = threads or (cores() if embedder.on_cpu else max(ON_GPU, cores()))
     if embedder.built.sha256 != order.key["weights_sha256"]:
         raise BackboneError(
@@ -90,6 +90,6 @@ def _built(order: BackboneSpec, paths: Sequence[Path], threads: int | None, devi
     if embedder.key != order.key:
         raise BackboneError(
             f"{config.name} gives other embeddings here than in the driver: type backbone.runtime=eager "
-            "backbone.dtype=float32 backbone.pixels=exact, and give all nodes the same versions of timm and torch"
+            "backbone.dtype=float32 backbone.preprocess=timm, and give all nodes the same versions of timm and torch"
         )
     return embedder

@@ -148,5 +148,5 @@ def reasons(facts: RunData) -> list[dict[str, Any]]:
 
 
 def _classes(facts: RunData) -> str:
-    table = facts.setting("classes.table") or facts.setting("classes.under") or ""
+    table = facts.setting("classes.table") or facts.setting("classes.root_wnid") or ""
     return f"{len(facts.classes):,} of {table}" if table else f"{len(facts.classes):,}"

@@ -155,7 +155,7 @@ def _shared(evidence: ReportInputs) -> list[ReportWarning]:
         return []
     place = {wnid: row for row, wnid in enumerate(evidence.facts.classes["wnid"])}
     rows = sorted({place[wnid] for wnids in shared for wnid in wnids if wnid in place})
-    detail = f"Their pixels are equal: {named(evidence.facts, rows)}. inspect.cross_class=drop leaves such images out."
+    detail = f"Equal pixels: {named(evidence.facts, rows)}. inspect.cross_class_duplicates=drop leaves them out."
     return [ReportWarning(WARNING, f"{plural(len(shared), 'picture')} in more than one class", detail, rows)]
 
 
@@ -214,7 +214,7 @@ def _stale(evidence: ReportInputs) -> list[ReportWarning]:
     if facts.centers is None:
         return [note("There are no centers", "Run the stages centers and evaluate to see maps and doubtful images.")]
     if evidence.analysis.images is None and len(facts.images):
-        return [note("The embeddings were not kept", "So images cannot be judged here; centers.embeddings=always.")]
+        return [note("The embeddings were not kept", "Images cannot be scored; set centers.cache_embeddings=always.")]
     # Those that could not be read have a warning of their own.
     lost = unjudged(facts, evidence.analysis).get(NO_EMBEDDING, 0) - len(facts.metrics.get("skipped") or ())
     if lost > 0:

@@ -89,12 +89,12 @@ class Urls:
         return candidates_in_order(self._site.sampling, wnid, self._open_index.pairs(wnid))
 
     def read(self, candidate: Candidate) -> ReadSteps:
-        """Ask the address, then its other forms (http.attempts). The first answer says why there is no image."""
+        """Ask the address, then its other forms (http.url_templates). The first answer says why there is no image."""
         if not candidate.url:
             return Rejected("missing")
         http = self._site.http
         first: FetchedImage | Rejected | None = None
-        for url in url_forms.url_variants(candidate.url, http.attempts, http.timestamp):
+        for url in url_forms.url_variants(candidate.url, http.url_templates, http.timestamp):
             if first is not None and _in_vain(url, candidate.url, first):
                 continue
             response: Response = yield Request(url)

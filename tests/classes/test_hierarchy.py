@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagenet_nk.classes.structure import read_subtree
+from imagenet_nk.classes.hierarchy import read_subtree
 from imagenet_nk.errors import LabelError
 
 HEAD = "<ImageNetStructure><releaseData>fall2011</releaseData>"
@@ -91,10 +91,10 @@ def test_refused_in_one_line(data: bytes, message: str, file: Path) -> None:
 def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text(f"{HEAD}{DOG * 4}{TAIL}")
     assert len(read_subtree(file, "n02084071").wnids) == 1
-    monkeypatch.setattr("imagenet_nk.classes.structure.MAX_SYNSETS", 3)
+    monkeypatch.setattr("imagenet_nk.classes.hierarchy.MAX_SYNSETS", 3)
     with pytest.raises(LabelError, match="more than 3 synsets"):
         read_subtree(file, "n02084071")
-    monkeypatch.setattr("imagenet_nk.classes.structure.MAX_BYTES", 20)
+    monkeypatch.setattr("imagenet_nk.classes.hierarchy.MAX_BYTES", 20)
     with pytest.raises(LabelError, match="no structure file"):
         read_subtree(file, "n02084071")
 

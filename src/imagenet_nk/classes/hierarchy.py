@@ -38,17 +38,17 @@ def read_subtree(path: Path, under: str) -> ClassTable:
         with path.open("rb") as file:
             _feed(parser, file, path)
     except OSError as error:
-        raise LabelError(f"classes.structure: {path} cannot be read ({error.strerror or error})") from error
+        raise LabelError(f"classes.hierarchy: {path} cannot be read ({error.strerror or error})") from error
     except ParseError as error:
-        raise LabelError(f"classes.structure: {path} is no whole XML file ({error}); fetch it again") from error
+        raise LabelError(f"classes.hierarchy: {path} is no whole XML file ({error}); fetch it again") from error
     except DefusedXmlException as error:
         reason = f"{type(error).__name__}: a structure file has no document type and no entities"
-        raise LabelError(f"classes.structure: {path} is refused ({reason})") from error
+        raise LabelError(f"classes.hierarchy: {path} is refused ({reason})") from error
     except (ValueError, LookupError) as error:  # encodings that the parser does not know
-        raise LabelError(f"classes.structure: {path} is no XML in a known encoding ({error})") from error
+        raise LabelError(f"classes.hierarchy: {path} is no XML in a known encoding ({error})") from error
     if not below.words:
         raise LabelError(
-            f"classes.under: {under} is none of the {len(below.seen)} synsets of {path}"
+            f"classes.root_wnid: {under} is none of the {len(below.seen)} synsets of {path}"
             f"{did_you_mean(under, below.seen)}"
         )
     return ClassTable(f"the subtree of {under}", tuple(sorted(below.words)), below.words, below.glosses)
@@ -59,10 +59,10 @@ def _feed(parser: DefusedXMLParser, file: BinaryIO, path: Path) -> None:
     while chunk := file.read(_CHUNK):
         if not size and (kind := kind_of(chunk)) not in ("", "UTF-16 text", "no text"):
             mend = "gunzip it first" if kind == "gzip'ed" else "name a copy of structure_released.xml"
-            raise LabelError(f"classes.structure: {path} is {kind}, not a structure file; {mend}")
+            raise LabelError(f"classes.hierarchy: {path} is {kind}, not a structure file; {mend}")
         size += len(chunk)
         if size > MAX_BYTES:
-            raise LabelError(f"classes.structure: {path} is no structure file: more than {MAX_BYTES // 2**20} MB")
+            raise LabelError(f"classes.hierarchy: {path} is no structure file: more than {MAX_BYTES // 2**20} MB")
         parser.feed(chunk)
     parser.close()
 
@@ -81,14 +81,14 @@ class _Below:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise LabelError(f"classes.structure: elements stand {self._depth} deep; no structure file is so deep")
+            raise LabelError(f"classes.hierarchy: elements stand {self._depth} deep; no structure file is so deep")
         if tag == "synset":
             self._synset(attributes.get("wnid", ""), attributes)
 
     def _synset(self, wnid: str, attributes: dict[str, str]) -> None:
         self._occurrences += 1
         if self._occurrences > MAX_SYNSETS:
-            raise LabelError(f"classes.structure: more than {MAX_SYNSETS} synsets; this is no structure file")
+            raise LabelError(f"classes.hierarchy: more than {MAX_SYNSETS} synsets; this is no structure file")
         if wnid == self._under and not self._inside:
             self._inside = self._depth
         if not WNID.match(wnid):
