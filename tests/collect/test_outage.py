@@ -70,7 +70,7 @@ def test_a_web_that_says_nothing_for_a_while(town: City, processes: int) -> None
     assert town.outcome("disturbed") == town.outcome("undisturbed")
 
 
-def test_a_worker_that_begins_while_the_web_is_gone_hears_from_the_others_that_there_was_one(town: City) -> None:
+def test_failures_of_a_worker_that_starts_during_an_outage_do_not_count(town: City) -> None:
     def begin(number: int) -> None:
         if number == 1:
             wait_for(town, 12)

@@ -484,7 +484,7 @@ def test_the_web_comes_back(town: Town) -> None:
     for path in (*pages, "/robots.txt"):
         town.server.put(path, lambda asked: (asked.wait(30), None)[1])
     with pytest.raises(SourceError):
-        run(town, 3, dead_host_after=1, stall=0.3, deadline=1.0, retries=0)
+        run(town, 3, dead_host_after=1, first_byte_timeout=0.3, deadline=1.0, retries=0)
     town.server.pages.update(pages)
     assert run(town, 3).kept == 9
     assert kept(town) == town.first_good(3)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from imagenet_nk.engine.contract import Coordinator, DriverGoneError, Task, noop
+from imagenet_nk.engine.contract import ReportCallback, Task, ignore_report, noop
 
 
 @dataclass
 class Threads:
-    """An engine of threads. `deaths`: workers that vanish after so many of their reports, and are tried anew. `begin`:
-    called in the thread of a worker before it starts, with its number."""
+    """An engine of threads. `begin`: called in the thread of a worker before it starts, with its number."""
 
     count: int
-    deaths: list[int] = field(default_factory=list)
     begin: Callable[[int], None] = lambda number: None
     name: str = "threads"
-    here: bool = True
+    is_local: bool = True
 
     def workers(self, images: int) -> int:
         return self.count
@@ -33,51 +32,41 @@ class Threads:
         shards: Sequence[Any],
         *,
         workers: int,
-        desk: Coordinator | None = None,
+        on_report: ReportCallback = ignore_report,
         tick: Callable[[], None] = noop,
         gpus: float = 0,
     ) -> Iterator[tuple[int, Any]]:
-        lock, faults = threading.Lock(), []
-        assert desk is not None
+        messages: queue.SimpleQueue[tuple[int, str, Any]] = queue.SimpleQueue()
 
-        def run(number: int) -> None:
+        def run(number: int, shard: Any) -> None:
             self.begin(number)
-            for tried in range(3):
-                line = _Line(f"{number}.{tried}", desk, lock, self.deaths.pop() if self.deaths else None)
-                try:
-                    task(shards[number], line)
-                    return
-                except DriverGoneError:
-                    with lock:
-                        desk.lost(line.worker)
-                except BaseException as error:  # noqa: BLE001
-                    faults.append(error)
-                    return
+            try:
+                messages.put((number, "end", task(shard, _Channel(number, messages))))
+            except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+                messages.put((number, "error", error))
 
-        threads = [threading.Thread(target=run, args=(number,)) for number in range(len(shards))]
-        for thread in threads:
-            thread.start()
-        for number, thread in enumerate(threads):
-            thread.join()
-            yield number, None
-        if faults:
-            raise faults[0]
+        for number in range(len(shards)):
+            threading.Thread(target=run, args=(number, shards[number])).start()
+        pending = len(shards)
+        while pending:
+            number, kind, content = messages.get()
+            if kind == "report":
+                on_report(number, content)
+                tick()
+                continue
+            if kind == "error":
+                raise content
+            pending -= 1
+            yield number, content
 
     def close(self) -> None:
         pass
 
 
 @dataclass
-class _Line:
-    worker: str
-    desk: Coordinator
-    lock: threading.Lock
-    reports: int | None
+class _Channel:
+    number: int
+    messages: queue.SimpleQueue[tuple[int, str, Any]]
 
-    def exchange(self, report: Any) -> Any:
-        if self.reports is not None:
-            self.reports -= 1
-            if self.reports < 0:
-                raise DriverGoneError("dead")
-        with self.lock:
-            return self.desk.exchange(self.worker, report)
+    def send(self, report: Any) -> None:
+        self.messages.put((self.number, "report", report))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,19 @@ from imagenet_nk.engine.contract import Engine
 from imagenet_nk.errors import EmptyClassError, EngineError
 
 
-@dataclass
-class Echo:
-    """A desk that answers with what it was told."""
+class CountedShards(Sequence[str]):
+    """Shards that note when one is taken out."""
 
-    calls: list[tuple[str, Any]] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
+    def __init__(self, shards: list[str]) -> None:
+        self._shards = shards
+        self.taken: list[int] = []
 
-    def exchange(self, worker: str, report: Any) -> Any:
-        self.calls.append((worker, report))
-        return "heard", report
+    def __len__(self) -> int:
+        return len(self._shards)
 
-    def lost(self, worker: str) -> None:
-        self.gone.append(worker)
+    def __getitem__(self, number: int) -> str:  # type: ignore[override]
+        self.taken.append(number)
+        return self._shards[number]
 
 
 class EngineContract:
@@ -40,23 +40,27 @@ class EngineContract:
         assert sorted(engine.map(tasks.double, range(7), workers=2)) == [(n, 2 * n) for n in range(7)]
         assert list(engine.map(tasks.double, [], workers=2)) == []
 
-    def test_a_task_talks_to_the_desk(self, engine: Engine) -> None:
-        desk = Echo()
-        results = dict(engine.map(tasks.talk, [10, 20, 30], workers=2, desk=desk))
-        assert results.keys() == {0, 1, 2}
-        for number, (answers, process) in results.items():
-            assert answers == [("heard", ((number + 1) * 10, n)) for n in range(3)]
+    def test_reports_come_in_order_before_the_result(self, engine: Engine) -> None:
+        seen: list[tuple[str, int, Any]] = []
+        results = engine.map(
+            tasks.report, [10, 20, 30], workers=2, on_report=lambda *report: seen.append(("report", *report))
+        )
+        for number, process in results:
+            seen.append(("end", number, None))
             assert process != os.getpid()
-        assert len(desk.calls) == 9
-        assert len({worker for worker, _ in desk.calls}) == 3
-        assert desk.gone == []
+        for number, shard in enumerate([10, 20, 30]):
+            own = [what for what in seen if what[1] == number]
+            assert own == [*(("report", number, (shard, count)) for count in range(3)), ("end", number, None)]
 
-    def test_a_shard_whose_worker_dies_is_tried_anew(self, engine: Engine, tmp_path: Path) -> None:
-        desk = Echo()
-        assert list(engine.map(tasks.die_once, [str(tmp_path / "mark")], workers=2, desk=desk)) == [(0, "second try")]
-        first, second = [worker for worker, _ in desk.calls]
-        assert first != second
-        assert desk.gone == [first]
+    def test_a_shard_whose_worker_dies_is_taken_out_and_tried_again(self, engine: Engine, tmp_path: Path) -> None:
+        reports: list[Any] = []
+        shards = CountedShards([str(tmp_path / "mark")])
+        results = list(
+            engine.map(tasks.die_once, shards, workers=2, on_report=lambda _, report: reports.append(report))
+        )
+        assert results == [(0, "second try")]
+        assert shards.taken == [0, 0]
+        assert reports == ["begun", "begun"]
 
     def test_not_for_ever(self, engine: Engine) -> None:
         with pytest.raises(EngineError, match="3 workers died one after the other"):
@@ -72,12 +76,12 @@ class EngineContract:
         assert "in faulty" in caught.value.__notes__[0]
 
     def test_what_the_driver_raises_ends_all_tasks(self, engine: Engine) -> None:
-        desk = Echo()
+        reports: list[Any] = []
 
         def tick() -> None:
-            if len(desk.calls) > 10:
+            if len(reports) > 10:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            list(engine.map(tasks.for_ever, [None, None], workers=2, desk=desk, tick=tick))
+            list(engine.map(tasks.for_ever, [None, None], workers=2, on_report=lambda *r: reports.append(r), tick=tick))
         assert list(engine.map(tasks.double, [4], workers=2)) == [(0, 8)]

@@ -1,4 +1,4 @@
-# ruff: noqa: ARG001 - every task takes a shard and a line
+# ruff: noqa: ARG001 - every task takes a shard and a channel
 """Tasks for tests of engines: functions of a module, so that a worker elsewhere can run them."""
 
 from __future__ import annotations
@@ -6,25 +6,27 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
 from imagenet_nk.engine.contract import Channel
 from imagenet_nk.errors import EmptyClassError
 
 
-def double(shard: int, line: Channel) -> int:
+def double(shard: int, channel: Channel) -> int:
     return 2 * shard
 
 
-def talk(shard: int, line: Channel) -> tuple[Any, int]:
-    """What the desk said to each of three reports, and who ran it."""
-    return [line.exchange((shard, number)) for number in range(3)], os.getpid()
+def report(shard: int, channel: Channel) -> int:
+    """Sends three reports; returns the process that ran it."""
+    for number in range(3):
+        channel.send((shard, number))
+    return os.getpid()
 
 
-def die_once(mark: str, line: Channel) -> str:
+def die_once(mark: str, channel: Channel) -> str:
     """The first worker that gets here is killed in the middle of it, after one report."""
-    line.exchange("begun")
+    channel.send("begun")
     try:
         Path(mark).touch(exist_ok=False)
     except FileExistsError:
@@ -33,27 +35,28 @@ def die_once(mark: str, line: Channel) -> str:
     return "never"
 
 
-def die_always(shard: object, line: Channel) -> None:
+def die_always(shard: object, channel: Channel) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def no_images(shard: object, line: Channel) -> None:
+def no_images(shard: object, channel: Channel) -> None:
     raise EmptyClassError(["n01440764"])
 
 
-def faulty(shard: object, line: Channel) -> None:
+def faulty(shard: object, channel: Channel) -> None:
     raise ZeroDivisionError("one over nothing")
 
 
-def for_ever(shard: object, line: Channel) -> None:
+def for_ever(shard: object, channel: Channel) -> None:
     while True:
-        line.exchange("still here")
+        channel.send("still here")
+        time.sleep(0.01)
 
 
-def lacking(shard: object, line: Channel) -> None:
+def lacking(shard: object, channel: Channel) -> None:
     import no_such_module  # type: ignore[import-not-found]  # noqa: F401
 
 
-def loaded(module: str, line: Channel) -> bool:
+def loaded(module: str, channel: Channel) -> bool:
     """Whether the worker had loaded a module before it was given anything."""
     return module in sys.modules

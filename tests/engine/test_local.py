@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine import tasks
-from engine.contract import Echo, EngineContract
+from engine.contract import EngineContract
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.engine.local import Local
@@ -25,10 +25,12 @@ class TestProcesses(EngineContract):
 
 
 def test_one_worker_is_this_process() -> None:
-    desk, ticks = Echo(), []
-    results = Local(1).map(tasks.talk, [1, 2], workers=1, desk=desk, tick=lambda: ticks.append(1))
-    assert {process for _, (_, process) in results} == {os.getpid()}
-    assert len(desk.calls) == 6
+    reports, ticks = [], []
+    results = Local(1).map(
+        tasks.report, [1, 2], workers=1, on_report=lambda *report: reports.append(report), tick=lambda: ticks.append(1)
+    )
+    assert {process for _, process in results} == {os.getpid()}
+    assert len(reports) == 6
     assert len(ticks) >= 6
 
 
@@ -49,7 +51,7 @@ if __name__ == "__main__":
     print(sorted(Local(2).map(tasks.loaded, [{asked!r}] * 2, workers=2)))
 """
 WORKER = "imagenet_nk.collect.distributed.worker"
-GET_READY = f"Local(2).get_ready({WORKER!r}, 0); "
+GET_READY = f"Local(2).preload({WORKER!r}, 0); "
 PID = "forkserver._forkserver._forkserver_pid"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are spawned elsewhere")
 
@@ -64,7 +66,7 @@ def test_workers_have_what_was_got_ready(tmp_path: Path, before: str, ready: boo
 def test_ctrl_c_while_it_is_got_ready_is_for_the_driver_alone(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time; time.sleep(2)")
     before = (
-        "Local(2).get_ready('slow', 0); signal.signal(signal.SIGINT, lambda *_: None); time.sleep(0.5); "
+        "Local(2).preload('slow', 0); signal.signal(signal.SIGINT, lambda *_: None); time.sleep(0.5); "
         "os.killpg(0, signal.SIGINT)"
     )
     assert said(tmp_path, before, asked="slow") == [(0, True), (1, True)]

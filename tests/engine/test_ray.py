@@ -16,13 +16,13 @@ import pytest
 from collect.city import PER_HOST, City, city, wait_for
 from engine import tasks
 from engine.contract import EngineContract
-from imagenet_nk.collect.distributed.coordinator import CollectDesk
+from imagenet_nk.collect.distributed.shard import Shards
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.engine import ray_cluster
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.engine.local import Local
 from imagenet_nk.engine.ray import Ray
-from imagenet_nk.engine.ray_cluster import why_not
+from imagenet_nk.engine.ray_cluster import connect_error
 from imagenet_nk.errors import EngineError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,9 +137,9 @@ class TestThreeNodes(EngineContract):
     ) -> None:
         """The last test here: the node is gone."""
         town.seconds = 0.03
-        killed, lost = [], []
+        killed, taken = [], []
         monkeypatch.setattr(
-            CollectDesk, "lost", lambda desk, worker, then=CollectDesk.lost: (lost.append(worker), then(desk, worker))
+            Shards, "__getitem__", lambda shards, n, then=Shards.__getitem__: (taken.append(n), then(shards, n))[1]
         )
 
         def watch(progress: Progress) -> None:
@@ -148,7 +148,7 @@ class TestThreeNodes(EngineContract):
                 three.remove_node(killed[0], allow_graceful=False)
 
         town.run("ray", engine, watch=watch)
-        assert len(lost) == 1, "no worker was on that node"
+        assert len(taken) == 3 + 1, "no worker was on that node"
         assert town.outcome("ray") == town.outcome("one")
         assert max(town.images_asked().values()) <= 2 + 2  # and two pauses
         assert max(town.most.values()) <= PER_HOST
@@ -244,7 +244,7 @@ def test_nobody_listens_at_the_address(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_what_listens_is_no_ray(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_cluster, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(ray_cluster, "_ANSWER_TIMEOUT_S", 0.5)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
@@ -261,7 +261,7 @@ def test_the_server_for_clients_is_no_head_node(cluster: Any) -> None:
 
 def test_another_version_of_ray_or_python() -> None:
     said = "Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.9.1\n"
-    line = why_not("10.0.0.1:6379", RuntimeError(said))
+    line = connect_error("10.0.0.1:6379", RuntimeError(said))
     assert "runs other versions than this environment (Python 3." in line
     assert "\n" not in line
 

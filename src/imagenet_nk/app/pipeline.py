@@ -50,7 +50,7 @@ def _checked(cfg: DictConfig) -> Config:
 
 def _get_ready(engine: Engine, config: Config, label_map: LabelMap) -> None:
     if "collect" in config.stages and not config.plan:
-        engine.get_ready("imagenet_nk.collect.distributed.worker", len(label_map) * (config.nk or sys.maxsize))
+        engine.preload("imagenet_nk.collect.distributed.worker", len(label_map) * (config.nk or sys.maxsize))
 
 
 def _fetched(url: str, home: Path, config: Config) -> Path:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from imagenet_nk.classes import LabelMap
-from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
-from imagenet_nk.collect.scheduling.class_quota import ClassQuota
-from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
-from imagenet_nk.config import CrossClassDuplicates, InspectConfig, Materialize, Retry
+from imagenet_nk.collect.recorded import select_recorded
+from imagenet_nk.config import InspectConfig, Materialize
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.dataset.files import FILE, LOCK
-from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.dataset.table_rows import TableContext
 from imagenet_nk.sampling.draw_order import Split
@@ -75,9 +71,8 @@ def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Inspe
     known = label_map.of([wnid for wnid in asked["wnids"] if wnid in label_map]) or label_map
     materialize = {name: Materialize(how) for name, how in asked["materialize"].items()}
     wanted = dataset.wanted(asked["nk"])
-    fills = [_fill(wnid, wanted(wnid), dataset.facts(wnid, Retry.none)) for wnid in known]
-    _walk(fills, inspect)
-    summary = dataset.finish(fills, "", TableContext(known, wanted, split, materialize))
+    selected = select_recorded(dataset, known, wanted, inspect)
+    summary = dataset.finish(selected, "", TableContext(known, wanted, split, materialize))
     log.warning(
         "a run that collected into %s did not come to its end; it has kept %d images of %d classes so far, and the "
         "same command goes on from there",
@@ -86,29 +81,3 @@ def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Inspe
         summary.classes,
     )
     return summary
-
-
-def _fill(wnid: str, nk: int | None, facts: Mapping[Any, CandidateRecord]) -> ClassQuota:
-    fill = ClassQuota(wnid, nk, iter(()))
-    fill.facts = list(facts.values())  # in draw order, as the ledger gives them
-    return fill
-
-
-def _walk(fills: Sequence[ClassQuota], inspect: InspectConfig) -> None:
-    """Walk all classes until no picture betrays itself any more by its repeats."""
-    rules = AcceptanceRules(inspect.near_duplicate_bits)
-    repeats = CrossClassIndex(inspect.placeholder_repeats)
-    drops_shared = inspect.cross_class_duplicates == CrossClassDuplicates.drop
-    fresh = True
-    while fresh:
-        fresh = False
-        for fill in fills:
-            fill.walk_again()
-            for fact in fill.advance(rules):
-                placeholder, shared = repeats.reach(fill.wnid, fact)
-                if placeholder and fact.content not in rules.placeholders:
-                    rules.placeholders.add(fact.content)
-                    fresh = True
-                if shared and drops_shared and fact.pixels not in rules.shared:
-                    rules.shared.add(fact.pixels)
-                    fresh = True

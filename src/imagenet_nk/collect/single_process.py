@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from imagenet_nk.collect.factory import build_scheduler, iter_candidates
+from imagenet_nk.collect.fetching.work_item import QueuedCandidate
 from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.open_sources import open_fallback, warn_of_all
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.dataset.dataset import DataSet
+from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.net.host_table import HostTable
 
 
 class LocalRun:
     """All classes of a job. `first_is_open`: whether the source could be opened; else all comes from the fallback."""
 
-    def __init__(self, job: Job, dataset: DataSet, *, first_is_open: bool) -> None:
-        self._job, self._dataset, self.first_is_open = job, dataset, first_is_open
+    def __init__(
+        self,
+        job: Job,
+        dataset: DataSet,
+        *,
+        first_is_open: bool,
+        since: float = math.inf,
+        fallback_is_open: bool = False,
+    ) -> None:
+        """`since`: rows of the ledger with a higher id are of this very run, which asks nothing twice."""
+        self._job, self._dataset, self.first_is_open, self._since = job, dataset, first_is_open, since
+        self._fallback_is_open = fallback_is_open
         self.hosts = HostTable(job.http)
         self.complete = True  # False: a fallback was needed and could not be used
         wanted = dataset.wanted(job.nk)
-        self.walks: Sequence[ClassQuota] = [ClassQuota(wnid, wanted(wnid), iter(())) for wnid in job.label_map.wnids]
-        if first_is_open:
-            self.walks = [
-                ClassQuota(
-                    wnid, wanted(wnid), iter_candidates(job.source, 0, wnid, partial(dataset.facts, wnid, job.retry))
-                )
-                for wnid in job.label_map.wnids
-            ]
+        self.walks: Sequence[ClassQuota] = [
+            ClassQuota(wnid, wanted(wnid), self._candidates(0, wnid) if first_is_open else iter(()))
+            for wnid in job.label_map.wnids
+        ]
         self._collector, self._reader = build_scheduler(
             self.walks,
             hosts=self.hosts,
@@ -48,6 +56,15 @@ class LocalRun:
         return self._collector.progress
 
     @property
+    def has_answers(self) -> bool:
+        """Whether any host answered, or none was asked."""
+        return self.hosts.answered
+
+    @property
+    def hosts_asked(self) -> int:
+        return len(self.hosts.table)
+
+    @property
     def files_lost(self) -> int:
         """Image files of earlier runs that were not there, or not whole."""
         return sum(self._dataset.lost.values())
@@ -62,13 +79,13 @@ class LocalRun:
         job, dataset = self._job, self._dataset
         self._collector.run(watch)
         if (short := self._short()) and not self.cut_off:
-            self.complete = open_fallback(job, dataset, alone=not self.first_is_open)
+            self.complete = self._fallback_is_open or open_fallback(job, dataset, alone=not self.first_is_open)
             if self.complete and self.first_is_open:
                 warn_of_all(job, [fill.wnid for fill in short if math.isinf(fill.quota)])
         # A class that was full may lose an image to what the fallback shows, and want more in its turn.
         while self.complete and not self.cut_off and (short := [fill for fill in self._short() if fill.ranks == 1]):
             for fill in short:
-                fill.extend(iter_candidates(job.fallback, 1, fill.wnid, partial(dataset.facts, fill.wnid, job.retry)))
+                fill.extend(self._candidates(1, fill.wnid))
             self._collector.run(watch)
 
     def close(self) -> None:
@@ -77,3 +94,7 @@ class LocalRun:
     def _short(self) -> Sequence[ClassQuota]:
         """The classes that want the fallback."""
         return [fill for fill in self.walks if fill.short]
+
+    def _candidates(self, rank: int, wnid: str) -> Iterator[tuple[QueuedCandidate, CandidateRecord | None]]:
+        records = partial(self._dataset.facts, wnid, self._job.retry, self._since)
+        return iter_candidates(self._job.chain[rank], rank, wnid, records)

@@ -7,8 +7,8 @@ import math
 import time
 from collections.abc import Mapping
 
-from imagenet_nk.collect.distributed.multi_process import DistributedRun
-from imagenet_nk.collect.distributed.worker import Spec
+from imagenet_nk.collect.distributed.distributed_run import DistributedRun
+from imagenet_nk.collect.distributed.shard import WorkerSpec
 from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.open_sources import open_first
 from imagenet_nk.collect.progress import Progress
@@ -129,11 +129,11 @@ def _fill(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | Dis
     finally:
         filling.close()
         dataset.ledger.flush()
-    if not filling.hosts.answered:
-        dataset.ledger.forget_unanswered(since)
+    if not filling.has_answers:
+        dataset.ledger.reopen_connection_failures(since)
         commonest = filling.progress.reasons.most_common(1)[0][0]
         raise SourceError(
-            f"none of {len(filling.hosts.table)} hosts answered (mostly {commonest}): is this machine connected? "
+            f"none of {filling.hosts_asked} hosts answered (mostly {commonest}): is this machine connected? "
             f"Nothing was held against the candidates; run it again"
         )
     if filling.files_lost:
@@ -157,11 +157,12 @@ def _forget(job: Job, dataset: DataSet) -> None:
 
 
 def _begun(job: Job, dataset: DataSet, since: int) -> LocalRun | DistributedRun:
-    workers = min(job.engine.workers(int(min(job.images, 2**62))), job.http.concurrency, len(job.label_map))
-    if workers == 1 and job.engine.name == "local":
+    asked_for = job.engine.workers(int(min(job.images, 2**62)))
+    workers = min(asked_for, job.http.concurrency, job.http.per_host, len(job.label_map))
+    if workers == 1 and job.engine.is_local:
         return LocalRun(job, dataset, first_is_open=open_first(job, dataset))
-    spec = Spec.of(job, workers, since)  # before the sources are open: they are to be sent
-    return DistributedRun(job, dataset, spec, workers, first_is_open=open_first(job, dataset))
+    spec = WorkerSpec.of(job, workers)  # before the sources are open: they are to be sent
+    return DistributedRun(job, dataset, spec, workers, since=since, first_is_open=open_first(job, dataset))
 
 
 class _Watch:

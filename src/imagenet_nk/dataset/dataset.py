@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,14 +80,14 @@ class DataSet:
         """Note what a collection is after, for whoever finds the folder if that collection is killed."""
         self.ledger.note({"asked": {"wnids": list(wnids), "nk": nk, "materialize": dict(materialize)}})
 
-    def facts(self, wnid: str, retry: Retry) -> dict[tuple[str, int, str], CandidateRecord]:
+    def facts(self, wnid: str, retry: Retry, since: float = math.inf) -> dict[tuple[str, int, str], CandidateRecord]:
         """What earlier runs settled of a class, by (source, rank, key), without what is to be asked again.
 
-        An image counts only if its file is still there and whole.
+        An image counts only if its file is still there and complete. `since`: rows with a higher id are of this run.
         """
         rows, sizes = list(self.ledger.settled(wnid)), self.store.sizes(wnid)
-        self.lost[wnid] = lost(rows, sizes)
-        return known(rows, sizes, retry)
+        self.lost.setdefault(wnid, lost(rows, sizes, since))  # as it was before this run fetched any again
+        return known(rows, sizes, retry, since)
 
     def is_done(self, fingerprint: str, wnids: Sequence[str]) -> bool:
         """Whether a run with this fingerprint has ended here, and all that it kept is still there."""

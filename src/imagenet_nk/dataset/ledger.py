@@ -207,7 +207,7 @@ class Ledger:
         self._writer.judge(verdicts)
         self._check()
 
-    def forget_unanswered(self, since: int) -> None:
+    def reopen_connection_failures(self, since: int) -> None:
         """Settle nothing by attempts after the row `since` that met a dead network: they stay on record.
 
         What earlier runs settled of their candidates counts as before.

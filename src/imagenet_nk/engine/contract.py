@@ -1,8 +1,7 @@
-"""The contract of an engine: a map over shards, somewhere, and a line from each task to the driver.
+"""The contract of an engine: a map over shards, somewhere, with reports of each task to the driver while it runs.
 
-The *driver* is the process that the user started. It owns whatever all tasks share (a ledger, the table of hosts) as a
-*desk*; a task reaches it by its *line*, one question and one answer at a time, and decides by itself when to ask. So
-what a run costs the driver is that many exchanges, whatever they carry, and no state is anywhere else.
+The *driver* is the process that the user started. Tasks get a shard and a channel; they send reports (rows, counts) and
+return a result. Nothing flows back to a task, and no task knows of another.
 """
 
 from __future__ import annotations
@@ -20,51 +19,46 @@ MAX_TRIES = 3  # workers that one shard may cost
 
 
 class DriverGoneError(Exception):
-    """The driver is gone, or has given this worker up: the task is to end, and nobody waits for its result."""
+    """The driver has ended or has given this worker up: the task is to end, and nobody waits for its result."""
 
 
 class Channel(Protocol):
-    """A task's end of the line."""
+    """A task's way to the driver."""
 
-    def exchange(self, report: Any) -> Any:
-        """Hand in a report, get orders back. Both are pickled on the way. Raises HungUpError."""
-
-
-class Coordinator(Protocol):
-    """The driver's end of all lines. Called in the thread that iterates over map(), one call at a time."""
-
-    def exchange(self, worker: str, report: Any) -> Any:
-        """Answer a report. `worker` names one try of one shard."""
-
-    def lost(self, worker: str) -> None:
-        """This try is over without a result: its worker died, and will not call again. The shard is tried anew."""
+    def send(self, report: Any) -> None:
+        """Send a report; it is pickled on the way. Raises DriverGoneError."""
 
 
-Task = Callable[[Any, Channel], Any]  # (shard, line) -> result; a function of a module, so that it can be sent
+Task = Callable[[Any, Channel], Any]  # (shard, channel) -> result; a function of a module, so that it can be sent
+ReportCallback = Callable[[int, Any], None]  # (shard number, report), in the driver
 
 
 def noop() -> None:
-    """Nothing to do between two looks at the workers."""
+    """Do nothing between two looks at the workers."""
+
+
+def ignore_report(shard: int, report: Any) -> None:
+    """Drop a report."""
 
 
 def throttled(call: Callable[[], None], seconds: float) -> Callable[[], None]:
-    """The same call, at most every so many seconds: workers may have something to say a thousand times a second."""
+    """The same call, at most once in so many seconds."""
     last = 0.0
 
-    def sometimes() -> None:
+    def call_if_due() -> None:
         nonlocal last
         if time.monotonic() - last >= seconds:
             last = time.monotonic()
             call()
 
-    return sometimes
+    return call_if_due
 
 
 class Engine(Protocol):
     """Somewhere to run tasks. Nothing to inherit."""
 
     name: str
-    here: bool  # whether its workers are on this machine, with the driver's devices
+    is_local: bool  # whether its workers are on this machine, with the driver's devices
 
     def gpus(self) -> int:
         """GPUs that its workers could be given, one each; 0 where they are this machine's."""
@@ -72,8 +66,8 @@ class Engine(Protocol):
     def workers(self, images: int) -> int:
         """Tasks to run at once for work on so many images, at least 1."""
 
-    def get_ready(self, module: str, images: int) -> None:
-        """Have tasks of a module begin sooner in a map to come, for work on so many images; returns at once."""
+    def preload(self, module: str, images: int) -> None:
+        """Let the tasks of a module start faster in a later map, for work on so many images; returns at once."""
 
     def map(
         self,
@@ -81,16 +75,16 @@ class Engine(Protocol):
         shards: Sequence[Any],
         *,
         workers: int,
-        desk: Coordinator | None = None,
+        on_report: ReportCallback = ignore_report,
         tick: Callable[[], None] = noop,
         gpus: float = 0,
     ) -> Iterator[tuple[int, Any]]:
         """Run the task on every shard; yields (shard number, result) as they end, at most `workers` at once.
 
-        A shard whose worker dies is tried anew, up to MAX_TRIES times in all. `tick` is called a few times a second, in
-        the caller's thread; what it or the desk raises ends the map and all its tasks. So does closing the iterator.
-        `gpus`: what a task needs for itself. Raises EngineError if that cannot be had, and what a task raised: an
-        ImageNetNkError with its own line.
+        A shard is taken out of `shards` when a try of it starts. If its worker dies it is tried again, up to MAX_TRIES
+        times in all. `on_report` and `tick` (a few times a second) are called in the caller's thread; what they raise
+        ends the map and all its tasks. So does closing the iterator. `gpus`: what a task needs for itself. Raises
+        EngineError if that cannot be had, and what a task raised: an ImageNetNkError with its own line.
         """
 
     def close(self) -> None:
@@ -123,22 +117,22 @@ class Failure:
         return error
 
 
-def run_task(task: Task, shard: Any, line: Channel) -> Success | Failure:
-    """Run a task where it is to run, and have its end as a value. A HungUpError passes."""
+def run_task(task: Task, shard: Any, channel: Channel) -> Success | Failure:
+    """Run a task in its worker, and return its end as a value. A DriverGoneError passes."""
     try:
-        return Success(task(shard, line))
+        return Success(task(shard, channel))
     except DriverGoneError:
         raise
     except ModuleNotFoundError as error:
-        lacks = f"a worker on {socket.gethostname()} has no module {error.name!r}: install there what is installed here"
-        return Failure(EngineError, lacks, traceback.format_exc())
+        text = f"a worker on {socket.gethostname()} has no module {error.name!r}: install there what is installed here"
+        return Failure(EngineError, text, traceback.format_exc())
     except ImageNetNkError as error:
         return Failure(type(error), str(error), traceback.format_exc())
     except Exception as error:  # noqa: BLE001 - carried to the driver, where it is raised again
         return Failure(None, f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
-def value(end: Success | Failure) -> Any:
+def unwrap(end: Success | Failure) -> Any:
     """What the task returned; raises what it raised."""
     if isinstance(end, Failure):
         raise end.error()
@@ -146,17 +140,16 @@ def value(end: Success | Failure) -> Any:
 
 
 class RetryCounter:
-    """How often each shard was begun."""
+    """How often each shard was started."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
 
-    def begin(self, shard: int) -> str:
-        """Count a try; returns its name. Raises EngineError if the shard has cost too many workers already."""
+    def start(self, shard: int) -> None:
+        """Count a try. Raises EngineError if the shard has cost too many workers already."""
         tried = self._counts[shard] = self._counts.get(shard, 0) + 1
         if tried > MAX_TRIES:
             raise EngineError(
                 f"{MAX_TRIES} workers died one after the other over the same piece of work (out of memory?); what was "
-                f"kept so far is whole: fewer workers at once may do, such as engine.processes=1 or engine.workers=2"
+                f"kept so far is complete: use fewer workers, such as engine.processes=1 or engine.workers=2"
             )
-        return f"{shard}.{tried}"

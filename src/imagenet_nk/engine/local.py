@@ -25,37 +25,38 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from imagenet_nk.engine.contract import (
-    Coordinator,
     DriverGoneError,
     Failure,
+    ReportCallback,
     RetryCounter,
     Success,
     Task,
+    ignore_report,
     noop,
     run_task,
     throttled,
-    value,
+    unwrap,
 )
 from imagenet_nk.engine.cpu_count import cores
 
 _SAFE_PATH = "PYTHONSAFEPATH"  # environment variable
 _TICK_S = 0.2
-_PATIENCE_S = 2.0  # that a worker has for ending by itself
-_WORTH_IT = 500  # images from which on further processes earn their start: benchmarks/engines.py
-_ENOUGH = 4  # processes: two fetch and decode what a wire of 1 Gbit/s brings, and each holds some 50 MB
-_GONE = (EOFError, OSError)  # what a pipe raises whose other end is closed
-# Forking this process, with threads of libcurl or torch, would copy their locks, not them. One that has loaded what it
-# is asked to and done nothing else may be forked; Apple's libraries forbid even that.
+_EXIT_TIMEOUT_S = 2.0  # for a worker to end by itself
+_MIN_IMAGES = 500  # below it further processes cost more than they gain: benchmarks/engines.py
+_MAX_PROCESSES = 4  # two fetch and decode what a connection of 1 Gbit/s brings, and each holds some 50 MB
+_PIPE_CLOSED = (EOFError, OSError)  # what a pipe raises whose other end is closed
+# Forking this process, with threads of libcurl or torch, would copy their locks without the threads. A fork server that
+# has only imported modules may be forked; Apple's libraries forbid even that.
 _FORKS = sys.platform == "linux"
 
 
 class Local:
     """Processes of this machine."""
 
-    name, here = "local", True
+    name, is_local = "local", True
 
     def __init__(self, processes: int | None = None) -> None:
-        """`processes`: null = one a core, up to 4, where there is enough to do, else this one."""
+        """`processes`: null = one per core, up to 4, for enough images, else this process alone."""
         self.processes = processes
 
     def gpus(self) -> int:
@@ -64,14 +65,14 @@ class Local:
     def workers(self, images: int) -> int:
         if self.processes is not None:
             return self.processes
-        if images < _WORTH_IT or multiprocessing.current_process().daemon:  # which may have no children
+        if images < _MIN_IMAGES or multiprocessing.current_process().daemon:  # which may have no children
             return 1
-        return min(cores(), _ENOUGH)
+        return min(cores(), _MAX_PROCESSES)
 
-    def get_ready(self, module: str, images: int) -> None:
+    def preload(self, module: str, images: int) -> None:
         if _FORKS and self.workers(images) > 1:
             forkserver.set_forkserver_preload([module])
-            with suppress(OSError), _sheltered():
+            with suppress(OSError), _sigint_blocked():
                 forkserver.ensure_running()
 
     def map(
@@ -80,39 +81,37 @@ class Local:
         shards: Sequence[Any],
         *,
         workers: int,
-        desk: Coordinator | None = None,
+        on_report: ReportCallback = ignore_report,
         tick: Callable[[], None] = noop,
         gpus: float = 0,  # noqa: ARG002 - they are this machine's, and the task finds them by itself
     ) -> Iterator[tuple[int, Any]]:
         if workers == 1:
-            return _here(task, shards, desk, tick)
-        return _Pool(task, shards, min(workers, len(shards)), desk).run(tick)
+            return _run_inline(task, shards, on_report, tick)
+        return _Pool(task, shards, min(workers, len(shards)), on_report).run(tick)
 
     def close(self) -> None:
-        """No worker outlives a map; what they are forked from ends with this process."""
+        """No worker outlives a map; the fork server ends with this process."""
 
 
 # --- this process
 
 
 @dataclass(frozen=True)
-class _DirectLine:
-    desk: Coordinator | None
-    worker: str
+class _DirectChannel:
+    shard: int
+    on_report: ReportCallback
     tick: Callable[[], None]
 
-    def exchange(self, report: Any) -> Any:
-        if self.desk is None:
-            raise DriverGoneError("this map has no desk")
+    def send(self, report: Any) -> None:
         self.tick()
-        return self.desk.exchange(self.worker, report)
+        self.on_report(self.shard, report)
 
 
-def _here(
-    task: Task, shards: Sequence[Any], desk: Coordinator | None, tick: Callable[[], None]
+def _run_inline(
+    task: Task, shards: Sequence[Any], on_report: ReportCallback, tick: Callable[[], None]
 ) -> Iterator[tuple[int, Any]]:
     for number, shard in enumerate(shards):
-        yield number, task(shard, _DirectLine(desk, f"{number}.1", tick))
+        yield number, task(shard, _DirectChannel(number, on_report, tick))
         tick()
 
 
@@ -123,107 +122,104 @@ def _here(
 class _Worker:
     process: BaseProcess
     pipe: Connection
-    shard: int = -1  # the one at hand
-    name: str = ""  # of this try of it
+    shard: int = -1  # the current one
 
 
 class _Pool:
     """The driver's side: processes with a pipe each, all served in one thread."""
 
-    def __init__(self, task: Task, shards: Sequence[Any], workers: int, desk: Coordinator | None) -> None:
-        self._task, self._shards, self._desk = task, shards, desk
-        self._most = workers
-        self._todo = deque(range(len(shards)))
-        self._tries = RetryCounter()
+    def __init__(self, task: Task, shards: Sequence[Any], workers: int, on_report: ReportCallback) -> None:
+        self._task, self._shards, self._on_report = task, shards, on_report
+        self._max_workers = workers
+        self._pending = deque(range(len(shards)))
+        self._retries = RetryCounter()
         self._workers: dict[Connection, _Worker] = {}
 
     def run(self, tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
         tick = throttled(tick, _TICK_S)
         try:
-            while self._todo or self._workers:
-                while self._todo and len(self._workers) < self._most:
-                    worker = _started()
+            while self._pending or self._workers:
+                while self._pending and len(self._workers) < self._max_workers:
+                    worker = _start_worker()
                     self._workers[worker.pipe] = worker
-                    self._give(worker)
+                    self._assign(worker)
                 for pipe in connection.wait(list(self._workers), timeout=_TICK_S):
-                    yield from self._hear(self._workers[pipe])  # type: ignore[index]
+                    yield from self._receive(self._workers[pipe])  # type: ignore[index]
                 tick()
         finally:
-            self._end()
+            self._shutdown_all()
 
-    def _give(self, worker: _Worker) -> None:
-        """Hand a worker the next shard, or send it home."""
-        if not self._todo:
-            self._dismiss(worker)
+    def _assign(self, worker: _Worker) -> None:
+        """Hand a worker the next shard, or end it if there is none."""
+        if not self._pending:
+            self._shutdown(worker)
             return
-        worker.shard = self._todo.popleft()
-        worker.name = self._tries.begin(worker.shard)
+        worker.shard = self._pending.popleft()
+        self._retries.start(worker.shard)
         try:
             worker.pipe.send((self._task, self._shards[worker.shard]))
-        except _GONE:
-            self._lost(worker)
+        except _PIPE_CLOSED:
+            self._on_death(worker)
 
-    def _hear(self, worker: _Worker) -> Iterator[tuple[int, Any]]:
-        """Take what a worker has to say: a report to be answered, or the end of its shard."""
+    def _receive(self, worker: _Worker) -> Iterator[tuple[int, Any]]:
+        """Take a message of a worker: a report, or the end of its shard."""
         try:
-            said = worker.pipe.recv()
-            if not isinstance(said, Success | Failure):
-                worker.pipe.send(self._desk.exchange(worker.name, said) if self._desk else None)
-                return
-        except _GONE:
-            self._lost(worker)
+            message = worker.pipe.recv()
+        except _PIPE_CLOSED:
+            self._on_death(worker)
+            return
+        if not isinstance(message, Success | Failure):
+            self._on_report(worker.shard, message)
             return
         shard = worker.shard
-        result = value(said)
-        self._give(worker)
+        result = unwrap(message)
+        self._assign(worker)
         yield shard, result
 
-    def _lost(self, worker: _Worker) -> None:
-        self._todo.appendleft(worker.shard)
-        if self._desk:
-            self._desk.lost(worker.name)
-        self._dismiss(worker)
+    def _on_death(self, worker: _Worker) -> None:
+        self._pending.appendleft(worker.shard)
+        self._shutdown(worker)
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _shutdown(self, worker: _Worker) -> None:
         del self._workers[worker.pipe]
-        worker.pipe.close()  # it ends when it meets that
-        worker.process.join(_PATIENCE_S)
+        worker.pipe.close()  # the worker ends when it meets that
+        worker.process.join(_EXIT_TIMEOUT_S)
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
         worker.process.close()
 
-    def _end(self) -> None:
+    def _shutdown_all(self) -> None:
         for pipe in self._workers:
             pipe.close()
         for worker in list(self._workers.values()):
-            self._dismiss(worker)
+            self._shutdown(worker)
 
 
-def _started() -> _Worker:
+def _start_worker() -> _Worker:
     """A worker that waits for its first shard."""
     if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
         set_start_method("spawn", force=True)  # joblib's processes have one of their own, which their children lack
     if _FORKS:
         # No room for its socket (TMPDIR is gone, its name long or its disk full), or somebody has killed it.
-        with suppress(*_GONE):
-            with _sheltered():
+        with suppress(*_PIPE_CLOSED):
+            with _sigint_blocked():
                 forkserver.ensure_running()
-            return _begun(get_context("forkserver"))
-    with _sheltered():
-        return _begun(get_context("spawn"))
+            return _spawn(get_context("forkserver"))
+    with _sigint_blocked():
+        return _spawn(get_context("spawn"))
 
 
-def _begun(context: Any) -> _Worker:
+def _spawn(context: Any) -> _Worker:
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process = context.Process(target=_worker_main, args=(theirs,), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process, ours)
 
 
 @contextmanager
-def _sheltered() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Within, a process that is started does not see Ctrl-C: the whole group gets it, and the driver decides. Nor does
     it import from the current folder, as `python -c` would."""
     if not hasattr(signal, "pthread_sigmask"):
@@ -243,31 +239,30 @@ def _sheltered() -> Iterator[None]:
             os.environ[_SAFE_PATH] = was
 
 
-class _PipeLine:
+class _PipeChannel:
     """The worker's end of its pipe."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
-    def exchange(self, report: Any) -> Any:
+    def send(self, report: Any) -> None:
         try:
             self._pipe.send(report)
-            return self._pipe.recv()
-        except _GONE as error:
-            raise DriverGoneError("the driver is gone") from error
+        except _PIPE_CLOSED as error:
+            raise DriverGoneError("the driver has ended") from error
 
 
-def _serve(pipe: Connection) -> None:
-    """The life of a worker: one shard after the other, until the driver closes the pipe or is gone."""
+def _worker_main(pipe: Connection) -> None:
+    """Run one shard after the other, until the driver closes the pipe or ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    line = _PipeLine(pipe)
-    with suppress(DriverGoneError, *_GONE):
+    channel = _PipeChannel(pipe)
+    with suppress(DriverGoneError, *_PIPE_CLOSED):
         while True:
             task, shard = pipe.recv()
-            pipe.send(run_task(task, shard, line))
-    # A thread that a library left behind must not keep a worker alive that nobody listens to.
+            pipe.send(run_task(task, shard, channel))
+    # A thread that a library left behind must not keep alive a worker whose driver has ended.
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             os._exit(0)

@@ -1,56 +1,54 @@
-"""`engine=ray`: tasks on a Ray cluster, and a switchboard there that carries what they say to the driver and back.
+"""`engine=ray`: tasks on a Ray cluster, whose reports come back through a queue on the driver's node.
 
-A driver cannot be called, so an actor on its node holds each report until the driver has fetched and answered it; it
-opens none. The package itself is sent along (runtime_env), so workers run the driver's code, whatever is installed
-there; what that code needs must be installed.
+The package itself is sent along (runtime_env), so workers run the driver's code, whatever is installed there; what that
+code needs must be installed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from imagenet_nk.engine import ray_cluster
 from imagenet_nk.engine.contract import (
-    Coordinator,
     DriverGoneError,
     Failure,
+    ReportCallback,
     RetryCounter,
     Success,
     Task,
+    ignore_report,
     noop,
     run_task,
     throttled,
-    value,
+    unwrap,
 )
 from imagenet_nk.errors import EngineError
 
 _TICK_S = 0.2
-_LINES = 100_000  # reports that may wait at once: one a worker
 
 
 class Ray:
-    """Connects when it is first used, so that --help and a mistake elsewhere cost nothing."""
+    """Connects at first use, so that --help and a mistake elsewhere cost nothing."""
 
-    name, here = "ray", False
+    name, is_local = "ray", False
 
     def __init__(self, address: str = "auto", workers: int | None = None) -> None:
         """`address`: auto, local, HOST:6379 or ray://HOST:10001. `workers`: null = as many as the cluster has CPUs."""
         self._address, self._workers = address, workers
         self._ray: Any = None
-        ray_cluster.imported()
+        ray_cluster.require_ray()
 
-    def workers(self, images: int) -> int:  # noqa: ARG002 - who asks for a cluster is to get it
+    def workers(self, images: int) -> int:  # noqa: ARG002 - the cluster is used as asked for
         return self._workers or max(1, int(self._connected().cluster_resources().get("CPU", 1)))
 
     def gpus(self) -> int:
         return int(self._connected().cluster_resources().get("GPU", 0))
 
-    def get_ready(self, module: str, images: int) -> None:
-        """Nothing: a cluster's workers load what a task needs when it comes."""
+    def preload(self, module: str, images: int) -> None:
+        """Do nothing: a cluster's workers load what a task needs when it comes."""
 
     def map(
         self,
@@ -58,17 +56,17 @@ class Ray:
         shards: Sequence[Any],
         *,
         workers: int,
-        desk: Coordinator | None = None,
+        on_report: ReportCallback = ignore_report,
         tick: Callable[[], None] = noop,
         gpus: float = 0,
     ) -> Iterator[tuple[int, Any]]:
         ray = self._connected()
         if gpus > self.gpus():
             raise EngineError(
-                f"no node of the Ray cluster ({self._address}) has the GPU that is asked for: start one that has, or "
+                f"no node of the Ray cluster ({self._address}) has the GPU that was asked for: start one that has, or "
                 f"type backbone.device=cpu"
             )
-        return _Map(ray, task, shards, workers, desk, gpus).run(tick)
+        return _Map(ray, task, shards, workers, on_report, gpus).run(tick)
 
     def close(self) -> None:
         """Leave the cluster; one of our own ends with that."""
@@ -85,61 +83,27 @@ class Ray:
 # --- on the cluster
 
 
-class Switchboard:
-    """The actor: holds each report until the driver has fetched and answered it. One event loop, no other thread."""
+class _QueueChannel:
+    def __init__(self, queue: Any, shard: int) -> None:
+        self._queue, self._shard = queue, shard
 
-    def __init__(self) -> None:
-        self._came = asyncio.Event()
-        self._reports: deque[tuple[int, str, bytes]] = deque()
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
-        self._last = 0
-
-    async def exchange(self, worker: str, report: bytes) -> bytes:
-        """For a worker: hand in a report, and wait for orders."""
-        self._last += 1
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[self._last] = answer
-        self._reports.append((self._last, worker, report))
-        self._came.set()
-        return await answer
-
-    async def fetch(self, answers: Mapping[int, bytes]) -> list[tuple[int, str, bytes]]:
-        """For the driver: give orders, and get what has come in since, after a while at the latest."""
-        for number, orders in answers.items():
-            self._waiting.pop(number).set_result(orders)
-        if not self._reports:
-            self._came.clear()
-            try:
-                await asyncio.wait_for(self._came.wait(), _TICK_S)
-            except TimeoutError:
-                return []
-        reports, self._reports = list(self._reports), deque()
-        return reports
-
-
-class _BoardLine:
-    def __init__(self, board: Any, worker: str) -> None:
-        self._board, self._worker = board, worker
-
-    def exchange(self, report: Any) -> Any:
+    def send(self, report: Any) -> None:
         import ray
 
         try:
-            said = self._board.exchange.remote(self._worker, pickle.dumps(report, pickle.HIGHEST_PROTOCOL))
-            orders: bytes = ray.get(said)
+            self._queue.put((self._shard, pickle.dumps(report, pickle.HIGHEST_PROTOCOL)))
         except ray.exceptions.RayError as error:
-            raise DriverGoneError("the driver is gone") from error
-        return pickle.loads(orders)  # noqa: S301 - the driver's
+            raise DriverGoneError("the driver has ended") from error
 
 
-def _run(packed: bytes, board: Any, worker: str) -> Success | Failure:
+def _run(packed: bytes, queue: Any, shard: int) -> Success | Failure:
     """A Ray task: one try of one shard."""
 
-    def task(_: Any, line: Any) -> Any:  # unpickled within attempt(): a module may be missing here
-        function, shard = pickle.loads(packed)  # noqa: S301 - the driver's
-        return function(shard, line)
+    def task(_: Any, channel: Any) -> Any:  # unpickled within run_task(): a module may be missing here
+        function, unpacked = pickle.loads(packed)  # noqa: S301 - the driver's
+        return function(unpacked, channel)
 
-    return run_task(task, None, _BoardLine(board, worker))
+    return run_task(task, None, _QueueChannel(queue, shard))
 
 
 # --- the driver
@@ -147,41 +111,41 @@ def _run(packed: bytes, board: Any, worker: str) -> Success | Failure:
 
 class _Map:
     def __init__(
-        self, ray: Any, task: Task, shards: Sequence[Any], workers: int, desk: Coordinator | None, gpus: float
+        self, ray: Any, task: Task, shards: Sequence[Any], workers: int, on_report: ReportCallback, gpus: float
     ) -> None:
-        self._ray, self._task, self._shards, self._workers, self._desk = ray, task, shards, workers, desk
-        self._todo = deque(range(len(shards)))
-        self._tries = RetryCounter()
-        self._running: dict[Any, tuple[int, str]] = {}  # (shard, name of the try) by what Ray will give
+        self._ray, self._task, self._shards, self._max_workers = ray, task, shards, workers
+        self._on_report = on_report
+        self._pending = deque(range(len(shards)))
+        self._retries = RetryCounter()
+        self._running: dict[Any, int] = {}  # shard by what Ray will give
         self._remote = ray.remote(_run).options(
             num_cpus=1,
             num_gpus=gpus,
-            max_retries=0,
-            scheduling_strategy="SPREAD",  # tries are counted here
+            max_retries=0,  # tries are counted here
+            scheduling_strategy="SPREAD",
         )
 
     def run(self, tick: Callable[[], None]) -> Iterator[tuple[int, Any]]:
+        from ray.util.queue import Queue
+
         ray, tick = self._ray, throttled(tick, _TICK_S)
-        board = ray.remote(Switchboard).options(num_cpus=0, max_concurrency=_LINES, **self._beside()).remote()
-        fetching = board.fetch.remote({})
+        queue = Queue(actor_options={"num_cpus": 0, **self._queue_placement()})
         try:
-            while self._todo or self._running:
-                while self._todo and len(self._running) < self._workers:
-                    self._start(self._todo.popleft(), board)
-                ready, _ = ray.wait([fetching, *self._running], timeout=_TICK_S)
+            while self._pending or self._running:
+                while self._pending and len(self._running) < self._max_workers:
+                    self._start(self._pending.popleft(), queue)
+                ready, _ = ray.wait(list(self._running), timeout=_TICK_S)
+                self._drain(queue)  # first: what a task reported comes before its end
                 for ref in ready:
-                    if ref == fetching:  # a client gets other objects of the same
-                        fetching = board.fetch.remote(self._answers(self._fetched(ref)))
-                    else:
-                        yield from self._ended(ref)
+                    yield from self._on_end(ref)
                 tick()
         finally:
             for ref in self._running:
                 ray.cancel(ref, force=True)
-            ray.kill(board)
+            queue.shutdown(force=True)
 
-    def _beside(self) -> dict[str, Any]:
-        """Where the switchboard is to run: on the driver's node, whose death ends the run anyway."""
+    def _queue_placement(self) -> dict[str, Any]:
+        """The queue is on the driver's node, whose death ends the run in any case."""
         if self._ray.util.client.ray.is_connected():
             return {}  # the driver is on none
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -189,36 +153,31 @@ class _Map:
         node = self._ray.get_runtime_context().get_node_id()
         return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
-    def _start(self, shard: int, board: Any) -> None:
-        name = self._tries.begin(shard)
+    def _start(self, shard: int, queue: Any) -> None:
+        self._retries.start(shard)
         packed = self._ray.cloudpickle.dumps((self._task, self._shards[shard]))
-        self._running[self._remote.remote(packed, board, name)] = shard, name
+        self._running[self._remote.remote(packed, queue, shard)] = shard
 
-    def _fetched(self, ref: Any) -> list[tuple[int, str, bytes]]:
+    def _drain(self, queue: Any) -> None:
+        """Hand over the reports that have come in."""
         try:
-            reports: list[tuple[int, str, bytes]] = self._ray.get(ref)
+            reports = queue.get_nowait_batch(queue.size())
         except self._ray.exceptions.RayError as error:
-            said = " ".join(str(error).split())[:200]
-            raise EngineError(f"the line to the workers broke ({said}); the same command goes on from here") from error
-        return reports
+            detail = " ".join(str(error).split())[:200]
+            raise EngineError(
+                f"the connection to the workers broke ({detail}); the same command continues from here"
+            ) from error
+        for shard, report in reports:
+            self._on_report(shard, pickle.loads(report))  # noqa: S301 - a worker's
 
-    def _answers(self, reports: Sequence[tuple[int, str, bytes]]) -> dict[int, bytes]:
-        answers = {}
-        for number, worker, report in reports:
-            orders = self._desk.exchange(worker, pickle.loads(report)) if self._desk else None  # noqa: S301 - a worker's
-            answers[number] = pickle.dumps(orders, pickle.HIGHEST_PROTOCOL)
-        return answers
-
-    def _ended(self, ref: Any) -> Iterator[tuple[int, Any]]:
+    def _on_end(self, ref: Any) -> Iterator[tuple[int, Any]]:
         errors = self._ray.exceptions
-        shard, name = self._running.pop(ref)
+        shard = self._running.pop(ref)
         try:
             end = self._ray.get(ref)
         except (errors.RayTaskError, errors.RuntimeEnvSetupError) as error:
             raise EngineError(f"a worker cannot run imagenet-nk: {' '.join(str(error).split())[-300:]}") from error
         except errors.RayError:  # its process or its node died
-            if self._desk:
-                self._desk.lost(name)
-            self._todo.appendleft(shard)
+            self._pending.appendleft(shard)
             return
-        yield shard, value(end)
+        yield shard, unwrap(end)

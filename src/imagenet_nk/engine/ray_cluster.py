@@ -11,8 +11,8 @@ from typing import Any
 
 from imagenet_nk.errors import EngineError
 
-_REACH_S = 5.0  # that an address has to accept a connection in
-_ANSWER_S = 15.0  # and to answer as Ray does
+_CONNECT_TIMEOUT_S = 5.0  # that an address has to accept a connection in
+_ANSWER_TIMEOUT_S = 15.0  # and to answer as Ray does
 _NAMESPACE = "imagenet_nk"
 _MODE = "RAY_AUTH_MODE"
 # A question that changes nothing, by what an address names: a head node, or its server for clients.
@@ -21,7 +21,7 @@ _HEAD, _CLIENT = "/ray.rpc.NodeInfoGcsService/CheckAlive", "/ray.rpc.RayletDrive
 log = logging.getLogger(__name__)
 
 
-def imported() -> Any:
+def require_ray() -> Any:
     """The package. Raises EngineError where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent home
     try:
@@ -33,12 +33,12 @@ def imported() -> Any:
 
 def connect(address: str) -> Any:
     """Ray, connected. Raises EngineError within half a minute if that cannot be."""
-    ray = imported()
+    ray = require_ray()
     if ray.is_initialized():
         return ray
     options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
-        _reach(address)
+        _preflight(address)
         ray.init(
             address=address,
             namespace=_NAMESPACE,
@@ -48,12 +48,12 @@ def connect(address: str) -> Any:
             **options,
         )
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise EngineError(why_not(address, error)) from error
-    _introduce(ray, address)
+        raise EngineError(connect_error(address, error)) from error
+    _log_connection(ray, address)
     return ray
 
 
-def _introduce(ray: Any, address: str) -> None:
+def _log_connection(ray: Any, address: str) -> None:
     there = ray.cluster_resources()
     log.info(
         "connected to the Ray cluster at %s: %d nodes, %g CPUs, %g GPUs",
@@ -64,11 +64,11 @@ def _introduce(ray: Any, address: str) -> None:
     )
 
 
-def why_not(address: str, error: Exception) -> str:
+def connect_error(address: str, error: Exception) -> str:
     """One line for a cluster that cannot be joined."""
     said = " ".join(str(error).split())[:300]
     if "mismatch" in said.lower():
-        here = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Ray {imported().__version__}"
+        here = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Ray {require_ray().__version__}"
         return (
             f"the Ray cluster at {address} runs other versions than this environment ({here}); install the same: {said}"
         )
@@ -83,7 +83,7 @@ def why_not(address: str, error: Exception) -> str:
 # --- before Ray tries
 
 
-def _reach(address: str) -> None:
+def _preflight(address: str) -> None:
     """Raise OSError where nobody listens, and EngineError where whoever does is no Ray, or will not let us in.
 
     A token is sent only to who asks for one. Ray looks for it by itself where a cluster of this machine is joined, but
@@ -92,13 +92,13 @@ def _reach(address: str) -> None:
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not (host and port.isdigit()):
         return
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return  # whose keys are Ray's to find
     question = _CLIENT if address.startswith("ray://") else _HEAD
-    answer = _asked(f"{host}:{port}", question)
+    answer = _grpc_status(f"{host}:{port}", question)
     if answer == "UNAUTHENTICATED" and (token := _token()):
-        answer = _asked(f"{host}:{port}", question, token)
+        answer = _grpc_status(f"{host}:{port}", question, token)
     if answer == "UNAUTHENTICATED":
         raise EngineError(_refused(address))
     if answer in ("DEADLINE_EXCEEDED", "UNAVAILABLE", "UNIMPLEMENTED"):
@@ -108,13 +108,13 @@ def _reach(address: str) -> None:
         )
 
 
-def _asked(target: str, question: str, token: tuple[tuple[str, str], ...] = ()) -> str:
+def _grpc_status(target: str, question: str, token: tuple[tuple[str, str], ...] = ()) -> str:
     """The status that gRPC has for the answer: OK, or why there is none."""
     import grpc
 
     with grpc.insecure_channel(target, [("grpc.enable_http_proxy", 0)]) as channel:  # as Ray has it
         try:
-            channel.unary_unary(question)(b"", timeout=_ANSWER_S, metadata=token, wait_for_ready=True)
+            channel.unary_unary(question)(b"", timeout=_ANSWER_TIMEOUT_S, metadata=token, wait_for_ready=True)
         except grpc.RpcError as error:
             return str(error.code().name)
     return "OK"
@@ -124,7 +124,7 @@ def _token() -> tuple[tuple[str, str], ...]:
     """Ray's token for this user, as a request has it; from here on Ray sends it. () if there is none, or no wish."""
     if os.environ.get(_MODE, "token").lower() != "token":
         return ()
-    raylet = imported()._raylet
+    raylet = require_ray()._raylet
     if not hasattr(raylet, "AuthenticationTokenLoader"):
         return ()  # a Ray that knows no tokens
     loader = raylet.AuthenticationTokenLoader.instance()

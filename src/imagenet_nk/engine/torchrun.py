@@ -48,7 +48,7 @@ def check(engine: Engine) -> None:
     """Raise EngineError where ranks and other workers are asked for at once."""
     if world() == 1:
         return
-    if not engine.here or engine.workers(0) > 1:
+    if not engine.is_local or engine.workers(0) > 1:
         raise EngineError("torchrun shares the work among its ranks: leave engine= and engine.processes= out")
     if not leads():
         raise EngineError("under torchrun the jobs of a sweep go one after the other: leave hydra/launcher= out")

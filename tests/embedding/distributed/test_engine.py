@@ -58,7 +58,7 @@ def read_only(answer: Any) -> Any:
 class Here:
     """An engine that runs tasks in this process, the last shard first; as a cluster elsewhere, with or without GPUs."""
 
-    name, here = "here", False
+    name, is_local = "here", False
 
     def __init__(self, gpus: int = 0) -> None:
         self._gpus, self.shards, self.asked = gpus, list[Any](), list[float]()
@@ -70,7 +70,7 @@ class Here:
         return 2
 
     def map(
-        self, task: Task, shards: Sequence[Any], *, workers: int, desk: Any = None, gpus: float = 0,
+        self, task: Task, shards: Sequence[Any], *, workers: int, on_report: Any = None, gpus: float = 0,
         tick: Callable[[], None] = noop,
     ) -> Iterator[tuple[int, Any]]:  # fmt: skip
         self.shards += shards

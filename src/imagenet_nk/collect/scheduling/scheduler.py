@@ -64,15 +64,12 @@ class Scheduler:
         quotas = [fill.quota for fill in fills]
         self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
 
-    def run(self, watch: Callable[[Progress], None], *, stay: bool = False) -> None:
-        """Fill all classes; calls `watch` at every tick, which may add() classes, release() them, or learn().
-
-        `stay`: go on when no class is left, until `watch` raises.
-        """
+    def run(self, watch: Callable[[Progress], None]) -> None:
+        """Fill all classes; calls `watch` at every tick."""
         self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
         ticked = 0.0
         with interrupts.defer_sigint() as raise_if_interrupted:
-            while (self._undone or stay) and not self.cut_off:
+            while self._undone and not self.cut_off:
                 now = time.monotonic()
                 if now - ticked >= self._tick_s:
                     raise_if_interrupted()
@@ -85,35 +82,6 @@ class Scheduler:
                     self._take(outcome)
                 self.cut_off = self._reader.web.is_gone
         self._tell(watch)
-
-    # --- for who has only a part of the classes, and news of the others
-
-    def add(self, fills: Iterable[ClassQuota]) -> None:
-        """Take on more classes."""
-        for fill in fills:
-            self._fills[fill.wnid] = fill
-            if not fill.done:
-                self._undone.add(fill.wnid)
-        self.progress.classes = len(self._fills)
-
-    def release(self) -> list[ClassQuota]:
-        """Let go of the classes that are done, and return them; what of theirs is in flight is still recorded."""
-        done = [wnid for wnid in self._fills if wnid not in self._undone]
-        return [self._fills.pop(wnid) for wnid in done]
-
-    def drop(self) -> list[ClassQuota]:
-        """Let go of all classes, done or not, and return them."""
-        fills = list(self._fills.values())
-        self._fills.clear()
-        self._undone.clear()
-        return fills
-
-    def learn(self, placeholders: Iterable[int], shared: Iterable[int]) -> None:
-        """Take in what others found out: contents that are placeholders', pixels that two classes have."""
-        affected = self._know(set(placeholders), set(shared))
-        for fill in affected:
-            self._advance(fill)
-        self._queue(affected, time.monotonic())
 
     def _tell(self, watch: Callable[[Progress], None]) -> None:
         self.progress.done = len(self._fills) - len(self._undone)
@@ -231,8 +199,6 @@ class Scheduler:
                 if affected := self._count(fill, reached):
                     moved.extend(affected)  # this one among them: its walk starts over
                     break
-            if self._fills.get(fill.wnid) is not fill:
-                continue  # released, with something still in flight
             if fill.done:
                 self._undone.discard(fill.wnid)
             else:

@@ -25,16 +25,16 @@ class EngineExecutor:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.threads = max(cores() // engine.workers(0), 1) if engine.here else 1
+        self.threads = max(cores() // engine.workers(0), 1) if engine.is_local else 1
 
     def __str__(self) -> str:
         return f"engine={self.engine.name}"
 
     def device(self, wanted: str) -> str:
-        return wanted if self.engine.here else "cpu"
+        return wanted if self.engine.is_local else "cpu"
 
     def decides(self, wanted: str) -> bool:
-        return not self.engine.here and self._gpus(wanted) > 0
+        return not self.engine.is_local and self._gpus(wanted) > 0
 
     def embed(
         self, told: Sequence[BackboneSpec], paths: Sequence[Path], rows: Sequence[int]
@@ -66,7 +66,7 @@ class EngineExecutor:
     ) -> tuple[list[Sequence[int]], list[Shard]]:
         most = ON_GPU if self._gpus(told[0].backbone.device) else ON_CPU
         slices = cut(rows, self.engine.workers(len(rows)), most)
-        threads = self.threads if self.engine.here else None
+        threads = self.threads if self.engine.is_local else None
         return slices, [
             Shard(
                 tuple(told),
@@ -84,6 +84,6 @@ class EngineExecutor:
 
     def _gpus(self, wanted: str) -> int:
         """GPUs that a worker needs for itself."""
-        if self.engine.here:
+        if self.engine.is_local:
             return 0
         return int(wanted.startswith("cuda") or (wanted == "auto" and self.engine.gpus() > 0))

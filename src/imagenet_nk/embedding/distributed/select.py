@@ -19,7 +19,7 @@ def crew(engine: Engine, cache: Cache) -> Executor | None:
     On one machine not by itself: the lanes have all its cores already.
     """
     ranks = torchrun.world() > 1  # by themselves: torchrun.check()
-    if not ranks and engine.here and engine.workers(0) == 1:
+    if not ranks and engine.is_local and engine.workers(0) == 1:
         return None
     if cache != Cache.none:
         log.warning("cache=%s is for a run in one process: workers decode for themselves", cache)

@@ -30,7 +30,7 @@ from imagenet_nk.embedding.distributed import tasks
 from imagenet_nk.embedding.distributed.results import joined, named, placed
 from imagenet_nk.embedding.messages import BackboneSpec, ShardEmbeddings
 from imagenet_nk.engine import torchrun
-from imagenet_nk.engine.contract import Failure, Success, run_task, value
+from imagenet_nk.engine.contract import Failure, Success, run_task, unwrap
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import BackboneError, EngineError
 from imagenet_nk.preprocessing.types import EmbeddingBatch, SkippedImage
@@ -165,9 +165,9 @@ def _led(own: Part) -> Iterator[tuple[range, ShardEmbeddings]]:
                 answers = _gathered(own.answer(number))
             for rank, answer in enumerate(answers or ()):
                 if blocks[rank][number]:
-                    yield blocks[rank][number], value(answer)
+                    yield blocks[rank][number], unwrap(answer)
                 else:
-                    value(answer)
+                    unwrap(answer)
         word = "stop" if own.task.classes is None else "reduce"
     finally:
         with _one_lost():
