@@ -44,9 +44,8 @@ from torch.utils.data import DataLoader, Dataset
 from imagenet_nk.backbones.devices import one_thread_each
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import EmbeddingConfig
-from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
+from imagenet_nk.config import BackboneConfig, CentersConfig
 from imagenet_nk.engine import cpu_count
-from imagenet_nk.preprocessing import crop_cache
 
 
 @dataclass
@@ -67,11 +66,9 @@ class Row:
     limit: float
     stage: float
     stage_whole: float
-    cached: float
     plain: float
     stage_over_limit: float
     whole_over_limit: float
-    cached_over_model: float
     stage_over_plain: float
     cpu: float
 
@@ -145,9 +142,9 @@ class Stage:
         _ = self.embedder.built.gmacs  # counted once a run
         self.building = time.perf_counter() - started
 
-    def run(self, folder: Path, cache: Cache = Cache.none) -> tuple[float, float]:
-        """Images/s of stage.compute, and CPU seconds an image; with crops that are there, images/s of its pass."""
-        self.embedder.folder, self.embedder.cache, self.embedder.seconds = folder, cache, 0.0
+    def run(self, folder: Path) -> tuple[float, float]:
+        """Images/s of stage.compute, and CPU seconds an image."""
+        self.embedder.folder, self.embedder.seconds = folder, 0.0
 
         def work() -> int:
             stage.compute(self.entries, self.label_map, self.setting, folder, "", embedder=self.embedder)
@@ -155,40 +152,28 @@ class Stage:
 
         rate, cpu = timed(work)
         shutil.rmtree(folder / "embeddings")
-        return (rate if cache == Cache.none else len(self.paths) / self.embedder.seconds), cpu
-
-    def fill(self, folder: Path, cores: int) -> None:
-        """Leave the crops of all photographs in the folder, as an earlier backbone would."""
-        with (
-            crop_cache.loader(self.embedder.crops, Cache.crops, folder, self.paths) as (load, _),
-            ThreadPoolExecutor(cores) as pool,
-        ):
-            list(pool.map(load, self.paths))
+        return rate, cpu
 
 
 def measured(name: str, paths: list[Path], args: argparse.Namespace, cores: int) -> Row:
-    config = BackboneConfig(name=name, pretrained=False, device="cpu", batch_size=args.batch, preprocess=args.pixels)
+    config = BackboneConfig(
+        name=name, pretrained=False, device="cpu", batch_size=args.batch, preprocess=args.preprocess
+    )
     it = Stage(replace(config, runtime=args.runtime, dtype=args.dtype), paths)
     batch, shape = it.embedder.width["batch"], it.embedder.built.input_size
     some = paths[:: max(1, len(paths) // 300)]
     rounds = []
     with tempfile.TemporaryDirectory() as folder:
-        it.fill(Path(folder), cores)
         for _ in range(args.rounds):
             decode, decode_cpu = decode_alone(it.embedder.crops, some, cores)
             rate, cpu = it.run(Path(folder))
-            pairs = []  # passes of a quick model are short, and so disturbed the most
-            for _ in range(args.pairs):
-                alone = model_alone(it.chosen.forward, shape, batch, cores, args.seconds)
-                pairs.append((*alone, it.run(Path(folder), Cache.crops)[0]))
-            model, model_cpu, cached = np.median(pairs, axis=0)
+            model, model_cpu = model_alone(it.chosen.forward, shape, batch, cores, args.seconds)
             plain = plain_loop(name, paths[: args.plain_images or None], cores)
             limit, whole = 1 / (1 / decode + 1 / model), 1 / (it.building / len(paths) + 1 / rate)
-            figures = decode, model, limit, rate, whole, cached, plain
-            again = np.median([quick / alone for alone, _, quick in pairs])
-            ratios = rate / limit, whole / limit, again, rate / plain, (decode_cpu + model_cpu) / cpu
+            figures = decode, model, limit, rate, whole, plain
+            ratios = rate / limit, whole / limit, rate / plain, (decode_cpu + model_cpu) / cpu
             rounds.append([*figures, *ratios])
-    return Row(name, args.pixels, it.chosen.name, batch, *np.median(rounds, axis=0).tolist())
+    return Row(name, args.preprocess, it.chosen.name, batch, *np.median(rounds, axis=0).tolist())
 
 
 def main() -> None:
@@ -198,19 +183,18 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--plain-images", type=int, default=0, help="fewer for the plain loop; 0 = the same")
     parser.add_argument("--batch", type=int, help="images a forward pass; found out if not given")
-    parser.add_argument("--pixels", default="exact", choices=["exact", "fast"])
+    parser.add_argument("--preprocess", default="timm", choices=["timm", "torch"])
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--seconds", type=float, default=4, help="of measuring the model alone, each time")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--pairs", type=int, default=3, help="of the model alone and the cached pass, in a round")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     paths = sorted(args.photographs.glob("*.JPEG"))[: args.images]
     cores = cpu_count.cores()
     print(f"{len(paths)} photographs, {cores} cores, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
-    rates = ("decode", "model_alone", "limit", "stage", "stage_whole", "cached", "plain")
-    ratios = ("stage_over_limit", "whole_over_limit", "cached_over_model", "stage_over_plain", "cpu")
+    rates = ("decode", "model_alone", "limit", "stage", "stage_whole", "plain")
+    ratios = ("stage_over_limit", "whole_over_limit", "stage_over_plain", "cpu")
     print(f"{'model':24}{'runtime':14}" + "".join(f"{key.replace('_over_', '/'):>14}" for key in rates + ratios))
     rows = []
     for name in args.models:

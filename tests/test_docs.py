@@ -28,7 +28,7 @@ PLACES = "dataset.dir=dataset/imagenet hydra.run.dir=outputs/2026-01-31/12-00-00
 STOOD_IN = {'"resnet50", pretrained=True': '"test_resnet", pretrained=False'}  # what would need the internet
 GIVEN = "import torch\nimages = torch.rand(2, 3, 160, 160)\n"  # what a reader has at hand
 PYTHON = "python"
-STARTERS = {"python": [], "torchrun": ["-m", "torch.distributed.run", "--standalone"]}
+STARTERS = {"python": []}
 
 
 class Block(NamedTuple):

@@ -121,3 +121,11 @@ def test_ctrl_c_while_it_loads_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     ended = run(tmp_path, "--help", PYTHONPATH=str(tmp_path))
     assert (ended.returncode, ended.stderr) == (130, "stopped before anything began\n")
+
+
+def test_torchrun_with_several_ranks_is_refused_in_one_line(tmp_path: Path) -> None:
+    ended = run(tmp_path, "source=demo", TORCHELASTIC_RUN_ID="none", WORLD_SIZE="2", RANK="0")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("torchrun is not supported: type engine=ray")
+    assert ended.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,10 +1,9 @@
-"""What a pass does not do twice: resume, crops that stay, one decoding for several backbones."""
+"""What a pass does not do twice: it resumes, and decodes once for several backbones."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-import os
 
 import numpy as np
 import pytest
@@ -17,10 +16,8 @@ from imagenet_nk.config import BackboneConfig, CentersConfig
 from imagenet_nk.embedding import loader
 from imagenet_nk.errors import CentersError, ConfigError
 from imagenet_nk.evaluation.stage import evaluate_all
-from imagenet_nk.preprocessing import crop_cache, transforms
-from imagenet_nk.preprocessing.row_cache import RowCache
-from preprocessing.test_row_cache import exchange
-from small_models import file_size_limit, label_map
+from imagenet_nk.preprocessing import transforms
+from small_models import label_map
 
 CPU = torch.device("cpu")
 
@@ -54,97 +51,6 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(entries, tiny, tmp_path):
     assert embedder.embedded == len(entries) - 4  # the slice that was interrupted had not been kept
     whole = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "b", "sha")
     np.testing.assert_allclose(made.centers, whole.centers, rtol=1e-4, atol=1e-6)
-
-
-def test_the_second_backbone_decodes_nothing_when_crops_are_kept(entries, tiny, tmp_path, decoded):
-    cached = {"cache": tmp_path / "cache", "crops": "crops"}
-    first, other = (dataclasses.replace(tiny, name=name) for name in ("test_vit", "test_efficientnet"))
-    stage.compute(entries, label_map(5), EmbeddingConfig(first, **cached), tmp_path / "1", "sha")
-    assert decoded["decoded"] == len(entries)
-    made = stage.compute(entries, label_map(5), EmbeddingConfig(other, **cached), tmp_path / "2", "sha")
-    assert decoded["decoded"] == len(entries)
-    plain = stage.compute(entries, label_map(5), EmbeddingConfig(other), tmp_path / "3", "sha")
-    assert decoded["decoded"] == 2 * len(entries)
-    np.testing.assert_array_equal(made.centers, plain.centers)
-    stage.compute(
-        entries, label_map(5), EmbeddingConfig(dataclasses.replace(tiny, img_size=96), **cached), tmp_path / "4", "sha"
-    )
-    assert decoded["decoded"] == 3 * len(entries)  # crops of another size are other crops
-
-
-def test_crops_that_are_there_and_crops_that_are_new_go_together(entries, tiny, tmp_path, decoded):
-    cached = {"cache": tmp_path / "cache", "crops": "crops"}
-    first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
-    stage.compute(entries[::2], label_map(5), EmbeddingConfig(first, **cached), tmp_path / "1", "sha")
-    made = stage.compute(entries, label_map(5), EmbeddingConfig(other, **cached), tmp_path / "2", "sha")
-    assert decoded["decoded"] == len(entries)
-    plain = stage.compute(entries, label_map(5), EmbeddingConfig(other), tmp_path / "3", "sha")
-    np.testing.assert_array_equal(made.centers, plain.centers)
-
-
-def test_crops_that_the_disk_does_not_hold_are_not_kept(entries, tiny, tmp_path, monkeypatch, caplog):
-    usage = collections.namedtuple("usage", "total used free")
-    monkeypatch.setattr(crop_cache.shutil, "disk_usage", lambda _: usage(10**12, 10**12, 10**6))
-    stage.compute(entries, label_map(5), EmbeddingConfig(tiny, crops="crops"), tmp_path, "sha")
-    assert "crops are not kept" in caplog.text
-    assert sum(file.stat().st_size for file in tmp_path.rglob("crops.u8")) == 0
-
-
-def test_a_disk_that_is_full_for_a_while_costs_crops_and_no_image(entries, tiny, tmp_path, decoded, caplog):
-    first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
-    cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(cache_embeddings="never")}
-    with file_size_limit(5 * 160 * 160 * 3 + 1000):
-        made = stage.compute(entries, label_map(5), EmbeddingConfig(first, **cached), tmp_path / "1", "sha")
-    assert caplog.text.count("no more crops are kept") == 1
-    assert "skipped /" not in caplog.text
-    wanted = stage.compute(entries, label_map(5), EmbeddingConfig(first), tmp_path / "2", "sha")
-    np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
-    decoded.clear()
-    made = stage.compute(entries, label_map(5), EmbeddingConfig(other, **cached), tmp_path / "3", "sha")
-    assert decoded["decoded"] == len(entries) - 5
-    wanted = stage.compute(entries, label_map(5), EmbeddingConfig(other), tmp_path / "4", "sha")
-    np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize("harm", ["changed", "under another name", "cut while it is open"])
-def test_damaged_crops_are_decoded_anew(entries, tiny, tmp_path, decoded, caplog, harm, monkeypatch):
-    first, other = (dataclasses.replace(tiny, name=name, batch_size=4) for name in ("test_vit", "test_efficientnet"))
-    cached = {"cache": tmp_path / "cache", "crops": "crops", "centers": CentersConfig(cache_embeddings="never")}
-    wanted = stage.compute(entries, label_map(5), EmbeddingConfig(other), tmp_path / "1", "sha")
-    stage.compute(entries, label_map(5), EmbeddingConfig(first, **cached), tmp_path / "2", "sha")
-    (file,) = tmp_path.rglob("crops.u8")
-    data = bytearray(file.read_bytes())
-    if harm == "changed":
-        data[3 * 160 * 160 * 3 + 7] ^= 1
-        file.write_bytes(data)
-    elif harm == "under another name":
-        exchange(file.with_name("images.tsv"), 3, 9, checksums=False)
-    else:
-        found = RowCache.find
-
-        def and_cut(store, paths):
-            rows = found(store, paths)
-            os.truncate(file, len(data) - 80_000)
-            return rows
-
-        monkeypatch.setattr(RowCache, "find", and_cut)
-    decoded.clear()
-    made = stage.compute(entries, label_map(5), EmbeddingConfig(other, **cached), tmp_path / "3", "sha")
-    np.testing.assert_array_equal(made.centers, wanted.centers)
-    assert decoded["decoded"] == (1 if harm == "changed" else 2)  # or two images
-    assert caplog.text.count("are damaged") == 1
-
-
-def test_a_folder_in_the_way_of_crops_costs_no_run(entries, tiny, tmp_path, caplog):
-    setting = EmbeddingConfig(tiny, cache=tmp_path / "cache", crops="crops")
-    wanted = stage.compute(entries, label_map(5), setting, tmp_path / "1", "sha")
-    (file,) = tmp_path.rglob("crops.u8")
-    file.unlink()
-    file.mkdir()
-    other = dataclasses.replace(setting, centers=CentersConfig(cache_embeddings="never"))
-    made = stage.compute(entries, label_map(5), other, tmp_path / "2", "sha")
-    np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-5, atol=1e-7)
-    assert f"cannot use {file}: Is a directory" in caplog.text
 
 
 def test_several_backbones_share_one_decoding(entries, tiny, tmp_path, decoded):
@@ -235,7 +141,7 @@ def test_replicas_on_several_devices_give_the_same(tiny):
 def test_all_statistics_on_real_photographs_over_batches_and_workers(shared, tiny, tmp_path):
     folders = sorted((shared / "data" / "tiny-imagenet").iterdir())[:8]
     entries = [(path, label) for label, folder in enumerate(folders) for path in sorted(folder.iterdir())[:6]]
-    settings = CentersConfig(normalized=True, prototypes=2, covariance=True, geometric_median=True)
+    settings = CentersConfig(normalized=True, prototypes=2, covariance=True)
     made = []
     for batch, workers in ((1, 0), (7, 1), (64, 3)):
         config = dataclasses.replace(tiny, img_size=64, batch_size=batch, threads=workers)

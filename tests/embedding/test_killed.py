@@ -22,7 +22,7 @@ from imagenet_nk.embedding.dataset import EmbeddingConfig
 from imagenet_nk.config import BackboneConfig
 
 entries = [(Path(path), label) for path, label in json.loads(sys.argv[1])]
-config = BackboneConfig(name="{TINY}", pretrained=False, device="cpu", batch_size=2, workers=1)
+config = BackboneConfig(name="{TINY}", pretrained=False, device="cpu", batch_size=2, threads=1)
 
 def slowly(done, _):
     print(done, flush=True)

@@ -12,7 +12,7 @@ from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.embedding import loader, parity
 from imagenet_nk.errors import BackboneError
-from imagenet_nk.preprocessing import crop_cache, gpu
+from imagenet_nk.preprocessing import factory, gpu
 from imagenet_nk.preprocessing.gpu import EncodedJpeg, GpuPreprocessor
 from imagenet_nk.preprocessing.transforms import UNREADABLE, TimmPreprocessor, UndecodableError
 from small_models import DATA, FILES, label_map
@@ -149,20 +149,18 @@ def test_what_the_device_cannot_do_is_refused():
     with pytest.raises(BackboneError, match="preprocess=gpu supports resize and centre crop"):
         GpuPreprocessor(DATA | {"crop_mode": "squash"}, CPU)
     with pytest.raises(BackboneError, match="one GPU per process"):
-        crop_cache.choose(DATA, "gpu", [torch.device("cuda", 0), torch.device("cuda", 1)])
+        factory.make_preprocessor(DATA, "gpu", [torch.device("cuda", 0), torch.device("cuda", 1)])
 
 
-def test_centers_agree_with_the_reference_and_crops_are_not_cached(entries, tiny, tmp_path, caplog):
+def test_centers_agree_with_the_reference(entries, tiny, tmp_path):
     reference = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact", "sha")
-    setting = EmbeddingConfig(dataclasses.replace(tiny, preprocess="gpu"), crops="crops")
+    setting = EmbeddingConfig(dataclasses.replace(tiny, preprocess="gpu"))
     embedder = setting.embedder(tmp_path)
     made = stage.compute(entries, label_map(5), setting, tmp_path / "device", "sha", embedder=embedder)
     lengths = np.linalg.norm(made.centers, axis=1) * np.linalg.norm(reference.centers, axis=1)
     assert ((made.centers * reference.centers).sum(1) / lengths).min() >= parity.TOLERANCE
     assert embedder.agreement["cosine_min"] >= parity.TOLERANCE
     assert made.metadata["transform"].startswith("torch ")
-    assert "never leave the device" in caplog.text
-    assert not list(tmp_path.rglob("crops.u8"))
 
 
 def test_a_device_whose_pixels_are_others_is_not_used(entries, tiny, tmp_path, monkeypatch, caplog):

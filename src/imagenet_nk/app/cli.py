@@ -11,7 +11,6 @@ from pathlib import Path
 
 from imagenet_nk.app import error_lines, startup
 from imagenet_nk.app.outcome import TRACEBACKS
-from imagenet_nk.engine import torchrun
 from imagenet_nk.run_outcome import COMPLETE, FAILED
 
 _FOLDER_FAULTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
@@ -30,11 +29,11 @@ def run(main: Callable[[], object]) -> None:
 
     HYDRA_FULL_ERROR=1 leaves it a traceback.
     """
-    if torchrun.rank():
-        from imagenet_nk.embedding.distributed import torchrun as ranks  # torch
-
-        sys.exit(ranks.follow())
-    torchrun.lead()
+    if _is_one_of_several_ranks():
+        _say(
+            "torchrun is not supported: type engine=ray for a cluster; one process uses all cores and GPUs of a machine"
+        )
+        sys.exit(FAILED)
     _findable()
     came = _terminated_like_interrupted()
     os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
@@ -49,11 +48,11 @@ def run(main: Callable[[], object]) -> None:
         _say("stopped; what was kept so far is whole, and the same command goes on from there")
     finally:
         _decided(code)
-        if torchrun.world() > 1:
-            from imagenet_nk.embedding.distributed import torchrun as ranks
-
-            ranks.dismiss()
     sys.exit(code)
+
+
+def _is_one_of_several_ranks() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def _code(main: Callable[[], object]) -> int:
@@ -76,7 +75,7 @@ def _code(main: Callable[[], object]) -> int:
 def _decided(code: int) -> None:
     """Let a signal end the process at once from here on, with the code that it was about to end with.
 
-    torchrun sends SIGTERM to the ranks that are left when one is gone: often behind the last line of rank 0.
+    A launcher may send SIGTERM at any moment, also after the last line of the run.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         if callable(signal.getsignal(number)):

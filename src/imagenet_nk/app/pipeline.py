@@ -14,7 +14,6 @@ from imagenet_nk.classes import LabelMap
 from imagenet_nk.config import Config, NoSourceConfig, refuse_unknown
 from imagenet_nk.dataset.files import LOCK
 from imagenet_nk.dataset.object_store import try_out
-from imagenet_nk.engine import torchrun
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.storage import files
@@ -25,7 +24,6 @@ def run(cfg: DictConfig) -> int:
     """Run the stages that the configuration names; returns the exit code of the job."""
     config = _checked(cfg)
     with closing(instantiate(cfg.engine)) as engine:
-        torchrun.check(engine)
         folder = files.resolve(config.dataset.dir)
         home = files.local_dir_for(folder, config.dataset.state_dir)
         if {"collect", "lists"} & set(config.stages) and not config.plan:

@@ -107,8 +107,8 @@ def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list
     from imagenet_nk.embedding.dataset import EmbeddingConfig
     from imagenet_nk.embedding.distributed import select  # torch and timm: seconds that collecting alone does not pay
 
-    workers = select.crew(engine, config.cache)
-    return build(EmbeddingConfig(config.backbone, config.centers, home, config.cache, config.seed, workers), output)
+    workers = select.select_executor(engine)
+    return build(EmbeddingConfig(config.backbone, config.centers, home, config.seed, workers), output)
 
 
 def _centers(

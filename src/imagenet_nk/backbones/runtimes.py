@@ -43,7 +43,7 @@ def keep_big_buffers() -> bool:
 
 log = logging.getLogger(__name__)
 
-FILLED = ("compile", "openvino")  # built for one batch size, short batches are filled up
+FILLED = ("openvino",)  # built for one batch size, short batches are filled up
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,6 @@ def choose(
     builders: dict[str, Callable[[], Forward]] = {
         "eager": lambda: everywhere(backbone, devices, config.dtype, torch.contiguous_format),
         "channels_last": lambda: everywhere(backbone, devices, config.dtype, torch.channels_last),
-        "compile": lambda: compiled(backbone, device, config.dtype, batch),
         "openvino": lambda: openvino(backbone, config.dtype, batch, lanes),
     }
     if config.runtime != RuntimeChoice.auto:
@@ -133,12 +132,6 @@ def everywhere(
             free.put(chosen)
 
     return forward
-
-
-def compiled(backbone: Backbone, device: torch.device, dtype: Dtype, batch: int) -> Forward:
-    """torch.compile over channels-last weights; every batch is filled up to one size, so that it compiles once."""
-    model = torch.compile(backbone.model.to(device).to(memory_format=torch.channels_last), dynamic=False)
-    return _filled(_forward(model, backbone, device, dtype, torch.channels_last), batch)
 
 
 def openvino(backbone: Backbone, dtype: Dtype, batch: int, lanes: int) -> Forward:

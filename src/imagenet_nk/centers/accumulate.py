@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from imagenet_nk.embedding.dataset import Entries, LabeledImages, listed, none_embedded
 from imagenet_nk.embedding.embedder import Embedder, Progress
 from imagenet_nk.errors import CentersError
@@ -18,14 +16,10 @@ def first_reading(
     every = listed(entries, {label: row for row, label in enumerate(labels)}, embedder)
     dim = embedder.built.dim
     mean, spread = Mean(len(labels), dim), Spread(len(labels), dim)
-    if embedder.crew and not embedder.keeps(len(entries)):
-        classes_N = np.searchsorted(labels, every.labels)
-        embedder.summed(every.paths, classes_N, mean, spread, progress)
-    else:
-        for part in embedder.stream(every.paths, progress):
-            for x_BD, classes_B, _ in every.prepared(part):
-                mean.add(x_BD, classes_B)
-                spread.add(x_BD, classes_B)
+    for part in embedder.stream(every.paths, progress):
+        for x_BD, classes_B, _ in every.prepared(part):
+            mean.add(x_BD, classes_B)
+            spread.add(x_BD, classes_B)
     there = mean.counts_K > 0
     if not there.any():
         raise CentersError(f"{none_embedded(embedder)} (first: {entries[0][0]}): there is no center to make")

@@ -104,11 +104,9 @@ def compute(
 
 
 def _allowed(settings: CentersConfig, kept: bool) -> None:
-    if not kept and (
-        settings.geometric_median or settings.covariance or settings.normalized or settings.prototypes > 1
-    ):
+    if not kept and (settings.covariance or settings.normalized or settings.prototypes > 1):
         raise ConfigError(
-            "centers.normalized, geometric_median, prototypes and covariance read the embeddings again; "
+            "centers.normalized, prototypes and covariance read the embeddings again; "
             "type centers.cache_embeddings=always as well"
         )
 
@@ -133,8 +131,6 @@ def _further(
             statistic.add(x_BD, classes_B)
     results = {"cl2n_origin": origin_D} | {name: statistic.result() for name, statistic in streamed.items()}
     extras: dict[str, NDArray[Any]] = {name: result.float().numpy() for name, result in results.items()}
-    if settings.geometric_median:
-        extras["geometric_median"] = iterative.geometric_median(centers_KD, listed.pairs).float().numpy()
     if settings.prototypes > 1:
         points_KPD, counts_KP = iterative.prototypes(centers_KD, settings.prototypes, listed.pairs)
         extras |= {"prototypes": points_KPD.float().numpy(), "prototype_counts": counts_KP.numpy()}

@@ -12,7 +12,6 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from imagenet_nk.config.backbones import (
     BackboneConfig,
-    Cache,
     CentersConfig,
     Dtype,
     EvaluateConfig,
@@ -56,7 +55,6 @@ __all__ = [
     "WNID",
     "ArchiveConfig",
     "BackboneConfig",
-    "Cache",
     "CentersConfig",
     "ClassesConfig",
     "Config",
@@ -121,7 +119,6 @@ class Config:
     centers: CentersConfig = field(default_factory=CentersConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
-    cache: Cache = Cache.none  # crops: the second backbone of a sweep with the same input does not decode again
     stages: list[str] = field(default_factory=lambda: list(STAGES))
     retry: Retry = Retry.none
     plan: bool = False  # print what would be done and stop

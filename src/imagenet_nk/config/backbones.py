@@ -24,7 +24,6 @@ class RuntimeChoice(StrEnum):
     auto = "auto"
     eager = "eager"
     channels_last = "channels_last"
-    compile = "compile"
     openvino = "openvino"
 
 
@@ -79,19 +78,11 @@ class Keep(StrEnum):
 NonFinite = StrEnum("NonFinite", {"raise": "raise", "skip": "skip"})
 
 
-class Cache(StrEnum):
-    """What of the decoded images stays on disk for the next backbone."""
-
-    none = "none"
-    crops = "crops"
-
-
 @dataclass
 class CentersConfig:
     """`centers.*`: what is kept of each class beside mean, count, spread and medoid."""
 
     normalized: bool = False  # also the mean of the L2-normalised embeddings
-    geometric_median: bool = False  # also the point with the least sum of distances
     prototypes: int = 1  # also so many k-means centers a class, if more than 1
     covariance: bool = False  # also the covariance that the classes share, (D, D)
     cache_embeddings: Keep = Keep.auto

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imagenet_nk.backbones.model import build
-from imagenet_nk.config import BackboneConfig, Cache, CentersConfig
+from imagenet_nk.config import BackboneConfig, CentersConfig
 from imagenet_nk.embedding.embedder import NOT_FINITE, Embedder
 from imagenet_nk.embedding.executor import Executor
 from imagenet_nk.errors import ListError
@@ -68,8 +68,7 @@ class EmbeddingConfig:
 
     backbone: BackboneConfig
     centers: CentersConfig = field(default_factory=CentersConfig)
-    cache: Path | None = None  # folder of embeddings and crops that outlives the run; None = the output folder
-    crops: Cache = Cache.none
+    cache: Path | None = None  # folder of embeddings that outlives the run; None = the output folder
     seed: int = 0  # of random weights, intervals and divisions
     crew: Executor | None = None  # who runs the model; None = this process
 
@@ -78,7 +77,7 @@ class EmbeddingConfig:
         built, folder = build(self.backbone, self.seed), self.cache or output
         if built.weights.startswith("random:"):
             log.warning("backbone %s has %s weights: its centers are good for trying only", built.name, built.weights)
-        return Embedder(built, self.backbone, self.centers, folder, self.crops, self.crew, self.seed)
+        return Embedder(built, self.backbone, self.centers, folder, self.crew, self.seed)
 
 
 def check(entries: Entries, label_map: Classes, *, files: bool = True) -> None:

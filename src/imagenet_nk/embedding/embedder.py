@@ -10,22 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imagenet_nk.backbones import autotune, devices, runtimes
 from imagenet_nk.backbones.autotune import warn_of_slow
 from imagenet_nk.backbones.model import Backbone
 from imagenet_nk.backbones.runtimes import Runtime
-from imagenet_nk.config import BackboneConfig, Cache, CentersConfig, Dtype, Keep, NonFinite, RuntimeChoice
+from imagenet_nk.config import BackboneConfig, CentersConfig, Dtype, Keep, NonFinite, RuntimeChoice
 from imagenet_nk.embedding import loader, parity
 from imagenet_nk.embedding.executor import Executor, in_order
 from imagenet_nk.embedding.messages import BackboneSpec
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import CentersError
-from imagenet_nk.preprocessing import crop_cache, row_cache
+from imagenet_nk.preprocessing import row_cache
+from imagenet_nk.preprocessing.factory import make_preprocessor, open_loader
 from imagenet_nk.preprocessing.transforms import TimmPreprocessor
 from imagenet_nk.preprocessing.types import EmbeddingBatch, SkippedImage
-from imagenet_nk.statistics.streaming import Mean, Spread
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +45,14 @@ class Embedder:
         config: BackboneConfig,
         settings: CentersConfig,
         folder: Path,
-        cache: Cache = Cache.none,
         crew: Executor | None = None,
         seed: int = 0,
     ) -> None:
         """`crew`: who runs the model; None = this process. `seed`: the one that `built` was built with."""
-        self.built, self.config, self.settings, self.folder, self.cache = built, config, settings, folder, cache
+        self.built, self.config, self.settings, self.folder = built, config, settings, folder
         self.crew, self.seed = crew, seed
         self.devices = devices.resolve_devices(crew.device(config.device) if crew else config.device)
-        self.crops = crop_cache.choose(built.data, config.preprocess, self.devices)
+        self.crops = make_preprocessor(built.data, config.preprocess, self.devices)
         self.lanes = config.threads if config.threads is not None else crew.threads if crew else cores()
         self.agreement: dict[str, float] | None = None  # with the reference; None where it is the reference
         self.faults: dict[Path, SkippedImage] = {}
@@ -85,7 +83,7 @@ class Embedder:
             yield from self._through_model(paths, range(len(paths)), progress, ordered=True)
             return
         key = self.key
-        with row_cache.opened(self.folder, self.built.name, key, self.built.dim) as kept:
+        with row_cache.open_cache(self.folder, self.built.name, key, self.built.dim) as kept:
             if missing := [
                 row for row in np.flatnonzero(kept.find(paths) < 0).tolist() if paths[row] not in self.faults
             ]:
@@ -169,19 +167,6 @@ class Embedder:
         for part in self._through_model(paths, missing, progress):
             kept.append([paths[row] for row in part.rows], part.embeddings)
 
-    def summed(
-        self, paths: Sequence[Path], classes_N: NDArray[np.int64], mean: Mean, spread: Spread, progress: Progress | None
-    ) -> None:
-        """Have the crew add all images to the sums: where embeddings are not kept, none of them comes here."""
-        assert self.crew is not None  # noqa: S101
-        told, before, done, started = self.order(paths), len(self.faults), 0, time.perf_counter()
-        for count, faults in self.crew.sum_up(told, paths, classes_N, mean, spread):
-            self._name(faults)
-            done += count
-            if progress:
-                progress(done, len(paths))
-        self._took(done, time.perf_counter() - started, len(self.faults) - before)
-
     def _through_model(
         self, paths: Sequence[Path], rows: Sequence[int], progress: Progress | None, *, ordered: bool = False
     ) -> Iterator[EmbeddingBatch]:
@@ -202,7 +187,7 @@ class Embedder:
             yield from in_order(parts, rows) if ordered else parts
             return
         runtime = self.ready(images)
-        with crop_cache.loader(self.crops, self.cache, self.folder, images) as (load, gather):
+        with open_loader(self.crops, images) as (load, gather):
             yield from loader.run(paths, rows, load, runtime.forward, gather=gather, **self.width)
 
     def _took(self, images: int, seconds: float, skipped: int) -> None:

@@ -6,12 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from imagenet_nk.embedding.messages import BackboneSpec
-from imagenet_nk.preprocessing.types import EmbeddingBatch, SkippedImage
-from imagenet_nk.statistics.streaming import Mean, Spread
+from imagenet_nk.preprocessing.types import EmbeddingBatch
 
 
 class Executor(Protocol):
@@ -29,11 +25,6 @@ class Executor(Protocol):
         self, told: Sequence[BackboneSpec], paths: Sequence[Path], rows: Sequence[int]
     ) -> Iterator[EmbeddingBatch]:
         """The embeddings of some rows of the list, several backbones side by side, slice by slice as they come in."""
-
-    def sum_up(
-        self, told: BackboneSpec, paths: Sequence[Path], classes_N: NDArray[np.int64], mean: Mean, spread: Spread
-    ) -> Iterator[tuple[int, list[SkippedImage]]]:
-        """Add all images of the list to the sums; yields how many more are done, and those that could not be."""
 
 
 def in_order(parts: Iterable[EmbeddingBatch], rows: Sequence[int]) -> Iterator[EmbeddingBatch]:

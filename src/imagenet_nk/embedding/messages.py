@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,6 @@ class Shard:
     orders: tuple[BackboneSpec, ...]
     paths: tuple[Path, ...]  # absolute
     threads: int | None  # of the worker; None = as many as it has cores
-    classes: NDArray[np.int64] | None = None  # (n,) of the images, where only sums are wanted
 
 
 @dataclass(frozen=True)
@@ -41,17 +39,6 @@ class ShardEmbeddings:
     rows: NDArray[np.int64]  # (m,) of the shard
     embeddings: NDArray[np.float32]  # (m, sum of D)
     faults: tuple[tuple[int, str], ...]  # row of the shard and reason
-
-
-@dataclass(frozen=True)
-class Sums:
-    """The sums of a shard, a row for each of the P classes that it has images of."""
-
-    host: str
-    classes: NDArray[np.int64]  # (P,)
-    mean: dict[str, NDArray[Any]]  # attributes of Mean and of Spread, as arrays: torch would send its by shared memory
-    spread: dict[str, NDArray[Any]]
-    faults: tuple[tuple[int, str], ...]
 
 
 def cut(rows: Sequence[int], workers: int, most: int) -> list[Sequence[int]]:

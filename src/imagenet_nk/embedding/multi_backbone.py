@@ -13,7 +13,8 @@ import numpy as np
 from imagenet_nk.embedding import loader
 from imagenet_nk.embedding.embedder import Embedder, Progress
 from imagenet_nk.errors import ConfigError
-from imagenet_nk.preprocessing import crop_cache, row_cache
+from imagenet_nk.preprocessing import row_cache
+from imagenet_nk.preprocessing.factory import open_loader
 from imagenet_nk.preprocessing.transforms import RGBArray
 from imagenet_nk.preprocessing.types import EmbeddingBatch, Floats, Forward
 
@@ -40,7 +41,7 @@ def _pass(group: Sequence[Embedder], paths: Sequence[Path], progress: Progress |
     group = sorted(group, key=lambda each: (each.built.name, each.built.sha256))  # two runs lock in the same order
     with ExitStack() as stack:
         kept = [
-            stack.enter_context(row_cache.opened(each.folder, each.built.name, each.key, each.built.dim))
+            stack.enter_context(row_cache.open_cache(each.folder, each.built.name, each.key, each.built.dim))
             for each in group
         ]
         rows = np.flatnonzero(np.any([each.find(paths) < 0 for each in kept], axis=0)).tolist()
@@ -63,7 +64,7 @@ def _parts(group: Sequence[Embedder], paths: Sequence[Path], rows: Sequence[int]
     if first.crew:
         yield from first.crew.embed([each.order(images) for each in group], paths, rows)
         return
-    with crop_cache.loader(first.crops, first.cache, first.folder, images) as (load, gather):
+    with open_loader(first.crops, images) as (load, gather):
         yield from loader.run(paths, rows, load, side_by_side(group, paths), gather=gather, **first.width)
 
 

@@ -1,6 +1,6 @@
-"""Rows of numbers on disk, one an image: embeddings, so that no image meets the same model twice, and crops.
+"""Embeddings on disk, one row an image, so that no image is embedded twice by the same model.
 
-A folder has two files that only grow: `embeddings.f32` or `crops.u8`, little-endian, and `images.tsv`, one line a row:
+A folder has two files that only grow: `embeddings.f32`, little-endian, and `images.tsv`, one line a row:
 a CRC-32, bytes and stamp of the image (of a file its modification time in ns), its path or URL. The CRC-32 is that of
 the rest of the line followed by the row: lines that have changed places, or name another image, vouch for no row. A row
 counts once its line is whole, so a run that is killed at any instant leaves a store that the next one goes on with.
@@ -102,17 +102,12 @@ BATCH = 1024  # rows that are checked at once
 
 
 class RowCache:
-    """One row of `dim` numbers for each image so far, float32 or uint8.
+    """One row of `dim` float32 numbers for each image so far. Checksums are compared when the cache is opened."""
 
-    The checksums of float32 rows are compared when the store is opened. Rows of uint8 are many bytes, and may never be
-    asked for: whoever reads them looks whether they are `intact`.
-    """
-
-    def __init__(self, folder: Path, dim: int, kind: type[np.float32] | type[np.uint8] = np.float32) -> None:
-        self.folder, self.dim, self.dtype = folder, dim, np.dtype(kind).newbyteorder("<")
-        self._checked = kind is np.float32
+    def __init__(self, folder: Path, dim: int) -> None:
+        self.folder, self.dim, self.dtype = folder, dim, np.dtype("<f4")
         self._bytes_each = self.dtype.itemsize * dim
-        self._rows_file = folder / (ROWS if self._checked else "crops.u8")
+        self._rows_file = folder / ROWS
         self._images_file = folder / IMAGES
         folder.mkdir(parents=True, exist_ok=True)
         self._rows: dict[Status, int] = {}
@@ -171,7 +166,7 @@ class RowCache:
             weakref.finalize(self, self._open[file].close)
         return self._open[file]
 
-    def intact(self, rows: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.bool_]:
+    def checksums_ok(self, rows: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.bool_]:
         """(n,) whether the (n, D) values that were read of those rows were written there, and of these images."""
         asked = zip(rows.tolist(), values, strict=True)
         return np.array([self._sums[row] == crc32(value, self._starts[row]) for row, value in asked], np.bool_)
@@ -190,7 +185,7 @@ class RowCache:
             part = range(first, min(first + BATCH, self._count))
             images = [self._recall(lines[row]) for row in part]
             rows = np.array(part)
-            good = self.intact(rows, self.read(rows)) if self._checked else [True] * len(part)
+            good = self.checksums_ok(rows, self.read(rows))
             self._rows |= {image: row for row, image, fine in zip(part, images, good, strict=True) if image and fine}
 
     def _recall(self, line: bytes) -> Status | None:
@@ -233,19 +228,15 @@ def _fits(name: str) -> bool:
 
 
 @contextmanager
-def opened(
-    cache: Path, name: str, key: Mapping[str, str | int], dim: int, kind: type[np.float32] | type[np.uint8] = np.float32
-) -> Iterator[RowCache]:
-    """The store that `key` identifies, for this process alone; another run waits until it is free."""
+def open_cache(cache: Path, name: str, key: Mapping[str, str | int], dim: int) -> Iterator[RowCache]:
+    """The embeddings that `key` identifies, for this process alone; another run waits until they are free."""
     text = json.dumps(dict(sorted(key.items())))
-    folder = (
-        cache / ("embeddings" if kind is np.float32 else "crops") / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
-    )
+    folder = cache / "embeddings" / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
     with ExitStack() as stack:
         try:
-            files.write_text(folder / (KEY if kind is np.float32 else "crops.json"), text + "\n")
+            files.write_text(folder / KEY, text + "\n")
             stack.enter_context(run_lock(folder / "lock"))
-            kept = RowCache(folder, dim, kind)
+            kept = RowCache(folder, dim)
         except OSError as error:
             what = error.filename or folder
             raise CentersError(

@@ -1,4 +1,4 @@
-"""Statistics that read the embeddings several times: each class here is one step, itself streamed and mergeable.
+"""Statistics that read the embeddings several times: each class here is one step, over one pass.
 
 Letters: B batch, K classes, P prototypes a class, D embedding size.
 """
@@ -6,7 +6,7 @@ Letters: B batch, K classes, P prototypes a class, D embedding size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, Self
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -22,41 +22,6 @@ class Step(Protocol):
 
     def add(self, embeddings_BD: Tensor, classes_B: Tensor) -> None: ...
     def result(self) -> Tensor: ...
-
-
-class WeiszfeldStep:
-    """One step towards the geometric median, the m_k that makes the sum of |x - m_k| least (Weiszfeld 1937).
-
-    Every x weighs 1 / |x - m|. Where m stands on an image, Vardi and Zhang's (2000) step is taken: the image pulls back
-    with weight eta = 1, so m moves on only if the others pull harder.
-    """
-
-    def __init__(self, medians_KD: Tensor) -> None:
-        self.medians_KD = medians_KD.double()
-        self.pulls_KD = torch.zeros_like(self.medians_KD)  # sum of (x - m) / |x - m|
-        self.weights_K = torch.zeros(len(medians_KD), dtype=torch.float64)
-        self.here_K = torch.zeros(len(medians_KD), dtype=torch.float64)  # images that m stands on
-
-    def add(self, embeddings_BD: Tensor, classes_B: Tensor) -> None:
-        away_BD = embeddings_BD.double() - self.medians_KD[classes_B]
-        distances_B = away_BD.norm(dim=1)
-        apart_B = distances_B > 1e-12 * self.medians_KD[classes_B].norm(dim=1).clamp(min=1e-300)
-        weights_B = torch.where(apart_B, 1 / distances_B.where(apart_B, torch.ones(())), torch.zeros(()))
-        self.pulls_KD.index_add_(0, classes_B, away_BD * weights_B[:, None])
-        self.weights_K.index_add_(0, classes_B, weights_B)
-        self.here_K.index_add_(0, classes_B, (~apart_B).double())
-
-    def merge(self, other: Self) -> None:
-        self.pulls_KD += other.pulls_KD
-        self.weights_K += other.weights_K
-        self.here_K += other.here_K
-
-    def result(self) -> Tensor:
-        """(K, D) float64, the next medians."""
-        pull_K = self.pulls_KD.norm(dim=1)
-        share_K = (1 - self.here_K / pull_K.clamp(min=1e-300)).clamp(min=0)
-        moved_KD: Tensor = self.medians_KD + self.pulls_KD * (share_K / self.weights_K.clamp(min=1e-300))[:, None]
-        return moved_KD
 
 
 class LloydStep:
@@ -75,10 +40,6 @@ class LloydStep:
         nearest_B = (x_BD[:, None] - self.prototypes_KPD[classes_B]).square().sum(2).argmin(1)
         self.sums_KPD.index_put_((classes_B, nearest_B), x_BD, accumulate=True)
         self.counts_KP.index_put_((classes_B, nearest_B), torch.ones_like(classes_B), accumulate=True)
-
-    def merge(self, other: Self) -> None:
-        self.sums_KPD += other.sums_KPD
-        self.counts_KP += other.counts_KP
 
     def result(self) -> Tensor:
         """(K, P, D) float64, the next prototypes."""
@@ -103,10 +64,6 @@ class FarthestPoint:
             k = int(classes_B[row])
             self._take(k, float(distances_B[row]), x_BD[row])
 
-    def merge(self, other: Self) -> None:
-        for k, distance in enumerate(other.distances_K.tolist()):
-            self._take(k, distance, other.points_KD[k])
-
     def result(self) -> Tensor:
         """(K, D) float64."""
         return self.points_KD
@@ -122,11 +79,6 @@ def read_once(step: Step, batches: Batches) -> Tensor:
     for embeddings_BD, classes_B in batches():
         step.add(embeddings_BD, classes_B)
     return step.result()
-
-
-def geometric_median(centers_KD: Tensor, batches: Batches) -> Tensor:
-    """(K, D) float64, from the centers on until no median moves."""
-    return _settled(WeiszfeldStep, centers_KD.double(), batches)
 
 
 def prototypes(centers_KD: Tensor, count: int, batches: Batches) -> tuple[Tensor, Tensor]:

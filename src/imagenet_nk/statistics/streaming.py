@@ -1,12 +1,10 @@
-"""Statistics of the embeddings of each class, streamed and mergeable, in O(classes x dim) memory.
+"""Statistics of the embeddings of each class, in one pass and O(classes x dim) memory.
 
-Each has `add` (a batch), `merge` (another of its kind) and `result`. Letters: B batch, K classes, D embedding size.
-Sums are float64, so batch size and order, and the order of merging, move a result by float64 rounding only.
+Each has `add` (a batch) and `result`. Letters: B batch, K classes, D embedding size. Sums are float64, so batch size
+and order change a result by float64 rounding only.
 """
 
 from __future__ import annotations
-
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -25,12 +23,6 @@ class Mean:
     def add(self, embeddings_BD: Tensor, classes_B: Tensor) -> None:
         self.sums_KD.index_add_(0, classes_B, embeddings_BD.double())
         self.counts_K += torch.bincount(classes_B, minlength=len(self.counts_K))
-
-    def merge(self, other: Self, classes_P: Tensor | None = None) -> None:
-        """Add another; `classes_P` says which of these classes its rows are, if it has not all of them."""
-        rows_P = torch.arange(len(self.counts_K)) if classes_P is None else classes_P
-        self.sums_KD.index_add_(0, rows_P, other.sums_KD)
-        self.counts_K.index_add_(0, rows_P, other.counts_K)
 
     def result(self) -> Tensor:
         """(K, D) float64. Raises EmptyClassError if a class got no embedding."""
@@ -84,11 +76,6 @@ class Spread:
         squares_P = torch.zeros(len(present_P), dtype=torch.float64).index_add_(0, inverse_B, deviations_B)
         self._join(present_P, mean_PD, squares_P, batch.counts_K)
 
-    def merge(self, other: Self, classes_P: Tensor | None = None) -> None:
-        """Add another, see Mean.merge."""
-        rows_P = torch.arange(len(self.counts_K)) if classes_P is None else classes_P
-        self._join(rows_P, other.mean_KD, other.squares_K, other.counts_K)
-
     def result(self) -> Tensor:
         """(K,) float64, in the embedding's own unit; 0 for a class of one image."""
         if empty := (self.counts_K == 0).nonzero().flatten().tolist():
@@ -122,9 +109,6 @@ class Medoid:
         lowest = torch.full_like(self.rows_K, torch.iinfo(torch.int64).max)
         self._join(best, lowest.scatter_reduce(0, classes_B[tied], rows_B[tied], "amin"))
 
-    def merge(self, other: Self) -> None:
-        self._join(other.distances_K, other.rows_K)
-
     def result(self) -> Tensor:
         """(K,) int64 rows. Raises EmptyClassError if a class got no embedding."""
         if empty := self.distances_K.isinf().nonzero().flatten().tolist():
@@ -154,10 +138,6 @@ class SharedCovariance:
         deviations_BD = embeddings_BD.double() - self.centers_KD[classes_B]
         self.products_DD += deviations_BD.T @ deviations_BD
         self.count += len(embeddings_BD)
-
-    def merge(self, other: Self) -> None:
-        self.products_DD += other.products_DD
-        self.count += other.count
 
     def result(self) -> Tensor:
         """(D, D) float64; zeros where no class has two images."""

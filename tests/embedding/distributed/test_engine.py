@@ -18,7 +18,7 @@ import pytest
 
 from imagenet_nk import load_centers
 from imagenet_nk.centers.stage import build, compute_all
-from imagenet_nk.config import Cache, CentersConfig, EvaluateConfig, Keep, NonFinite
+from imagenet_nk.config import CentersConfig, EvaluateConfig, Keep, NonFinite
 from imagenet_nk.embedding.dataset import EmbeddingConfig
 from imagenet_nk.embedding.distributed import select
 from imagenet_nk.embedding.distributed.engine import EngineExecutor
@@ -84,7 +84,7 @@ class Here:
 def run(entries, config, engine: Engine | None, folder: Path, centers=None, names=()) -> list[Path]:
     """Centers and their verdict; returns the folders of the backbones."""
     config = dataclasses.replace(config, models=list(names))
-    workers = select.crew(engine, Cache.none) if engine else None
+    workers = select.select_executor(engine) if engine else None
     setting = EmbeddingConfig(config, centers or CentersConfig(), folder / "cache", crew=workers)
     built = build(setting, folder)
     compute_all(built, entries, label_map(5), "sha")
@@ -136,12 +136,10 @@ def test_what_the_driver_has_is_not_sent_out(entries, tiny, tmp_path):
     assert sum(len(shard.paths) for shard in second.shards) == len(entries) - 6
 
 
-def test_one_machine_has_processes_only_where_they_are_asked_for(caplog):
-    assert select.crew(Local(), Cache.none) is None
-    assert select.crew(Local(1), Cache.crops) is None
-    assert isinstance(select.crew(Local(2), Cache.none), EngineExecutor)
-    select.crew(Local(2), Cache.crops)
-    assert "cache=crops is for a run in one process" in caplog.text
+def test_one_machine_has_processes_only_where_they_are_asked_for():
+    assert select.select_executor(Local()) is None
+    assert select.select_executor(Local(1)) is None
+    assert isinstance(select.select_executor(Local(2)), EngineExecutor)
 
 
 @pytest.mark.parametrize(

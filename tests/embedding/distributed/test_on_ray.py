@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from imagenet_nk.centers.stage import build, compute_all
-from imagenet_nk.config import Cache, CentersConfig, Keep
+from imagenet_nk.config import CentersConfig, Keep
 from imagenet_nk.embedding.dataset import EmbeddingConfig
 from imagenet_nk.embedding.distributed import select
 from imagenet_nk.engine.contract import RetryCounter
@@ -58,8 +58,8 @@ def test_three_nodes_give_what_one_process_gives_though_one_dies(many, tiny, tmp
         cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     begun, killed = [], []
-    begin = RetryCounter.begin
-    monkeypatch.setattr(RetryCounter, "begin", lambda tries, shard: begun.append(shard) or begin(tries, shard))
+    begin = RetryCounter.start
+    monkeypatch.setattr(RetryCounter, "start", lambda tries, shard: begun.append(shard) or begin(tries, shard))
 
     def watch(done: int, total: int) -> None:
         if not killed and done < total:
@@ -71,7 +71,7 @@ def test_three_nodes_give_what_one_process_gives_though_one_dies(many, tiny, tmp
         assert engine.workers(0) == 3
         setting = EmbeddingConfig(tiny, CentersConfig(cache_embeddings=keep), tmp_path / "ours")
         here = build(dataclasses.replace(setting, cache=tmp_path / "theirs"), tmp_path / "theirs")
-        there = build(dataclasses.replace(setting, crew=select.crew(engine, Cache.none)), tmp_path / "ours")
+        there = build(dataclasses.replace(setting, crew=select.select_executor(engine)), tmp_path / "ours")
         (theirs,) = compute_all(here, many, label_map(3), "sha")
         compute_all(there, many[:12], label_map(3), "sha")  # all nodes have the model, and are at it from the start
         begun.clear()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from imagenet_nk.embedding.messages import ShardEmbeddings, Sums
+from imagenet_nk.embedding.messages import ShardEmbeddings
 from imagenet_nk.errors import CentersError
 from imagenet_nk.preprocessing.types import EmbeddingBatch, SkippedImage
-from imagenet_nk.statistics.streaming import Mean, Spread
 
 
 def placed(share: ShardEmbeddings, rows: Sequence[int], paths: Sequence[Path]) -> EmbeddingBatch:
@@ -21,15 +18,6 @@ def placed(share: ShardEmbeddings, rows: Sequence[int], paths: Sequence[Path]) -
     there = np.array([rows[row] for row in share.rows.tolist()], np.int64)
     embeddings = np.require(share.embeddings, requirements="W")  # what Ray has in its memory cannot be written to
     return EmbeddingBatch(there, embeddings, tuple(named(share.faults, share.host, rows, paths)))
-
-
-def add(sums: Sums, mean: Mean, spread: Spread) -> None:
-    """Add the sums of a shard to those of the list."""
-    classes_P = torch.tensor(sums.classes)
-    for ours, arrays in ((mean, sums.mean), (spread, sums.spread)):
-        theirs = copy.copy(ours)
-        vars(theirs).update({name: torch.tensor(array) for name, array in arrays.items()})
-        ours.merge(theirs, classes_P)  # type: ignore[arg-type]
 
 
 def named(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_nk.embedding.messages import BackboneSpec, Shard, ShardEmbeddings, Sums
+from imagenet_nk.embedding.messages import BackboneSpec, Shard, ShardEmbeddings
 from imagenet_nk.engine.contract import Channel
 from imagenet_nk.errors import BackboneError, CentersError
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 def embed(shard: Shard, line: Channel) -> ShardEmbeddings:  # noqa: ARG001
     """Task of an engine."""
     return worker(shard.orders, shard.paths, shard.threads).embed(shard)
-
-
-def sum_up(shard: Shard, line: Channel) -> Sums:  # noqa: ARG001
-    """Task of an engine."""
-    return worker(shard.orders, shard.paths, shard.threads).sum_up(shard)
 
 
 _latest: list[

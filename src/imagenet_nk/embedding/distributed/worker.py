@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from imagenet_nk.backbones.model import build
 from imagenet_nk.embedding import loader
 from imagenet_nk.embedding.distributed.results import joined
 from imagenet_nk.embedding.embedder import Embedder
-from imagenet_nk.embedding.messages import BackboneSpec, Shard, ShardEmbeddings, Sums
+from imagenet_nk.embedding.messages import BackboneSpec, Shard, ShardEmbeddings
 from imagenet_nk.embedding.multi_backbone import side_by_side
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.preprocessing.types import EmbeddingBatch
-from imagenet_nk.statistics.streaming import Mean, Spread
 from imagenet_nk.storage import files
 
 ON_GPU = 8  # threads that decode for a GPU, where nobody says how many
@@ -55,25 +49,6 @@ class Worker:
     def embed(self, shard: Shard) -> ShardEmbeddings:
         """The embeddings of a shard."""
         return joined(list(self.slices(shard.paths, range(len(shard.paths)))), range(len(shard.paths)))
-
-    def sum_up(self, shard: Shard) -> Sums:
-        """Sums of a shard, for one backbone. Raises CentersError for an embedding that is not finite."""
-        assert shard.classes is not None  # noqa: S101
-        embedder, faults = self.embedders[0], list[tuple[int, str]]()
-        classes, places = np.unique(shard.classes, return_inverse=True)
-        mean, spread = Mean(len(classes), embedder.built.dim), Spread(len(classes), embedder.built.dim)
-        for part in self.slices(shard.paths, range(len(shard.paths))):
-            whole = embedder.finite(part, shard.paths)
-            faults += [(fault.row, fault.reason) for fault in whole.faults]
-            if len(whole.rows):
-                x_BD, classes_B = torch.from_numpy(whole.embeddings), torch.from_numpy(places[whole.rows])
-                mean.add(x_BD, classes_B)
-                spread.add(x_BD, classes_B)
-        return Sums(socket.gethostname(), classes, _arrays(mean), _arrays(spread), tuple(faults))
-
-
-def _arrays(statistic: Mean | Spread) -> dict[str, NDArray[Any]]:
-    return {name: value.numpy() for name, value in vars(statistic).items()}
 
 
 def _built(order: BackboneSpec, paths: Sequence[Path], threads: int | None, device: str | None) -> Embedder:
