@@ -122,14 +122,6 @@ class HasIndex(Protocol):
         """Keep none of it: not all of it can be true."""
 
 
-@runtime_checkable
-class HasCache(Protocol):
-    """A source that has pieces of its one place at hand, so that reading once more need not mean asking once more."""
-
-    def doubt(self, candidate: Candidate) -> None:
-        """Let the next reading of a candidate ask for its bytes anew. Does not block."""
-
-
 def candidates_in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterator[Candidate]:
     """Candidates of a class whose image ids and places are known, in draw order.
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
 import random
@@ -325,9 +324,6 @@ def zeros(_: bytes, __: Asked, answer: Answer) -> Answer:
     return Answer(206, bytes(len(answer.body)), answer.headers)
 
 
-LIES = {"login": login, "garbage": garbage, "zeros": zeros}  # all under the right headers
-
-
 class TestBadServers:
     """A server that lies gives a rejection that says how, or one line."""
 
@@ -379,37 +375,6 @@ class TestBadServers:
     )
     def test_lies_between_requests(self, server, tmp_path, data, line, lie) -> None:
         assert line in self.ended(server, tmp_path, data, lie)
-
-    @pytest.mark.parametrize("lie", LIES)
-    @pytest.mark.parametrize("passes", [True, False], ids=["one", "all"])
-    def test_junk_in_the_middle_settles_no_draw(self, server, tmp_path, lie, passes) -> None:
-        """One junk answer, or all from one on, wherever in the draw of all members it falls."""
-        data = train({A: members(A, 9)})
-        served, lies = 0, range(0)
-
-        def page(asked: Asked, _: dict[str, str]) -> Answer:
-            nonlocal served
-            served += 1
-            answer = ranged(data, asked)
-            return LIES[lie](data, asked, answer) if served in lies else answer
-
-        def run(folder: str) -> list[str]:
-            nonlocal served
-            with opened(Archive(train=server.put("/t.tar", page)), [A], here(tmp_path / folder)) as source:
-                served = 0
-                for candidate in source.candidates(A):
-                    if candidate.key not in settled:
-                        settled[candidate.key] = drive(source, candidate)
-            return list(dict.fromkeys(r.image_id for r in settled.values() if isinstance(r, FetchedImage)))
-
-        settled: dict[str, FetchedImage | Rejected] = {}
-        honest, asked = run("honest"), served
-        for first in range(1, asked + 1):
-            settled, lies = {}, range(first, first + 1 if passes else 10_000)
-            with contextlib.suppress(SourceError):
-                run(f"{first}")
-            lies = range(0)
-            assert run(f"{first}") == honest, f"lies from request {first} on"
 
     def test_the_wrong_bytes_under_the_right_headers(self, server, tmp_path, data) -> None:
         def lie(asked: Asked, answer: Answer) -> Answer:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -239,37 +238,6 @@ class TestDataSets:
             monkeypatch.setenv("HF_ENDPOINT", "https://hub.example")  # a token is for that one alone
             refused = results(opened(written(tmp_path / "n.csv", rows), [TENCH]))  # type: ignore[arg-type]
             assert set(refused) == {"no_address" if name.endswith("parquet") else "http_401"}
-
-    @pytest.mark.parametrize("name", FILES)
-    @pytest.mark.parametrize("times", [1, 10**6])
-    def test_a_piece_that_comes_damaged_is_asked_for_again(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, times: int
-    ) -> None:
-        """Not held against it for ever where each reading finds other bytes."""
-        images = [(image, label, random.Random(image).randbytes(3000)) for image, label, _ in shards.pictures(4)]
-        make = shards.parquet if name.endswith("parquet") else shards.webdataset
-        with hub("some/set", {name: make(images)}) as server:
-            monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-            monkeypatch.delenv("HF_TOKEN", raising=False)
-            rows = self.again(tmp_path, Hub("some/set"))
-            part = next(data for image, _, data in images if image == f"{TENCH}_2.JPEG")[1000:1040]
-            spoilt = 0
-
-            def spoil(_: int, body: bytes) -> bytes:
-                nonlocal spoilt
-                if part not in body or spoilt == times:
-                    return body
-                spoilt += 1
-                return body.replace(part, b"%040d" % spoilt)
-
-            server.spoil = spoil
-            for spooled in tmp_path.rglob("*.arrow"):
-                spooled.unlink()
-            source = opened(written(tmp_path / "n.csv", rows), [TENCH])  # type: ignore[arg-type]
-            found = [drive(source, candidate) for candidate in source.candidates(TENCH)]
-            assert spoilt
-            lost = [one for one in found if not isinstance(one, FetchedImage)]
-            assert {(one.reason, one.transient) for one in lost} == (set() if times == 1 else {("drifted", True)})
 
     def test_a_row_that_is_not_there(self, tmp_path: Path) -> None:
         (tmp_path / "a.parquet").write_bytes(self.FILES["data/train-0.parquet"])

@@ -14,7 +14,7 @@ from functools import partial
 
 from imagenet_nk.collect import interrupts
 from imagenet_nk.collect.distributed.shard import Shard, ShardResult, Shards, WorkerReport, WorkerSpec
-from imagenet_nk.collect.distributed.worker import collect_shard
+from imagenet_nk.collect.distributed.worker import collect_shard, collected_warnings
 from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.open_sources import open_fallback
 from imagenet_nk.collect.progress import Progress
@@ -39,7 +39,7 @@ class DistributedRun:
         self._reports: dict[int, WorkerReport] = {}  # the last one of each shard
         self._totals = Progress(len(job.label_map), HostTable(job.http))  # of tries that ended
         self._results: dict[int, ShardResult] = {}
-        self._warned: set[str] = set()
+        self._warnings: dict[str, None] = {}  # of workers, each once
         self._after: LocalRun | None = None  # the run over what the shards recorded
 
     @property
@@ -101,11 +101,21 @@ class DistributedRun:
         """Collect the shards, then complete the classes in this process."""
         if not self.first_is_open:
             open_fallback(self._job, self._dataset, alone=True)
-        self._map(watch)
+        with collected_warnings() as logged:
+            try:
+                self._map(watch)
+                if self.has_answers and not self.cut_off:
+                    self._complete(watch)
+            finally:  # what this process meets as well is in its log already
+                seen = set(logged.drain())
+                for text in self._warnings:
+                    if text not in seen:
+                        log.warning("%s", text)
+
+    def _complete(self, watch: ProgressCallback) -> None:
+        """Run over all classes, as a run in one process does that continues what the shards recorded."""
         self._dataset.ledger.flush()
         self._dataset.store.refresh()
-        if self.cut_off or not self.has_answers:
-            return
         self._after = LocalRun(
             self._job,
             self._dataset,
@@ -154,10 +164,7 @@ class DistributedRun:
         for name, requests, seconds in report.slow_hosts:
             host = self._totals.hosts.get(name)
             host.asked, host.seconds = requests, seconds
-        for text in report.warnings:
-            if text not in self._warned:
-                self._warned.add(text)
-                log.warning("%s", text)
+        self._warnings |= dict.fromkeys(report.warnings)
 
     def _wanted(self) -> int | None:
         wanted = self._dataset.wanted(self._job.nk)

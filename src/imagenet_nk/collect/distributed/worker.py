@@ -33,7 +33,7 @@ def collect_shard(shard: Shard, channel: Channel) -> ShardResult:
         if Path(shard.spec.cwd).is_dir():
             stack.enter_context(contextlib.chdir(shard.spec.cwd))
         job: Job = pickle.loads(shard.spec.job)  # noqa: S301 - the driver's own
-        warnings, hosts = stack.enter_context(_collected_warnings()), HostTable(job.http)
+        warnings, hosts = stack.enter_context(collected_warnings()), HostTable(job.http)
         attempts = AttemptBuffer(hosts)
         source = stack.enter_context(_open(job, shard.rank))
         warnings.drain()  # the driver has opened the source before, and logged the same
@@ -81,8 +81,8 @@ class AttemptBuffer:
         return rows
 
 
-class _WarningForwarder(logging.Handler):
-    """Keeps the warnings of this process for the driver's log, each once."""
+class WarningBuffer(logging.Handler):
+    """Keeps the warnings of this process, each once."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -102,8 +102,9 @@ class _WarningForwarder(logging.Handler):
 
 
 @contextlib.contextmanager
-def _collected_warnings() -> Iterator[_WarningForwarder]:
-    forwarder = _WarningForwarder()
+def collected_warnings() -> Iterator[WarningBuffer]:
+    """The warnings that this package logs within the block."""
+    forwarder = WarningBuffer()
     logging.getLogger("imagenet_nk").addHandler(forwarder)
     try:
         yield forwarder
@@ -122,7 +123,7 @@ def _open(job: Job, rank: int) -> Iterator[Source]:
         source.close()
 
 
-def _report(progress: Progress, attempts: AttemptBuffer, warnings: _WarningForwarder, hosts: HostTable) -> WorkerReport:
+def _report(progress: Progress, attempts: AttemptBuffer, warnings: WarningBuffer, hosts: HostTable) -> WorkerReport:
     return WorkerReport(
         attempts.drain(),
         warnings.drain(),

@@ -8,7 +8,6 @@ import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from imagenet_nk.collect import interrupts
 from imagenet_nk.collect.fetching import ledger_rows
@@ -19,7 +18,6 @@ from imagenet_nk.collect.progress import Progress
 from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
-from imagenet_nk.collect.scheduling.reread import RereadPolicy
 from imagenet_nk.dataset.ledger import AttemptSink
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.net.host_table import HostTable
@@ -53,7 +51,6 @@ class Scheduler:
         self._reader, self._hosts, self._ledger = reader, hosts, ledger
         self._rules, self._repeats, self._drop_shared = rules, repeats, drop_shared
         self._tick_s = tick_s
-        self._second_look = RereadPolicy()
         self._hungry: list[tuple[float, int, ClassQuota]] = []  # heap by progress
         self._queued: set[str] = set()
         self._blocked: defaultdict[str, deque[ClassQuota]] = defaultdict(deque)  # by the host that has no room
@@ -164,16 +161,12 @@ class Scheduler:
     def _take(self, outcome: ReadOutcome) -> None:
         now = time.monotonic()
         fill, index, drawn = outcome.reading.ticket
-        again = outcome.final and self._second_look.wanted(drawn, outcome)
-        self._ledger.record(ledger_rows.attempt_row(drawn, replace(outcome, final=False) if again else outcome))
+        self._ledger.record(ledger_rows.attempt_row(drawn, outcome))
         if waiting := self._blocked.get(outcome.reading.host):
             self._release(waiting, now)
         if not outcome.final:
             return
         self.progress.requests += outcome.reading.tries
-        if again:
-            self._reader.start(drawn.candidate, drawn.source, outcome.reading.ticket, fill.taken)
-            return
         valid = isinstance(outcome.judged.verdict, ImageInfo)
         self._hosts.learn(drawn.host, image=valid)
         self.progress.images += valid

@@ -210,11 +210,6 @@ class Archive:
         batch = sorted(batch, key=lambda pair: (draw(seed, wnid, pair[0].stem), pair[0].start))
         return batch[place] if place < len(batch) else Rejected("past_end")
 
-    def doubt(self, candidate: Candidate) -> None:
-        """Read a stream anew; of a range nothing is at hand."""
-        if candidate.wnid in self._there.streamed:
-            self._there.streams.doubt(candidate.url)
-
     def forget(self) -> None:
         """Keep nothing for the next run of what was seen so far: not all of it can be true."""
         if self._opened is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imagenet_nk.errors import ContradictionError
-from imagenet_nk.formats.tar_headers import BLOCK, END_MARK, padded, parse, whole_name
+from imagenet_nk.formats.tar_headers import BLOCK, padded, parse, whole_name
 from imagenet_nk.net.http import Request
 from imagenet_nk.reasons import UNLISTED
 from imagenet_nk.sources.archive.member_map import Gap, Member, MemberMap
@@ -19,13 +19,11 @@ from imagenet_nk.sources.archive.ranged_file import RangeReadable
 from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, Rejected
 
 _MOST_READS = 64  # for one candidate; a doubling window gets through any tar with fewer
-_TRIES = 4
 _LOOK_BACK = 16 * BLOCK  # for the headers that give a member its whole name
 _MOST_HOPS = 4000  # headers walked for one name
 _HOPEFUL = ((4096, 1.35), (16 * 1024, 1.5), (float("inf"), 1.8))  # by bytes of the mean member
 _TYPICAL = 112 * 1024  # bytes of a member, until some are known: the mean of ILSVRC2012
 
-_OTHER_BYTES = f"sends other bytes each time for one range; {TRY_AGAIN}"
 _CHANGED = f"sends other bytes than before for one range; {TRY_AGAIN}"
 
 MemberReading = Generator[Request | BlockingCall, Any, "tuple[Member, bytes] | Rejected"]
@@ -79,7 +77,6 @@ class TarReader:
         self._key_of = key_of
         self._names = Names(key_of)
         self._whole: dict[int, Member | None] = {}  # by offset, those whose own name looked cut
-        self._unproved = False  # whether a stretch counts as empty with no sign yet that the server speaks the truth
         self._note(known.members)
 
     def _note(self, members: Iterable[Member]) -> None:
@@ -97,19 +94,15 @@ class TarReader:
         for count in range(_MOST_READS):
             found = self.known.seek(position)
             if found is None:
-                return (yield from self._settled("no_member"))
+                return Rejected("no_member")
             if isinstance(found, Member):
-                settled = redrawn(found)
-                return (yield from (self._settled("redrawn") if settled else self._data(found, *window)))
+                return Rejected("redrawn") if redrawn(found) else (yield from self._data(found, *window))
             share = 1.25 if found.exact else self.sizes.hopeful if not count else 2.0 ** (count - 1)
             window = yield from self._look(found, share)
         return Rejected("no_member")
 
     def _look(self, gap: Gap, share: float) -> Generator[Request | BlockingCall, Any, tuple[int, bytes]]:
-        """Read on from a gap, and note what that shows.
-
-        Where it shows no header, that is not believed before it is proved.
-        """
+        """Read on from a gap until a header shows or another reading begins, and note what that shows."""
         limit = min([gap.limit, *(first for first in self._looking if first > gap.first)])
         most = min(limit, gap.first + padded(self._most_bytes))
         end = min(gap.first + self.sizes.window(share), most)
@@ -119,72 +112,19 @@ class TarReader:
             while not gap.exact and end < most and not self.known.speaks(gap, data):
                 end = min(end + len(data), most)
                 data = yield from self._read_on(gap.first, data, end)
-            if not self.known.speaks(gap, data):
-                data = yield from self._proved(gap, data)
         finally:
             self._looking.discard(gap.first)
         self._note(self.known.learn(gap, data))
         return gap.first, data
-
-    def _proved(self, gap: Gap, data: bytes) -> Bytes:
-        """What stands in a gap where no header was seen: past the last member, or only because of a lying server.
-
-        Data with the tar's end behind it is the rest of the last member. Else a block is read once more, and so is a
-        known header if one follows; if none does, that is left open. Raises ContradictionError.
-        """
-        end = gap.first + len(data)
-        if end == self.known.length and not gap.exact and any(data[:BLOCK]) and data.endswith(END_MARK):
-            return data
-        witness, header = self.known.at(end), b""
-        for _ in range(_TRIES):
-            if witness is not None:
-                more = yield from self._read(end - BLOCK, end + BLOCK)
-                again, header, seen = more[:BLOCK], more[BLOCK:], data[-BLOCK:]
-            else:
-                again, seen = (yield from self._read(gap.first, gap.first + BLOCK)), data[:BLOCK]
-            if again == seen:
-                break
-            data = yield from self._read(gap.first, end)
-            if self.known.speaks(gap, data):
-                return data
-        else:
-            raise ContradictionError(f"{self.place.location}: {_OTHER_BYTES}")
-        self._unproved |= witness is None
-        if witness is not None and parse(header) != witness.header:
-            raise ContradictionError(f"{self.place.location}: {_CHANGED}")
-        if gap.exact:  # the header before says that one stands here: does it say so still?
-            yield from self._confirm(self.known.before(gap.first))
-        return data
-
-    def _confirm(self, member: Member | None) -> Generator[Request | BlockingCall, Any, None]:
-        """Read a known header once more. Raises ContradictionError if it is another one."""
-        if member and parse((yield from self._read(member.start, member.start + BLOCK))) != member.header:
-            raise ContradictionError(f"{self.place.location}: {_CHANGED}")
-
-    def _settled(self, reason: str) -> Generator[Request | BlockingCall, Any, Rejected]:
-        """A rejection that rests on what is known, after a known header was read again if some of it is unproved."""
-        if self._unproved and (witness := self.known.before(self.known.length)) is not None:
-            yield from self._confirm(witness)
-            self._unproved = False
-        return Rejected(reason)
 
     def _read(self, first: int, end: int) -> Bytes:
         """[first, end) of the span."""
         return (yield from self.place.steps(self.offset + first, self.offset + end - 1))
 
     def _read_on(self, first: int, data: bytes, end: int) -> Bytes:
-        """What was read from `first` on, and more of it up to `end`.
-
-        The last block is read once more: it is another one where a server sends anything but the file. Then all is read
-        again, a few times. Raises ContradictionError.
-        """
-        for _ in range(_TRIES):
-            joint = first + len(data) - BLOCK
-            more = yield from self._read(joint, max(end, joint + BLOCK))
-            if more[:BLOCK] == data[-BLOCK:]:
-                return data + more[BLOCK:]
-            data = yield from self._read(first, first + len(data))
-        raise ContradictionError(f"{self.place.location}: {_OTHER_BYTES}")
+        """What was read from `first` on, and more of it up to `end`."""
+        start = first + len(data)
+        return data if end <= start else data + (yield from self._read(start, end))
 
     def _data(self, member: Member, first: int, window: bytes) -> MemberReading:
         """The data of a member, as far as possible out of the window that was read last, which began at `first`."""
@@ -194,14 +134,12 @@ class TarReader:
         if member.header.size > self._most_bytes:
             return Rejected("too_many_bytes")
         have = window[member.start - first :] if 0 <= first <= member.start < first + len(window) else b""
-        needed, fresh = member.end - member.start, not have
+        needed = member.end - member.start
         if len(have) < needed:
             end = member.end
             have = yield from self._read_on(member.start, have, end) if have else self._read(member.start, end)
         if parse(have[:BLOCK]) != member.header:
             raise ContradictionError(f"{self.place.location}: {_CHANGED}")
-        if fresh:
-            self._unproved = False
         return named, have[BLOCK:needed]
 
     def _named_wholly(self, member: Member) -> Generator[Request | BlockingCall, Any, Member | None]:
@@ -234,7 +172,7 @@ class TarReader:
         for member in self.known.members:
             if (whole := (yield from self._named_wholly(member))) and self._key_of(whole) == key:
                 return (yield from self._data(whole, -1, b""))
-        return (yield from self._settled(UNLISTED if self.is_cut else "missing"))
+        return Rejected(UNLISTED if self.is_cut else "missing")
 
     @property
     def is_cut(self) -> bool:

@@ -41,11 +41,6 @@ class Streams:
                 self._open.popitem(last=False)[1].close()
             return stream
 
-    def doubt(self, url: str) -> None:
-        """Let a stream, if it is open, begin again at its next batch. Waits for nobody who reads."""
-        if stream := self._open.get(url):
-            stream.doubt()
-
     def close(self) -> None:
         with self._lock:
             for stream in self._open.values():
@@ -62,7 +57,6 @@ class TarStream:
         self._web, self._http, self._versions = web, http, versions
         self._lock = threading.Lock()
         self._number, self._batch = -1, list[tuple[Member, bytes]]()
-        self._doubted = False
         self._answer: requests.Response | None = None
         self._members: Iterator[tuple[Member, bytes]] = iter(())
 
@@ -82,16 +76,12 @@ class TarStream:
             raise SourceError(f"{self.url}: {wrong}; {TRY_AGAIN}")
 
     def _at(self, number: int) -> list[tuple[Member, bytes]]:
-        if number < self._number or self._answer is None or self._doubted:
+        if number < self._number or self._answer is None:
             self._start()
         while self._number < number:
             self._batch = list(islice(self._members, BATCH))
             self._number += 1
         return self._batch
-
-    def doubt(self) -> None:
-        """Let the next batch() ask the server again, from the beginning of the tar."""
-        self._doubted = True
 
     def find(self, wanted: Callable[[Member], bool]) -> tuple[Member, bytes] | None:
         """The first member that is wanted, looked for from the beginning; None if there is none. Raises SourceError."""

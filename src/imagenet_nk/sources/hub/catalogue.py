@@ -86,12 +86,6 @@ class Catalogue:
             raise OSError(f"{url} is not in {self._files.where}")
         return self._persistent(lambda: self._shards[name].read(place))
 
-    def doubt(self, url: str) -> None:
-        """Ask for the image at an address anew when it is read next: what is here of it may have been damaged."""
-        name, place = self._at(url)
-        if shard := self._shards.get(name):
-            shard.doubt(place)
-
     def _at(self, url: str) -> tuple[str, str]:
         name, _, place = url.removeprefix(f"{self._files.where}/").rpartition("#")
         return name, place

@@ -25,8 +25,6 @@ _HERE = re.compile(r"(/[^#]+\.parquet|file:///[^#]+\.parquet)#row=\d+\Z")
 class _Shard(Protocol):
     def read(self, place: str) -> bytes: ...
 
-    def doubt(self, place: str) -> None: ...
-
 
 class HubPlaces:
     """Reads images at such addresses; row groups are spooled, since their neighbours are wanted as a rule.
@@ -52,12 +50,6 @@ class HubPlaces:
         with self._lock:
             shard = self._shards.get(file) or self._shards.setdefault(file, self._shard(url))
         return shard.read(place)
-
-    def doubt(self, url: str) -> None:
-        """Let the next reading of an address ask for it anew."""
-        file, _, place = url.rpartition("#")
-        if shard := self._shards.get(file):
-            shard.doubt(place)
 
     def _shard(self, url: str) -> _Shard:
         from imagenet_nk.sources.hub.files import HubFiles, LocalFiles
@@ -91,6 +83,3 @@ class _Pieces:
         from imagenet_nk.sources.hub.files import read_piece
 
         return read_piece(self._files, self._name, place)
-
-    def doubt(self, place: str) -> None:
-        """Nothing of it is at hand."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections import defaultdict
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import EXTENSIONS, image_id
-from imagenet_nk.sources.hub.files import Files, one_line, read_piece
+from imagenet_nk.sources.hub.files import Files, one_line
 from imagenet_nk.sources.hub.labels import Labels, names_in_schema, official
 from imagenet_nk.sources.local.tars import Member, members, read_place
 from imagenet_nk.storage import files as storage
@@ -50,9 +49,6 @@ class Shard(Protocol):
     def read(self, place: str) -> bytes:
         """Bytes of one image. Blocks; raises OSError."""
 
-    def doubt(self, place: str) -> None:
-        """Let the next read() of an image ask for it anew. Does not block."""
-
 
 class ParquetShard:
     """Labels are read alone, which is little; images a row group at a time, spooled for the rows that follow."""
@@ -68,8 +64,6 @@ class ParquetShard:
         self._spool = spool / name
         self._lock = threading.Lock()
         self._meta: pq.FileMetaData | None = None
-        self._doubted = set[int]()  # rows
-        self._proved = set[int]()  # row groups of which the same came twice
 
     def index(self) -> Index:
         where = f"{self._files.where}/{self._name}"
@@ -100,8 +94,6 @@ class ParquetShard:
         row = int(place.removeprefix("row="))
         try:
             with self._lock:  # one row group at a time, and each only once
-                if row in self._doubted:
-                    self._renew(row)
                 block, within = self._block_of(row)
                 spooled = self._spooled(block)
             with pa.memory_map(str(spooled)) as file:
@@ -114,22 +106,6 @@ class ParquetShard:
         if not data:
             raise OSError(f"{self._name}, row {row} holds no bytes")
         return bytes(data)
-
-    def doubt(self, place: str) -> None:
-        self._doubted.add(int(place.removeprefix("row=")))
-
-    def _renew(self, row: int) -> None:
-        """Fetch the row group of a row again, with the metadata that lead there, unless the same has come twice."""
-        self._doubted.discard(row)
-        block, _ = self._block_of(row)
-        if block in self._proved:
-            return
-        self._meta = None
-        if (there := self._spool / f"{block}.arrow").is_file():
-            before = _digest(there)
-            there.unlink()
-            if _digest(self._spooled(block)) == before:
-                self._proved.add(block)
 
     @contextmanager
     def _parquet(self) -> Iterator[pq.ParquetFile]:
@@ -177,7 +153,6 @@ class TarShard:
     ) -> None:
         self._files, self._name, self._wnids, self._labels, self._spool = files, name, wnids, labels, spool
         self.lacks = ""
-        self._doubted = set[str]()
 
     def index(self) -> Index:
         where = f"{self._files.where}/{self._name}"
@@ -206,18 +181,7 @@ class TarShard:
         return dict(index)
 
     def read(self, place: str) -> bytes:
-        if place in self._doubted:
-            self._doubted.discard(place)
-            return read_piece(self._files, self._name, place)
         return read_place(f"{self._files.local(self._name, self._spool)}#{place}")
-
-    def doubt(self, place: str) -> None:
-        self._doubted.add(place)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def columns(schema: pa.Schema, where: str) -> tuple[str, str]:

@@ -105,9 +105,6 @@ class Hub:
             return Rejected("unreadable", transient=True, detail=" ".join(str(error).split()))
         return FetchedImage(candidate.key, data)
 
-    def doubt(self, candidate: Candidate) -> None:
-        self._opened.doubt(candidate.url)
-
     def close(self) -> None:
         if self._catalogue is not None:
             self._catalogue.close()

@@ -102,15 +102,7 @@ class Manifest:
         if wrong := unreadable(candidate.url):
             return wrong
         result = yield from self._fetched(candidate)
-        drifted = _drifted(result, candidate)
-        if drifted and (_RANGE.match(candidate.url) or HubPlaces.holds(candidate.url)):
-            # A piece of an archive or a data set, which are not changed one by one: it may have come damaged.
-            if self._hub:
-                self._hub.doubt(candidate.url)
-            result = yield from self._fetched(candidate)
-            again = _drifted(result, candidate)
-            drifted = again and replace(again, transient=again != drifted)
-        return drifted or result
+        return _drifted(result, candidate) or result
 
     def close(self) -> None:
         """Forget what was spooled of data sets."""
