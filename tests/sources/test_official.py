@@ -59,10 +59,10 @@ def test_it_says_beforehand_what_it_would_fetch(tmp_path: Path, site: Web) -> No
     file = at(site)
     wanted = {Part.train: [file], Part.val: [file]}
     source = Full(str(tmp_path / "new"), download=True, official=wanted)
-    assert list(source.to_fetch) == [file]
-    assert not Full(str(tmp_path / "new"), official=wanted).to_fetch
+    assert list(source.traits.downloads()) == [(file.name, file.size)]
+    assert not Full(str(tmp_path / "new"), official=wanted).traits.downloads()
     fetch(file, tmp_path / "new", HTTP)
-    assert not source.to_fetch
+    assert not source.traits.downloads()
 
 
 def test_without_download_nothing_is_fetched(tmp_path: Path, site: Web) -> None:

@@ -239,7 +239,7 @@ class TestLosses:
             assert list(missing.reason) == ["http_404", "drifted"]
         summary = collect(job(tmp_path / "fresh", Manifest(str(manifest), replace=True), nk=None))
         assert (summary.kept, summary.missing) == (11, (dead,))
-        assert f"1 named images are not to be had (see missing.csv): {dead}" in caplog.text
+        assert f"1 named images could not be fetched (see missing.csv): {dead}" in caplog.text
 
     def test_the_fallback_replaces_them(self, tmp_path: Path, server: Web, manifest: Path) -> None:
         dead = pd.read_csv(manifest)["image_id"][1]

@@ -45,7 +45,7 @@ def describe(job: Job, stages: list[str], backbone: str) -> Iterator[str]:
     missing = max(0, wanted - there)
     yield f"images      {wanted:,} wanted, {there:,} there, {missing:,} to get"
     how = "as on record for this data set" if experience.measured else "assumed"
-    usual = job.source.usual
+    usual = job.source.traits.cost
     if usual.requests:
         requests = missing / experience.success * usual.requests
         seconds = requests * experience.seconds / job.http.concurrency
@@ -68,7 +68,7 @@ def describe(job: Job, stages: list[str], backbone: str) -> Iterator[str]:
 def _known(job: Job) -> tuple[int, CostEstimate]:
     """Images that are there, and what the ledger has seen. Leaves no folder behind where there was none."""
     if not (job.home / FILE).is_file():
-        return 0, CostEstimate(job.source.usual.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
+        return 0, CostEstimate(job.source.traits.cost.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
     dataset = DataSet(job.folder, job.home)
     try:
         dataset.check(job.draw)
@@ -78,14 +78,14 @@ def _known(job: Job) -> tuple[int, CostEstimate]:
         dataset.close()
     there = sum(count if job.nk is None else min(count, job.nk) for count in valid.values())
     if attempts < _ENOUGH or not images:
-        return there, CostEstimate(job.source.usual.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
+        return there, CostEstimate(job.source.traits.cost.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
     return there, CostEstimate(images / attempts, size / images, seconds / attempts, measured=True)
 
 
 def _candidates(job: Job) -> tuple[int, str]:
     """How many candidates the source has, and which classes have none."""
-    if files := getattr(job.source, "to_fetch", ()):  # of source=full
-        fetched = ", ".join(f"{file.name} ({file.size / 1e9:.1f} GB)" for file in files)
+    if files := job.source.traits.downloads():
+        fetched = ", ".join(f"{name} ({size / 1e9:.1f} GB)" for name, size in files)
         return 0, f" (it would fetch {fetched} first)"
     try:
         job.source.open(job.label_map.wnids, job.site)

@@ -75,11 +75,11 @@ def _named(job: Job) -> dict[str, int]:
     """How many images of a class are wanted with nk=null where they are named one by one: by a list or a manifest."""
     if job.nk is not None:
         return {}
-    by_source = getattr(job.source, "named", dict[str, int]().get)  # of source=manifest
+    target_of = job.source.traits.target_of
     counts = {}
     for wnid in job.label_map.wnids:
         listed = job.sampling.listed(wnid)
-        count = by_source(wnid) if listed is None else len(listed)
+        count = target_of(wnid) if listed is None else len(listed)
         if count is not None:
             counts[wnid] = count
     return counts

@@ -47,7 +47,7 @@ class LocalRun:
             store=dataset.store,
             ledger=dataset.ledger,
             rules=AcceptanceRules(job.inspect.near_duplicate_bits),
-            hosts_allowed=getattr(job.source, "hosts_allowed", frozenset()),
+            hosts_allowed=job.source.traits.hosts_allowed(),
             threads=dataset.store.writers,
         )
 

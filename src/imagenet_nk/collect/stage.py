@@ -21,7 +21,6 @@ from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.dataset.table_rows import TableContext
 from imagenet_nk.errors import ContradictionError, DatasetError, SourceError
 from imagenet_nk.net import url_guard
-from imagenet_nk.sources.contract import HasIndex
 from imagenet_nk.storage import files
 from imagenet_nk.storage.run_lock import run_lock
 from imagenet_nk.wording import counted, first_few
@@ -64,7 +63,7 @@ def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
     warn_of_tls(job.http)
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
-        filling = _fill_or_anew(job, dataset, _Watch(dataset, watch))
+        filling = _run_with_restart(job, dataset, _Watch(dataset, watch))
     finally:
         _close(job)
     summary = dataset.finish(filling.walks, _stamp(job, filling), _tables(job, dataset))
@@ -83,7 +82,7 @@ def _stamp(job: Job, filling: LocalRun | DistributedRun) -> str:
         return ""
     if not filling.first_is_open and not all(walk.full for walk in filling.walks):
         return ""
-    return RECHECK if job.source.one_place and any(walk.short for walk in filling.walks) else job.fingerprint
+    return RECHECK if job.source.traits.single_origin and any(walk.short for walk in filling.walks) else job.fingerprint
 
 
 def _tables(job: Job, dataset: DataSet) -> TableContext:
@@ -101,13 +100,13 @@ def _close(job: Job) -> None:
         source.close()
 
 
-def _fill_or_anew(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
+def _run_with_restart(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
     """Fill; where a source contradicts itself, once more without anything that it ever said."""
     try:
         return _fill(job, dataset, watch)
     except ContradictionError as error:
         log.warning("%s", error)
-        log.warning("it is run again at once: all that it gave is read anew")
+        log.warning("restarting: everything read from this source is discarded")
         _close(job)
         try:
             return _fill(job, dataset, watch)
@@ -123,7 +122,7 @@ def _fill(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | Dis
         filling.run(watch)
     except (KeyboardInterrupt, SourceError) as error:  # what is there is left in order
         if isinstance(error, ContradictionError):
-            _forget(job, dataset)
+            _discard_contradictions(job, dataset)
         dataset.finish(filling.walks, "", _tables(job, dataset))
         raise
     finally:
@@ -147,13 +146,13 @@ def _fill(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | Dis
     return filling
 
 
-def _forget(job: Job, dataset: DataSet) -> None:
-    """Settle nothing by what a source said that contradicts itself, in whatever run it said it."""
+def _discard_contradictions(job: Job, dataset: DataSet) -> None:
+    """Settle nothing by what a source gave that contradicts itself, in whatever run it gave it."""
     dataset.ledger.flush()
     for source in job.chain:
-        if isinstance(source, HasIndex):
-            source.forget()
-            dataset.ledger.forget_source(source.name)
+        if clear_index := source.traits.clear_index:
+            clear_index()
+            dataset.ledger.reopen_source(source.name)
 
 
 def _begun(job: Job, dataset: DataSet, since: int) -> LocalRun | DistributedRun:
@@ -204,7 +203,9 @@ def _report(summary: Summary, seconds: float, allow_private: bool, *, cut_off: b
     _report_forbidden(summary.forbidden, allow_private)
     if summary.missing:
         log.warning(
-            "%d named images are not to be had (see missing.csv): %s", len(summary.missing), first_few(summary.missing)
+            "%d named images could not be fetched (see missing.csv): %s",
+            len(summary.missing),
+            first_few(summary.missing),
         )
     _warn_of_short(summary, cut_off=cut_off)
 

@@ -34,7 +34,7 @@ def classes(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def missing(settled: Iterable[sqlite3.Row], kept: Mapping[str, str]) -> list[dict[str, object]]:
-    """Images that a list or manifest names and that are not to be had, out of a class's rows of the ledger.
+    """Images that a list or manifest names and that could not be fetched, out of a class's rows of the ledger.
 
     `kept`: SHA-256 by image id. A fallback makes up for an image by the same id, if it has the same bytes where a
     manifest says which.

@@ -161,7 +161,7 @@ class DataSet:
     def _write(self, tables: TableContext, judge: Callable[[str, Rows], Sequence[str]]) -> Summary:
         """Write the tables out of the ledger; returns what they add up to. A class's rows are read once.
 
-        Also missing.csv, where images are wanted by name and some are not to be had.
+        Also missing.csv, where images are wanted by name and some could not be fetched.
         """
         named = self.ledger.meta().get("named", {})
         sums = SummaryBuilder(tables)

@@ -217,7 +217,7 @@ class Ledger:
                 "UPDATE attempts SET final = 0 WHERE id > ? AND reason != '' AND transient = 1 AND status = 0", (since,)
             )
 
-    def forget_source(self, name: str) -> None:
+    def reopen_source(self, name: str) -> None:
         """Settle nothing by what a source gave: its attempts stay on record, and its candidates are open again."""
         with self._translated(), self._db:
             self._db.execute("UPDATE attempts SET final = 0 WHERE source = ?", (name,))

@@ -30,7 +30,7 @@ class Summary:
     sources: Mapping[str, int]  # kept images by the source that gave them
     shared: int  # kept images whose pixels stand in another class as well
     passing: Mapping[str, int] = field(default_factory=dict)  # of `reasons`, what failed only for now
-    missing: tuple[str, ...] = ()  # image ids that are wanted by name and were not to be had
+    missing: tuple[str, ...] = ()  # image ids that are wanted by name and could not be fetched
     forbidden: Mapping[str, int] = field(default_factory=dict)  # what it was, of the reason of that name
 
 

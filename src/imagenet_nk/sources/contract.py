@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from imagenet_nk.config import HttpConfig, Materialize
 from imagenet_nk.net.http import Request, Response
@@ -78,6 +78,33 @@ class CostModel:
     bytes: float = 1.0  # fetched for each byte of an image
 
 
+def no_hosts() -> frozenset[str]:
+    """The source has no servers of its own."""
+    return frozenset()
+
+
+def no_downloads() -> Sequence[tuple[str, int]]:
+    """The source fetches nothing before it opens."""
+    return ()
+
+
+def no_target(wnid: str) -> int | None:  # noqa: ARG001
+    """No class has a number of images of its own."""
+    return None
+
+
+@dataclass(frozen=True)
+class SourceTraits:
+    """What differs between sources beside their candidates. Defaults are those of a list of addresses."""
+
+    single_origin: bool = False  # all candidates lie in one archive, data set or folder: its faults are no candidate's
+    cost: CostModel = CostModel(success=0.4)  # what candidates cost and give, until a run has measured it
+    hosts_allowed: Callable[[], frozenset[str]] = no_hosts  # host:port of its own servers, for the guard; while open
+    downloads: Callable[[], Sequence[tuple[str, int]]] = no_downloads  # files that open() would fetch: name and bytes
+    target_of: Callable[[str], int | None] = no_target  # images of a class that are wanted by name; None = not named
+    clear_index: Callable[[], None] | None = None  # drop what is kept of its origin: it contradicts itself
+
+
 class Source(Protocol):
     """A place that has candidate images. Nothing to inherit.
 
@@ -88,8 +115,10 @@ class Source(Protocol):
     name: str  # the group member, for the manifest's column `source`
     terms: str  # where the images come from and under which terms: the text of TERMS.txt
     materialize: Materialize  # copy: bytes are stored; link and none: only for a Found that has a path
-    one_place: bool  # all candidates lie in one archive, data set or folder: its faults are no candidate's
-    usual: CostModel  # what candidates cost and give, until a run knows better
+
+    @property
+    def traits(self) -> SourceTraits:
+        """What differs between sources; the same for the life of this one."""
 
     @property
     def identity(self) -> str:
@@ -110,16 +139,6 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files and servers; open() may be called again."""
-
-
-@runtime_checkable
-class HasIndex(Protocol):
-    """A source that keeps beside the data set what it has seen of its one place; it may raise ContradictionError."""
-
-    name: str
-
-    def forget(self) -> None:
-        """Keep none of it: not all of it can be true."""
 
 
 def candidates_in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterator[Candidate]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imagenet_nk.config import Materialize
-from imagenet_nk.sources.contract import Candidate, CostModel, ReadSteps, Rejected, SourceContext
+from imagenet_nk.sources.contract import Candidate, CostModel, ReadSteps, Rejected, SourceContext, SourceTraits
 
 
 class NoSource:
     """Knows no class."""
 
     name = "none"
-    one_place = False
-    usual = CostModel(success=0.0, requests=0.0)
+    traits = SourceTraits(cost=CostModel(success=0.0, requests=0.0))
     terms = ""
     materialize = Materialize.copy
     identity = "none"

@@ -54,7 +54,7 @@ def reason(demo: Demo, transport: CurlTransport, candidate: Candidate) -> str:
 def test_each_fate_comes_to_its_reason(allowed: bool, tmp_path: Path) -> None:
     demo = Demo(per_class=40)
     demo.open([WNID], SourceContext(tmp_path, HttpConfig(), RandomOrder(0)))
-    transport = CurlTransport(HttpConfig(), demo.hosts_allowed if allowed else frozenset())
+    transport = CurlTransport(HttpConfig(), demo.traits.hosts_allowed() if allowed else frozenset())
     try:
         for candidate in demo.candidates(WNID):
             kind = fate(WNID, int(candidate.key.rpartition("_")[2]))

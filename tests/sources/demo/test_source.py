@@ -111,7 +111,7 @@ def test_the_other_placeholder_has_many_addresses(demo: Demo) -> None:
 
 
 def test_pages_pass_for_images_by_their_type(demo: Demo) -> None:
-    (host,) = [host for host in demo.hosts_allowed if _listens(host)]
+    (host,) = [host for host in demo.traits.hosts_allowed() if _listens(host)]
     with requests.get(f"http://{host}/{WNIDS[0]}/{first(Fault.html)}.jpg", timeout=10) as answer:
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
         assert answer.content.startswith(b"<!DOCTYPE html>")
@@ -150,7 +150,7 @@ def test_two_runs_name_the_same_addresses(tmp_path: Path) -> None:
 
 
 def test_many_connections_are_served_at_once(demo: Demo) -> None:
-    (host,) = [host for host in demo.hosts_allowed if _listens(host)]
+    (host,) = [host for host in demo.traits.hosts_allowed() if _listens(host)]
     urls = [f"http://{host}/{WNIDS[0]}/{first(Fault.good)}.jpg"] * 64
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(lambda url: requests.get(url, timeout=30).content, urls))
@@ -159,9 +159,9 @@ def test_many_connections_are_served_at_once(demo: Demo) -> None:
 
 def test_close_frees_the_ports_and_ends_kept_connections(tmp_path: Path) -> None:
     source = Demo()
-    assert source.hosts_allowed == frozenset()
+    assert source.traits.hosts_allowed() == frozenset()
     source.open(WNIDS, SourceContext(tmp_path, HttpConfig(), RandomOrder(0)))
-    hosts = source.hosts_allowed
+    hosts = source.traits.hosts_allowed()
     assert len(hosts) == 2
     assert sum(map(_listens, hosts)) == 1
     (host,) = filter(_listens, hosts)
@@ -172,7 +172,7 @@ def test_close_frees_the_ports_and_ends_kept_connections(tmp_path: Path) -> None
         while kept.recv(1 << 16):  # ends: the server has hung up
             pass
     assert not any(map(_listens, hosts))
-    assert source.hosts_allowed == frozenset()
+    assert source.traits.hosts_allowed() == frozenset()
     source.close()  # twice does no harm
 
 
@@ -187,7 +187,7 @@ def test_it_says_that_pictures_are_drawn(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_a_client_that_hangs_up_is_no_news(demo: Demo, capfd: pytest.CaptureFixture[str]) -> None:
-    (host,) = [host for host in demo.hosts_allowed if _listens(host)]
+    (host,) = [host for host in demo.traits.hosts_allowed() if _listens(host)]
     for _ in range(5):
         with socket.create_connection(_address(host), timeout=10) as hasty:
             hasty.sendall(f"GET /{WNIDS[0]}/{first(Fault.good)}.jpg HTTP/1.1\r\nHost: x\r\n\r\n".encode())

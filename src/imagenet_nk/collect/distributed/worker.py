@@ -50,7 +50,7 @@ def collect_shard(shard: Shard, channel: Channel) -> ShardResult:
             store=store,
             ledger=attempts,
             rules=AcceptanceRules(job.inspect.near_duplicate_bits),
-            hosts_allowed=getattr(source, "hosts_allowed", frozenset()),
+            hosts_allowed=source.traits.hosts_allowed(),
             threads=store.writers if files.is_remote(job.folder) else 1,
         )
         stack.callback(reader.close)

@@ -146,7 +146,7 @@ class RequestQueue:
     def _arrived(self, reading: CandidateRead, response: Response, now: float) -> None:
         self._on_the_way -= 1
         self._hosts.over(reading.host, reading.request_started, now)
-        url = reading.request.url if reading.request and not reading.source.one_place else ""
+        url = reading.request.url if reading.request and not reading.source.traits.single_origin else ""
         self.web.note(response, reading.host, url)
         if url and self.web.holds(response):  # a source in one place says itself what is wrong with that
             self._hosts.doubted(reading.host, now)

@@ -125,7 +125,7 @@ class Scheduler:
             host = drawn.host
             if host:
                 # The only place of a source is asked all the same, so that the source can say what is wrong with it.
-                if (fault := self._hosts.given_up(host)) and not drawn.source.one_place:
+                if (fault := self._hosts.given_up(host)) and not drawn.source.traits.single_origin:
                     self._settle_unasked(fill, index, drawn, fault)
                     if fill.wishes(now):
                         continue
@@ -151,7 +151,7 @@ class Scheduler:
 
         What lies at one place comes in the end, as a rule: nothing is read ahead of need for fear of losses.
         """
-        if drawn.source.one_place:
+        if drawn.source.traits.single_origin:
             return math.inf, 1.0
         hope = self._hosts.success_at(drawn.host) * fill.success(self._hosts.success) / self._hosts.success
         return now + self._reader.late_after, min(hope, 0.98)

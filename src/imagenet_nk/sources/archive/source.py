@@ -32,6 +32,7 @@ from imagenet_nk.sources.contract import (
     ReadSteps,
     Rejected,
     SourceContext,
+    SourceTraits,
     candidates_in_order,
 )
 
@@ -60,8 +61,6 @@ class Archive:
     """Reads the official tars, or one tar a class, by HTTP Range or from this machine."""
 
     name = "archive"
-    one_place = True
-    usual = CostModel(success=0.97, requests=1.8, bytes=2.2)
     materialize = Materialize.copy
     terms = (
         "The images are members of the archives of ILSVRC2012 or ImageNet named in the manifest's column url. ImageNet "
@@ -74,6 +73,9 @@ class Archive:
     ) -> None:
         """`synset` (a template with {wnid}) goes before `val` (with its `devkit`), and that before `train`."""
         self._train, self._val, self._devkit, self._synset = train, val, devkit, synset
+        self.traits = SourceTraits(
+            single_origin=True, cost=CostModel(success=0.97, requests=1.8, bytes=2.2), clear_index=self._clear_index
+        )
         self._opened: OpenArchive | None = None
 
     @property
@@ -210,7 +212,7 @@ class Archive:
         batch = sorted(batch, key=lambda pair: (draw(seed, wnid, pair[0].stem), pair[0].start))
         return batch[place] if place < len(batch) else Rejected("past_end")
 
-    def forget(self) -> None:
+    def _clear_index(self) -> None:
         """Keep nothing for the next run of what was seen so far: not all of it can be true."""
         if self._opened is not None:
             self._opened.index.forget()

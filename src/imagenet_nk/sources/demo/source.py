@@ -10,7 +10,15 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.sampling.draw_order import Sampling
-from imagenet_nk.sources.contract import Candidate, CostModel, FetchedImage, Rejected, SourceContext, rejection
+from imagenet_nk.sources.contract import (
+    Candidate,
+    CostModel,
+    FetchedImage,
+    Rejected,
+    SourceContext,
+    SourceTraits,
+    rejection,
+)
 from imagenet_nk.sources.demo import pictures
 from imagenet_nk.sources.demo.server import DemoServer, Fault, fate
 
@@ -27,8 +35,6 @@ class Demo:
     """
 
     name = "demo"
-    one_place = False
-    usual = CostModel(success=0.6)
     materialize = Materialize.copy
     terms = (
         "These images are drawn by the program itself, for trying it out. They are not photographs, they are not\n"
@@ -37,6 +43,7 @@ class Demo:
 
     def __init__(self, per_class: int = 36) -> None:
         self.per_class = per_class
+        self.traits = SourceTraits(cost=CostModel(success=0.6), hosts_allowed=self._hosts_allowed)
         self._server: DemoServer | None = None
         self._wnids: frozenset[str] = frozenset()  # of the opened classes
         self._sampling: Sampling | None = None
@@ -45,8 +52,7 @@ class Demo:
     def identity(self) -> str:
         return f"demo:{pictures.VERSION}:{self.per_class}"
 
-    @property
-    def hosts_allowed(self) -> frozenset[str]:
+    def _hosts_allowed(self) -> frozenset[str]:
         """host:port of loopback addresses that this source may ask although the guard bars such; none unless open."""
         return frozenset({self._server.host, self._server.dead_host}) if self._server else frozenset()
 

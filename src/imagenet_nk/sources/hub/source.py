@@ -21,6 +21,7 @@ from imagenet_nk.sources.contract import (
     ReadSteps,
     Rejected,
     SourceContext,
+    SourceTraits,
     candidates_in_order,
 )
 from imagenet_nk.sources.hub.catalogue import Catalogue
@@ -42,8 +43,7 @@ class Hub:
     """
 
     name = "hub"
-    one_place = True
-    usual = CostModel(success=0.99, requests=0.0, bytes=2.5)
+    traits = SourceTraits(single_origin=True, cost=CostModel(success=0.99, requests=0.0, bytes=2.5))
     terms = TERMS
     materialize = Materialize.copy
 

@@ -24,6 +24,7 @@ from imagenet_nk.sources.contract import (
     ReadSteps,
     Rejected,
     SourceContext,
+    SourceTraits,
     candidates_in_order,
 )
 from imagenet_nk.sources.local import layouts
@@ -47,8 +48,6 @@ class Full:
     """Candidates are the files of a class; nothing is listed before its class is asked for."""
 
     name = "full"
-    one_place = True
-    usual = CostModel(success=1.0, requests=0.0)
     terms = TERMS
 
     def __init__(
@@ -63,13 +62,19 @@ class Full:
         self.root = Path(root).expanduser()
         self.part, self.materialize = Part(part), Materialize(materialize)
         self._official = official[self.part] if download else ()
+        self.traits = SourceTraits(
+            single_origin=True, cost=CostModel(success=1.0, requests=0.0), downloads=self._downloads
+        )
 
     @property
     def identity(self) -> str:
         return f"full:{self.root.resolve()}:{self.part}"
 
+    def _downloads(self) -> Sequence[tuple[str, int]]:
+        return [(file.name, file.size) for file in self._to_fetch]
+
     @property
-    def to_fetch(self) -> Sequence[OfficialFile]:
+    def _to_fetch(self) -> Sequence[OfficialFile]:
         """What open() would fetch first."""
         return self._official if self._official and layouts.find(self.root, self.part) is None else ()
 
@@ -80,7 +85,7 @@ class Full:
                 f"source.root={str(self.root)!r} is a path that no list can hold; rename it, or type "
                 "source.materialize=link"
             )
-        for file in self.to_fetch:
+        for file in self._to_fetch:
             official.fetch(file, self.root, site.http)
         self._layout = layouts.recognise(self.root, self.part)
         self._require_another(site.index.parent)

@@ -24,6 +24,7 @@ from imagenet_nk.sources.contract import (
     ReadSteps,
     Rejected,
     SourceContext,
+    SourceTraits,
     candidates_in_order,
     rejection,
 )
@@ -47,8 +48,6 @@ class Manifest:
     """Candidates are the rows of a class in the order of the manifest, whatever the seed: its maker drew them."""
 
     name = "manifest"
-    one_place = False
-    usual = CostModel(success=0.9)
     terms = TERMS
     materialize = Materialize.copy
 
@@ -57,6 +56,7 @@ class Manifest:
         is another picture than then; otherwise that is rejected as `drifted`.
         """
         self.path, self.replace = path, replace
+        self.traits = SourceTraits(cost=CostModel(success=0.9), target_of=self._target_of)
         self._images: dict[str, table.Image] = {}
         self._hub: HubPlaces | None = None
 
@@ -94,7 +94,7 @@ class Manifest:
             known = candidate.key in places and not self.replace
             yield replace(candidate, sha256=self._images[candidate.key].sha256) if known else candidate
 
-    def named(self, wnid: str) -> int:
+    def _target_of(self, wnid: str) -> int:
         """How many images of a class are wanted by name."""
         return len(self._places.get(wnid, {}))
 

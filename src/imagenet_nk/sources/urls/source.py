@@ -24,6 +24,7 @@ from imagenet_nk.sources.contract import (
     ReadSteps,
     Rejected,
     SourceContext,
+    SourceTraits,
     candidates_in_order,
     rejection,
 )
@@ -49,8 +50,7 @@ class Urls:
     """Candidates are the lines of a list; what their addresses give today is another matter."""
 
     name = "urls"
-    one_place = False
-    usual = CostModel(success=0.4)
+    traits = SourceTraits(cost=CostModel(success=0.4))
     materialize = Materialize.copy
     terms = (
         "The images were fetched from the web addresses in the manifest's column url. Each belongs to its owner, under "
