@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -131,3 +132,15 @@ def test_a_folder_holds_at_most_twelve_modules_and_says_what_it_is_for(folder: P
     modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert len(modules) <= 12
     assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "imagenet_nk"])
+def test_what_other_packages_import_is_named_in_the_docstring_of_its_package(module: str) -> None:
+    folder = MODULES[module].parent
+    for target, name in imports(module):
+        home = MODULES[target] if MODULES[target].name == "__init__.py" else MODULES[target].with_name("__init__.py")
+        if home.parent == folder or home == SRC / "imagenet_nk" / "__init__.py" or package(target) == "config":
+            continue
+        wanted = name or target.rsplit(".", 1)[-1]
+        text = ast.get_docstring(ast.parse(home.read_text(encoding="utf-8"))) or ""
+        assert re.search(rf"\b{re.escape(wanted)}\b", text), f"{home.parent.name} does not name {wanted}"

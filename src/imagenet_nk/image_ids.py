@@ -1,4 +1,4 @@
-"""Image ids."""
+"""Image ids that are safe as file names, and distinct within a class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reasons."""
+"""Reasons of rejection that several packages need."""
 
 from __future__ import annotations
 

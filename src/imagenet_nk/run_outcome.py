@@ -1,4 +1,4 @@
-"""Run outcome."""
+"""Exit codes of a job, and the file that records how it ended."""
 
 from __future__ import annotations
 

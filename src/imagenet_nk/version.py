@@ -1,4 +1,4 @@
-"""Version."""
+"""The version of the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accumulate."""
+"""Class means and spreads of a list, in one pass over its embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""The classes of a run: which ones, and which number each has in the list files."""
+"""The classes of a run: WNID, label and name, and the label files that people have.
+
+Other packages import:
+
+- LabelMap
+- label_map: LabelMap
+- loading: load
+"""
 
 from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.loading import load

@@ -1,4 +1,4 @@
-"""Progress."""
+"""How far a collection is."""
 
 from __future__ import annotations
 

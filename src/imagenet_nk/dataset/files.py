@@ -1,4 +1,4 @@
-"""Files."""
+"""Names of the files in a data set folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executor."""
+"""The contract of whoever runs models over a list for the driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages."""
+"""What a worker is given, and what it returns."""
 
 from __future__ import annotations
 

@@ -1,1 +1,8 @@
-"""TODO."""
+"""train.txt and eval.txt: written, read, and used as a PyTorch data set.
+
+Other packages import:
+
+- list_file
+- stage: LoadedLists
+- torch_dataset: ImageList
+"""

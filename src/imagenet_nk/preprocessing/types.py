@@ -1,4 +1,4 @@
-"""Types."""
+"""Types that preprocessing and embedding share."""
 
 from __future__ import annotations
 

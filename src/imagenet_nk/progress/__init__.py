@@ -1,1 +1,9 @@
-"""What the person who waits sees: where a stage stands, and at the end what came of the run."""
+"""What a person sees of a run: the live display, stage times, and the closing summary.
+
+Other packages import:
+
+- closing
+- course: Stage, StageTimer
+- display: Display
+- standing: duration
+"""

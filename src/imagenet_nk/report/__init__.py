@@ -1,1 +1,12 @@
-"""The page to look at: facts of a run, gathered, judged and drawn into one folder that opens from disk."""
+"""Stage `report`: one folder with a page that opens from disk, and the comparison of a sweep.
+
+Other packages import:
+
+- build
+- find_run
+- host_stats: FetchStats
+- metrics_table: best_distance, value
+- run_data: RunData
+- sweep
+- thumbnails: ContactStrip, SIDE
+"""

@@ -1,1 +1,6 @@
-"""TODO."""
+"""Which candidates of a class come first: random draw order, lists of names, and the split of the lists.
+
+Other packages import:
+
+- draw_order: Sampling, Split, draw
+"""

@@ -1,1 +1,7 @@
-"""TODO."""
+"""Streaming sums over embeddings: mean, spread, medoid, covariance, prototypes.
+
+Other packages import:
+
+- iterative
+- streaming: Mean, Medoid, NormalizedMean, SharedCovariance, Spread, l2_normalize
+"""

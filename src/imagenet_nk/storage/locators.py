@@ -1,4 +1,4 @@
-"""Locators."""
+"""Paths as text in tables, whatever bytes they hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Naming."""
+"""Names of temporary files, and the status of files."""
 
 from __future__ import annotations
 

@@ -1,1 +1,6 @@
-"""Where figures of a run go besides its output folder: nowhere, TensorBoard or MLflow."""
+"""Experiment trackers for the figures of a run: none, TensorBoard, MLflow.
+
+Other packages import:
+
+- base: RunRecord, Tracker
+"""

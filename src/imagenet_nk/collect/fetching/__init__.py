@@ -1,1 +1,9 @@
-"""TODO."""
+"""From a candidate to its inspected bytes: requests, retries, inspection, ledger rows.
+
+Other packages import:
+
+- candidate_reader: Reader
+- inspector: ImageInfo, Inspector, look
+- ledger_rows
+- work_item: QueuedCandidate, ReadOutcome
+"""

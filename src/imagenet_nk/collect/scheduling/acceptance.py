@@ -1,4 +1,4 @@
-"""Acceptance."""
+"""Which valid images a class keeps, in draw order."""
 
 from __future__ import annotations
 

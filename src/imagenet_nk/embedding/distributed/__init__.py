@@ -1,1 +1,6 @@
-"""TODO."""
+"""Embedding over an engine: shards of a list, and workers that build the same model.
+
+Other packages import:
+
+- select
+"""

@@ -1,4 +1,4 @@
-"""Results."""
+"""Answers of workers as rows of the list."""
 
 from __future__ import annotations
 

@@ -1,1 +1,6 @@
-"""TODO."""
+"""source=hub: parquet files or WebDataset shards of a data set on the Hugging Face hub.
+
+Other packages import:
+
+- places: HubPlaces
+"""

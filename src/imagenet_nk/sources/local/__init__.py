@@ -1,1 +1,7 @@
-"""TODO."""
+"""source=full: a copy of ImageNet on disk, in folders or tars.
+
+Other packages import:
+
+- folders: MAX_BYTES, read_file
+- tars: Member, members, read_place
+"""

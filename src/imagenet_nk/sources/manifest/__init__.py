@@ -1,1 +1,1 @@
-"""TODO."""
+"""source=manifest: the images of a published manifest."""
