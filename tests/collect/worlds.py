@@ -110,10 +110,10 @@ def collect(
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[dict[str, list[str]], Settler]:
     """Verdicts of each class as far as its draw order was walked, and the reader with what was started."""
-    fills = [ClassQuota(wnid, world.quota, candidates(world, wnid, known)) for wnid in world.classes]
+    quotas = [ClassQuota(wnid, world.quota, candidates(world, wnid, known)) for wnid in world.classes]
     settler = Settler(world, limit, pick)
     Scheduler(
-        fills,
+        quotas,
         reader=settler,  # type: ignore[arg-type]
         hosts=hosts or HostTable(HttpConfig()),
         ledger=Noted(),  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def collect(
         repeats=CrossClassIndex(world.repeats),
         drop_shared=world.drop_shared,
     ).run(watch)
-    return {fill.wnid: fill.walk.verdicts for fill in fills}, settler
+    return {quota.wnid: quota.selection.verdicts for quota in quotas}, settler
 
 
 def by_definition(world: World) -> dict[str, list[str]]:

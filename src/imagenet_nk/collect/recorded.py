@@ -25,7 +25,7 @@ def select_recorded(
 
 def _quota(wnid: str, nk: int | None, records: Mapping[Any, CandidateRecord]) -> ClassQuota:
     quota = ClassQuota(wnid, nk, iter(()))
-    quota.facts = list(records.values())  # in draw order, as the ledger gives them
+    quota.records = list(records.values())  # in draw order, as the ledger gives them
     return quota
 
 
@@ -38,7 +38,7 @@ def _select(quotas: Sequence[ClassQuota], inspect: InspectConfig) -> None:
     while fresh:
         fresh = False
         for quota in quotas:
-            quota.walk_again()
+            quota.restart()
             for record in quota.advance(rules):
                 placeholder, shared = repeats.reach(quota.wnid, record)
                 if placeholder and record.content not in rules.placeholders:

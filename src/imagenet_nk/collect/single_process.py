@@ -81,11 +81,15 @@ class LocalRun:
         if (short := self._short()) and not self.cut_off:
             self.complete = self._fallback_is_open or open_fallback(job, dataset, alone=not self.first_is_open)
             if self.complete and self.first_is_open:
-                warn_of_all(job, [fill.wnid for fill in short if math.isinf(fill.quota)])
+                warn_of_all(job, [quota.wnid for quota in short if math.isinf(quota.target)])
         # A class that was full may lose an image to what the fallback shows, and want more in its turn.
-        while self.complete and not self.cut_off and (short := [fill for fill in self._short() if fill.ranks == 1]):
-            for fill in short:
-                fill.extend(self._candidates(1, fill.wnid))
+        while (
+            self.complete
+            and not self.cut_off
+            and (short := [quota for quota in self._short() if quota.source_count == 1])
+        ):
+            for quota in short:
+                quota.extend(self._candidates(1, quota.wnid))
             self._collector.run(watch)
 
     def close(self) -> None:
@@ -93,7 +97,7 @@ class LocalRun:
 
     def _short(self) -> Sequence[ClassQuota]:
         """The classes that want the fallback."""
-        return [fill for fill in self.walks if fill.short]
+        return [quota for quota in self.walks if quota.lacks_images]
 
     def _candidates(self, rank: int, wnid: str) -> Iterator[tuple[QueuedCandidate, CandidateRecord | None]]:
         records = partial(self._dataset.facts, wnid, self._job.retry, self._since)

@@ -80,9 +80,13 @@ def _stamp(job: Job, filling: LocalRun | DistributedRun) -> str:
     """
     if filling.cut_off or not filling.complete:
         return ""
-    if not filling.first_is_open and not all(walk.full for walk in filling.walks):
+    if not filling.first_is_open and not all(walk.is_full for walk in filling.walks):
         return ""
-    return RECHECK if job.source.traits.single_origin and any(walk.short for walk in filling.walks) else job.fingerprint
+    return (
+        RECHECK
+        if job.source.traits.single_origin and any(walk.lacks_images for walk in filling.walks)
+        else job.fingerprint
+    )
 
 
 def _tables(job: Job, dataset: DataSet) -> TableContext:

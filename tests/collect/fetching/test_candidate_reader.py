@@ -277,7 +277,7 @@ def test_what_a_worker_cannot_do_ends_the_run(tmp_path: Path, closing: list[Read
 
 def test_an_image_that_another_source_gave_is_not_written_again(tmp_path: Path, closing: list[Reader]) -> None:
     closing.append(one := reader(Scripted(lambda request: Response(200, BODY)), tmp_path))
-    one.start(Candidate("k", WNID, "http://a.test/x"), InTurn(), 0, taken={"k"})
+    one.start(Candidate("k", WNID, "http://a.test/x"), InTurn(), 0, existing_ids={"k"})
     outcomes: list[ReadOutcome] = []
     while one.in_flight:
         outcomes.extend(one.poll(0.05))

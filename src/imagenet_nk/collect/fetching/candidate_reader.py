@@ -9,7 +9,7 @@ from typing import Any
 
 from imagenet_nk.collect.fetching.http_requests import RequestQueue
 from imagenet_nk.collect.fetching.inspector import Inspector
-from imagenet_nk.collect.fetching.thread_pool import InspectionPool, in_one_step
+from imagenet_nk.collect.fetching.thread_pool import InspectionPool, single_step
 from imagenet_nk.collect.fetching.work_item import CandidateRead, InspectionResult, ReadOutcome
 from imagenet_nk.dataset.image_store import Store
 from imagenet_nk.net.congestion import CongestionWindow
@@ -38,7 +38,7 @@ class Reader:
         self._transport, self._pace = transport, pace
         self._memory = transport.memory
         self._inspector, self._store = inspector, store
-        self._asker = RequestQueue(transport, hosts, self._has_place)
+        self._requests = RequestQueue(transport, hosts, self._has_place)
         self._workers = InspectionPool(workers, transport.wake)
         self._backlog = _BACKLOG * workers
         self._most_waiting = _WAITING * hosts.http.concurrency
@@ -48,11 +48,11 @@ class Reader:
     @property
     def free(self) -> bool:
         """Whether another candidate may be started."""
-        return self._has_place() and self._asker.waiting < self._most_waiting
+        return self._has_place() and self._requests.waiting < self._most_waiting
 
     def _has_place(self) -> bool:
         return (
-            self.in_flight - self._asker.waiting < self._pace.limit
+            self.in_flight - self._requests.waiting < self._pace.limit
             and self._workers.waiting < self._backlog
             and self._memory.room > 0
         )
@@ -60,30 +60,32 @@ class Reader:
     @property
     def web(self) -> ConnectivityMonitor:
         """Whether it is there, as far as this reader has met it."""
-        return self._asker.web
+        return self._requests.web
 
     @property
     def late_after(self) -> float:
         """Seconds after which a candidate takes longer than is usual at present."""
         return max(_LATE_S, _LATE_TIMES * self._pace.usual)
 
-    def start(self, candidate: Candidate, source: Source, ticket: Any, taken: Collection[str] = ()) -> None:
+    def start(self, candidate: Candidate, source: Source, ticket: Any, existing_ids: Collection[str] = ()) -> None:
         """Start to read a candidate; its outcome comes out of poll(). An image id out of `taken` is `redrawn`."""
         self.in_flight += 1
-        reading = CandidateRead(candidate, source, ticket, source.read(candidate), time.monotonic(), taken=taken)
+        reading = CandidateRead(
+            candidate, source, ticket, source.read(candidate), time.monotonic(), existing_ids=existing_ids
+        )
         self._step(reading, None)
 
     def poll(self, timeout: float) -> list[ReadOutcome]:
         """What has ended, after at most `timeout` seconds of waiting. Raises what a worker could not translate."""
-        answers = self._asker.poll(0 if self._outcomes else timeout, self.late_after)
-        self._outcomes += self._asker.tries()
+        answers = self._requests.poll(0 if self._outcomes else timeout, self.late_after)
+        self._outcomes += self._requests.tries()
         for reading, response in answers:
             if not response.fault and response.body:
                 first_byte = response.seconds - response.body_seconds
                 self._pace.note(first_byte, response.body_seconds, wanted=not self._workers.waiting)
             self._step(reading, response)
         for reading, result, error in self._workers.ended():
-            self._work_done(reading, result, error)
+            self._on_work_done(reading, result, error)
         outcomes, self._outcomes = self._outcomes, []
         self.in_flight -= sum(outcome.final for outcome in outcomes)
         return outcomes
@@ -99,17 +101,17 @@ class Reader:
         try:
             step = reading.steps.throw(error) if error else reading.steps.send(sent)
         except StopIteration as end:
-            self._came_to(reading, end.value)
+            self._on_source_result(reading, end.value)
             return
         if isinstance(step, BlockingCall):
-            self._workers.give(reading, in_one_step(step.function))
+            self._workers.give(reading, single_step(step.function))
         else:
-            self._asker.ask(reading, step)
+            self._requests.ask(reading, step)
 
-    def _came_to(self, reading: CandidateRead, result: FetchedImage | Rejected) -> None:
+    def _on_source_result(self, reading: CandidateRead, result: FetchedImage | Rejected) -> None:
         if isinstance(result, FetchedImage):
             verdict = self._inspector.url_verdict(result.final_url or reading.response.final_url)
-            if result.image_id in reading.taken:  # it would overwrite the file of the source that came first
+            if result.image_id in reading.existing_ids:  # it would overwrite the file of the source that came first
                 verdict = Rejected("redrawn")
             if verdict is None:
                 reading.found = result
@@ -122,7 +124,7 @@ class Reader:
     # --- work on threads
 
     def _judge(self, wnid: str, found: FetchedImage) -> Generator[None, None, InspectionResult]:
-        verdict = yield from self._inspector.in_steps(found.data)
+        verdict = yield from self._inspector.inspect_steps(found.data)
         if isinstance(verdict, Rejected):
             return InspectionResult(verdict, len(found.data))
         name = f"{found.image_id}.{verdict.extension}"
@@ -131,7 +133,7 @@ class Reader:
             self._store.write(wnid, name, found.data)
         return InspectionResult(verdict, len(found.data), name)
 
-    def _work_done(self, reading: CandidateRead, result: Any, error: Exception | None) -> None:
+    def _on_work_done(self, reading: CandidateRead, result: Any, error: Exception | None) -> None:
         if reading.found is None:
             self._step(reading, result, error)
         elif error:

@@ -32,7 +32,9 @@ class RequestQueue:
         self.web = ConnectivityMonitor(self._http)
         self._lookout = ConnectivityProber(self.web, hosts, transport)
         self._later: list[tuple[float, CandidateRead]] = []  # heap of those that wait for a time
-        self._at_door: defaultdict[str, deque[CandidateRead]] = defaultdict(deque)  # that wait for the limits of a host
+        self._waiting_for_host: defaultdict[str, deque[CandidateRead]] = defaultdict(
+            deque
+        )  # that wait for the limits of a host
         self._on_the_way = 0  # requests that the transport has, of readings
         self.waiting = 0  # readings without a place in flight
         self._answers: list[tuple[CandidateRead, Response]] = []
@@ -49,7 +51,7 @@ class RequestQueue:
 
     def poll(self, timeout: float, late_after: float) -> list[tuple[CandidateRead, Response]]:
         """Answers, after at most `timeout` seconds of waiting. `late_after`: seconds that are longer than usual."""
-        self._open_doors()
+        self._send_ready()
         self.web.tick()
         if self._on_the_way or self.web.is_waiting:
             self._lookout.ask(late_after)
@@ -65,8 +67,8 @@ class RequestQueue:
             elif isinstance(ticket, ProbeTarget):
                 self._lookout.heard(ticket, response)
             elif isinstance(ticket, Request):
-                self._ruled(ticket, response, now)
-        self._take_up_held(now)
+                self._on_robots_txt(ticket, response, now)
+        self._resolve_held(now)
         answers, self._answers = self._answers, []
         return answers
 
@@ -84,21 +86,21 @@ class RequestQueue:
     def _send_or_wait(self, reading: CandidateRead, now: float) -> None:
         if not self._send(reading, now):
             self.waiting += 1
-            self._at_door[reading.host].append(reading)
+            self._waiting_for_host[reading.host].append(reading)
 
-    def _open_doors(self) -> None:
+    def _send_ready(self) -> None:
         """Send the requests whose time has come and whose hosts have room, as far as there are places."""
         now = time.monotonic()
         while self._later and self._later[0][0] <= now and self._has_place():
             self.waiting -= 1
             self._send_or_wait(heapq.heappop(self._later)[1], now)
-        for host in list(self._at_door):
-            waiting = self._at_door[host]
+        for host in list(self._waiting_for_host):
+            waiting = self._waiting_for_host[host]
             while waiting and self._has_place() and (self._hosts.given_up(host) or self._hosts.ready(host, now)):
                 self.waiting -= 1
                 self._send_or_wait(waiting.popleft(), now)
             if not waiting:
-                del self._at_door[host]
+                del self._waiting_for_host[host]
 
     def _send(self, reading: CandidateRead, now: float) -> bool:
         request = reading.request
@@ -131,15 +133,15 @@ class RequestQueue:
 
     # --- what comes back
 
-    def _ruled(self, request: Request, response: Response, now: float) -> None:
+    def _on_robots_txt(self, request: Request, response: Response, now: float) -> None:
         """Go on with those who waited for a host's robots.txt, unless it failed because the web was gone."""
         self.web.note(response, url_guard.host_key(request.url), request.url)
         if self.web.holds(response):
             self.web.hold(request, response, response.seconds, again=True)
         else:
-            self._let_in(request, response, now)
+            self._resume_after_robots(request, response, now)
 
-    def _let_in(self, request: Request, response: Response, now: float) -> None:
+    def _resume_after_robots(self, request: Request, response: Response, now: float) -> None:
         for reading in self._robots.learn(request.url, response) if self._robots else ():
             self._send_or_wait(reading, now)
 
@@ -155,12 +157,14 @@ class RequestQueue:
         else:
             self._answered(reading, response, now)
 
-    def _take_up_held(self, now: float) -> None:
+    def _resolve_held(self, now: float) -> None:
         """Go on with failures of which it is known by now whether the web was there: if not, they are none."""
         for failure, counts in self.web.settled():
             reading: CandidateRead | Request = failure.ticket
             if isinstance(reading, Request):
-                self._let_in(reading, failure.response, now) if counts else self._transport.submit(reading, reading)
+                self._resume_after_robots(reading, failure.response, now) if counts else self._transport.submit(
+                    reading, reading
+                )
             elif counts or reading.doubted == REPEATS:
                 self._answered(reading, failure.response, now)
             else:

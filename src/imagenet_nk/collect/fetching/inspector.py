@@ -76,7 +76,7 @@ class Inspector:
 
         What is rejected says of which bytes.
         """
-        steps = self.in_steps(data)
+        steps = self.inspect_steps(data)
         while True:
             try:
                 next(steps)
@@ -84,7 +84,7 @@ class Inspector:
                 verdict: ImageInfo | Rejected = end.value
                 return verdict
 
-    def in_steps(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
+    def inspect_steps(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
         """inspect(), which pauses where a JPEG is decoded: what is held by then is a 64th of its pixels."""
         verdict = yield from self._decoded(data)
         return replace(verdict, content=sha256(data).hexdigest()) if isinstance(verdict, Rejected) else verdict
@@ -114,7 +114,7 @@ class Inspector:
                 return Rejected("too_large", detail="too many scans")
             space = "CMYK" if colour in ("CMYK", "YCCK") else "RGB"
             decode = partial(simplejpeg.decode_jpeg, data, space, min_height=1, min_width=1, min_factor=8)
-            small: Pixels = self._in_turn((width, height), decode)  # a progressive one is held whole meanwhile
+            small: Pixels = self._serialise_large((width, height), decode)  # a progressive one is held whole meanwhile
         except ValueError as error:
             if "nsufficient memory" in str(error):
                 raise _lacking() from error
@@ -132,7 +132,7 @@ class Inspector:
             with Image.open(io.BytesIO(data), formats=[format_]) as image:
                 if verdict := self._size_verdict(*image.size):
                     return verdict
-                return self._in_turn(image.size, partial(_by_bands, data, format_, image.mode, image))
+                return self._serialise_large(image.size, partial(_by_bands, data, format_, image.mode, image))
         except Image.DecompressionBombError as error:
             return Rejected("too_large", detail=str(error))
         except UnidentifiedImageError as error:
@@ -147,7 +147,7 @@ class Inspector:
         except (ArithmeticError, AttributeError, RuntimeError, Image.DecompressionBombWarning) as error:
             return Rejected("corrupt", detail=f"{type(error).__name__}: {error}")
 
-    def _in_turn(self, size: tuple[int, int], work: Callable[[], _T]) -> _T:
+    def _serialise_large(self, size: tuple[int, int], work: Callable[[], _T]) -> _T:
         """Large images are decoded one at a time, by a thread of their own: each thread keeps a heap of its own."""
         return self._large.submit(work).result() if size[0] * size[1] > _LARGE else work()
 

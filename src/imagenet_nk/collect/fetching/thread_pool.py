@@ -59,19 +59,19 @@ class InspectionPool:
             going = self._begin(item)
             del item  # an idle thread holds no body
             while going:
-                going = [(ticket, steps) for ticket, steps in going if self._go_on(ticket, steps)]
+                going = [(ticket, steps) for ticket, steps in going if self._advance_work(ticket, steps)]
             self._wake()
 
     def _begin(self, item: tuple[Any, Work] | None) -> list[tuple[Any, Generator[None, None, Any]]]:
         """Take the first step of a piece of work, and of more as long as enough is left for the other threads."""
-        going, taken, until = [], 0, time.monotonic() + _LONGEST_S
+        going, existing_ids, until = [], 0, time.monotonic() + _LONGEST_S
         while item is not None:
             ticket, work = item
             steps = work()
-            if self._go_on(ticket, steps):
+            if self._advance_work(ticket, steps):
                 going.append((ticket, steps))
-            taken += 1
-            more = taken < _MOST_AT_ONCE and self._given.qsize() >= self._count and time.monotonic() < until
+            existing_ids += 1
+            more = existing_ids < _MOST_AT_ONCE and self._given.qsize() >= self._count and time.monotonic() < until
             item = self._next() if more else None
         return going
 
@@ -84,7 +84,7 @@ class InspectionPool:
             self._given.put(None)  # the word to stop: it is heard when what is begun is done
         return item
 
-    def _go_on(self, ticket: Any, steps: Generator[None, None, Any]) -> bool:
+    def _advance_work(self, ticket: Any, steps: Generator[None, None, Any]) -> bool:
         """Do one step of a piece of work; False when that was its end."""
         try:
             next(steps)
@@ -97,7 +97,7 @@ class InspectionPool:
         return False
 
 
-def in_one_step(function: Callable[[], Any]) -> Work:
+def single_step(function: Callable[[], Any]) -> Work:
     """A plain function as work."""
 
     def work() -> Generator[None, None, Any]:

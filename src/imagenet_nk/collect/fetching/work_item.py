@@ -39,7 +39,7 @@ class CandidateRead:
     request: Request | None = None
     request_started: float = 0.0
     host: str = ""
-    taken: Collection[str] = ()  # image ids that other sources have given already
+    existing_ids: Collection[str] = ()  # image ids that other sources have given already
     tries: int = 0  # requests made for this candidate
     retried: int = 0  # of them, for the request at hand
     doubted: int = 0  # of them, as well, for the web may have been gone

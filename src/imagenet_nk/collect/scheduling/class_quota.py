@@ -19,48 +19,50 @@ class ClassQuota:
     """State of one class."""
 
     def __init__(
-        self, wnid: str, quota: int | None, candidates: Iterator[tuple[QueuedCandidate, CandidateRecord | None]]
+        self, wnid: str, target: int | None, candidates: Iterator[tuple[QueuedCandidate, CandidateRecord | None]]
     ) -> None:
-        """`candidates`: in draw order, with the fact where an earlier run has settled it."""
+        """`candidates`: in draw order, with the record where an earlier run has settled it."""
         self.wnid = wnid
-        self.quota = math.inf if quota is None else quota
-        self.facts: list[CandidateRecord | None] = []
+        self.target = math.inf if target is None else target
+        self.records: list[CandidateRecord | None] = []
         self.waiting: dict[int, QueuedCandidate] = {}  # drawn, not started
         self.in_flight: dict[int, tuple[float, float]] = {}  # when it is late, with which hope of an image
         self.exhausted = False
-        self.walk = Selection()
-        self.ranks = 1  # sources that it draws from
-        self.taken: frozenset[str] = frozenset()  # image ids that earlier sources gave, whose files are not to be lost
+        self.selection = Selection()
+        self.source_count = 1  # sources that it draws from
+        self.existing_ids: frozenset[str] = (
+            frozenset()
+        )  # image ids that earlier sources gave, whose files are not to be lost
         self._candidates = candidates
         self._valid_ahead = 0  # settled and valid, behind an unsettled one
         self._images = 0  # valid ones among
         self._ended = 0  # the candidates that ended in this run
 
     @property
-    def full(self) -> bool:
-        return len(self.walk.kept) >= self.quota
+    def is_full(self) -> bool:
+        return len(self.selection.kept) >= self.target
 
     @property
-    def short(self) -> bool:
+    def lacks_images(self) -> bool:
         """Whether images are lacking. Where all that there is is wanted: there are none, or not all could be listed."""
-        if math.isfinite(self.quota):
-            return not self.full
-        return not self.walk.kept or UNLISTED in self.walk.verdicts
+        if math.isfinite(self.target):
+            return not self.is_full
+        return not self.selection.kept or UNLISTED in self.selection.verdicts
 
     @property
-    def done(self) -> bool:
-        """Full, or every candidate there is has been walked."""
-        return self.full or (self.exhausted and len(self.walk.verdicts) == len(self.facts))
+    def is_done(self) -> bool:
+        """Full, or every candidate has been passed."""
+        return self.is_full or (self.exhausted and len(self.selection.verdicts) == len(self.records))
 
     @property
-    def certain(self) -> int:
+    def valid_so_far(self) -> int:
         """Valid images so far; at most this many are still thrown out for other images' sake."""
-        return len(self.walk.kept) + self._valid_ahead
+        return len(self.selection.kept) + self._valid_ahead
 
     def extend(self, candidates: Iterator[tuple[QueuedCandidate, CandidateRecord | None]]) -> None:
-        """Draw on from another source behind the candidates so far."""
-        self.ranks += 1
-        self.taken = frozenset(fact.image_id for fact in self.facts if fact and not fact.reason)
+        """Add the candidates of the fallback behind those of the source."""
+        self.source_count += 1
+        self.existing_ids = frozenset(record.image_id for record in self.records if record and not record.reason)
         self.exhausted = False
         self._candidates = candidates
 
@@ -69,110 +71,112 @@ class ClassQuota:
         return (self._images + _PRIOR * overall) / (self._ended + _PRIOR)
 
     def expected(self, now: float) -> float:
-        """Images to be hoped for from what is in flight. What takes long is rarely an image any more."""
-        return self._hope(now, self.in_flight.values())
+        """Expected images among the candidates in flight; a late one is less likely to be an image."""
+        return self._success_probability(now, self.in_flight.values())
 
     @staticmethod
-    def _hope(now: float, flights: Iterable[tuple[float, float]]) -> float:
-        return sum(hope * (_LATE if now > late_at else 1) for late_at, hope in flights)
+    def _success_probability(now: float, flights: Iterable[tuple[float, float]]) -> float:
+        return sum(probability * (_LATE if now > late_at else 1) for late_at, probability in flights)
 
-    def wishes(self, now: float) -> bool:
-        """Whether more should be started: what is certain and in flight will probably not do.
+    def needs_more(self, now: float) -> bool:
+        """Whether more candidates should be started: those valid and in flight will probably not fill the class.
 
-        Or the walk will probably come to a candidate that was put off, whatever was found behind it. It is started
-        before the walk stands there: slow ones are then waited for side by side, not one after the other.
+        Or the selection will probably reach a candidate that was postponed; it is started before that, so that slow
+        candidates are waited for side by side.
         """
-        if self.done or (self.exhausted and not self.waiting):
+        if self.is_done or (self.exhausted and not self.waiting):
             return False
-        return not self._provided(now) or self._comes_to_waiting(now)
+        return not self._is_provided(now) or self._reaches_waiting(now)
 
-    def _provided(self, now: float) -> bool:
-        return self.certain + self.expected(now) >= self.quota
+    def _is_provided(self, now: float) -> bool:
+        return self.valid_so_far + self.expected(now) >= self.target
 
-    def _comes_to_waiting(self, now: float) -> bool:
+    def _reaches_waiting(self, now: float) -> bool:
         if (first := next(iter(self.waiting), None)) is None:
             return False
-        found = sum(1 for fact in self.facts[len(self.walk.verdicts) : first] if fact and not fact.reason)
-        hoped = self._hope(now, (flight for index, flight in self.in_flight.items() if index < first))
-        return len(self.walk.kept) + found + hoped < self.quota
+        found = sum(1 for record in self.records[len(self.selection.verdicts) : first] if record and not record.reason)
+        expected_images = self._success_probability(
+            now, (flight for index, flight in self.in_flight.items() if index < first)
+        )
+        return len(self.selection.kept) + found + expected_images < self.target
 
     def progress(self, now: float) -> float:
         """0 (nothing yet) to 1: classes that are furthest behind go first, so that all finish together."""
-        return (self.certain + self.expected(now)) / min(self.quota, _FAR)
+        return (self.valid_so_far + self.expected(now)) / min(self.target, _FAR)
 
     def candidates(self, now: float) -> Iterator[tuple[int, QueuedCandidate]]:
-        """The unsettled candidates that are not in flight, in draw order, drawing on as far as the caller goes.
+        """The unsettled candidates that are not in flight, in draw order; draws more as the caller iterates.
 
-        None beyond those put off while what is certain and in flight will probably do.
+        Only the postponed ones, while those valid and in flight will probably fill the class.
         """
         yield from list(self.waiting.items())
-        if self._provided(now):
+        if self._is_provided(now):
             return
-        for drawn, fact in self._candidates:
-            self.facts.append(fact)
-            if fact is None:
-                index = len(self.facts) - 1
+        for drawn, record in self._candidates:
+            self.records.append(record)
+            if record is None:
+                index = len(self.records) - 1
                 self.waiting[index] = drawn
                 yield index, drawn
                 continue
-            self._valid_ahead += not fact.reason
-            if self.certain >= self.quota:
-                return  # what an earlier run left may do: walk before drawing on
+            self._valid_ahead += not record.reason
+            if self.valid_so_far >= self.target:
+                return  # an earlier run may have left enough: select before drawing more
         self.exhausted = True
 
-    def start(self, index: int, late_at: float, hope: float) -> None:
+    def start(self, index: int, late_at: float, probability: float) -> None:
         """Move a waiting candidate into flight."""
         del self.waiting[index]
-        self.in_flight[index] = (late_at, hope)
+        self.in_flight[index] = (late_at, probability)
 
-    def settle(self, index: int, fact: CandidateRecord) -> None:
-        """Note what a candidate came to."""
+    def settle(self, index: int, record: CandidateRecord) -> None:
+        """Record the result of a candidate."""
         self.in_flight.pop(index, None)
         self.waiting.pop(index, None)
-        self.facts[index] = fact
-        self._valid_ahead += not fact.reason
+        self.records[index] = record
+        self._valid_ahead += not record.reason
         self._ended += 1
-        self._images += not fact.reason
+        self._images += not record.reason
 
     def advance(self, rules: AcceptanceRules) -> Iterator[CandidateRecord]:
-        """Walk on as far as candidates are settled and the class is not full; yields the valid ones reached.
+        """Select on, as far as candidates are settled and the class is not full; yields the valid ones passed.
 
-        An image that is met again, as the fallback gives it, is not reached twice.
+        An image that the fallback gives again is not yielded twice.
         """
-        walk = self.walk
-        while not self.full and len(walk.verdicts) < len(self.facts):
-            fact = self.facts[len(walk.verdicts)]
-            if fact is None:
+        selection = self.selection
+        while not self.is_full and len(selection.verdicts) < len(self.records):
+            record = self.records[len(selection.verdicts)]
+            if record is None:
                 return
-            verdict = fact.reason or rules.verdict(fact, walk)
+            verdict = record.reason or rules.verdict(record, selection)
             if not verdict:
-                walk.kept.append(len(walk.verdicts))
-            walk.verdicts.append(verdict)
-            if not fact.reason:
+                selection.kept.append(len(selection.verdicts))
+            selection.verdicts.append(verdict)
+            if not record.reason:
                 self._valid_ahead -= 1
-                walk.image_ids.add(fact.image_id)
-                walk.contents.add(fact.content)
-                walk.pixels.add(fact.pixels)
+                selection.image_ids.add(record.image_id)
+                selection.contents.add(record.content)
+                selection.pixels.add(record.pixels)
                 if rules.near_bits is not None:
-                    walk.looks.append(fact.look)
+                    selection.looks.append(record.look)
                 if verdict != "redrawn":
-                    yield fact
+                    yield record
 
-    def walk_again(self) -> None:
-        """Start over: a rule has changed under images that were reached."""
-        self._valid_ahead = sum(1 for fact in self.facts if fact and not fact.reason)
-        self.walk = Selection()
+    def restart(self) -> None:
+        """Select again from the start: a rule has changed for images that were passed."""
+        self._valid_ahead = sum(1 for record in self.records if record and not record.reason)
+        self.selection = Selection()
 
-    def reaches(self, contents: set[int], pixels: set[int]) -> bool:
-        """Whether the walk has passed an image with any of these bytes or pixels."""
-        return not (contents.isdisjoint(self.walk.contents) and pixels.isdisjoint(self.walk.pixels))
+    def contains(self, contents: set[int], pixels: set[int]) -> bool:
+        """Whether the selection has passed an image with any of these bytes or pixels."""
+        return not (contents.isdisjoint(self.selection.contents) and pixels.isdisjoint(self.selection.pixels))
 
-    def walked(self) -> Iterator[tuple[CandidateRecord, str]]:
-        """What the walk has passed, in draw order, with its verdicts."""
-        for fact, verdict in zip(self.facts, self.walk.verdicts, strict=False):
-            if fact:
-                yield fact, verdict
+    def selected(self) -> Iterator[tuple[CandidateRecord, str]]:
+        """The candidates passed, in draw order, with the reason why each is not kept, or ""."""
+        for record, verdict in zip(self.records, self.selection.verdicts, strict=False):
+            if record:
+                yield record, verdict
 
     def verdicts(self) -> dict[tuple[str, int, str], str]:
         """The same by (source, rank, key)."""
-        return {(fact.source, fact.rank, fact.key): verdict for fact, verdict in self.walked()}
+        return {(record.source, record.rank, record.key): verdict for record, verdict in self.selected()}

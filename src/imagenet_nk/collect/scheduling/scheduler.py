@@ -36,7 +36,7 @@ class Scheduler:
 
     def __init__(
         self,
-        fills: Sequence[ClassQuota],
+        quotas: Sequence[ClassQuota],
         *,
         reader: Reader,
         hosts: HostTable,
@@ -47,42 +47,42 @@ class Scheduler:
         tick_s: float = _TICK_S,
     ) -> None:
         """`tick_s`: seconds between two looks at what time alone changes, and two calls of who watches."""
-        self._fills = {fill.wnid: fill for fill in fills}
+        self._quotas = {quota.wnid: quota for quota in quotas}
         self._reader, self._hosts, self._ledger = reader, hosts, ledger
         self._rules, self._repeats, self._drop_shared = rules, repeats, drop_shared
         self._tick_s = tick_s
-        self._hungry: list[tuple[float, int, ClassQuota]] = []  # heap by progress
+        self._ready_heap: list[tuple[float, int, ClassQuota]] = []  # heap by progress
         self._queued: set[str] = set()
         self._blocked: defaultdict[str, deque[ClassQuota]] = defaultdict(deque)  # by the host that has no room
         self._waiting: set[str] = set()  # classes in _blocked
         self._order = itertools.count()
         self.cut_off = False  # the run ended before its time: nothing on the web answered any more
-        self._undone: set[str] = set()  # a class of which nothing is wanted is done before it begins
-        quotas = [fill.quota for fill in fills]
-        self.progress = Progress(len(fills), hosts, None if math.inf in quotas else int(sum(quotas)))
+        self._open_classes: set[str] = set()  # a class of which nothing is wanted is done before it begins
+        targets = [quota.target for quota in quotas]
+        self.progress = Progress(len(quotas), hosts, None if math.inf in targets else int(sum(targets)))
 
     def run(self, watch: Callable[[Progress], None]) -> None:
         """Fill all classes; calls `watch` at every tick."""
-        self._undone.update(fill.wnid for fill in self._fills.values() if not fill.done)
+        self._open_classes.update(quota.wnid for quota in self._quotas.values() if not quota.is_done)
         ticked = 0.0
         with interrupts.defer_sigint() as raise_if_interrupted:
-            while self._undone and not self.cut_off:
+            while self._open_classes and not self.cut_off:
                 now = time.monotonic()
                 if now - ticked >= self._tick_s:
                     raise_if_interrupted()
-                    self._tell(watch)
+                    self._report_progress(watch)
                     ticked = now = time.monotonic()
                     self._unblock(now)
-                    self._queue((self._fills[wnid] for wnid in self._undone), now)
+                    self._queue((self._quotas[wnid] for wnid in self._open_classes), now)
                 self._start(now)
                 for outcome in self._reader.poll(self._tick_s):
                     self._take(outcome)
                 self.cut_off = self._reader.web.is_gone
-        self._tell(watch)
+        self._report_progress(watch)
 
-    def _tell(self, watch: Callable[[Progress], None]) -> None:
-        self.progress.done = len(self._fills) - len(self._undone)
-        self.progress.kept = int(sum(min(fill.certain, fill.quota) for fill in self._fills.values()))
+    def _report_progress(self, watch: Callable[[Progress], None]) -> None:
+        self.progress.done = len(self._quotas) - len(self._open_classes)
+        self.progress.kept = int(sum(min(quota.valid_so_far, quota.target) for quota in self._quotas.values()))
         watch(self.progress)
 
     # --- what to ask next
@@ -98,36 +98,36 @@ class Scheduler:
     def _release(self, waiting: deque[ClassQuota], now: float) -> None:
         """Queue the first of the classes that wait for a host and still wish for more."""
         while waiting:
-            fill = waiting.popleft()
-            self._waiting.discard(fill.wnid)
-            if fill.wishes(now):
-                self._queue([fill], now)
+            quota = waiting.popleft()
+            self._waiting.discard(quota.wnid)
+            if quota.needs_more(now):
+                self._queue([quota], now)
                 return
 
-    def _queue(self, fills: Iterable[ClassQuota], now: float) -> None:
-        for fill in fills:
-            if fill.wnid not in self._queued and fill.wnid not in self._waiting and fill.wishes(now):
-                self._queued.add(fill.wnid)
-                heapq.heappush(self._hungry, (fill.progress(now), next(self._order), fill))
+    def _queue(self, quotas: Iterable[ClassQuota], now: float) -> None:
+        for quota in quotas:
+            if quota.wnid not in self._queued and quota.wnid not in self._waiting and quota.needs_more(now):
+                self._queued.add(quota.wnid)
+                heapq.heappush(self._ready_heap, (quota.progress(now), next(self._order), quota))
 
     def _start(self, now: float) -> None:
-        while self._reader.free and self._hungry:
-            _, _, fill = heapq.heappop(self._hungry)
-            self._queued.discard(fill.wnid)
-            if fill.wishes(now) and self._start_one(fill, now):
-                self._queue([fill], now)
+        while self._reader.free and self._ready_heap:
+            _, _, quota = heapq.heappop(self._ready_heap)
+            self._queued.discard(quota.wnid)
+            if quota.needs_more(now) and self._start_one(quota, now):
+                self._queue([quota], now)
 
-    def _start_one(self, fill: ClassQuota, now: float) -> bool:
+    def _start_one(self, quota: ClassQuota, now: float) -> bool:
         """Start the first candidate of a class whose host has room, or walk on; False if neither can be done."""
         busy = ""
         looked_at = 0
-        for index, drawn in fill.candidates(now):
+        for index, drawn in quota.candidates(now):
             host = drawn.host
             if host:
                 # The only place of a source is asked all the same, so that the source can say what is wrong with it.
                 if (fault := self._hosts.given_up(host)) and not drawn.source.traits.single_origin:
-                    self._settle_unasked(fill, index, drawn, fault)
-                    if fill.wishes(now):
+                    self._reject_host_down(quota, index, drawn, fault)
+                    if quota.needs_more(now):
                         continue
                     return False
                 if not self._hosts.ready(host, now):
@@ -136,31 +136,31 @@ class Scheduler:
                         if looked_at >= _AHEAD:
                             break
                     continue
-            fill.start(index, *self._hope(fill, drawn, now))
-            self._reader.start(drawn.candidate, drawn.source, (fill, index, drawn), fill.taken)
+            quota.start(index, *self._success_probability(quota, drawn, now))
+            self._reader.start(drawn.candidate, drawn.source, (quota, index, drawn), quota.existing_ids)
             return True
         if busy:
-            self._blocked[busy].append(fill)
-            self._waiting.add(fill.wnid)
-        walked = len(fill.walk.verdicts)
-        self._advance(fill)  # it may have come to its last candidate, or upon what an earlier run settled
-        return len(fill.walk.verdicts) > walked
+            self._blocked[busy].append(quota)
+            self._waiting.add(quota.wnid)
+        selected = len(quota.selection.verdicts)
+        self._advance(quota)  # it may have come to its last candidate, or upon what an earlier run settled
+        return len(quota.selection.verdicts) > selected
 
-    def _hope(self, fill: ClassQuota, drawn: QueuedCandidate, now: float) -> tuple[float, float]:
+    def _success_probability(self, quota: ClassQuota, drawn: QueuedCandidate, now: float) -> tuple[float, float]:
         """When a candidate is late, and with which hope of an image it is started.
 
         What lies at one place comes in the end, as a rule: nothing is read ahead of need for fear of losses.
         """
         if drawn.source.traits.single_origin:
             return math.inf, 1.0
-        hope = self._hosts.success_at(drawn.host) * fill.success(self._hosts.success) / self._hosts.success
-        return now + self._reader.late_after, min(hope, 0.98)
+        probability = self._hosts.success_at(drawn.host) * quota.success(self._hosts.success) / self._hosts.success
+        return now + self._reader.late_after, min(probability, 0.98)
 
     # --- what the answers come to
 
     def _take(self, outcome: ReadOutcome) -> None:
         now = time.monotonic()
-        fill, index, drawn = outcome.reading.ticket
+        quota, index, drawn = outcome.reading.ticket
         self._ledger.record(ledger_rows.attempt_row(drawn, outcome))
         if waiting := self._blocked.get(outcome.reading.host):
             self._release(waiting, now)
@@ -173,47 +173,49 @@ class Scheduler:
         self.progress.bytes += outcome.judged.size
         if isinstance(outcome.judged.verdict, Rejected):
             self.progress.reasons[outcome.judged.verdict.reason] += 1
-        fill.settle(index, ledger_rows.record(drawn, outcome))
-        self._advance(fill)
-        self._queue([fill], now)
+        quota.settle(index, ledger_rows.record(drawn, outcome))
+        self._advance(quota)
+        self._queue([quota], now)
 
-    def _settle_unasked(self, fill: ClassQuota, index: int, drawn: QueuedCandidate, fault: str) -> None:
+    def _reject_host_down(self, quota: ClassQuota, index: int, drawn: QueuedCandidate, fault: str) -> None:
         self._ledger.record(ledger_rows.host_down_row(drawn, fault))
         self.progress.reasons[fault] += 1
-        fill.settle(index, ledger_rows.fact_unasked(drawn, fault))
-        self._advance(fill)
+        quota.settle(index, ledger_rows.fact_unasked(drawn, fault))
+        self._advance(quota)
 
-    def _advance(self, fill: ClassQuota) -> None:
+    def _advance(self, quota: ClassQuota) -> None:
         """Walk on in a class, and again in every class that an image is lost to by what this one reaches."""
-        moved = deque([fill])
-        while moved:
-            fill = moved.popleft()
-            for reached in fill.advance(self._rules):
-                if affected := self._count(fill, reached):
-                    moved.extend(affected)  # this one among them: its walk starts over
+        pending = deque([quota])
+        while pending:
+            quota = pending.popleft()
+            for reached in quota.advance(self._rules):
+                if affected := self._count(quota, reached):
+                    pending.extend(affected)  # this one among them: its walk starts over
                     break
-            if fill.done:
-                self._undone.discard(fill.wnid)
+            if quota.is_done:
+                self._open_classes.discard(quota.wnid)
             else:
-                self._undone.add(fill.wnid)
+                self._open_classes.add(quota.wnid)
 
-    def _count(self, fill: ClassQuota, reached: CandidateRecord) -> list[ClassQuota]:
-        placeholder, shared = self._repeats.reach(fill.wnid, reached)
+    def _count(self, quota: ClassQuota, reached: CandidateRecord) -> list[ClassQuota]:
+        placeholder, shared = self._repeats.reach(quota.wnid, reached)
         shared = shared and self._drop_shared
         if not placeholder and not shared:
             return []
-        affected = self._know({reached.content} if placeholder else set(), {reached.pixels} if shared else set())
+        affected = self._add_exclusions(
+            {reached.content} if placeholder else set(), {reached.pixels} if shared else set()
+        )
         self._queue(affected, time.monotonic())
         return affected
 
-    def _know(self, placeholders: set[int], shared: set[int]) -> list[ClassQuota]:
+    def _add_exclusions(self, placeholders: set[int], shared: set[int]) -> list[ClassQuota]:
         """Let the rules grow; returns the classes that they touch, whose walks start over."""
         placeholders, shared = placeholders - self._rules.placeholders, shared - self._rules.shared
         if not placeholders and not shared:
             return []
         self._rules.placeholders.update(placeholders)
         self._rules.shared.update(shared)
-        affected = [fill for fill in self._fills.values() if fill.reaches(placeholders, shared)]
-        for fill in affected:
-            fill.walk_again()
+        affected = [quota for quota in self._quotas.values() if quota.contains(placeholders, shared)]
+        for quota in affected:
+            quota.restart()
         return affected
