@@ -35,7 +35,7 @@ from imagenet_nk.config import ClassesConfig, LabelsConfig  # noqa: E402
 from imagenet_nk.dataset import class_table  # noqa: E402
 from imagenet_nk.dataset.files import MANIFEST  # noqa: E402
 from imagenet_nk.dataset.manifest import MANIFEST_COLUMNS, manifest_frame  # noqa: E402
-from imagenet_nk.preprocessing.row_cache import opened  # noqa: E402
+from imagenet_nk.preprocessing.row_cache import open_cache  # noqa: E402
 from imagenet_nk.report import build  # noqa: E402
 
 _FRAMES = """
@@ -74,7 +74,7 @@ def make(folder: Path, run: Path, count: int, each: int, dim: int) -> None:
     class_table.write_parquet(manifest_frame(rows), folder / MANIFEST)
     class_table.write_csv(class_table.classes(table), folder / "classes.csv")
     key = {"weights_sha256": "drawn", "pixels": "drawn", "dim": dim}
-    with opened(folder, "drawn", key, dim) as store:
+    with open_cache(folder, "drawn", key, dim) as store:
         store.append(paths, points.astype(np.float32))
     labels = np.arange(count)
     spread = np.full(count, 1.0, np.float32)

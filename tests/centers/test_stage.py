@@ -199,11 +199,11 @@ def test_several_seeds_give_mean_and_deviation(entries, tiny, tmp_path):
     metrics = evaluation_stage.evaluate(
         entries, label_map(5), EmbeddingConfig(tiny), tmp_path, settings=EvaluateConfig(random_splits=3)
     )
-    divided = metrics["divisions"]
+    divided = metrics["random_splits"]
     assert divided["seeds"] == [0, 1, 2]
     values = divided["cosine"]["values"]
     assert divided["cosine"]["mean"] == pytest.approx(np.mean(values))
-    assert divided["cosine"]["deviation"] == pytest.approx(np.std(values, ddof=1))
+    assert divided["cosine"]["std"] == pytest.approx(np.std(values, ddof=1))
 
 
 class Poisoned:

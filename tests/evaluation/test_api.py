@@ -20,7 +20,7 @@ def test_images_that_are_not_judged_are_counted_and_unreadable_ones_named(made, 
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"<html>")
     judged = imagenet_nk.evaluate(made, [*entries, (broken, 1), (entries[0][0], 77)], cache=tmp_path)
-    assert (judged["images"], judged["not_judged"]) == (len(entries), 2)
+    assert (judged["images"], judged["not_evaluated"]) == (len(entries), 2)
     assert [one["path"] for one in judged["skipped"]] == [str(broken)]
     assert judged["ncm"]["cosine"]["top1"]["value"] > 0
 

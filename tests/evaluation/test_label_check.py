@@ -48,14 +48,14 @@ def checked(written, given, accuracy=0.9, ncm=0.8, orders=None):
 )
 def test_the_label_check_finds_the_order(written, given, wrong, fits):
     made = checked(written, given)
-    assert (made["labels_wrong"], made["order_that_fits"]) == (wrong, fits)
+    assert (made["labels_wrong"], made["matching_label_order"]) == (wrong, fits)
 
 
 def test_the_label_check_is_silent_where_it_cannot_tell():
     assert not checked(TURNED, SORTED, ncm=0.12)["labels_wrong"]
     unknown = checked(TURNED, SORTED, orders={"sorted": SORTED})
     assert unknown["labels_wrong"]
-    assert unknown["order_that_fits"] is None
+    assert unknown["matching_label_order"] is None
 
 
 def test_a_head_that_knows_little_says_nothing_of_the_labels():
@@ -68,7 +68,7 @@ def test_a_head_that_knows_little_says_nothing_of_the_labels():
     ):
         made = label_check.check(labels, said, SORTED, {"turned": TURNED}, 0.8)
         assert not made["labels_wrong"]
-        assert made["verdict"].startswith("the head does not know the classes well enough to tell")
+        assert made["message"].startswith("the head does not know the classes well enough to tell")
 
 
 def voted(names, each, accuracy, rng, known=1.0):
@@ -92,10 +92,10 @@ def test_labels_that_changed_places_are_named_class_by_class(rings, each, accura
         given |= {k: FIFTY[other] for k, other in zip(ring, [*ring[1:], ring[0]], strict=True)}
     made = label_check.check(labels, said, given, {"sorted": dict(enumerate(FIFTY))}, accuracy)
     assert not made["labels_wrong"]
-    assert sorted(map(sorted, made["exchanged"])) == sorted([FIFTY[k] for k in sorted(ring)] for ring in rings)
-    assert made["verdict"].startswith(f"the labels of {sum(map(len, rings))} classes look exchanged")
-    assert all(" -> ".join([*ring, ring[0]]) in made["verdict"] for ring in made["exchanged"])
-    for ring in made["exchanged"]:  # what a class's label says -> what its images are
+    assert sorted(map(sorted, made["swapped_classes"])) == sorted([FIFTY[k] for k in sorted(ring)] for ring in rings)
+    assert made["message"].startswith(f"the labels of {sum(map(len, rings))} classes look exchanged")
+    assert all(" -> ".join([*ring, ring[0]]) in made["message"] for ring in made["swapped_classes"])
+    for ring in made["swapped_classes"]:  # what a class's label says -> what its images are
         seen = {given[k]: FIFTY[k] for k in range(50)}
         assert [seen[wnid] for wnid in ring] == [*ring[1:], ring[0]]
 
@@ -107,7 +107,7 @@ def test_a_weak_head_names_no_class(each, accuracy, known):
     given = dict(enumerate(FIFTY))
     for seed in range(40):
         labels, said = voted(FIFTY, each, accuracy, np.random.default_rng(seed), known)
-        assert label_check.check(labels, said, given, {}, 0.9)["exchanged"] == []
+        assert label_check.check(labels, said, given, {}, 0.9)["swapped_classes"] == []
 
 
 def test_classes_that_a_good_head_confuses_are_not_exchanged():
@@ -115,7 +115,7 @@ def test_classes_that_a_good_head_confuses_are_not_exchanged():
     for twins in ({0: 1}, {0: 1, 1: 0}, {0: 1, 1: 2, 2: 0}, {0: 1, 2: 1, 1: 3}):
         for _ in range(20):
             said = [FIFTY[twins[k] if k in twins and rng.random() < 0.5 else k] for k in labels]
-            assert label_check.check(labels, said, dict(enumerate(FIFTY)), {}, 0.9)["exchanged"] == []
+            assert label_check.check(labels, said, dict(enumerate(FIFTY)), {}, 0.9)["swapped_classes"] == []
 
 
 def test_a_head_in_another_order_is_told_from_labels_in_another_order():
@@ -126,10 +126,10 @@ def test_a_head_in_another_order_is_told_from_labels_in_another_order():
     said = [ordered[place[ordered[label]]] for label in labels.tolist()]  # what each output seems to mean
     heads = label_check.heads_orders(1000)
     made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
-    assert (made["labels_wrong"], made["order_that_fits"], made["heads_order_that_fits"]) == (False, None, "clsloc")
+    assert (made["labels_wrong"], made["matching_label_order"], made["matching_head_order"]) == (False, None, "clsloc")
     said = [clsloc[label] for label in labels.tolist()]
     made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
-    assert (made["labels_wrong"], made["order_that_fits"]) == (True, "clsloc from 0")
+    assert (made["labels_wrong"], made["matching_label_order"]) == (True, "clsloc from 0")
 
 
 def test_the_known_orders_are_those_of_the_1000_classes():
@@ -162,7 +162,7 @@ def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, c
     for order, wrong, fits in ((sorted_map, False, None), (devkit, True, "clsloc from 1")):
         entries = [(image, order.label(wnid)) for image, wnid in images]
         checked = evaluation_stage.evaluate(entries, sorted_map, setting, tmp_path)["label_check"]
-        assert (checked["labels_wrong"], checked["order_that_fits"]) == (wrong, fits)
+        assert (checked["labels_wrong"], checked["matching_label_order"]) == (wrong, fits)
         assert len(label_check_warnings([{"backbone": "x", "label_check": checked}])) == wrong
     assert "numbered as clsloc from 1" in caplog.text
     written = tmp_path / "asked.txt"
@@ -171,7 +171,7 @@ def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, c
     with_all = right + [(images[0][0], label) for label in sorted_map.labels]  # so that each label has a center
     asked = EvaluateConfig(list=str(written))
     checked = evaluation_stage.evaluate(with_all, sorted_map, setting, tmp_path, settings=asked)["label_check"]
-    assert (checked["labels_wrong"], checked["order_that_fits"]) == (True, "clsloc from 1")
+    assert (checked["labels_wrong"], checked["matching_label_order"]) == (True, "clsloc from 1")
     with caplog.at_level(logging.INFO):
         assert not evaluation_stage.evaluate(right[:3], sorted_map, setting, tmp_path, settings=asked)["images"]
     assert "is their list numbered as labels= says?" in caplog.text
@@ -179,8 +179,10 @@ def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, c
         [(image, devkit.label(wnid)) for image, wnid in images], devkit, setting, tmp_path
     )
     assert not metrics["label_check"]["labels_wrong"]  # the same list, read with the order that it was written in
-    assert metrics["head"]["top1"] == 1.0
-    assert metrics["head"]["ncm_over_head"] == pytest.approx(metrics["ncm"]["euclidean"]["top1"]["value"])
+    assert metrics["classifier_head"]["top1"] == 1.0
+    assert metrics["classifier_head"]["ncm_to_head_ratio"] == pytest.approx(
+        metrics["ncm"]["euclidean"]["top1"]["value"]
+    )
 
 
 def test_classes_whose_labels_changed_places_are_named(tmp_path, tiny, caplog):
@@ -192,7 +194,7 @@ def test_classes_whose_labels_changed_places_are_named(tmp_path, tiny, caplog):
     entries = [(image, places[map_.label(wnid)]) for image, wnid in images]
     metrics = evaluation_stage.evaluate(entries, map_, setting, tmp_path)
     pair = [map_.wnids[150], map_.wnids[777]]
-    assert metrics["label_check"]["exchanged"] == [pair]
+    assert metrics["label_check"]["swapped_classes"] == [pair]
     assert not metrics["label_check"]["labels_wrong"]
     assert (
         f"label check: the labels of 2 classes look exchanged among them (label -> what the head sees): {pair[0]} -> "

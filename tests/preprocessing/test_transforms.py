@@ -73,10 +73,10 @@ def test_centers_of_the_quick_paths_agree_with_the_reference(entries, tiny, tmp_
         made = stage.compute(entries, label_map(5), setting, tmp_path / str(changes), "sha")
         assert cosines(made.centers, reference.centers).min() >= parity.TOLERANCE
         metrics = evaluation_stage.evaluate(entries, label_map(5), setting, tmp_path / str(changes))
-        assert metrics["agreement"] is None  # nothing was embedded in this stage: it read what the other kept
+        assert metrics["parity"] is None  # nothing was embedded in this stage: it read what the other kept
         embedder = setting.embedder(tmp_path / "again")
         metrics = evaluation_stage.evaluate(entries, label_map(5), setting, tmp_path / "again", embedder=embedder)
-        assert metrics["agreement"]["cosine_min"] >= parity.TOLERANCE
+        assert metrics["parity"]["cosine_min"] >= parity.TOLERANCE
 
 
 @pytest.mark.skipif(torch.ops.mkldnn._is_mkldnn_fp16_supported(), reason="this CPU has float16 arithmetic")

@@ -20,7 +20,7 @@ METRICS = {
     "protocol": "leave-one-out",
     "classes": 2,
     "ncm": {"cosine": {"top1": {"value": 0.75, "ci95": [0.5, 1.0]}, "top5": None}},
-    "head": None,
+    "classifier_head": None,
     "per_class": [{"wnid": "n01440764"}],
 }
 

@@ -69,7 +69,7 @@ def run(cfg: DictConfig, config: Config, engine: Engine, label_map: LabelMap, fo
             shown = _report(config, job, output)
     _track(tracker, cfg, config, output)
     files = closing.written([folder, output, *(each.output for each in embedding), *shown], began)
-    log.info("what came of it\n%s", closing.table(summary or closing.stands(folder), course.stages, files, notes))
+    log.info("summary\n%s", closing.table(summary or closing.stands(folder), course.stages, files, notes))
     if embedding and listed is None:
         raise DatasetError(f"not one image was kept, so there are no centers: see the reasons in {folder}/classes.csv")
     complete = summary is None or not summary.short

@@ -98,7 +98,7 @@ def on_gpu(backbone: Backbone, forward: Forward) -> int:
         if faster < WORTH * rate:
             break
         best, rate = batch, faster
-    log.info("%s: %d images at once, %.0f a second", backbone.name, best, rate)
+    log.info("%s: batches of %d images, %.0f images/s", backbone.name, best, rate)
     return best
 
 

@@ -76,7 +76,10 @@ class EmbeddingConfig:
         """The backbone, built, with the embeddings that it gave in earlier runs."""
         built, folder = build(self.backbone, self.seed), self.cache or output
         if built.weights.startswith("random:"):
-            log.warning("backbone %s has %s weights: its centers are good for trying only", built.name, built.weights)
+            log.warning(
+                "backbone %s: random weights (%s): results are meaningless, for trying the program only",
+                *(built.name, built.weights),
+            )
         return Embedder(built, self.backbone, self.centers, folder, self.crew, self.seed)
 
 

@@ -163,7 +163,7 @@ class Embedder:
     ) -> None:
         if len(missing) < len(paths):
             there = len(paths) - len(missing)
-            log.info("%s: %d of %d embeddings are there from before", self.built.name, there, len(paths))
+            log.info("%s: %d of %d embeddings cached", self.built.name, there, len(paths))
         for part in self._through_model(paths, missing, progress):
             kept.append([paths[row] for row in part.rows], part.embeddings)
 
@@ -193,7 +193,7 @@ class Embedder:
     def _took(self, images: int, seconds: float, skipped: int) -> None:
         self.seconds, self.embedded = self.seconds + seconds, self.embedded + images
         log.info(
-            "%s: %d images in %.1f s, %.1f a second (%s); %d skipped",
+            "%s: %d images in %.1f s, %.1f images/s (%s); %d skipped",
             *(self.built.name, images, seconds, images / max(seconds, 1e-9), self._how, skipped),
         )
 

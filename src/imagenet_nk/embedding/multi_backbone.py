@@ -56,7 +56,7 @@ def _pass(group: Sequence[Embedder], paths: Sequence[Path], progress: Progress |
             if progress:
                 progress(done, len(rows))
         names, seconds = ", ".join(each.built.name for each in group), time.perf_counter() - started
-        log.info("%s together: %d images in %.1f s, %.1f a second", names, done, seconds, done / seconds)
+        log.info("%s together: %d images in %.1f s, %.1f images/s", names, done, seconds, done / seconds)
 
 
 def _parts(group: Sequence[Embedder], paths: Sequence[Path], rows: Sequence[int]) -> Iterator[EmbeddingBatch]:

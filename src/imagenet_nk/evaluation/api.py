@@ -57,7 +57,7 @@ def evaluate(
         judged.pop("cl2n")
     return {
         "images": count,
-        "not_judged": len(given) - count,
+        "not_evaluated": len(given) - count,
         "skipped": embedder.skipped,
         "classes": len(rows),
         "ncm": evaluator.ncm(judged, len(rows), EvaluateConfig(bootstrap=bootstrap), 0),

@@ -85,7 +85,7 @@ def divided(reading: EmbeddingSource, classes: int, dim: int, settings: Evaluate
 
 def _summary(top1: list[float]) -> dict[str, Any]:
     deviation = float(np.std(top1, ddof=1)) if len(top1) > 1 else None
-    return {"mean": float(np.mean(top1)), "deviation": deviation, "values": top1}
+    return {"mean": float(np.mean(top1)), "std": deviation, "values": top1}
 
 
 def head_figures(

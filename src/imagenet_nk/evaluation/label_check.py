@@ -86,10 +86,10 @@ def check(
     return {
         "agreement": agreement,
         "labels_wrong": wrong,
-        "order_that_fits": fits,
-        "heads_order_that_fits": head,
-        "exchanged": rings,
-        "verdict": _of_rings(rings) if rings else said,
+        "matching_label_order": fits,
+        "matching_head_order": head,
+        "swapped_classes": rings,
+        "message": _of_rings(rings) if rings else said,
     }
 
 
@@ -162,7 +162,7 @@ def _verdict(separate: bool, disagree: bool, wrong: bool, fits: str | None, head
         return "the labels are not in the order of labels=, nor in one that is known; check the list against its source"
     if disagree:
         return f"the head does not know the classes well enough to tell: it is right on {agreement:.0%} of the images"
-    return f"labels and head agree, on {agreement:.0%} of the images"
+    return f"labels are consistent with the classifier head (top-1 {100 * agreement:.0f} %)"
 
 
 def _of_rings(rings: Sequence[Sequence[str]]) -> str:

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 def label_check_warnings(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the label check says of the runs whose labels are wrong, all of them or those of some classes."""
     found = [(each["backbone"], each["label_check"]) for each in metrics if each["label_check"]]
-    wrong = [(name, checked) for name, checked in found if checked["labels_wrong"] or checked["exchanged"]]
-    return [f"{name}: {checked['verdict']}" for name, checked in wrong]
+    wrong = [(name, checked) for name, checked in found if checked["labels_wrong"] or checked["swapped_classes"]]
+    return [f"{name}: {checked['message']}" for name, checked in wrong]
 
 
 def evaluate_all(
@@ -128,7 +128,7 @@ def _judged(
         "weights_sha256": embedder.built.sha256,
         "classes": classes,
         "images": images,
-        "not_judged": len(asked.paths) - images,
+        "not_evaluated": len(asked.paths) - images,
         "skipped": embedder.skipped,
         "chance": 1 / classes,
         "ncm": evaluator.ncm(judged, classes, settings, seed),
@@ -137,7 +137,7 @@ def _judged(
         "per_class": _per_class(made_of.rows, mean, label_map, judged, votes),
         "confused": _pairs(made_of.rows, label_map, judged, settings.confused_pairs),
         "pixels": embedder.crops.identity,
-        "agreement": embedder.agreement,
+        "parity": embedder.agreement,
     }
 
 
@@ -146,10 +146,10 @@ def _not_judged(metrics: dict[str, Any]) -> str:
     if metrics["images"]:
         return "nothing to judge: there is one class, so no other that an image could be taken for"
     if metrics["protocol"] == "held-out":
-        if len(metrics["skipped"]) >= metrics["not_judged"]:
+        if len(metrics["skipped"]) >= metrics["not_evaluated"]:
             return "nothing to judge: no held-out image can be read"
         return (
-            f"nothing to judge: none of {metrics['not_judged']} held-out images is of a class that has a center; "
+            f"nothing to judge: none of {metrics['not_evaluated']} held-out images is of a class that has a center; "
             "is their list numbered as labels= says?"
         )
     return "nothing to judge: every class has a single image, and its center cannot be taken without it; nk=2 or more"
@@ -166,7 +166,7 @@ def _head(
     head = embedder.built.head
     order = label_check.head_order(head.out_features, label_map.wnids) if head is not None else None
     if head is None or order is None or not len(judged["euclidean"].ranks):
-        return {"head": None, "label_check": None}, {}
+        return {"classifier_head": None, "label_check": None}, {}
     wnids = [given[label] for label in rows]
     figures, said, rows_N = evaluator.head_figures(head, order, wnids, asked.batches)
     labels_N = asked.labels[rows_N]
@@ -176,11 +176,11 @@ def _head(
     orders, heads = label_check.known_orders(), label_check.heads_orders(head.out_features)
     checked = label_check.check(labels_N, said, given, orders, separation, heads)
     if checked["labels_wrong"]:
-        log.error("label check: %s", checked["verdict"])
-    elif checked["heads_order_that_fits"] or checked["exchanged"]:
-        log.warning("label check: %s", checked["verdict"])
+        log.error("label check: %s", checked["message"])
+    elif checked["matching_head_order"] or checked["swapped_classes"]:
+        log.warning("label check: %s", checked["message"])
     votes = label_check.votes(labels_N.tolist(), said)
-    return {"head": {**figures, "ncm_over_head": ratio}, "label_check": checked}, votes
+    return {"classifier_head": {**figures, "ncm_to_head_ratio": ratio}, "label_check": checked}, votes
 
 
 def _alike(judged: dict[str, Predictions], wnids: Sequence[str], said: Sequence[str]) -> float:
@@ -195,9 +195,9 @@ def _divisions(
     entries: Entries, held_out: Entries, rows: dict[int, int], embedder: Embedder, settings: EvaluateConfig, seed: int
 ) -> dict[str, Any]:
     if not settings.random_splits:
-        return {"divisions": None}
+        return {"random_splits": None}
     pooled = listed([*entries, *held_out], rows, embedder)
-    return {"divisions": evaluator.divided(pooled.batches, len(rows), embedder.built.dim, settings, seed)}
+    return {"random_splits": evaluator.divided(pooled.batches, len(rows), embedder.built.dim, settings, seed)}
 
 
 def _per_class(
@@ -216,10 +216,10 @@ def _per_class(
             "wnid": known[label][0],
             "name": known[label][1],
             "images": int(mean.counts_K[row]),
-            "judged": int(asked[row]),
+            "evaluated": int(asked[row]),
         }
         | {name: column[row] for name, column in columns.items()}
-        | ({"head_says": votes[label][0], "head_share": votes[label][1]} if label in votes else {})
+        | ({"head_majority": votes[label][0], "head_share": votes[label][1]} if label in votes else {})
         for label, row in rows.items()
     ]
 
@@ -229,7 +229,7 @@ def _pairs(rows: dict[int, int], label_map: Classes, judged: dict[str, Predictio
     wnids = [wnid_of[label] for label in rows]
     return {
         name: [
-            {"wnid": wnids[true], "taken_for": wnids[taken], "images": n} for true, taken, n in confused(each, count)
+            {"wnid": wnids[true], "predicted": wnids[taken], "images": n} for true, taken, n in confused(each, count)
         ]
         for name, each in judged.items()
     }

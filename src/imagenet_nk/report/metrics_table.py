@@ -35,7 +35,7 @@ def rows(metrics: Metrics) -> list[dict[str, str]]:
         {"name": name, "top1": _shown(figure(metrics, name, "top1")), "top5": _shown(figure(metrics, name, "top5"))}
         for name in metrics.get("ncm") or {}
     ]
-    if head := metrics.get("head"):
+    if head := metrics.get("classifier_head"):
         among = head.get("top1_among_centers", head.get("top1"))
         table.append({"name": "the model's own classifier", "top1": _shown(_plain(among)), "top5": NOTHING})
     return table
@@ -61,7 +61,7 @@ def per_class(metrics: Metrics) -> dict[str, float | None]:
 def confused(metrics: Metrics) -> list[tuple[str, str, int]]:
     """(WNID, WNID that it was taken for, images), under the best distance."""
     pairs = metrics.get("confused") or {}
-    return [(pair["wnid"], pair["taken_for"], pair["images"]) for pair in pairs.get(best_distance(metrics), [])]
+    return [(pair["wnid"], pair["predicted"], pair["images"]) for pair in pairs.get(best_distance(metrics), [])]
 
 
 def _plain(number: float | None) -> Mapping[str, Any] | None:

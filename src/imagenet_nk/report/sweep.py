@@ -25,7 +25,7 @@ _DISTANCES = ("euclidean", "cosine", "cl2n")
 COLUMNS = [
     "job", "backbone", "weights", "overrides", "parameters", "gmacs", "dim", "images_per_s", "device",
     *(f"{distance}_top{n}" for distance in _DISTANCES for n in (1, 5)),
-    "head_top1", "ncm_over_head", "exit_code", "reason",
+    "head_top1", "ncm_to_head_ratio", "exit_code", "reason",
 ]  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def _rows(sweep: Path) -> Iterator[dict[str, Any]]:
 
 def _figures(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     metrics, cost = run_data.read_json(folder / "metrics.json"), run_data.read_json(folder / "cost.json")
-    head = metrics.get("head") or {}
+    head = metrics.get("classifier_head") or {}
     accuracies = {
         f"{distance}_{n}": metrics_table.value(metrics, distance, n)
         for distance in _DISTANCES
@@ -91,7 +91,7 @@ def _figures(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
         "weights": load_centers(folder).metadata.get("weights") if (folder / CENTERS).is_file() else None,
         **accuracies,
         "head_top1": head.get("top1_among_centers", head.get("top1")),
-        "ncm_over_head": head.get("ncm_over_head"),
+        "ncm_to_head_ratio": head.get("ncm_to_head_ratio"),
     }
 
 

@@ -69,7 +69,7 @@ def test_one_image_a_class_is_not_praised(tmp_path: Path) -> None:
     text = run.report()
     assert said(text).startswith("No image could be judged. Not judged: 3 images alone in their class")
     assert "No image was judged: every class has a single image" in text
-    assert "Farthest from their own class" not in text
+    assert "<h3>Outliers</h3>" not in text
     assert "95 % interval" not in text
 
 
@@ -81,7 +81,7 @@ def test_one_class_is_not_praised(tmp_path: Path) -> None:
     text = run.report()
     assert said(text).startswith("No image could be judged. Not judged: 3 images of the only class")
     assert "No image was judged: there is one class" in text
-    assert "Farthest from their own class" in text
+    assert "<h3>Outliers</h3>" in text
     assert '<h1 id="overview-h">3 images of 1 class</h1>' in text
 
 

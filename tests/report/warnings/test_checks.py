@@ -87,12 +87,12 @@ def test_a_good_run_with_a_classifier_raises_none(good: Run, spoiled: Run, tmp_p
 
 def test_a_class_of_which_the_classifier_thinks_otherwise_is_a_warning(spoiled: Run) -> None:
     metrics = json.loads((spoiled.output / "metrics.json").read_text())
-    metrics |= {"head": {"top1": 0.9}, "label_check": {"labels_wrong": False}}
-    metrics["per_class"][0] |= {"head_says": "n02012849", "head_share": 0.75}
+    metrics |= {"classifier_head": {"top1": 0.9}, "label_check": {"labels_wrong": False}}
+    metrics["per_class"][0] |= {"head_majority": "n02012849", "head_share": 0.75}
     (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
     (alarm,) = raised(spoiled)
     assert (alarm.level, alarm.title) == ("warning", "The classifier takes tench (n01440764) for n02012849")
-    metrics["head"]["top1"] = 0.2
+    metrics["classifier_head"]["top1"] = 0.2
     (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
     assert raised(spoiled) == [], "a poor classifier counts against no label"
 
@@ -207,7 +207,7 @@ def test_a_run_that_failed_gives_its_reason(spoiled: Run) -> None:
 
 def test_the_label_check_of_the_evaluation_is_a_problem(spoiled: Run) -> None:
     metrics = json.loads((spoiled.output / "metrics.json").read_text())
-    metrics["label_check"] = {"labels_wrong": True, "verdict": "they are numbered as clsloc from 1"}
+    metrics["label_check"] = {"labels_wrong": True, "message": "they are numbered as clsloc from 1"}
     metrics["ncm"] = {"cosine": {"top1": {"value": 0.2}, "top5": None}}
     (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
     found = raised(spoiled)

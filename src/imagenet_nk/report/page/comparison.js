@@ -12,7 +12,7 @@ function best(job) {
 }
 
 const AXES = {
-  images_per_s: ["images a second", (value) => figure(value, 1)],
+  images_per_s: ["images/s", (value) => figure(value, 1)],
   gmacs: ["GMACs an image", (value) => figure(value, 2)],
   parameters: ["parameters", million],
 };
@@ -59,7 +59,7 @@ byId("table").append(sortableTable("Backbones", [
   ["images/s", (job) => job.images_per_s, (job) => figure(job.images_per_s, 1), true],
   ...DISTANCES.flatMap((name) => [1, 5].map((n) => [`${name} top-${n}`, (job) => job[`${name}_top${n}`], (job) => percent(job[`${name}_top${n}`]), true])),
   ["own classifier", (job) => job.head_top1, (job) => percent(job.head_top1), true],
-  ["ratio", (job) => job.ncm_over_head, (job) => figure(job.ncm_over_head, 3), true],
+  ["ratio", (job) => job.ncm_to_head_ratio, (job) => figure(job.ncm_to_head_ratio, 3), true],
   ["ended", (job) => job.exit_code, (job) => ({ 0: "complete", 3: "short" }[job.exit_code] ?? "failed")],
   ["overrides", (job) => job.overrides],
 ], JOBS));

@@ -106,7 +106,7 @@ def _head(facts: RunData) -> list[ReportWarning]:
         return []
     return [
         ReportWarning(
-            PROBLEM, "The backbone's own classifier disagrees with the labels", f"{check.get('verdict', '')}."
+            PROBLEM, "The backbone's own classifier disagrees with the labels", f"{check.get('message', '')}."
         )
     ]
 
@@ -116,14 +116,14 @@ def _votes(facts: RunData) -> list[ReportWarning]:
 
     Only of a classifier that is right on most images of the others, and where the label check has not condemned all.
     """
-    check, head = facts.metrics.get("label_check") or {}, facts.metrics.get("head") or {}
+    check, head = facts.metrics.get("label_check") or {}, facts.metrics.get("classifier_head") or {}
     if check.get("labels_wrong") or head.get("top1", 0) < _TRUSTED:
         return []
     place = {wnid: row for row, wnid in enumerate(facts.classes["wnid"])}
     called = {
-        one["wnid"]: (one["head_says"], one["head_share"])
+        one["wnid"]: (one["head_majority"], one["head_share"])
         for one in facts.metrics.get("per_class") or []
-        if one.get("head_share", 0) >= _MOST and one["head_says"] != one["wnid"] and one["wnid"] in place
+        if one.get("head_share", 0) >= _MOST and one["head_majority"] != one["wnid"] and one["wnid"] in place
     }
     found = []
     for wnid, (other, share) in called.items():
