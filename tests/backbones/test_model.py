@@ -146,3 +146,11 @@ def test_the_embedding_is_what_the_head_was_given(name, tmp_path):
     x = torch.rand(2, 3, *built.input_size)
     with torch.inference_mode():
         torch.testing.assert_close(built.head(built.model(x)), whole(x))
+
+
+def test_building_a_model_leaves_the_random_numbers_of_the_caller_alone(tiny):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first = backbone.build(tiny, 3).sha256
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert backbone.build(tiny, 3).sha256 == first != backbone.build(tiny, 4).sha256

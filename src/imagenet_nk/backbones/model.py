@@ -112,7 +112,12 @@ def _options(config: BackboneConfig) -> dict[str, Any]:
 
 def _create(config: BackboneConfig, options: Mapping[str, Any], seed: int, **more: Any) -> nn.Module:
     """A model with drawn weights and no head; img_size goes to models that must know it when they are built."""
-    torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=()):  # the caller's random numbers stay as they are
+        torch.default_generator.manual_seed(seed)  # the CPU's alone: models are built there
+        return _create_seeded(config, options, **more)
+
+
+def _create_seeded(config: BackboneConfig, options: Mapping[str, Any], **more: Any) -> nn.Module:
     sizes = [{"img_size": config.img_size}, {}] if config.img_size else [{}]
     for index, size in enumerate(sizes):
         try:

@@ -4,7 +4,7 @@ Other packages import:
 
 - LabelMap
 - label_map: LabelMap
-- loading: load
+- loading: clsloc_wnids, load
 """
 
 from imagenet_nk.classes.label_map import LabelMap

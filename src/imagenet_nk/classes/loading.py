@@ -94,5 +94,9 @@ def _devkit(table: ClassTable) -> dict[str, int]:
     """ILSVRC2012_ID of each of the 1000 classes: the order of meta.mat and map_clsloc.txt, which clsloc.txt lists."""
     if table.name != "imagenet-1k":
         raise LabelError(f"labels=clsloc numbers the 1000 classes of imagenet-1k, not {table.name}; type labels=sorted")
-    listed = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
-    return {wnid: number for number, wnid in enumerate(listed, start=1)}
+    return {wnid: number for number, wnid in enumerate(clsloc_wnids(), start=1)}
+
+
+def clsloc_wnids() -> list[str]:
+    """The WNIDs of imagenet-1k in the order of the devkit's ids, 1 to 1000 (its file map_clsloc.txt)."""
+    return resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()

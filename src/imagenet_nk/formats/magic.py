@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 HEAD = 2048  # bytes from the beginning that tell
 
 _BEGINNINGS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script")
@@ -81,18 +79,6 @@ def is_utf16(head: bytes) -> bool:
     """Whether text in UTF-16 begins so; without its mark, every second byte of Western text is 0."""
     halves, zeros = _halves(head)
     return head.startswith(_BYTE_ORDER_MARKS) or (min(zeros) == 0 and 0 < 2 * len(halves[1]) <= 3 * max(zeros))
-
-
-def to_utf8(path: str, head: bytes, to: str, unpack: str = "") -> str:
-    """What to type to have a UTF-16 file, whose text begins with `head`, in UTF-8.
-
-    `unpack`: a command that takes its path and gives that text, such as `gzip -dc`. Without a mark, iconv takes the
-    byte order of the machine unless it is told.
-    """
-    _, (zeros_first, zeros_second) = _halves(head)
-    order = "" if head.startswith(_BYTE_ORDER_MARKS) else "BE" if zeros_first > zeros_second else "LE"
-    turn, file = f"iconv -f UTF-16{order} -t UTF-8", shlex.quote(path)
-    return f"turn it into UTF-8: {f'{unpack} {file} | {turn}' if unpack else f'{turn} {file}'} > {to}"
 
 
 def _halves(head: bytes) -> tuple[tuple[bytes, bytes], list[int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imagenet_nk.errors import ListError
-from imagenet_nk.formats.magic import HEAD, kind_of, to_utf8
+from imagenet_nk.formats.magic import HEAD, kind_of
 from imagenet_nk.image_ids import EXTENSIONS, image_id
 
 MAX_LINE = 4096  # bytes; a longer one is no file name
@@ -96,11 +96,9 @@ def parse_line(line: bytes) -> tuple[str, str] | None:
 
 def _refuse_other(head: bytes, path: str) -> None:
     kind = kind_of(head)
-    if kind == "UTF-16 text":
-        raise ListError(f"sampling.path={path} is UTF-16 text; {to_utf8(path, head, 'utf8.txt')}")
     if kind and kind != "no text":  # a NUL in the midst of text has a line
         raise ListError(
-            f"sampling.path={path} is {kind}; a list has one file name a line, such as n04235860_14959.JPEG"
+            f"sampling.path={path} is {kind}; a list is UTF-8 text, one file name a line, such as n04235860_14959.JPEG"
         )
 
 

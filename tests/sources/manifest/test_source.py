@@ -314,10 +314,10 @@ def test_missing_columns_are_named(tmp_path: Path, form: str) -> None:
         (b"image_id,wnid,url,sha256\n", "has no image of the 2 wanted classes"),
         (
             "image_id,wnid,url,sha256\n".encode("utf-16"),
-            "is UTF-16 text; turn it into UTF-8: iconv .*m > utf8.csv",
+            "is UTF-16 text; name a manifest.parquet, or a manifest.csv in UTF-8",
         ),
-        ("image_id,wnid,url,sha256\n".encode("utf-16-le"), "is UTF-16 text; turn it"),
-        (b"PK\3\4 and so on", "is a zip archive; name a manifest.parquet or manifest.csv"),
+        ("image_id,wnid,url,sha256\n".encode("utf-16-le"), "is UTF-16 text; name a manifest"),
+        (b"PK\3\4 and so on", "is a zip archive; name a manifest.parquet, or a manifest.csv in UTF-8"),
         (b"<!doctype html>", "is a web page; name a manifest"),
     ],
 )

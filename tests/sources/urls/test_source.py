@@ -154,20 +154,6 @@ def test_a_list_of_no_use_is_refused_in_one_line(case: str, tmp_path: Path) -> N
     assert not list(tmp_path.glob("index/*.part"))
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "big-endian with a mark"])
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, tgz, lambda data: gzip.decompress(tgz(data))])
-def test_what_a_utf_16_list_is_told_to_be_turned_into_is_a_list(
-    tmp_path: Path, encoding: str, pack: Callable[[bytes], bytes]
-) -> None:
-    text = ONE.decode() * 3
-    data = text.encode(encoding) if encoding.startswith("utf") else b"\xfe\xff" + text.encode("utf-16-be")
-    with pytest.raises(SourceError, match="is UTF-16; turn it into UTF-8: ") as error:
-        Urls(write(tmp_path, pack(data), "a list")).open([A], here(tmp_path))
-    command = str(error.value).partition("UTF-8: ")[2]
-    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, timeout=30)
-    assert (tmp_path / "utf8.txt").read_text() == text
-
-
 @pytest.mark.parametrize("pack", [gzip.compress, tgz])
 @pytest.mark.parametrize("behind", [b"<!-- served in 3 ms -->", bytes(700) + b"\x1f", bytes(3 << 20) + b"x"])
 def test_garbage_behind_the_end_of_a_gzip_file_is_left_out_and_called_so(
@@ -401,7 +387,7 @@ class TestAttempts:
 
     def read(self, tmp_path: Path, site_web: Web, attempts: list[str]) -> FetchedImage | Rejected:
         data = f"{A}_1\t{site_web.base}/1.jpg\n".encode()
-        with opened(Urls(write(tmp_path, data)), [A], here(tmp_path, attempts=attempts)) as source:
+        with opened(Urls(write(tmp_path, data)), [A], here(tmp_path, url_templates=attempts)) as source:
             (candidate,) = source.candidates(A)
             return drive(source, candidate)
 
@@ -431,7 +417,6 @@ class TestAttempts:
 
 @pytest.mark.real
 def test_the_list_of_the_broken_web(shared: Path, tmp_path: Path) -> None:
-    import subprocess
     import sys
 
     chaos = [sys.executable, str(shared / "web" / "chaosweb.py"), "list", "--classes", "20", "--urls-per-class", "30"]

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import resources
 from pathlib import Path
 
 import requests
 
+from imagenet_nk.classes.loading import clsloc_wnids
 from imagenet_nk.errors import ContradictionError, SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.image_ids import image_id
@@ -99,7 +99,7 @@ def open_val(location: str, kit: str, wnids: Sequence[str], site: SourceContext,
     if is_remote(kit):
         path = site.index / "lists" / f"{hashlib.sha256(kit.encode()).hexdigest()[:12]}-devkit.tar.gz"
         download(kit, path, site.http, max_bytes=_MAX_DEVKIT)
-    clsloc = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
+    clsloc = clsloc_wnids()
     images = devkit.val_images(path, clsloc)
     place = _place(location, site, there.web)
     index, file = _index(location, place, site)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
+from imagenet_nk.classes.loading import clsloc_wnids
 from imagenet_nk.config import WNID, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
@@ -118,6 +118,6 @@ def _truth(root: Path) -> Truth | None:
             return solution(table)
         kits = (folder / DEVKIT.name, folder / _UNPACKED_DEVKIT)
         if kit := next((kit for kit in kits if (kit / _UNPACKED_TRUTH).is_file() or kit.is_file()), None):
-            clsloc = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
+            clsloc = clsloc_wnids()
             return devkit.val_images(kit, clsloc)
     return None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
-from imagenet_nk.formats.magic import HEAD, kind_of, to_utf8
+from imagenet_nk.formats.magic import HEAD, kind_of
 
 COLUMNS = ("image_id", "wnid", "url", "sha256")
 PLACE = "final_url"  # read where it is there: it says which bytes of an archive an image is
@@ -63,11 +63,9 @@ def checked(rows: Iterable[Mapping[str, object]], where: str) -> Iterator[Image]
 def _kind(path: Path) -> str:
     """What the file is; "" for a text. Raises SourceError for what is neither that nor parquet."""
     with path.open("rb") as file:
-        kind = kind_of(head := file.read(HEAD))
-    if kind == "UTF-16 text":
-        raise SourceError(f"source.path={path} is UTF-16 text; {to_utf8(str(path), head, 'utf8.csv')}")
+        kind = kind_of(file.read(HEAD))
     if kind not in ("", "a parquet file"):
-        raise SourceError(f"source.path={path} is {kind}; name a manifest.parquet or manifest.csv")
+        raise SourceError(f"source.path={path} is {kind}; name a manifest.parquet, or a manifest.csv in UTF-8")
     return kind
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.formats.gzip_stream import DamagedError, inflated
-from imagenet_nk.formats.magic import HEAD, kind_of, to_utf8
+from imagenet_nk.formats.magic import HEAD, kind_of
 from imagenet_nk.wording import first_few
 
 CHUNK = 1 << 18  # fits a second-level cache together with what is computed from it
@@ -33,7 +33,7 @@ def chunks(path: Path) -> Iterator[bytes | memoryview]:
                 yield from _rows(path)
             elif magic[:2] == _GZIP:
                 with closing(inflated(path)) as pieces:
-                    yield from _text(path, _Stream(pieces), gzipped=True)
+                    yield from _text(path, _Stream(pieces))
             else:
                 yield from _text(path, _Stream(iter(partial(file.read, CHUNK), b"")))
     except FileNotFoundError as error:
@@ -65,25 +65,23 @@ class _Stream:
         return bytes(got)
 
 
-def _text(path: Path, stream: _Stream, *, gzipped: bool = False) -> Iterator[bytes | memoryview]:
+def _text(path: Path, stream: _Stream) -> Iterator[bytes | memoryview]:
     first = stream.exactly(tar_headers.BLOCK)
     header = tar_headers.parse(first)
     pieces = _members(path, stream, header) if header else chain([first], iter(stream.some, b""))
     start = bytes(next((piece for piece in pieces if piece), b""))
     if not start.strip():
         raise SourceError(f"the list {path} is empty; give another with source.list=")
-    _refuse_other(start, str(path), header, gzipped=gzipped)
+    _refuse_other(start, str(path), header)
     yield start.removeprefix(b"\xef\xbb\xbf")
     yield from pieces
 
 
-def _refuse_other(start: bytes, path: str, header: tar_headers.Header | None, *, gzipped: bool) -> None:
+def _refuse_other(start: bytes, path: str, header: tar_headers.Header | None) -> None:
     """Raise SourceError for what is no list, by its first bytes; a NUL in the midst of text is one broken line."""
     kind = kind_of(start)
     if kind == "UTF-16 text":
-        untar = f"tar --exclude='._*' -x{'z' * gzipped}Of"
-        unpack = untar if header else "gzip -dc" * gzipped
-        raise SourceError(f"{path} is UTF-16; {to_utf8(path, start, 'utf8.txt', unpack)}")
+        raise SourceError(f"{path} is UTF-16; save it as UTF-8")
     if kind == "a web page":
         raise SourceError(f"{path} is a web page, not a list")
     if kind and (kind != "no text" or start[:HEAD].count(0) > _MOST_NULS):

@@ -7,11 +7,11 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from imagenet_nk.classes.loading import clsloc_wnids
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import HEAD, is_page
@@ -194,7 +194,7 @@ def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
     from imagenet_nk.sources.urls.list_index import ListIndex, build
     from imagenet_nk.sources.urls.list_stream import chunks
 
-    reference = resources.files("imagenet_nk.classes").joinpath("clsloc.txt").read_text(encoding="ascii").split()
+    reference = clsloc_wnids()
     wnids = sorted({*wnids, *reference})
     stat = list_file.stat()
     key = f"{FORMAT}\n{list_file.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}\n{','.join(wnids)}"
