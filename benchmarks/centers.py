@@ -10,10 +10,9 @@ Per model, in one process and on the same photographs (weights are random: they 
               a core when all cores are at it: 1 / (1 / decode + 1 / model)
     stage     images/s of stage.compute: the pass, statistics, writing; `whole` is with what is done once:
               building the model, counting its operations, trying the runtimes
-    cached    images/s of the pass when the crops are there from before, as for the second backbone of a sweep
     plain     images/s of DataLoader(num_workers=2) over timm's transform and an fp32 forward pass of 32 images
 
-and the ratios: stage / limit, whole / limit, cached / model, stage / plain, and `cpu`: the CPU seconds an image of
+and the ratios: stage / limit, whole / limit, stage / plain, and `cpu`: the CPU seconds an image of
 decoding and of the model, over those that stage.compute took. Unlike the others `cpu` says little of waiting, and other
 programs disturb it little. All of them take turns, some rounds long, for a machine is not as quick at all times; each
 figure is the median over the rounds, and each ratio that of the ratios within a round.
