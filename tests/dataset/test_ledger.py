@@ -97,11 +97,11 @@ def test_a_dead_network_settles_nothing(tmp_path: Path) -> None:
     ledger.record(replace(ONE, reason="timeout", transient=1))
     ledger.record(replace(ONE, key="k4", reason="refused", transient=1))
     ledger.flush()
-    ledger.forget_unanswered(before)
+    ledger.reopen_connection_failures(before)
     assert {row["key"]: row["reason"] for row in ledger.settled(A)} == {
         ONE.key: "refused", "k2": "http_404", "k3": "http_503",
     }  # fmt: skip
-    ledger.forget_unanswered(0)
+    ledger.reopen_connection_failures(0)
     assert {row["key"] for row in ledger.settled(A)} == {"k2", "k3"}
     assert len(list(ledger.rows())) == 5
     ledger.close()
