@@ -36,7 +36,7 @@ def evaluate(
     changes: fields of BackboneConfig that differ here, such as device="cuda" or checkpoint=FILE. The backbone is built
     as the centers' metadata say; embeddings are kept in `cache`, if given. CL2N is judged if the file has its means.
 
-    `not_judged` counts images of other classes and unreadable ones, which `skipped` names. Raises CentersError where
+    `not_evaluated` counts images of other classes and unreadable ones, which `skipped` names. Raises CentersError where
     the weights are not those that made the centers, ListError and CentersError where nothing is left to judge.
     """
     centers = centers if isinstance(centers, Centers) else load_centers(centers)
