@@ -236,22 +236,6 @@ def test_where_nothing_has_answered_yet_those_that_failed_are_asked_whether_it_i
     assert times.at(9.0).witnesses(LATE_S) == []
 
 
-def test_whom_others_met_is_a_witness_until_somebody_answers_here() -> None:
-    times = Times()
-    times.at(1.0).introduce({"b": "http://b/"})
-    times.web.hold("a", TIMEOUT, 0.9, again=True)
-    times.at(30.0).tick()
-    assert times.settled() == {}
-    (witness,) = times.web.witnesses(LATE_S)
-    assert witness.host == "b"
-    times.web.asked(witness)
-    times.web.heard(witness, TIMEOUT)
-    times.at(31.0).note(FINE, "c", "http://c/")
-    assert times.settled() == {"a": False}
-    times.web.introduce({"d": "http://d/"})
-    assert times.web.witness == ("c", "http://c/")
-
-
 def test_so_it_is_where_what_answered_cannot_be_asked_again() -> None:
     times = Times()
     times.at(1.0).note(FINE, "archive")

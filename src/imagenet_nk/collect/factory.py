@@ -33,7 +33,6 @@ def build_scheduler(
     rules: AcceptanceRules,
     hosts_allowed: frozenset[str],
     threads: int,
-    tick_s: float = 0.2,
 ) -> tuple[Scheduler, Reader]:
     """A collector over classes, and its reader, to be closed. `threads`: that decode and write."""
     transport = CurlTransport(hosts.http, hosts_allowed)
@@ -46,7 +45,6 @@ def build_scheduler(
         rules=rules,
         repeats=CrossClassIndex(inspect.placeholder_repeats),
         drop_shared=inspect.cross_class_duplicates == CrossClassDuplicates.drop,
-        tick_s=tick_s,
     )
     return collector, reader
 

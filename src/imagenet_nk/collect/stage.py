@@ -75,8 +75,8 @@ def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
 def _stamp(job: Job, filling: LocalRun | DistributedRun) -> str:
     """The job's fingerprint if the same command would find nothing more; "" if it is to go on.
 
-    OPEN where it is to look once more: at what lies in one place a look costs next to nothing, and someone may have put
-    there what was lacking.
+    RECHECK where it is to look once more: at what lies in one place a look costs next to nothing, and someone may have
+    put there what was lacking.
     """
     if filling.cut_off or not filling.complete:
         return ""

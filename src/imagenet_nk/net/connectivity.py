@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,16 +84,6 @@ class ConnectivityMonitor:
     def holds(self, response: Response) -> bool:
         """Whether a response is a failure that the web's absence may explain."""
         return response.fault in TRANSIENT_FAULTS and not self._knows_nobody
-
-    @property
-    def witness(self) -> tuple[str, str] | None:
-        """The newest that this reader knows, as (host, address)."""
-        return next(reversed(self._witnesses.items()), None)
-
-    def introduce(self, witnesses: Mapping[str, str]) -> None:
-        """Take the word of other readers for it that these hosts answer; whom this one meets itself counts more."""
-        if not self._witnesses:
-            self._witnesses.update(witnesses)
 
     @property
     def _knows_nobody(self) -> bool:

@@ -36,8 +36,9 @@ class DistributedRun:
         """`since`: id of the ledger's last row before this run."""
         self._job, self._dataset, self._spec, self._workers = job, dataset, spec, workers
         self._since, self.first_is_open = since, first_is_open
+        self._target = dataset.wanted(job.nk)
         self._reports: dict[int, WorkerReport] = {}  # the last one of each shard
-        self._totals = Progress(len(job.label_map), HostTable(job.http))  # of tries that ended
+        self._totals = Progress(len(job.label_map), HostTable(job.http), self._wanted())  # of tries that ended
         self._results: dict[int, ShardResult] = {}
         self._warnings: dict[str, None] = {}  # of workers, each once
         self._after: LocalRun | None = None  # the run over what the shards recorded
@@ -49,7 +50,7 @@ class DistributedRun:
         progress = Progress(
             classes=len(self._job.label_map),
             hosts=self._totals.hosts,
-            wanted=self._wanted(),
+            wanted=self._totals.wanted,
             done=sum(part.done for part in parts),
             kept=sum(part.kept for part in parts),
             images=self._totals.images + sum(part.images for part in parts),
@@ -62,10 +63,8 @@ class DistributedRun:
     @property
     def has_answers(self) -> bool:
         """Whether any host answered, or none was asked."""
-        shards = [result for result in self._results.values() if result.hosts]
-        return any(result.has_answers for result in shards) or (
-            not shards or bool(self._after and self._after.hosts.table and self._after.has_answers)
-        )
+        shards = [result.has_answers for result in self._results.values() if result.hosts]
+        return any(shards) or not shards
 
     @property
     def hosts_asked(self) -> int:
@@ -93,9 +92,7 @@ class DistributedRun:
         if self._after is not None:
             return self._after.walks
         self._dataset.ledger.flush()
-        return select_recorded(
-            self._dataset, self._job.label_map.wnids, self._dataset.wanted(self._job.nk), self._job.inspect
-        )
+        return select_recorded(self._dataset, self._job.label_map.wnids, self._target, self._job.inspect)
 
     def run(self, watch: ProgressCallback) -> None:
         """Collect the shards, then complete the classes in this process."""
@@ -146,12 +143,11 @@ class DistributedRun:
     def _shard(self, wnids: Sequence[str]) -> Shard:
         self._dataset.ledger.flush()  # what a worker reported that died is settled for the next try
         self._dataset.store.refresh()
-        wanted = self._dataset.wanted(self._job.nk)
         records = partial(self._dataset.facts, retry=self._job.retry, since=self._since)
         return Shard(
             self._spec,
             0 if self.first_is_open else 1,
-            {wnid: wanted(wnid) for wnid in wnids},
+            {wnid: self._target(wnid) for wnid in wnids},
             {wnid: records(wnid) for wnid in wnids},
         )
 
@@ -167,8 +163,8 @@ class DistributedRun:
         self._warnings |= dict.fromkeys(report.warnings)
 
     def _wanted(self) -> int | None:
-        wanted = self._dataset.wanted(self._job.nk)
-        counts = [wanted(wnid) for wnid in self._job.label_map.wnids]
+        """Images of all classes; None = as many as there are."""
+        counts = [self._target(wnid) for wnid in self._job.label_map.wnids]
         return None if None in counts else sum(filter(None, counts))
 
 

@@ -24,7 +24,7 @@ from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.sources.contract import Rejected
 
 _AHEAD = 8  # candidates looked at for one whose host has room
-_TICK_S = 0.2
+_TICK_S = 0.2  # seconds between two looks at what time alone changes, and two calls of who watches
 
 
 class Scheduler:
@@ -44,13 +44,10 @@ class Scheduler:
         rules: AcceptanceRules,
         repeats: CrossClassIndex,
         drop_shared: bool,
-        tick_s: float = _TICK_S,
     ) -> None:
-        """`tick_s`: seconds between two looks at what time alone changes, and two calls of who watches."""
         self._quotas = {quota.wnid: quota for quota in quotas}
         self._reader, self._hosts, self._ledger = reader, hosts, ledger
         self._rules, self._repeats, self._drop_shared = rules, repeats, drop_shared
-        self._tick_s = tick_s
         self._ready_heap: list[tuple[float, int, ClassQuota]] = []  # heap by progress
         self._queued: set[str] = set()
         self._blocked: defaultdict[str, deque[ClassQuota]] = defaultdict(deque)  # by the host that has no room
@@ -68,14 +65,14 @@ class Scheduler:
         with interrupts.defer_sigint() as raise_if_interrupted:
             while self._open_classes and not self.cut_off:
                 now = time.monotonic()
-                if now - ticked >= self._tick_s:
+                if now - ticked >= _TICK_S:
                     raise_if_interrupted()
                     self._report_progress(watch)
                     ticked = now = time.monotonic()
                     self._unblock(now)
                     self._queue((self._quotas[wnid] for wnid in self._open_classes), now)
                 self._start(now)
-                for outcome in self._reader.poll(self._tick_s):
+                for outcome in self._reader.poll(_TICK_S):
                     self._take(outcome)
                 self.cut_off = self._reader.web.is_gone
         self._report_progress(watch)

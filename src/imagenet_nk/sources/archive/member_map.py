@@ -99,11 +99,6 @@ class MemberMap:
         """The known member that starts there."""
         return self._members.get(start)
 
-    def before(self, position: int) -> Member | None:
-        """The last known member that starts before a position, else the first one known."""
-        i = bisect_left(self._starts, position)
-        return self._members[self._starts[max(i - 1, 0)]] if self._starts else None
-
     def learn(self, gap: Gap, data: bytes) -> list[Member]:
         """Note the headers in `data`, which was read from `gap.first` on; returns the members that were not known.
 
