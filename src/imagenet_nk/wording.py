@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -23,3 +24,9 @@ def first_few(names: Sequence[object], most: int = 5) -> str:
 def counted(count: int, one: str, ending: str = "s") -> str:
     """As `1 image`, `2 images`."""
     return f"{count} {one}{ending * (count != 1)}"
+
+
+def did_you_mean(wnid: str, wnids: Iterable[str]) -> str:
+    """As `; did you mean n01440764?`; empty if no WNID resembles the given one."""
+    close = difflib.get_close_matches(str(wnid)[:20], wnids, n=3, cutoff=0.75)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

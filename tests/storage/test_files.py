@@ -46,8 +46,8 @@ def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
 
 KILLED = """
 import os, pathlib, sys
-from imagenet_nk.storage import files as storage
-with storage.atomic_write(pathlib.Path(sys.argv[1])) as part:
+from imagenet_nk.storage import files
+with files.atomic_write(pathlib.Path(sys.argv[1])) as part:
     part.write_text("half")
     os.kill(os.getpid(), 9)
 """

@@ -69,7 +69,7 @@ def test_a_file_is_whole_or_not_there(folder: Path) -> None:
         assert not files.is_file(folder / "a.txt")
     assert (folder / "a.txt").read_text() == "all of it"
     files.write_text(folder / "sub" / "b.txt", "grün")
-    assert fsspec_store.tree(folder) == {folder.name: {"a.txt": 9}, "sub": {"b.txt": 5}}
+    assert fsspec_store.sizes_by_folder(folder) == {folder.name: {"a.txt": 9}, "sub": {"b.txt": 5}}
 
 
 def test_lists_are_read_and_written_behind_a_url(folder: Path) -> None:

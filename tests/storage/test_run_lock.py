@@ -18,7 +18,7 @@ import pytest
 
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.storage import run_lock as run_lock_module
-from imagenet_nk.storage.run_lock import LockOwner, holder, run_lock
+from imagenet_nk.storage.run_lock import LockOwner, lock_owner, run_lock
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 HOLDS = """
@@ -54,10 +54,10 @@ def note(path: Path, of: LockOwner) -> None:
 
 def test_it_says_who_has_it_while_it_lasts_and_nothing_after(path: Path) -> None:
     with run_lock(path), run_lock(path):  # nested, as the stages are in a run
-        there = holder(path)
+        there = lock_owner(path)
         assert there is not None
         assert (there.pid, there.host) == (os.getpid(), socket.gethostname())
-    assert holder(path) is None
+    assert lock_owner(path) is None
     with run_lock(path):
         pass
 
@@ -74,7 +74,7 @@ def test_a_killed_holder_keeps_nobody_waiting(path: Path, caplog: pytest.LogCapt
     process.send_signal(signal.SIGKILL)
     process.communicate()
     with caplog.at_level(logging.INFO), run_lock(path):
-        assert holder(path) != LockOwner(process.pid, socket.gethostname(), "")
+        assert lock_owner(path) != LockOwner(process.pid, socket.gethostname(), "")
     assert f"was killed (process {process.pid} on" in caplog.text
 
 
@@ -92,7 +92,7 @@ def test_a_dead_holder_whose_lock_lives_on_is_recognised(path: Path, caplog: pyt
 class TestWhereNoLockIsSeenFromAnotherMachine:
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(run_lock_module, "BEAT", 0.1)
+        monkeypatch.setattr(run_lock_module, "HEARTBEAT_S", 0.1)
 
     def test_a_note_that_stands_still_is_taken_over(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         note(path, LockOwner(1, "elsewhere", "noon"))
@@ -121,7 +121,7 @@ class TestWhereNoLockIsSeenFromAnotherMachine:
     def test_a_holder_renews_its_note(self, path: Path) -> None:
         with run_lock(path):
             until = time.monotonic() + 10
-            while (there := holder(path)) and there.beat < 2 and time.monotonic() < until:
+            while (there := lock_owner(path)) and there.beat < 2 and time.monotonic() < until:
                 time.sleep(0.02)
             assert there is not None
             assert there.beat >= 2

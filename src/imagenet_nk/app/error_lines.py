@@ -24,9 +24,9 @@ def one_line(error: BaseException) -> str | None:
     """The line for an error of ours, of Hydra or of OmegaConf; None for any other: that is a fault of the program."""
     if ours := _cause(error, ImageNetNkError):
         return _joined(str(ours)) or type(ours).__name__
-    for kind in fsspec_store.foreign_errors():
+    for kind in fsspec_store.third_party_errors():
         if theirs := _cause(error, kind):
-            return fsspec_store.said(theirs, "the object store")
+            return fsspec_store.describe_error(theirs, "the object store")
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     if isinstance(error, OverrideParseException):

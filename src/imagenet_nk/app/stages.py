@@ -33,7 +33,7 @@ from imagenet_nk.progress.course import StageTimer
 from imagenet_nk.progress.display import Display
 from imagenet_nk.run_outcome import COMPLETE, SHORT
 from imagenet_nk.sources.none import NoSource
-from imagenet_nk.storage import files as storage
+from imagenet_nk.storage.files import local_dir_for, resolve
 from imagenet_nk.storage.run_lock import run_lock
 from imagenet_nk.trackers.base import RunRecord, Tracker
 
@@ -153,7 +153,7 @@ def _check_asked(config: Config, label_map: LabelMap, folder: Path, *, collected
     asked = config.evaluate.list
     if "evaluate" not in config.stages or asked is None:
         return
-    if collected or not storage.resolve(asked).is_relative_to(folder):
+    if collected or not resolve(asked).is_relative_to(folder):
         from imagenet_nk.evaluation import stage as judging
 
         judging.asked_for(config.evaluate, label_map, files=collected)
@@ -202,5 +202,5 @@ def _job(cfg: DictConfig, config: Config, label_map: LabelMap, folder: Path, eng
         retry=config.retry,
         fingerprint=fingerprint({**settings, "seed": config.seed, "nk": config.nk, "wnids": label_map.wnids, **policy}),
         engine=engine,
-        local=storage.local_dir_for(folder, config.dataset.state_dir),
+        local=local_dir_for(folder, config.dataset.state_dir),
     )

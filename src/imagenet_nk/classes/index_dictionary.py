@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from imagenet_nk.classes.numbered import LabelLine, fault, without_gap
+from imagenet_nk.classes.label_lines import LabelLine, line_error, require_no_gap
 from imagenet_nk.classes.table import ClassTable
 
 _STRING = r"""'(?:[^'\\\n]|\\[^\n])*'|"(?:[^"\\\n]|\\[^\n])*\""""
@@ -41,7 +41,7 @@ class _Named:
 def parse(text: str, table: ClassTable, where: str) -> list[LabelLine]:
     """The entries in file order. Raises LabelError with the number of the line that is wrong."""
     entries = list(_scan(text, where))
-    without_gap([LabelLine(entry.line, entry.text, entry.index, "") for entry in entries], where)
+    require_no_gap([LabelLine(entry.line, entry.text, entry.index, "") for entry in entries], where)
     nameless = [entry for entry in entries if not entry.wnid]
     found = _by_name(nameless, min(e.index for e in entries), table, where) if nameless else {}
     return [LabelLine(e.line, e.text, e.index, e.wnid or found[e.index]) for e in entries]
@@ -58,7 +58,7 @@ def _scan(text: str, where: str) -> Iterator[_Named]:
             problem = (
                 "is no entry such as 0: 'tench, Tinca tinca'," if start < len(text) else "there is no } at the end"
             )
-            raise fault(where, line, _line_at(text, start), problem)
+            raise line_error(where, line, _line_at(text, start), problem)
         if match.re is _ENTRY:
             yield _named(match, line)
         ended = match[0].endswith("}")
@@ -66,7 +66,9 @@ def _scan(text: str, where: str) -> Iterator[_Named]:
         position = match.end()
     rest = _space_end(text, position)
     if rest < len(text):
-        raise fault(where, line + text.count("\n", position, rest), _line_at(text, rest), "stands after the closing }")
+        raise line_error(
+            where, line + text.count("\n", position, rest), _line_at(text, rest), "stands after the closing }"
+        )
 
 
 def _named(match: re.Match[str], line: int) -> _Named:
@@ -82,7 +84,7 @@ def _by_name(entries: Sequence[_Named], base: int, table: ClassTable, where: str
     names = _Names(table)
     for entry in entries:
         if not names.classes(entry.name):
-            raise fault(where, entry.line, entry.text, f"no class of {table.name} has this name")
+            raise line_error(where, entry.line, entry.text, f"no class of {table.name} has this name")
     places = {e.index: table.wnids[e.index - base] for e in entries if e.index - base < len(table.wnids)}
     stray = next((e for e in entries if places.get(e.index) not in names.classes(e.name)), None)
     if stray is None:
@@ -97,14 +99,16 @@ def _each_once(entries: Sequence[_Named], stray: _Named, where: str) -> None:
         first = seen.setdefault(_plain(entry.name), entry)
         if first is not entry:
             message = f"the name stands for index {first.index} too (line {first.line}), and is all there is"
-            raise fault(where, entry.line, entry.text, f"{message}; {_not_sorted(stray)}")
+            raise line_error(where, entry.line, entry.text, f"{message}; {_not_sorted(stray)}")
 
 
 def _only(classes: Sequence[str], entry: _Named, stray: _Named, where: str) -> str:
     if len(classes) == 1:
         return classes[0]
     both = " and ".join(classes[:3])
-    raise fault(where, entry.line, entry.text, f"the name stands for {both}, and is all there is; {_not_sorted(stray)}")
+    raise line_error(
+        where, entry.line, entry.text, f"the name stands for {both}, and is all there is; {_not_sorted(stray)}"
+    )
 
 
 def _not_sorted(stray: _Named) -> str:

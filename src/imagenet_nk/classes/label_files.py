@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from imagenet_nk.classes import index_dictionary
-from imagenet_nk.classes.numbered import LabelLine, checked, fault, unique
+from imagenet_nk.classes.label_lines import LabelLine, line_error, require_unique, validate
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.errors import LabelError
 
@@ -30,7 +30,7 @@ def read_numbers(path: Path, table: ClassTable) -> dict[str, int]:
 def read_wnids(path: Path) -> tuple[str, ...]:
     """The WNIDs at the start of the lines of a file. Raises LabelError with the number of the line that is wrong."""
     where = str(path)
-    return tuple(entry.wnid for entry in unique(_line_entries(_text(path), where), where))
+    return tuple(entry.wnid for entry in require_unique(_line_entries(_text(path), where), where))
 
 
 def parse_numbers(text: str, table: ClassTable, where: str) -> dict[str, int]:
@@ -39,7 +39,7 @@ def parse_numbers(text: str, table: ClassTable, where: str) -> dict[str, int]:
         entries = index_dictionary.parse(text, table, where)
     else:
         entries = _line_entries(text, where)
-    return {entry.wnid: entry.label for entry in checked(entries, table, where)}
+    return {entry.wnid: entry.label for entry in validate(entries, table, where)}
 
 
 def _line_entries(text: str, where: str) -> list[LabelLine]:
@@ -51,11 +51,11 @@ def _line_entries(text: str, where: str) -> list[LabelLine]:
             continue
         match = _LINE.match(content)
         if match is None:
-            raise fault(where, number, content, "must start with a WNID (n and eight digits)")
+            raise line_error(where, number, content, "must start with a WNID (n and eight digits)")
         if has_numbers is None:
             has_numbers = match[2] is not None
         if has_numbers != (match[2] is not None):
-            raise fault(where, number, content, f"must be `wnid{' number' * has_numbers}` like the lines above it")
+            raise line_error(where, number, content, f"must be `wnid{' number' * has_numbers}` like the lines above it")
         entries.append(LabelLine(number, content, int(match[2]) if has_numbers else len(entries), match[1]))
     return entries
 

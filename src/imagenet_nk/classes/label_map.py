@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from imagenet_nk.classes.closeness import did_you_mean
 from imagenet_nk.classes.table import ClassTable, first_word
 from imagenet_nk.errors import LabelError
+from imagenet_nk.wording import did_you_mean
 
 _COLUMNS = ("wnids", "labels", "names", "words", "glosses", "table_labels")
 
@@ -49,7 +49,7 @@ class LabelMap:
             order=f"{order}, renumbered 0..{len(wnids) - 1}" if dense else order,
         )
 
-    def of(self, wnids: Iterable[str]) -> LabelMap:
+    def subset(self, wnids: Iterable[str]) -> LabelMap:
         """Some of the classes, with the labels that they have here."""
         at = sorted(self._index(wnid) for wnid in wnids)
         columns: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in at) for name in _COLUMNS}

@@ -7,12 +7,12 @@ from importlib import resources
 from pathlib import Path
 
 from imagenet_nk.classes import label_files
-from imagenet_nk.classes.closeness import did_you_mean
 from imagenet_nk.classes.hierarchy import read_subtree
 from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.table import ClassTable, read_set
 from imagenet_nk.config import WNID, ClassesConfig, LabelsConfig, SubtreeConfig
 from imagenet_nk.errors import LabelError, SourceError
+from imagenet_nk.wording import did_you_mean
 
 
 def load(classes: ClassesConfig, labels: LabelsConfig, fetch: Callable[[str], Path] | None = None) -> LabelMap:
@@ -23,7 +23,7 @@ def load(classes: ClassesConfig, labels: LabelsConfig, fetch: Callable[[str], Pa
     """
     table, chosen = _class_set(classes, fetch)
     if classes.wnids is not None:
-        chosen = _asked_for(classes.wnids, chosen)
+        chosen = _selected(classes.wnids, chosen)
     order, numbers = _numbers(labels, table)
     if missing := [wnid for wnid in chosen if wnid not in numbers]:
         raise LabelError(
@@ -59,7 +59,7 @@ def _local(location: str, fetch: Callable[[str], Path] | None) -> Path:
         raise LabelError(f"classes.hierarchy: {error}; or name a copy that you have: classes.hierarchy=FILE") from error
 
 
-def _asked_for(wnids: str | Sequence[str], chosen: Sequence[str]) -> Sequence[str]:
+def _selected(wnids: str | Sequence[str], chosen: Sequence[str]) -> Sequence[str]:
     """The WNIDs of `classes.wnids` (a list, a file, or one WNID), each of them one of the class set."""
     if isinstance(wnids, str) and not WNID.match(wnids):
         asked: Sequence[str] = label_files.read_wnids(Path(wnids))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from imagenet_nk.errors import LabelError
 
-WHOLE = {
+TABLES = {
     "imagenet-1k": "imagenet_synsets.txt",
     "imagenet-12k": "imagenet12k_synsets.txt",
     "imagenet-21k": "imagenet21k_goog_synsets.txt",  # timm's imagenet-21k: 21,843 classes, Google's
@@ -24,7 +24,7 @@ WHOLE = {
     "imagenet-22k-ms": "imagenet22k_ms_synsets.txt",  # fall11 and the missing class of the 1000
 }
 # Parts of imagenet-1k. Models for them keep the 1000 outputs, so their labels are those of the whole.
-PARTS = {
+SUBSETS = {
     "imagenet-a": "imagenet_a_synsets.txt",
     "imagenet-r": "imagenet_r_synsets.txt",
     "mini-imagenet": "mini_imagenet_synsets.txt",
@@ -44,11 +44,11 @@ class ClassTable:
 @cache
 def read_table(name: str) -> ClassTable:
     """One of WHOLE, with words and glosses. Raises LabelError for another name, or when timm's files are not there."""
-    if name not in WHOLE:
-        raise LabelError(f"there is no class table {name!r}; there are: {', '.join((*WHOLE, *PARTS))}")
-    wnids = tuple(sorted(_lines(WHOLE[name])))
+    if name not in TABLES:
+        raise LabelError(f"there is no class table {name!r}; there are: {', '.join((*TABLES, *SUBSETS))}")
+    wnids = tuple(sorted(_lines(TABLES[name])))
     if len(set(wnids)) < len(wnids):
-        raise LabelError(f"{_folder() / WHOLE[name]} names a class twice; reinstall timm")
+        raise LabelError(f"{_folder() / TABLES[name]} names a class twice; reinstall timm")
     wanted = frozenset(wnids)
     return ClassTable(
         name,
@@ -60,10 +60,10 @@ def read_table(name: str) -> ClassTable:
 
 def read_set(name: str) -> tuple[ClassTable, tuple[str, ...]]:
     """The table whose index gives the labels, and the classes chosen from it: all, or the part of that name."""
-    if name not in PARTS:
+    if name not in SUBSETS:
         table = read_table(name)
         return table, table.wnids
-    return read_table("imagenet-1k"), tuple(_lines(PARTS[name]))
+    return read_table("imagenet-1k"), tuple(_lines(SUBSETS[name]))
 
 
 def first_word(words: str) -> str:

@@ -18,7 +18,7 @@ from imagenet_nk.dataset.files import FILE, LOCK
 from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.dataset.table_rows import TableContext
 from imagenet_nk.sampling.draw_order import Split
-from imagenet_nk.storage.run_lock import holder
+from imagenet_nk.storage.run_lock import lock_owner
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def settle(
 def _at_rest(path: Path) -> Iterator[bool]:
     """Whether no other run is at work in the folder; none begins within the block then. Waits for none."""
     lock = FileLock(path, is_singleton=True)  # that of lock.alone(), which this process may hold
-    there = holder(path)
+    there = lock_owner(path)
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
@@ -68,7 +68,7 @@ def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Inspe
     asked = dataset.ledger.meta().get("asked")
     if not asked or dataset.ledger.unjudged().isdisjoint(asked["wnids"]):
         return None
-    known = label_map.of([wnid for wnid in asked["wnids"] if wnid in label_map]) or label_map
+    known = label_map.subset([wnid for wnid in asked["wnids"] if wnid in label_map]) or label_map
     materialize = {name: Materialize(how) for name, how in asked["materialize"].items()}
     wanted = dataset.wanted(asked["nk"])
     selected = select_recorded(dataset, known, wanted, inspect)

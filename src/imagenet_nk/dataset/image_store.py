@@ -13,7 +13,7 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.dataset.files import IMAGES, SPARE
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.storage import files as storage
+from imagenet_nk.storage.files import atomic_write, io_errors, is_remote, write_bytes
 from imagenet_nk.storage.naming import PART
 
 RESERVE = 64 * 2**20  # bytes left free, so that the ledger and the lists can still be written
@@ -36,13 +36,13 @@ class Store:
     def write(self, wnid: str, name: str, data: bytes) -> None:
         """Have a complete images/<wnid>/<name>, or none."""
         try:
-            storage.write_bytes(self.folder.joinpath(IMAGES, wnid, name), data)
-        except storage.io_errors() as error:
+            write_bytes(self.folder.joinpath(IMAGES, wnid, name), data)
+        except io_errors() as error:
             raise _translated(error, self.folder) from error
 
     def adopt(self, wnid: str, name: str, original: Path, how: Materialize) -> None:
         """Have images/<wnid>/<name> as a link to or a copy of a local file. A link is hard where it can be."""
-        with translated(self.folder), storage.atomic_write(self.folder / IMAGES / wnid / name) as part:
+        with translated(self.folder), atomic_write(self.folder / IMAGES / wnid / name) as part:
             if how == Materialize.copy or not _link(original, part):
                 shutil.copyfile(original, part)
 
@@ -110,15 +110,15 @@ def translated(folder: Path) -> Iterator[None]:
     """Within, a fault of the file system becomes a DatasetError of one line about the data set folder."""
     try:
         yield
-    except storage.io_errors() as error:
+    except io_errors() as error:
         raise _translated(error, folder) from error
 
 
 def _translated(error: Exception, folder: Path) -> DatasetError:
-    if storage.is_remote(folder) or not isinstance(error, OSError):
+    if is_remote(folder) or not isinstance(error, OSError):
         from imagenet_nk.storage import fsspec_store
 
-        return DatasetError(fsspec_store.said(error, folder))
+        return DatasetError(fsspec_store.describe_error(error, folder))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DatasetError(f"no space left for {folder}: free some, or choose another dataset.dir; then run it again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

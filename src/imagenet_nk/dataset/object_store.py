@@ -61,7 +61,7 @@ class ObjectStore(Store):
     def _listed(self, sub: str) -> Sizes:
         if sub not in self._there:
             with translated(self.folder):
-                self._there[sub] = fsspec_store.tree(self.folder / sub)
+                self._there[sub] = fsspec_store.sizes_by_folder(self.folder / sub)
         return self._there[sub]
 
     def _note(self, sub: str, wnid: str, name: str, size: int) -> None:
@@ -105,7 +105,7 @@ def own(folder: Path, home: Path) -> None:
             ours, json.dumps({"id": uuid4().hex, "host": socket.gethostname(), "folder": str(home.absolute())})
         )
     with translated(folder):
-        found = json.loads(fsspec_store.put_once(folder / OWNER, ours.read_bytes()))
+        found = json.loads(fsspec_store.create_exclusive(folder / OWNER, ours.read_bytes()))
     if found["id"] != json.loads(ours.read_bytes())["id"]:
         raise DatasetError(
             f"{folder} belongs to the ledger in {found['folder']} on {found['host']}: run there, or type "

@@ -19,7 +19,7 @@ from imagenet_nk.embedding.embedder import NOT_FINITE, Embedder
 from imagenet_nk.embedding.executor import Executor
 from imagenet_nk.errors import ListError
 from imagenet_nk.preprocessing.types import EmbeddingBatch
-from imagenet_nk.storage import files as storage
+from imagenet_nk.storage.files import is_file
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def check(entries: Entries, label_map: Classes, *, files: bool = True) -> None:
 
 def check_files(entries: Entries) -> None:
     """Raise ListError if none of the files is there."""
-    if not any(storage.is_file(path) for path, _ in entries):
+    if not any(is_file(path) for path, _ in entries):
         raise ListError(
             f"none of the {len(entries)} files of the list is there (first: {entries[0][0]}); collect them again"
         )

@@ -21,7 +21,7 @@ from imagenet_nk.evaluation.metrics import by_class, confused
 from imagenet_nk.evaluation.ncm import Predictions
 from imagenet_nk.lists import list_file
 from imagenet_nk.statistics.streaming import Mean
-from imagenet_nk.storage import files as storage
+from imagenet_nk.storage.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def evaluate(
     metrics = _judged(
         entries, held_out, label_map, embedder or setting.embedder(output), settings, setting.seed, progress
     )
-    storage.write_text(output / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    write_text(output / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     top1 = {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items() if figure["top1"]}
     shown = ", ".join(f"{name} {value:.4f}" for name, value in top1.items())
     said = f"top-1: {shown}" if shown else _not_judged(metrics)

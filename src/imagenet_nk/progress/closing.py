@@ -14,7 +14,7 @@ from rich.text import Text
 from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.progress.course import Stage
 from imagenet_nk.progress.standing import duration
-from imagenet_nk.storage import files as storage
+from imagenet_nk.storage.files import is_file, is_remote
 from imagenet_nk.wording import counted, first_few
 
 _FILES = (
@@ -34,8 +34,8 @@ _WIDTH = 110
 
 def written(folders: Iterable[Path], since: float) -> list[tuple[Path, int]]:
     """Result files in the folders that were written at `since` (seconds of the epoch) or later, with their bytes."""
-    found = [path for folder in dict.fromkeys(folders) for name in _FILES if storage.is_file(path := folder / name)]
-    local = [folder for folder in dict.fromkeys(folders) if not storage.is_remote(folder)]
+    found = [path for folder in dict.fromkeys(folders) for name in _FILES if is_file(path := folder / name)]
+    local = [folder for folder in dict.fromkeys(folders) if not is_remote(folder)]
     found += [path for folder in local for path in sorted(folder.glob(_EVENTS))]
     return [(path, stat.st_size) for path in found if (stat := path.stat()).st_mtime >= since]
 
@@ -102,7 +102,7 @@ def _timed(stages: Sequence[Stage]) -> list[tuple[str, str]]:
 
 def _shown(path: Path) -> Path:
     """As seen from where the command was typed, if it lies below."""
-    if storage.is_remote(path) or not path.is_absolute() or not path.is_relative_to(Path.cwd()):
+    if is_remote(path) or not path.is_absolute() or not path.is_relative_to(Path.cwd()):
         return path
     return path.relative_to(Path.cwd())
 

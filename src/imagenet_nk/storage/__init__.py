@@ -1,10 +1,10 @@
-"""Files here or behind fsspec: atomic writes, locations, the lock of a run.
+"""Local files and files behind fsspec: atomic writes, locations, the lock of a run.
 
 Other packages import:
 
-- files
+- files: atomic_write, io_errors, is_file, is_remote, local_dir_for, resolve, write_bytes, write_text
 - fsspec_store
 - locators: path_to_text, text_to_path
 - naming: PART, Status, temp_path
-- run_lock: holder, run_lock
+- run_lock: lock_owner, run_lock
 """

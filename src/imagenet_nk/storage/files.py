@@ -21,7 +21,7 @@ def resolve(text: str | Path) -> Path:
     if isinstance(text, str) and "://" in text:
         from imagenet_nk.storage import fsspec_store
 
-        return fsspec_store.located(text)
+        return fsspec_store.resolve(text)
     return Path(text).expanduser() if isinstance(text, str) else text
 
 
@@ -42,7 +42,7 @@ def io_errors() -> tuple[type[Exception], ...]:
     """What may be raised for a file: OSError, and what the object stores in use raise beside it."""
     from imagenet_nk.storage import fsspec_store
 
-    return OSError, *fsspec_store.foreign_errors()
+    return OSError, *fsspec_store.third_party_errors()
 
 
 # --- writing
@@ -54,7 +54,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     if is_remote(path):
         from imagenet_nk.storage import fsspec_store
 
-        with fsspec_store.whole(path) as part:
+        with fsspec_store.atomic_write(path) as part:
             yield part
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     if is_remote(path):
         from imagenet_nk.storage import fsspec_store
 
-        fsspec_store.put(path, data)
+        fsspec_store.write_bytes(path, data)
         return
     folder, name = os.path.split(path)  # making Paths takes longer than the file system does
     part = os.path.join(folder, part_name(name))  # noqa: PTH118
@@ -121,7 +121,7 @@ def stat_many(paths: Sequence[Path]) -> list[Status | None]:
     if any(map(is_remote, paths)):
         from imagenet_nk.storage import fsspec_store
 
-        return fsspec_store.statuses(paths)
+        return fsspec_store.stat_many(paths)
     return [_status(path) for path in paths]
 
 
@@ -144,7 +144,7 @@ def reader(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
     if any(map(is_remote, paths)):
         from imagenet_nk.storage import fsspec_store
 
-        with fsspec_store.ahead(paths) as read:
+        with fsspec_store.prefetch(paths) as read:
             yield read
         return
     yield Path.read_bytes

@@ -18,7 +18,7 @@ from imagenet_nk.errors import DatasetError
 from imagenet_nk.storage.naming import PART, Status, temp_path
 
 THREADS = 16  # requests at a time; they wait, they do not compute
-_AHEAD = 256  # files that are read before they are wanted, some 30 MB
+_PREFETCH = 256  # files that are read before they are wanted, some 30 MB
 
 # One put is all or nothing there, and folders are but a way of speaking.
 _OBJECTS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"})
@@ -27,7 +27,7 @@ _EXTRAS = {"s3fs": "'imagenet-nk[s3]'"}  # what pip is told for a package; other
 _STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "mtime", "created", "last_modified")
 
 
-def located(url: str) -> Path:
+def resolve(url: str) -> Path:
     """The place of a URL. Raises DatasetError: a protocol that nobody knows, or whose package is not installed."""
     protocol, _, rest = url.partition("://")
     if protocol == "file":
@@ -56,7 +56,7 @@ def located(url: str) -> Path:
     return cast(Path, upath.UPath(url.rstrip("/"), use_listings_cache=False))  # other processes write as well
 
 
-def said(error: Exception, folder: Path | str) -> str:
+def describe_error(error: Exception, folder: Path | str) -> str:
     """One line about an error that a folder met."""
     text, kind = " ".join(str(error).split()), type(error).__name__
     if "Credential" in kind or "GoogleAuth" in kind:
@@ -70,7 +70,7 @@ def said(error: Exception, folder: Path | str) -> str:
     return f"{folder} cannot be used: {text or kind}"
 
 
-def foreign_errors() -> Iterator[type[Exception]]:
+def third_party_errors() -> Iterator[type[Exception]]:
     """What packages that are in use raise beside OSError."""
     for module, names in (
         ("botocore.exceptions", ("BotoCoreError", "ClientError")),
@@ -83,7 +83,7 @@ def foreign_errors() -> Iterator[type[Exception]]:
             yield from (getattr(sys.modules[module], name) for name in names)
 
 
-def system(path: Any) -> tuple[Any, str]:
+def fs_and_path(path: Any) -> tuple[Any, str]:
     """The fsspec file system of a place, and the place's name in it."""
     return path.fs, path.path
 
@@ -91,55 +91,55 @@ def system(path: Any) -> tuple[Any, str]:
 # --- writing
 
 
-def put(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes) -> None:
     """Have all of a file there, or nothing."""
-    files, name = system(path)
-    if path_is_object(path):
+    files, name = fs_and_path(path)
+    if has_atomic_put(path):
         files.pipe_file(name, data)
         return
     files.makedirs(files._parent(name), exist_ok=True)
-    part = system(temp_path(path))[1]
+    part = fs_and_path(temp_path(path))[1]
     files.pipe_file(part, data)
     files.mv(part, name)
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """The name of a local file to write within the block; it is put at `path` when the block ends well."""
     with tempfile.TemporaryDirectory(prefix="imagenet-nk-") as folder:
         part = Path(folder) / path.name
         yield part
-        files, name = system(path)
-        if path_is_object(path):
+        files, name = fs_and_path(path)
+        if has_atomic_put(path):
             files.put_file(str(part), name)
             return
         files.makedirs(files._parent(name), exist_ok=True)
-        there = system(temp_path(path))[1]
+        there = fs_and_path(temp_path(path))[1]
         files.put_file(str(part), there)
         files.mv(there, name)
 
 
-def put_once(path: Path, data: bytes) -> bytes:
+def create_exclusive(path: Path, data: bytes) -> bytes:
     """Have a file there if there is none; returns what is there then."""
-    files, name = system(path)
+    files, name = fs_and_path(path)
     try:
         files.pipe_file(name, data, mode="create")
     except FileExistsError:
         return path.read_bytes()
     except (NotImplementedError, TypeError, ValueError):  # no such mode in this store
         if not is_file(path):
-            put(path, data)
+            write_bytes(path, data)
         return path.read_bytes()
     return data
 
 
 def move(path: Path, to: Path) -> None:
     """Copy and remove; an object store knows no other way."""
-    files, name = system(path)
-    files.mv(name, system(to)[1])
+    files, name = fs_and_path(path)
+    files.mv(name, fs_and_path(to)[1])
 
 
-def path_is_object(path: Any) -> bool:
+def has_atomic_put(path: Any) -> bool:
     """Whether one put is all or nothing at a place."""
     return path.protocol in _OBJECTS
 
@@ -149,32 +149,32 @@ def path_is_object(path: Any) -> bool:
 
 def is_file(path: Path) -> bool:
     """Whether a file is there."""
-    files, name = system(path)
+    files, name = fs_and_path(path)
     try:
         return bool(files.info(name)["type"] == "file")
     except FileNotFoundError:
         return False
 
 
-def statuses(paths: Sequence[Path]) -> list[Status | None]:
+def stat_many(paths: Sequence[Path]) -> list[Status | None]:
     """Of each file, out of one listing a folder."""
     folders: dict[str, Any] = {str(path.parent): path.parent for path in paths}
     with ThreadPoolExecutor(THREADS, thread_name_prefix="listing") as pool:
-        listed = dict(zip(folders, pool.map(_listed, folders.values()), strict=True))
+        listed = dict(zip(folders, pool.map(_list_folder, folders.values()), strict=True))
     return [listed[str(path.parent)].get(path.name) for path in paths]
 
 
-def _listed(folder: Path) -> dict[str, Status]:
+def _list_folder(folder: Path) -> dict[str, Status]:
     return {
         name: Status(f"{folder}/{name}", size, _stamp(facts))
-        for name, size, facts in listing(folder)
+        for name, size, facts in iter_files(folder)
         if size is not None
     }
 
 
-def listing(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def iter_files(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Name, size and further facts of each file of a folder; none for a folder that is not there."""
-    files, name = system(folder)
+    files, name = fs_and_path(folder)
     try:
         found = files.ls(name, detail=True)
     except FileNotFoundError:
@@ -184,9 +184,9 @@ def listing(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
             yield facts["name"].rpartition("/")[2], int(facts["size"]), facts
 
 
-def tree(folder: Path) -> dict[str, dict[str, int]]:
+def sizes_by_folder(folder: Path) -> dict[str, dict[str, int]]:
     """Sizes of the files in the folders of a folder: {folder: {name: bytes}}. One listing for all of it."""
-    files, name = system(folder)
+    files, name = fs_and_path(folder)
     sizes: dict[str, dict[str, int]] = defaultdict(dict)
     for path, facts in files.find(name, detail=True).items():
         *_, sub, file = path.split("/")
@@ -201,16 +201,16 @@ def _stamp(facts: dict[str, Any]) -> int:
 
 
 @contextmanager
-def ahead(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
+def prefetch(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
     """Read files before they are wanted, so that who decodes them does not wait for each."""
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="ahead")
     try:
-        yield _Ahead(pool, paths)
+        yield _Prefetcher(pool, paths)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Ahead:
+class _Prefetcher:
     def __init__(self, pool: ThreadPoolExecutor, paths: Sequence[Path]) -> None:
         self._pool, self._to_come, self._lock = pool, iter(paths), Lock()
         self._reading: dict[Path, Future[bytes]] = {}
@@ -221,7 +221,7 @@ class _Ahead:
             found = self._reading.pop(path, None)
             if found is None:
                 self._read.add(path)
-            while len(self._reading) < _AHEAD and (further := next(self._to_come, None)) is not None:
+            while len(self._reading) < _PREFETCH and (further := next(self._to_come, None)) is not None:
                 if further not in self._read:
                     self._reading[further] = self._pool.submit(partial(_read, further))
         return found.result() if found is not None else path.read_bytes()

@@ -27,9 +27,9 @@ from imagenet_nk.storage import files
 
 log = logging.getLogger(__name__)
 
-BEAT = 10.0  # seconds between two renewals of a note
-GONE = 4.5  # beats without a renewal after which a holder on another machine counts as gone
-POLL = 0.2  # seconds
+HEARTBEAT_S = 10.0  # seconds between two renewals of a note
+STALE_HEARTBEATS = 4.5  # beats without a renewal after which a holder on another machine counts as gone
+POLL_S = 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -75,28 +75,28 @@ def run_lock(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _acquire(lock, path)
-        _write(path, own := LockOwner.of_this_process())
+        _write_note(path, own := LockOwner.of_this_process())
     except OSError as error:
         lock.release()
         raise DatasetError(f"{path.parent} cannot be written ({error.strerror}): choose another dataset.dir") from error
     try:
-        with _renewed(path, own):
+        with _heartbeat(path, own):
             yield
     finally:
         with suppress(OSError):
-            _note(path).unlink(missing_ok=True)
+            _note_path(path).unlink(missing_ok=True)
         lock.release()
 
 
-def holder(path: Path) -> LockOwner | None:
+def lock_owner(path: Path) -> LockOwner | None:
     """Who says to hold the lock; None if nobody does."""
     try:
-        return LockOwner(**json.loads(_note(path).read_text(encoding="utf-8")))
+        return LockOwner(**json.loads(_note_path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _note(path: Path) -> Path:
+def _note_path(path: Path) -> Path:
     return path.with_name(path.name + ".holder")
 
 
@@ -104,23 +104,23 @@ def _acquire(lock: FileLock, path: Path) -> None:
     told: LockOwner | None = None
     while True:
         try:
-            lock.acquire(timeout=2 * POLL, poll_interval=POLL)
+            lock.acquire(timeout=2 * POLL_S, poll_interval=POLL_S)
         except Timeout:
-            told = _tell(path, told)
+            told = _log_owner(path, told)
             continue
-        there = holder(path)
-        if there is None or not _lives_elsewhere(path, there):
+        there = lock_owner(path)
+        if there is None or not _remote_owner_alive(path, there):
             if there:
                 log.info("the run that used %s was killed (%s)", path.parent, there)
             return
         lock.release()  # a file system that shows no lock to other machines: the note is all there is
-        told = _tell(path, told)
-        time.sleep(POLL)
+        told = _log_owner(path, told)
+        time.sleep(POLL_S)
 
 
-def _tell(path: Path, told: LockOwner | None) -> LockOwner | None:
+def _log_owner(path: Path, told: LockOwner | None) -> LockOwner | None:
     """Say for whom this run waits, unless it was said before; returns who that is."""
-    there = holder(path)
+    there = lock_owner(path)
     if there is None or str(there) == str(told):  # None: about to be written, or taken away
         return told
     log.info("%s is in use by another run (%s): waiting for it", path.parent, there)
@@ -129,29 +129,29 @@ def _tell(path: Path, told: LockOwner | None) -> LockOwner | None:
     return there
 
 
-def _lives_elsewhere(path: Path, seen: LockOwner) -> bool:
+def _remote_owner_alive(path: Path, seen: LockOwner) -> bool:
     """Whether a note from another machine is renewed. One from here is of a process that the system says is gone."""
     if seen.host == socket.gethostname():
         return False
-    until = time.monotonic() + GONE * BEAT
+    until = time.monotonic() + STALE_HEARTBEATS * HEARTBEAT_S
     while time.monotonic() < until:
-        time.sleep(min(POLL, BEAT))
-        if (now := holder(path)) != seen:
+        time.sleep(min(POLL_S, HEARTBEAT_S))
+        if (now := lock_owner(path)) != seen:
             return now is not None
     return False
 
 
 @contextmanager
-def _renewed(path: Path, own: LockOwner) -> Iterator[None]:
+def _heartbeat(path: Path, own: LockOwner) -> Iterator[None]:
     """The note changes every BEAT seconds inside the block."""
     ended = threading.Event()
 
     def renew() -> None:
         for beat in itertools.count(1):
-            if ended.wait(BEAT):
+            if ended.wait(HEARTBEAT_S):
                 return
             with suppress(OSError):
-                _write(path, replace(own, beat=beat))
+                _write_note(path, replace(own, beat=beat))
 
     thread = threading.Thread(target=renew, name="lock", daemon=True)
     thread.start()
@@ -162,5 +162,5 @@ def _renewed(path: Path, own: LockOwner) -> Iterator[None]:
         thread.join()
 
 
-def _write(path: Path, own: LockOwner) -> None:
-    files.write_text(_note(path), json.dumps(asdict(own)) + "\n")
+def _write_note(path: Path, own: LockOwner) -> None:
+    files.write_text(_note_path(path), json.dumps(asdict(own)) + "\n")

@@ -19,7 +19,7 @@ from imagenet_nk.image_ids import EXTENSIONS, image_id
 from imagenet_nk.sources.hub.files import Files, one_line
 from imagenet_nk.sources.hub.labels import Labels, names_in_schema, official
 from imagenet_nk.sources.local.tars import Member, members, read_place
-from imagenet_nk.storage import files as storage
+from imagenet_nk.storage.files import atomic_write
 
 IMAGE, LABEL = ("image", "img", "jpg"), ("label", "labels", "cls")  # names of the columns that data sets use
 
@@ -137,7 +137,7 @@ class ParquetShard:
             column = parquet.read_row_group(block, columns=[image if whole else f"{image}.bytes"])[image]
         data = column if whole else pc.struct_field(column, "bytes")
         table = pa.table({"bytes": data.cast(pa.large_binary())})
-        with storage.atomic_write(there) as part, pa.ipc.new_file(str(part), table.schema) as file:
+        with atomic_write(there) as part, pa.ipc.new_file(str(part), table.schema) as file:
             file.write_table(table, max_chunksize=1 << 16)
         return there
 

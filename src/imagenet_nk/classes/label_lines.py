@@ -21,43 +21,47 @@ class LabelLine:
     wnid: str
 
 
-def fault(where: str, line: int, text: str, message: str) -> LabelError:
+def line_error(where: str, line: int, text: str, message: str) -> LabelError:
     """The error for one line of a file: its number, what is wrong with it, and how it reads."""
     shown = text if len(text) <= SHOWN else text[:SHOWN] + "..."
     return LabelError(f"{where}, line {line}: {message}: {shown!r}")
 
 
-def unique(entries: Sequence[LabelLine], where: str) -> Sequence[LabelLine]:
+def require_unique(entries: Sequence[LabelLine], where: str) -> Sequence[LabelLine]:
     """The entries, if there are any and no WNID comes twice."""
     if not entries:
         raise LabelError(f"{where} names no class: it needs lines that start with a WNID, or an index dictionary")
     lines: dict[str, int] = {}
     for entry in entries:
         if entry.wnid in lines:
-            raise fault(where, entry.line, entry.text, f"{entry.wnid} stands on line {lines[entry.wnid]} already")
+            raise line_error(where, entry.line, entry.text, f"{entry.wnid} stands on line {lines[entry.wnid]} already")
         lines[entry.wnid] = entry.line
     return entries
 
 
-def checked(entries: Sequence[LabelLine], table: ClassTable, where: str) -> Sequence[LabelLine]:
+def validate(entries: Sequence[LabelLine], table: ClassTable, where: str) -> Sequence[LabelLine]:
     """The entries, if they are one order of classes of the table: nothing twice, no gap, numbers from 0 or 1."""
     known = frozenset(table.wnids)
     for entry in entries:
         if entry.wnid not in known:
-            raise fault(where, entry.line, entry.text, f"{entry.wnid} is no class of {table.name}")
-    without_gap(unique(entries, where), where)
+            raise line_error(where, entry.line, entry.text, f"{entry.wnid} is no class of {table.name}")
+    require_no_gap(require_unique(entries, where), where)
     return entries
 
 
-def without_gap(entries: Sequence[LabelLine], where: str) -> None:
+def require_no_gap(entries: Sequence[LabelLine], where: str) -> None:
     """Raise LabelError unless the labels are 0, 1, 2, ... or 1, 2, 3, ... in any order of lines."""
     before: LabelLine | None = None
     for entry in sorted(entries, key=lambda entry: (entry.label, entry.line)):
         if before is None:
             if entry.label > 1:
-                raise fault(where, entry.line, entry.text, f"the lowest number is {entry.label}, not 0 or 1")
+                raise line_error(where, entry.line, entry.text, f"the lowest number is {entry.label}, not 0 or 1")
         elif entry.label == before.label:
-            raise fault(where, entry.line, entry.text, f"number {entry.label} stands on line {before.line} already")
+            raise line_error(
+                where, entry.line, entry.text, f"number {entry.label} stands on line {before.line} already"
+            )
         elif entry.label > before.label + 1:
-            raise fault(where, entry.line, entry.text, f"number {before.label + 1} is missing before {entry.label}")
+            raise line_error(
+                where, entry.line, entry.text, f"number {before.label + 1} is missing before {entry.label}"
+            )
         before = entry
