@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -233,3 +234,9 @@ ledger.close()
 def test_signed_and_unsigned_are_inverse(number: int) -> None:
     assert -(2**63) <= signed(number) < 2**63
     assert unsigned(signed(number)) == number
+
+
+@pytest.mark.parametrize("column", [*(one.name for one in fields(Attempt)), "verdict"])
+def test_every_column_is_documented(column: str) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text()
+    assert re.search(rf"`{column}`", text.partition("### ledger.sqlite")[2])

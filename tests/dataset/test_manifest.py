@@ -55,3 +55,9 @@ def test_broken_off_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         add_and_fail(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("column", MANIFEST_COLUMNS)
+def test_every_column_is_documented(column: str) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text()
+    assert f"`{column}`" in text.partition("### manifest")[2].partition("### classes.csv")[0]

@@ -20,7 +20,7 @@ from imagenet_nk.dataset.records import CandidateRecord, file_name, is_there, kn
 from imagenet_nk.dataset.summary import Summary, SummaryBuilder
 from imagenet_nk.dataset.table_rows import COLUMNS, FORMAT, IMAGE_ID, SHA256, VERDICT, Rows, TableContext, Target
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.reasons import UNLISTED
+from imagenet_nk.reasons import Reason
 from imagenet_nk.storage import files
 from imagenet_nk.storage.locators import text_to_path
 
@@ -118,7 +118,8 @@ class DataSet:
 
         summary = self._write(tables, settled)
         self.ledger.flush()
-        self.ledger.note({"done": RECHECK if stamp and UNLISTED in summary.reasons else stamp})  # it may be mended
+        may_have_more = stamp and Reason.UNLISTED in summary.reasons
+        self.ledger.note({"done": RECHECK if may_have_more else stamp})
         return summary
 
     def write_tables(self, tables: TableContext) -> Summary:

@@ -11,6 +11,7 @@ from typing import Any
 from imagenet_nk.config import Retry
 from imagenet_nk.dataset.ledger import KEPT, unsigned
 from imagenet_nk.formats.magic import EXTENSIONS
+from imagenet_nk.reasons import Reason
 from imagenet_nk.storage.locators import text_to_path
 
 
@@ -56,7 +57,8 @@ def content_hash(sha256: str) -> int:
     return int(sha256[:16], 16)
 
 
-_BY_SETTING = frozenset({"forbidden", "opt_out", "robots"})  # it cost little, and http.* may have changed since
+# Refused without a download, under settings http.* that may be others by now.
+_BY_SETTING = frozenset({Reason.FORBIDDEN, Reason.OPT_OUT, Reason.ROBOTS})
 
 
 def known(

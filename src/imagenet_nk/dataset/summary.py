@@ -13,9 +13,7 @@ import pandas as pd
 from imagenet_nk.dataset import class_table
 from imagenet_nk.dataset.ledger import KEPT, UNREACHED
 from imagenet_nk.dataset.table_rows import DETAIL, PIXELS, RANK, SOURCE, TRANSIENT, Rows, TableContext
-from imagenet_nk.reasons import UNLISTED
-
-FORBIDDEN = "forbidden"
+from imagenet_nk.reasons import Reason
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,11 @@ class SummaryBuilder:
         self._sources.update(row[SOURCE] for row in kept)
         self._pixels.append(np.array(list({row[PIXELS] for row in kept}), np.int64))
         reasons = _reasons(verdicts)
-        if FORBIDDEN in reasons:
+        if Reason.FORBIDDEN in reasons:
             self._forbidden.update(
-                row[DETAIL] for row, verdict in zip(rows, verdicts, strict=True) if verdict == FORBIDDEN
+                row[DETAIL] for row, verdict in zip(rows, verdicts, strict=True) if verdict == Reason.FORBIDDEN
             )
-        lacking = {row[RANK] for row, verdict in zip(rows, verdicts, strict=True) if verdict == UNLISTED}
+        lacking = {row[RANK] for row, verdict in zip(rows, verdicts, strict=True) if verdict == Reason.UNLISTED}
         lacks = bool(lacking) and max(lacking) >= max((row[RANK] for row in kept), default=0)
         self._passing += _reasons(itertools.compress(verdicts, [row[TRANSIENT] for row in rows]))
         self._classes.append(self._tables.class_row(position, len(kept), reasons, lacks=lacks))

@@ -18,9 +18,10 @@ from imagenet_nk.net.host_table import HOST_FAULTS, HostTable
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.net.robots import rules_of
 from imagenet_nk.net.transfer_timeouts import LoopClock
-from imagenet_nk.reasons import TRANSIENT_FAULTS
+from imagenet_nk.reasons import TRANSIENT_FAULTS, Reason
 
-_AT_ONCE = frozenset({"refused", "no_dns", "reset", "truncated"})  # faults of a moment; the others take long
+# Faults of a moment; the others take long.
+_AT_ONCE = frozenset({Reason.REFUSED, Reason.NO_DNS, Reason.RESET, Reason.TRUNCATED})
 _GONE_S = 2.0  # without an answer, from when one should have come: the web was gone
 _SOON_S, _AGAIN_S = 0.1, 1.0  # without an answer until a witness is asked for a failure; between two of them
 REPEATS = 3  # of a request for the web's sake

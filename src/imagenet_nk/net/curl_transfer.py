@@ -18,29 +18,30 @@ from imagenet_nk.errors import DatasetError
 from imagenet_nk.net import url_guard
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.net.transfer_timeouts import TransferTimeout
+from imagenet_nk.reasons import Reason
 
 # libcurl's error codes as rejection reasons (https://curl.se/libcurl/c/libcurl-errors.html).
 _FAULTS = {
-    pycurl.E_UNSUPPORTED_PROTOCOL: "forbidden",  # a redirect to file://, ftp://, ...
-    pycurl.E_URL_MALFORMAT: "bad_url",
-    pycurl.E_COULDNT_RESOLVE_HOST: "no_dns",
-    pycurl.E_COULDNT_CONNECT: "refused",
-    pycurl.E_PARTIAL_FILE: "truncated",
-    pycurl.E_OPERATION_TIMEDOUT: "timeout",
-    pycurl.E_TOO_MANY_REDIRECTS: "redirects",
-    pycurl.E_GOT_NOTHING: "reset",
-    pycurl.E_SEND_ERROR: "reset",
-    pycurl.E_RECV_ERROR: "reset",
-    pycurl.E_FILESIZE_EXCEEDED: "too_many_bytes",
-    pycurl.E_LOGIN_DENIED: "forbidden",  # a redirect to an address with credentials
-    pycurl.E_SSL_CONNECT_ERROR: "tls",
-    pycurl.E_PEER_FAILED_VERIFICATION: "tls",
-    pycurl.E_SSL_CERTPROBLEM: "tls",
-    pycurl.E_SSL_CIPHER: "tls",
+    pycurl.E_UNSUPPORTED_PROTOCOL: Reason.FORBIDDEN,  # a redirect to file://, ftp://, ...
+    pycurl.E_URL_MALFORMAT: Reason.BAD_URL,
+    pycurl.E_COULDNT_RESOLVE_HOST: Reason.NO_DNS,
+    pycurl.E_COULDNT_CONNECT: Reason.REFUSED,
+    pycurl.E_PARTIAL_FILE: Reason.TRUNCATED,
+    pycurl.E_OPERATION_TIMEDOUT: Reason.TIMEOUT,
+    pycurl.E_TOO_MANY_REDIRECTS: Reason.REDIRECTS,
+    pycurl.E_GOT_NOTHING: Reason.RESET,
+    pycurl.E_SEND_ERROR: Reason.RESET,
+    pycurl.E_RECV_ERROR: Reason.RESET,
+    pycurl.E_FILESIZE_EXCEEDED: Reason.TOO_MANY_BYTES,
+    pycurl.E_LOGIN_DENIED: Reason.FORBIDDEN,  # a redirect to an address with credentials
+    pycurl.E_SSL_CONNECT_ERROR: Reason.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: Reason.TLS,
+    pycurl.E_SSL_CERTPROBLEM: Reason.TLS,
+    pycurl.E_SSL_CIPHER: Reason.TLS,
 }
 _DETAILS = {pycurl.E_UNSUPPORTED_PROTOCOL: "another scheme", pycurl.E_LOGIN_DENIED: "credentials"}
 _ROBOTS = "x-robots-tag"
-OTHER = "bad_answer"  # nonsense in chunks or headers, and what else a broken server comes up with
+OTHER = Reason.BAD_ANSWER  # nonsense in chunks or headers, and what else a broken server comes up with
 
 
 def fault_of(code: int, status: int, size: int, stopped: str) -> str:
@@ -50,8 +51,8 @@ def fault_of(code: int, status: int, size: int, stopped: str) -> str:
     `stopped`: why a callback ended it.
     """
     found = stopped or (_FAULTS.get(code, OTHER) if code else "")
-    if found == "timeout" and size:
-        return "too_slow"  # it answers, but will not be done in time: asking again is no use
+    if found == Reason.TIMEOUT and size:
+        return Reason.TOO_SLOW  # it answers, but will not be done in time: asking again is no use
     if code == pycurl.E_UNSUPPORTED_PROTOCOL and not status:
         return OTHER  # no redirect to another scheme, but an answer that is no HTTP
     return found
@@ -210,13 +211,13 @@ class Transfer:
         status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
         with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
             final_url = text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
-        stopped = "forbidden" if self._stopped else OTHER if code and self._is_rambling else ""
+        stopped = Reason.FORBIDDEN if self._stopped else OTHER if code and self._is_rambling else ""
         chunks, self._chunks, self._held_since = self._chunks, [], None
         self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
         fault = fault_of(code, status, len(chunks), stopped)
-        detail = (self._stopped or forbidden(code)) if fault == "forbidden" else ""
+        detail = (self._stopped or forbidden(code)) if fault == Reason.FORBIDDEN else ""
         if not fault and final_url != self._url and (refused := url_guard.url_refusal(final_url)):
-            fault, detail = "forbidden", refused
+            fault, detail = Reason.FORBIDDEN, refused
         return Response(
             status=status,
             body=b"" if fault else b"".join(chunks),

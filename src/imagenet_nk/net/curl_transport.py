@@ -22,6 +22,7 @@ from imagenet_nk.net.congestion import connections_within_limit
 from imagenet_nk.net.curl_transfer import MOST_AT_ONCE, Transfer
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.net.transfer_timeouts import LOOK_EVERY_S, BandwidthMonitor, LoopClock
+from imagenet_nk.reasons import Reason
 
 
 @dataclass
@@ -109,7 +110,7 @@ class CurlTransport:
 
     def submit(self, request: Request, ticket: Hashable) -> None:
         if refused := url_guard.url_refusal(request.url):
-            self._done.append((ticket, Response(0, fault="bad_url", headers={"refusal": refused})))
+            self._done.append((ticket, Response(0, fault=Reason.BAD_URL, headers={"refusal": refused})))
             return
         transfer = self._idle.pop() if self._idle else Transfer(self._http, self._hosts_allowed)
         transfer.start(request, ticket, self._clock.now)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.net.http import Response
+from imagenet_nk.reasons import Reason
 
 # Faults that speak of the host, not of one address on it.
-HOST_FAULTS = frozenset({"no_dns", "refused", "timeout"})
+HOST_FAULTS = frozenset({Reason.NO_DNS, Reason.REFUSED, Reason.TIMEOUT})
 _FIRST_PROBE_S, _PROBE_GROWTH = 2.0, 2.0
 _PROBES_NEVER_ANSWERED, _PROBES_ANSWERED = 1, 3  # failed ones, until a host is given up
 _PRIOR = 5.0  # answers that the overall success rate counts for when a host's own is estimated

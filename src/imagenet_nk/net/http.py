@@ -31,7 +31,7 @@ class Response:
     headers: Mapping[str, str] = field(
         default_factory=dict
     )  # of the last answer, X-Robots-Tag of all; names in lower case
-    fault: str = ""  # why there is no whole body: timeout, refused, no_dns, too_big, ...; "" = whole
+    fault: str = ""  # the Reason why there is no complete body; "" = complete
     seconds: float = 0.0
     body_seconds: float = 0.0  # of them, from the first byte of the answer on
     detail: str = ""  # of the fault, where there is more to say

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from imagenet_nk.net.http import Response
+from imagenet_nk.reasons import Reason
 
-_PASSING = frozenset({"timeout", "reset"})
+_PASSING = frozenset({Reason.TIMEOUT, Reason.RESET})
 
 
 def retryable(response: Response) -> bool:

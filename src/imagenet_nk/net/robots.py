@@ -11,6 +11,7 @@ from urllib.robotparser import RobotFileParser
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.net import url_guard
 from imagenet_nk.net.http import Request, Response
+from imagenet_nk.reasons import Reason
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_BYTES = 512 * 1024  # what RFC 9309, 2.5, asks a reader to take at least
@@ -40,9 +41,9 @@ def hop(request: Request, response: Response, left: int) -> Request | Response:
     except ValueError:
         target = location  # no address
     if left <= 0:
-        return replace(response, fault="redirects", final_url=target)
+        return replace(response, fault=Reason.REDIRECTS, final_url=target)
     if refused := url_guard.url_refusal(target):
-        return replace(response, fault="forbidden", final_url=target, detail=refused)
+        return replace(response, fault=Reason.FORBIDDEN, final_url=target, detail=refused)
     return replace(request, url=target, origin=request.origin or request.url, wait=0.0)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from imagenet_nk.config import HttpConfig, Materialize
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.reasons import TRANSIENT_FAULTS
+from imagenet_nk.reasons import TRANSIENT_FAULTS, http_reason
 from imagenet_nk.sampling.draw_order import Sampling
 
 
@@ -45,7 +45,7 @@ class FetchedImage:
 class Rejected:
     """Why a candidate gave no image."""
 
-    reason: str  # one short word, a column of classes.csv: http_404, timeout, not_image, ...
+    reason: str  # a Reason, or http_reason() of a status
     transient: bool = False  # it may be there tomorrow
     detail: str = ""
     content: str = field(default="", compare=False)  # sha256 of the bytes that were judged, in hex; "" if none came
@@ -144,7 +144,7 @@ class Source(Protocol):
 def candidates_in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterator[Candidate]:
     """Candidates of a class whose image ids and places are known, in draw order.
 
-    An id that a list names and the source lacks is a candidate without a url: its reading is Rejected("missing").
+    An id that a list names and the source lacks is a candidate without a url: its reading is Rejected(Reason.MISSING).
     """
     listed = sampling.listed(wnid)
     ids = sampling.arrange(wnid, places) if listed is None else listed
@@ -161,4 +161,4 @@ def rejection(response: Response) -> Rejected | None:
     if response.status in (200, 203, 206):
         return None
     transient = response.status == 429 or response.status >= 500
-    return Rejected(f"http_{response.status}", transient)
+    return Rejected(http_reason(response.status), transient)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imagenet_nk.config import Materialize
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import Candidate, CostModel, ReadSteps, Rejected, SourceContext, SourceTraits
 
 
@@ -25,7 +26,7 @@ class NoSource:
 
     def read(self, candidate: Candidate) -> ReadSteps:  # noqa: ARG002
         yield from ()
-        return Rejected("unknown")
+        return Rejected(Reason.UNKNOWN)
 
     def close(self) -> None:
         """Nothing to close."""

@@ -16,6 +16,7 @@ from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.connectivity import ConnectivityMonitor
 from imagenet_nk.net.curl_transport import Transport
 from imagenet_nk.net.host_table import HostTable
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, Rejected, Source
 
 _BACKLOG = 32  # bodies that wait for a worker, for each of them: more would only be held in memory, out of its caches
@@ -112,7 +113,7 @@ class Reader:
         if isinstance(result, FetchedImage):
             verdict = self._inspector.url_verdict(result.final_url or reading.response.final_url)
             if result.image_id in reading.existing_ids:  # it would overwrite the file of the source that came first
-                verdict = Rejected("redrawn")
+                verdict = Rejected(Reason.REDRAWN)
             if verdict is None:
                 reading.found = result
                 self._memory.take(len(result.data))

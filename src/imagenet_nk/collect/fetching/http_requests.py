@@ -15,6 +15,7 @@ from imagenet_nk.net.curl_transport import Transport
 from imagenet_nk.net.host_table import HostTable, unasked
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.net.robots import Robots, hop, opted_out
+from imagenet_nk.reasons import Reason, http_reason
 from imagenet_nk.sources.contract import Rejected
 
 
@@ -107,7 +108,7 @@ class RequestQueue:
         if request is None:
             return True
         if url_guard.url_refusal(request.url):
-            self._answers.append((reading, Response(0, fault="bad_url", final_url=request.url)))
+            self._answers.append((reading, Response(0, fault=Reason.BAD_URL, final_url=request.url)))
             return True
         reading.host = url_guard.host_key(request.url)
         if fault := self._hosts.given_up(reading.host):
@@ -118,7 +119,7 @@ class RequestQueue:
                 rules = replace(answer, origin=request.origin)
                 self._transport.submit(rules, rules)
             elif answer is False:
-                self._answers.append((reading, Response(0, fault="robots", final_url=request.url)))
+                self._answers.append((reading, Response(0, fault=Reason.ROBOTS, final_url=request.url)))
             return True
         if not self._hosts.ready(reading.host, now):
             return False
@@ -175,7 +176,7 @@ class RequestQueue:
     def _record_try(self, reading: CandidateRead, response: Response) -> None:
         """Put a failure on record that is not the end of its candidate."""
         reading.response = response.without_body()  # many may wait, and a server's excuse can be long
-        reason = response.fault or f"http_{response.status}"
+        reason = response.fault or http_reason(response.status)
         self._tries.append(
             ReadOutcome(replace(reading), InspectionResult(Rejected(reason, transient=True)), final=False)
         )
@@ -183,7 +184,7 @@ class RequestQueue:
     def _answered(self, reading: CandidateRead, response: Response, now: float) -> None:
         pause = retry_policy.asked_pause(response)
         if pause > self._http.max_pause:
-            self._hosts.sent_away(reading.host, f"http_{response.status}", reading.request_started, now)
+            self._hosts.sent_away(reading.host, http_reason(response.status), reading.request_started, now)
         else:
             self._hosts.said(reading.host, response, reading.request_started, now)
             self._hosts.pause(reading.host, now + pause)
@@ -195,7 +196,7 @@ class RequestQueue:
             return
         reading.response = response.without_body()
         if opted_out(response.headers, self._http.respect_opt_out):
-            response = reading.response = replace(reading.response, fault="opt_out")
+            response = reading.response = replace(reading.response, fault=Reason.OPT_OUT)
         if self._robots and reading.request:
             step = hop(reading.request, response, self._http.max_redirects - reading.hops)
             if isinstance(step, Request):

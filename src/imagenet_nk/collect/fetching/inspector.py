@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from imagenet_nk.config import InspectConfig
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.formats.magic import EXTENSIONS, sniff
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import Rejected
 
 _MAX_SCANS = 200  # progressive JPEGs have about ten; each one more costs a pass over all coefficients
@@ -68,7 +69,7 @@ class Inspector:
     def url_verdict(self, final_url: str) -> Rejected | None:
         """Rejected if the address that answered is known for placeholders."""
         if self._placeholder_url.search(final_url):
-            return Rejected("placeholder", detail="known address")
+            return Rejected(Reason.PLACEHOLDER, detail="known address")
         return None
 
     def inspect(self, data: bytes) -> ImageInfo | Rejected:
@@ -92,16 +93,16 @@ class Inspector:
     def _decoded(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
         format_ = sniff(data)
         if format_ is None:
-            return Rejected("not_image")
+            return Rejected(Reason.NOT_IMAGE)
         if format_ == "JPEG":
             return (yield from self._jpeg(data))
         return self._other(data, format_)
 
     def _size_verdict(self, width: int, height: int) -> Rejected | None:
         if width * height > self._config.max_pixels:
-            return Rejected("too_large", detail=f"{width} x {height} pixels")
+            return Rejected(Reason.TOO_LARGE, detail=f"{width} x {height} pixels")
         if min(width, height) < self._config.min_side:
-            return Rejected("too_small", detail=f"{width} x {height} pixels")
+            return Rejected(Reason.TOO_SMALL, detail=f"{width} x {height} pixels")
         return None
 
     def _jpeg(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
@@ -111,18 +112,20 @@ class Inspector:
             if verdict := self._size_verdict(width, height):
                 return verdict
             if _too_many_scans(data):
-                return Rejected("too_large", detail="too many scans")
+                return Rejected(Reason.TOO_LARGE, detail="too many scans")
             space = "CMYK" if colour in ("CMYK", "YCCK") else "RGB"
             decode = partial(simplejpeg.decode_jpeg, data, space, min_height=1, min_width=1, min_factor=8)
             small: Pixels = self._serialise_large((width, height), decode)  # a progressive one is held whole meanwhile
         except ValueError as error:
             if "nsufficient memory" in str(error):
                 raise _lacking() from error
-            return Rejected("truncated" if "remature end of JPEG" in str(error) else "corrupt", detail=str(error))
+            return Rejected(
+                Reason.TRUNCATED if "remature end of JPEG" in str(error) else Reason.CORRUPT, detail=str(error)
+            )
         yield
         mode = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colour, "RGB")
         if _one_colour([small[::7, ::7, 1:2]]) and _one_colour([small]):  # few images need more than the quick look
-            return Rejected("blank")
+            return Rejected(Reason.BLANK)
         digest = _digest((width, height), mode)
         digest.update(np.ascontiguousarray(small).data)
         return _picture(data, "JPEG", (width, height), mode, digest.digest(), look(small))
@@ -134,18 +137,20 @@ class Inspector:
                     return verdict
                 return self._serialise_large(image.size, partial(_by_bands, data, format_, image.mode, image))
         except Image.DecompressionBombError as error:
-            return Rejected("too_large", detail=str(error))
+            return Rejected(Reason.TOO_LARGE, detail=str(error))
         except UnidentifiedImageError as error:
-            return Rejected("corrupt", detail=str(error).partition(" <")[0])  # not the address of an object
+            return Rejected(Reason.CORRUPT, detail=str(error).partition(" <")[0])  # not the address of an object
         except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError) as error:
             # Pillow's plugins let all of these through for broken files; PNG's CRC faults are SyntaxErrors.
-            return Rejected("truncated" if "truncated" in str(error).lower() else "corrupt", detail=str(error))
+            return Rejected(
+                Reason.TRUNCATED if "truncated" in str(error).lower() else Reason.CORRUPT, detail=str(error)
+            )
         except MemoryError as error:
             if not _there_is(8 * self._config.max_pixels):
                 raise _lacking() from error
-            return Rejected("corrupt", detail="it asks for more memory than its pixels take")
+            return Rejected(Reason.CORRUPT, detail="it asks for more memory than its pixels take")
         except (ArithmeticError, AttributeError, RuntimeError, Image.DecompressionBombWarning) as error:
-            return Rejected("corrupt", detail=f"{type(error).__name__}: {error}")
+            return Rejected(Reason.CORRUPT, detail=f"{type(error).__name__}: {error}")
 
     def _serialise_large(self, size: tuple[int, int], work: Callable[[], _T]) -> _T:
         """Large images are decoded one at a time, by a thread of their own: each thread keeps a heap of its own."""
@@ -161,7 +166,7 @@ def _by_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> Image
         grey.paste(_grey(band), (0, top))
         sample.append(band[::7, ::7])
     if _one_colour(sample) and _one_colour(band for _, band in _bands(image)):
-        return Rejected("blank")
+        return Rejected(Reason.BLANK)
     return _picture(data, format_, image.size, mode, digest.digest(), _difference(grey))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from imagenet_nk.dataset.records import CandidateRecord
+from imagenet_nk.reasons import Reason
 
 
 @dataclass(slots=True)
@@ -38,15 +39,15 @@ class AcceptanceRules:
         longer, so that the outcome does not depend on when a placeholder was noticed.
         """
         if fact.image_id in walk.image_ids:
-            return "redrawn"
+            return Reason.REDRAWN
         if fact.content in self.placeholders:
-            return "placeholder"
+            return Reason.PLACEHOLDER
         if fact.content in walk.contents or fact.pixels in walk.pixels:
-            return "duplicate"
+            return Reason.DUPLICATE
         if fact.pixels in self.shared:
-            return "shared"
+            return Reason.SHARED
         if self.near_bits is not None and is_near_duplicate(fact.look, walk.looks, self.near_bits):
-            return "near_duplicate"
+            return Reason.NEAR_DUPLICATE
         return ""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from imagenet_nk.collect.fetching.work_item import QueuedCandidate
 from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules, Selection
 from imagenet_nk.dataset.records import CandidateRecord
-from imagenet_nk.reasons import UNLISTED
+from imagenet_nk.reasons import Reason
 
 _PRIOR = 4.0  # candidates that the overall success rate counts for
 _LATE = 0.3  # what hope shrinks to when a candidate is late
@@ -47,7 +47,7 @@ class ClassQuota:
         """Whether images are lacking. Where all that there is is wanted: there are none, or not all could be listed."""
         if math.isfinite(self.target):
             return not self.is_full
-        return not self.selection.kept or UNLISTED in self.selection.verdicts
+        return not self.selection.kept or Reason.UNLISTED in self.selection.verdicts
 
     @property
     def is_done(self) -> bool:
@@ -159,7 +159,7 @@ class ClassQuota:
                 selection.pixels.add(record.pixels)
                 if rules.near_bits is not None:
                     selection.looks.append(record.look)
-                if verdict != "redrawn":
+                if verdict != Reason.REDRAWN:
                     yield record
 
     def restart(self) -> None:

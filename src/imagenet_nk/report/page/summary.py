@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imagenet_nk.progress.standing import duration
+from imagenet_nk.reasons import Reason
 from imagenet_nk.report import metrics_table
 from imagenet_nk.report.analysis.analyse import Analysis
 from imagenet_nk.report.run_data import RunData
@@ -67,10 +68,28 @@ def _verdict(judged: int, doubtful: int) -> str:
 
 
 _NOT_AN_IMAGE = frozenset(
-    {"not_image", "truncated", "corrupt", "cut_short", "blank", "too_small", "too_large", "unreadable", "login_page"}
+    {
+        Reason.NOT_IMAGE,
+        Reason.TRUNCATED,
+        Reason.CORRUPT,
+        Reason.BLANK,
+        Reason.TOO_SMALL,
+        Reason.TOO_LARGE,
+        Reason.UNREADABLE,
+        Reason.LOGIN_PAGE,
+    }
 )
 _NOT_WANTED = frozenset(
-    {"placeholder", "duplicate", "near_duplicate", "shared", "redrawn", "changed", "drifted", "wrong_class"}
+    {
+        Reason.PLACEHOLDER,
+        Reason.DUPLICATE,
+        Reason.NEAR_DUPLICATE,
+        Reason.SHARED,
+        Reason.REDRAWN,
+        Reason.CHANGED,
+        Reason.DRIFTED,
+        Reason.WRONG_CLASS,
+    }
 )
 
 

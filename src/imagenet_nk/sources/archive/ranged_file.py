@@ -16,13 +16,14 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import ContradictionError, SourceError
 from imagenet_nk.net.download import OutOfReachError, reason
 from imagenet_nk.net.http import Request, Response
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, Rejected, rejection
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
 _TRIES = 4
-_FAULTS = {
-    "truncated": "breaks off in the middle of an answer",
-    "redirects": "redirects without end; is a login needed?",
+_FAULTS: dict[str, str] = {
+    Reason.TRUNCATED: "breaks off in the middle of an answer",
+    Reason.REDIRECTS: "redirects without end; is a login needed?",
 }
 _HEAD = 1024  # bytes that are asked for first
 
@@ -118,7 +119,7 @@ class HttpFile:
         if isinstance(result, bytes):
             return result
         message = self._said(result)
-        if result.reason == "no_range":
+        if result.reason == Reason.NO_RANGE:
             raise NoRangeError(message)
         gone = result.transient or result.reason.startswith("http_4")
         raise (OutOfReachError if gone else SourceError)(message)
@@ -134,7 +135,7 @@ class HttpFile:
         except requests.RequestException as error:
             transient = isinstance(error, (requests.ConnectionError, requests.Timeout))
             refused = "RefusedAddressError" in repr(error)
-            fault = "timeout" if transient and not refused else "forbidden"
+            fault = Reason.TIMEOUT if transient and not refused else Reason.FORBIDDEN
             return Response(0, fault=fault, headers={"why": reason(error)})
 
     def steps(self, first: int, last: int) -> Reading:
@@ -145,7 +146,7 @@ class HttpFile:
             if isinstance(result, bytes):
                 self._is_known = True
                 return result
-            if result.reason == "changed" and not self._is_known:
+            if result.reason == Reason.CHANGED and not self._is_known:
                 raise ContradictionError(f"{self.location} is another file than an earlier run saw; {TRY_AGAIN}")
             wait, wrong = self._http.backoff * 2 ** (again + 1), self._said(result)
         raise SourceError(f"{wrong}; {TRY_AGAIN}")
@@ -162,10 +163,10 @@ class HttpFile:
                 if page
                 else "the server ignores Range and sends whole files"
             )
-            return Rejected("login_page" if page else "no_range", detail=detail)
+            return Rejected(Reason.LOGIN_PAGE if page else Reason.NO_RANGE, detail=detail)
         if response.status == 416:
             shorter = "is shorter than it was; it has changed on the server"
-            return Rejected("changed", detail="is empty" if self.size < 0 else shorter)
+            return Rejected(Reason.CHANGED, detail="is empty" if self.size < 0 else shorter)
         if problem := rejection(response):
             why = response.headers.get("why") or _FAULTS.get(
                 response.fault, f"answers {response.status or problem.reason}"
@@ -173,11 +174,11 @@ class HttpFile:
             return Rejected(problem.reason, problem.transient, why)
         span = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
         if not span or int(span[1]) != first or len(response.body) != int(span[2]) - first + 1:
-            return Rejected("wrong_range", detail="answers with another range than was asked for")
+            return Rejected(Reason.WRONG_RANGE, detail="answers with another range than was asked for")
         if int(span[2]) != min(last, int(span[3]) - 1):
-            return Rejected("wrong_range", detail="answers with less than was asked for")
+            return Rejected(Reason.WRONG_RANGE, detail="answers with less than was asked for")
         if not self._same(int(span[3]), response.headers):
-            return Rejected("changed", detail="has changed on the server while it was read")
+            return Rejected(Reason.CHANGED, detail="has changed on the server while it was read")
         return response.body
 
     def _same(self, size: int, headers: Mapping[str, str]) -> bool:

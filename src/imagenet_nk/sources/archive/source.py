@@ -17,7 +17,7 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import image_id
 from imagenet_nk.net.guarded_session import session
-from imagenet_nk.reasons import UNLISTED
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sampling.draw_order import draw
 from imagenet_nk.sources.archive.member_map import Member
 from imagenet_nk.sources.archive.opening import THREADS, OpenArchive, open_synsets, open_train, open_val
@@ -164,9 +164,9 @@ class Archive:
     def read(self, candidate: Candidate) -> ReadSteps:
         there, wnid = self._there, candidate.wnid
         if not candidate.url:
-            return Rejected("missing")
+            return Rejected(Reason.MISSING)
         if candidate.key.endswith(UNLISTED_KEY):
-            return Rejected(UNLISTED, detail="the tar is cut short")
+            return Rejected(Reason.UNLISTED, detail="the tar is cut short")
         if wnid in there.streamed:
             found = yield BlockingCall(lambda: self._from_stream(candidate))
         else:
@@ -181,7 +181,7 @@ class Archive:
         stem = member.stem or ""
         other = _OTHER_WNID.match(stem)
         if other and other[0] != wnid:
-            return Rejected("wrong_class", detail=f"{stem} in the tar of {wnid}")
+            return Rejected(Reason.WRONG_CLASS, detail=f"{stem} in the tar of {wnid}")
         return FetchedImage(image_id(wnid, stem), data, there.address(wnid, member))
 
     def _from_span(self, candidate: Candidate, span: TarReader) -> MemberReading:
@@ -203,14 +203,14 @@ class Archive:
         stream = self._there.streams.get(candidate.url)
         if not k:
             key = candidate.key
-            return stream.find(lambda m: image_id(wnid, m.stem or "") == key) or Rejected("missing")
+            return stream.find(lambda m: image_id(wnid, m.stem or "") == key) or Rejected(Reason.MISSING)
         number, place = divmod(int(k), BATCH)
         batch = stream.batch(number)
         if len(batch) < BATCH:
             self._there.ends[wnid] = number * BATCH + len(batch)
         seed = self._site.sampling.seed
         batch = sorted(batch, key=lambda pair: (draw(seed, wnid, pair[0].stem), pair[0].start))
-        return batch[place] if place < len(batch) else Rejected("past_end")
+        return batch[place] if place < len(batch) else Rejected(Reason.PAST_END)
 
     def _clear_index(self) -> None:
         """Keep nothing for the next run of what was seen so far: not all of it can be true."""

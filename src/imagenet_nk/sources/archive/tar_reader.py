@@ -12,7 +12,7 @@ from typing import Any
 from imagenet_nk.errors import ContradictionError
 from imagenet_nk.formats.tar_headers import BLOCK, padded, parse, whole_name
 from imagenet_nk.net.http import Request
-from imagenet_nk.reasons import UNLISTED
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.archive.member_map import Gap, Member, MemberMap
 from imagenet_nk.sources.archive.name_search import Names
 from imagenet_nk.sources.archive.ranged_file import RangeReadable
@@ -94,12 +94,12 @@ class TarReader:
         for count in range(_MOST_READS):
             found = self.known.seek(position)
             if found is None:
-                return Rejected("no_member")
+                return Rejected(Reason.NO_MEMBER)
             if isinstance(found, Member):
-                return Rejected("redrawn") if redrawn(found) else (yield from self._data(found, *window))
+                return Rejected(Reason.REDRAWN) if redrawn(found) else (yield from self._data(found, *window))
             share = 1.25 if found.exact else self.sizes.hopeful if not count else 2.0 ** (count - 1)
             window = yield from self._look(found, share)
-        return Rejected("no_member")
+        return Rejected(Reason.NO_MEMBER)
 
     def _look(self, gap: Gap, share: float) -> Generator[Request | BlockingCall, Any, tuple[int, bytes]]:
         """Read on from a gap until a header shows or another reading begins, and note what that shows."""
@@ -130,9 +130,9 @@ class TarReader:
         """The data of a member, as far as possible out of the window that was read last, which began at `first`."""
         named = yield from self._named_wholly(member)
         if named is None or named.stem is None or not member.header.is_file or not member.header.size:
-            return Rejected("bad_member")
+            return Rejected(Reason.BAD_MEMBER)
         if member.header.size > self._most_bytes:
-            return Rejected("too_many_bytes")
+            return Rejected(Reason.TOO_MANY_BYTES)
         have = window[member.start - first :] if 0 <= first <= member.start < first + len(window) else b""
         needed = member.end - member.start
         if len(have) < needed:
@@ -172,7 +172,7 @@ class TarReader:
         for member in self.known.members:
             if (whole := (yield from self._named_wholly(member))) and self._key_of(whole) == key:
                 return (yield from self._data(whole, -1, b""))
-        return Rejected(UNLISTED if self.is_cut else "missing")
+        return Rejected(Reason.UNLISTED if self.is_cut else Reason.MISSING)
 
     @property
     def is_cut(self) -> bool:

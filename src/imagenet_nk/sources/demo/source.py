@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.http import Request, Response
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sampling.draw_order import Sampling
 from imagenet_nk.sources.contract import (
     Candidate,
@@ -82,7 +83,7 @@ class Demo:
     def read(self, candidate: Candidate) -> Generator[Request, Response, FetchedImage | Rejected]:
         match = _KEY.match(candidate.key)
         if self._server is None or not match or match[1] not in self._wnids or int(match[2]) >= self.per_class:
-            return Rejected("unknown")
+            return Rejected(Reason.UNKNOWN)
         dead = fate(match[1], int(match[2])) is Fault.refused
         host = self._server.dead_host if dead else self._server.host
         response = yield Request(f"http://{host}/{match[1]}/{match[2]}.jpg")

@@ -10,7 +10,7 @@ from pathlib import Path
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
-from imagenet_nk.reasons import UNLISTED
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import (
     TRY_AGAIN,
     UNLISTED_KEY,
@@ -93,16 +93,16 @@ class Hub:
 
     def read(self, candidate: Candidate) -> ReadSteps:
         if candidate.key.endswith(UNLISTED_KEY):
-            return Rejected(UNLISTED, detail=self._opened.lacks)
+            return Rejected(Reason.UNLISTED, detail=self._opened.lacks)
         if not candidate.url:
-            return Rejected("missing", detail="listed, but not in the source")
+            return Rejected(Reason.MISSING, detail="listed, but not in the source")
         catalogue = self._opened
         try:
             data = yield BlockingCall(lambda: catalogue.read(candidate.url))
         except OutOfReachError as error:
             raise SourceError(f"{error}; {TRY_AGAIN}") from error
         except (OSError, ValueError) as error:
-            return Rejected("unreadable", transient=True, detail=" ".join(str(error).split()))
+            return Rejected(Reason.UNREADABLE, transient=True, detail=" ".join(str(error).split()))
         return FetchedImage(candidate.key, data)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from imagenet_nk.dataset.files import IMAGES, SPARE
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import distinct_ids
 from imagenet_nk.lists import list_file
-from imagenet_nk.reasons import UNLISTED
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sources import official
 from imagenet_nk.sources.contract import (
     TRY_AGAIN,
@@ -152,18 +152,20 @@ class Full:
 
     def read(self, candidate: Candidate) -> ReadSteps:
         if candidate.key.endswith(UNLISTED_KEY):
-            return Rejected(UNLISTED, detail=self._lacks.get(candidate.wnid, ""))
+            return Rejected(Reason.UNLISTED, detail=self._lacks.get(candidate.wnid, ""))
         if not candidate.url:
-            return Rejected("missing", detail=self._lacks.get(candidate.wnid) or "listed, but not in the source")
+            return Rejected(Reason.MISSING, detail=self._lacks.get(candidate.wnid) or "listed, but not in the source")
         if self.materialize is Materialize.none and not list_file.can_hold(str(text_to_path(candidate.url))):
-            return Rejected("bad_name", detail="no list can hold its path: rename it, or type source.materialize=link")
+            return Rejected(
+                Reason.BAD_NAME, detail="no list can hold its path: rename it, or type source.materialize=link"
+            )
         try:
             data, path = yield BlockingCall(lambda: self._layout.read(candidate.url))
         except OSError as error:
             self._raise_if_gone(error)
             if isinstance(error, FileNotFoundError):
-                return Rejected("missing", detail=candidate.url)
-            return Rejected("unreadable", detail=error.strerror or str(error))
+                return Rejected(Reason.MISSING, detail=candidate.url)
+            return Rejected(Reason.UNREADABLE, detail=error.strerror or str(error))
         return FetchedImage(candidate.key, data, path=path)
 
     def close(self) -> None:

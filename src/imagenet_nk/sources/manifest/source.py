@@ -16,6 +16,7 @@ from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import download, is_remote
 from imagenet_nk.net.http import Request, Response
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import (
     BlockingCall,
     Candidate,
@@ -122,9 +123,11 @@ class Manifest:
             try:
                 data = yield BlockingCall(lambda: hub.read(url))
             except SourceError as error:
-                return Rejected("unreadable", transient=True, detail=str(error))
+                return Rejected(Reason.UNREADABLE, transient=True, detail=str(error))
             except (OSError, ValueError) as error:
-                return Rejected("unreadable", transient=url.startswith("http"), detail=" ".join(str(error).split()))
+                return Rejected(
+                    Reason.UNREADABLE, transient=url.startswith("http"), detail=" ".join(str(error).split())
+                )
             return FetchedImage(candidate.key, data, url)
         return (yield from (_over_http(candidate) if is_remote(url) and not _is_file(url) else _from_disk(candidate)))
 
@@ -137,24 +140,24 @@ def _drifted(result: FetchedImage | Rejected, candidate: Candidate) -> Rejected 
     if digest == candidate.sha256:
         return None
     detail = f"sha256 is {digest[:16]} now, was {candidate.sha256[:16]}"
-    return Rejected("drifted", detail=detail)
+    return Rejected(Reason.DRIFTED, detail=detail)
 
 
 def unreadable(url: str) -> Rejected | None:
     """Why nothing can be fetched at an address of a manifest, as far as that can be seen; None if it may be."""
     if not url:
-        return Rejected("missing", detail="listed, but not in the manifest, or there without an address")
+        return Rejected(Reason.MISSING, detail="listed, but not in the manifest, or there without an address")
     if HubPlaces.holds(url):
         return None
     if "#row=" in url:
-        return Rejected("no_address", detail="a row of a parquet file of another hub; HF_ENDPOINT names the hub")
+        return Rejected(Reason.NO_ADDRESS, detail="a row of a parquet file of another hub; HF_ENDPOINT names the hub")
     if url.partition("#")[0].endswith(".tar") and not _RANGE.match(url):
-        return Rejected("no_address", detail="in a tar; take its image id with sampling=list source=archive")
+        return Rejected(Reason.NO_ADDRESS, detail="in a tar; take its image id with sampling=list source=archive")
     scheme = urlsplit(url).scheme.lower() if is_remote(url) else ""
     if scheme not in ("", "file", "http", "https"):
-        return Rejected("no_address", detail=f"{scheme}: is no address that can be fetched")
+        return Rejected(Reason.NO_ADDRESS, detail=f"{scheme}: is no address that can be fetched")
     if not scheme and not Path(url).is_absolute():
-        return Rejected("no_address", detail="a relative path says nothing on another machine")
+        return Rejected(Reason.NO_ADDRESS, detail="a relative path says nothing on another machine")
     return None
 
 
@@ -170,12 +173,14 @@ def _over_http(candidate: Candidate) -> Generator[Request | BlockingCall, Any, F
     response = yield Request(part[1], first, last, max_bytes=last - first + 1)
     if response.status == 200:
         if "html" in response.headers.get("content-type", ""):
-            return Rejected("login_page", transient=True, detail="a page instead of the archive; is a login needed?")
-        return Rejected("no_range", detail="the server does not send parts of a file")
+            return Rejected(
+                Reason.LOGIN_PAGE, transient=True, detail="a page instead of the archive; is a login needed?"
+            )
+        return Rejected(Reason.NO_RANGE, detail="the server does not send parts of a file")
     if wrong := rejection(response):
         return wrong
     if len(response.body) != last - first + 1:
-        return Rejected("wrong_range", transient=True, detail="another range than was asked for")
+        return Rejected(Reason.WRONG_RANGE, transient=True, detail="another range than was asked for")
     return FetchedImage(candidate.key, response.body, candidate.url)
 
 
@@ -186,10 +191,10 @@ def _from_disk(candidate: Candidate) -> Generator[Request | BlockingCall, Any, F
         data = yield BlockingCall(lambda: read_file(path) if path else read_place(candidate.url))
     except FileNotFoundError:
         return Rejected(
-            "elsewhere",
+            Reason.ELSEWHERE,
             detail="a file of the machine that made the manifest; take its image ids with sampling=list from "
             "source=full or source=archive",
         )
     except (OSError, ValueError) as error:
-        return Rejected("unreadable", detail=" ".join(str(error).split()))
+        return Rejected(Reason.UNREADABLE, detail=" ".join(str(error).split()))
     return FetchedImage(candidate.key, data, candidate.url if within else "", path=path)

@@ -17,6 +17,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import HEAD, is_page
 from imagenet_nk.net.download import OutOfReachError, download, is_remote
 from imagenet_nk.net.http import Request, Response
+from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import (
     Candidate,
     CostModel,
@@ -39,7 +40,9 @@ log = logging.getLogger(__name__)
 MAX_LIST_BYTES = 4 << 30
 FORMAT = 2  # of the kept index
 _IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF....WEBP|II\*\0|MM\0\*", re.DOTALL)
-_MENDED_BY_HTTPS = frozenset({"http_400", "http_403", "http_426", "refused", "reset", "timeout", "truncated"})
+_MENDED_BY_HTTPS = frozenset(
+    {"http_400", "http_403", "http_426", Reason.REFUSED, Reason.RESET, Reason.TIMEOUT, Reason.TRUNCATED}
+)
 _COPIES = (
     "the official list has not been served since 2019; copies named imagenet_fall11_urls.tgz live on Academic Torrents "
     "and in a Kaggle thread: fetch one and type source.list=FILE"
@@ -91,7 +94,7 @@ class Urls:
     def read(self, candidate: Candidate) -> ReadSteps:
         """Ask the address, then its other forms (http.url_templates). The first answer says why there is no image."""
         if not candidate.url:
-            return Rejected("missing")
+            return Rejected(Reason.MISSING)
         http = self._site.http
         first: FetchedImage | Rejected | None = None
         for url in url_forms.url_variants(candidate.url, http.url_templates, http.timestamp):
@@ -102,7 +105,7 @@ class Urls:
             if isinstance(result, FetchedImage) and _is_image(result):
                 return result
             first = first or result
-        return first or Rejected("no_address")
+        return first or Rejected(Reason.NO_ADDRESS)
 
     def close(self) -> None:
         if self._index is not None:
