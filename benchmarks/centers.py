@@ -40,7 +40,7 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch.utils.data import DataLoader, Dataset
 
-from imagenet_nk.backbones.devices import one_thread_each
+from imagenet_nk.backbones.devices import single_threaded
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import BackboneConfig, CentersConfig
@@ -108,7 +108,7 @@ def decode_alone(crops, paths: list[Path], cores: int) -> tuple[float, float]:
 def model_alone(forward, shape, batch: int, cores: int, seconds: float) -> tuple[float, float]:
     """Images/s with every core in its own forward pass, and CPU seconds an image."""
     crops = np.random.default_rng(0).integers(0, 256, (batch, *shape, 3), dtype=np.uint8)
-    with one_thread_each(True), ThreadPoolExecutor(cores) as pool:
+    with single_threaded(True), ThreadPoolExecutor(cores) as pool:
         list(pool.map(forward, [crops] * cores))
         started = time.perf_counter()
         list(pool.map(forward, [crops] * cores))

@@ -33,7 +33,7 @@ def test_a_runtime_gives_the_embeddings_of_plain_pytorch(name, built, crops, tin
     if name == "openvino":
         pytest.importorskip("openvino", reason="the extra openvino is not installed")
     config = dataclasses.replace(tiny, runtime=name)  # batches of 4: the 6 crops are one full batch and one filled up
-    forward = runtimes.choose(built, [CPU], config, calibrate=False, lanes=2).forward
+    forward = runtimes.select_runtime(built, [CPU], config, calibrate=False, threads=2).forward
     with torch.inference_mode():
         plain = built.model(
             runtimes.normaliser(built.data)(torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()))
@@ -43,7 +43,7 @@ def test_a_runtime_gives_the_embeddings_of_plain_pytorch(name, built, crops, tin
 
 def test_auto_takes_the_quickest_and_says_so(built, crops, tiny, caplog):
     with caplog.at_level(logging.INFO):
-        chosen = runtimes.choose(built, [CPU], tiny, calibrate=True, lanes=2)
+        chosen = runtimes.select_runtime(built, [CPU], tiny, calibrate=True, threads=2)
     assert chosen.rates[chosen.name] == max(chosen.rates.values())
     assert {"eager", "channels_last"} <= set(chosen.rates)
     assert f"runs on {chosen.name}" in caplog.text
@@ -56,7 +56,7 @@ def test_a_runtime_that_fails_on_the_model_is_left_out(built, caplog):
         raise BackboneError("no such operation")
 
     with caplog.at_level(logging.INFO):
-        chosen = runtimes._quickest(built, {"eager": lambda: runtimes.eager(built, CPU), "openvino": broken}, 4, 1)
+        chosen = runtimes._autotune(built, {"eager": lambda: runtimes.eager(built, CPU), "openvino": broken}, 4, 1)
     assert chosen.name == "eager"
     assert "no such operation" in caplog.text
 
@@ -64,7 +64,7 @@ def test_a_runtime_that_fails_on_the_model_is_left_out(built, caplog):
 def test_a_runtime_that_is_not_installed_is_one_line(built, tiny, monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda _: None)
     with pytest.raises(BackboneError, match="pip install"):
-        runtimes.choose(built, [CPU], dataclasses.replace(tiny, runtime="openvino"), calibrate=True, lanes=2)
+        runtimes.select_runtime(built, [CPU], dataclasses.replace(tiny, runtime="openvino"), calibrate=True, threads=2)
 
 
 def test_the_batch_is_what_a_core_does_in_about_half_a_second(built, monkeypatch):
@@ -76,7 +76,7 @@ def test_the_batch_is_what_a_core_does_in_about_half_a_second(built, monkeypatch
         clock["now"] += taken["each"] * len(crops)
 
     for taken["each"], wanted in ((0.001, 16), (0.05, 8), (0.2, 2), (5.0, 1)):
-        assert autotune.on_cpu(built, forward) == wanted
+        assert autotune.cpu_batch_size(built, forward) == wanted
 
 
 def test_on_a_gpu_the_batch_grows_as_long_as_that_pays(built, monkeypatch):
@@ -86,7 +86,7 @@ def test_on_a_gpu_the_batch_grows_as_long_as_that_pays(built, monkeypatch):
     def forward(crops):
         clock["now"] += 1 + len(crops) / 128 if len(crops) < 256 else 10
 
-    assert autotune.on_gpu(built, forward) == 128
+    assert autotune.gpu_batch_size(built, forward) == 128
 
 
 def short_of_memory(limit):
@@ -99,14 +99,14 @@ def short_of_memory(limit):
 
 
 def test_a_batch_that_does_not_fit_is_halved(crops, caplog):
-    result = runtimes._retreating(short_of_memory(2))(crops)
+    result = runtimes._halve_on_oom(short_of_memory(2))(crops)
     np.testing.assert_array_equal(result, crops[:, 0, 0, :])
     assert "trying 3" in caplog.text
 
 
 def test_one_image_that_does_not_fit_is_one_line(crops):
     with pytest.raises(CentersError, match="one image is more"):
-        runtimes._retreating(short_of_memory(0))(crops)
+        runtimes._halve_on_oom(short_of_memory(0))(crops)
 
 
 def test_other_errors_are_no_shortage_of_memory(crops):
@@ -114,7 +114,7 @@ def test_other_errors_are_no_shortage_of_memory(crops):
         raise RuntimeError("size mismatch")
 
     with pytest.raises(RuntimeError, match="size mismatch"):
-        runtimes._retreating(broken)(crops)
+        runtimes._halve_on_oom(broken)(crops)
 
 
 def test_the_allocator_is_asked_only_where_it_is_glibcs(monkeypatch):

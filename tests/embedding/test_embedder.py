@@ -131,7 +131,7 @@ def test_an_error_in_a_lane_ends_the_pass(tmp_path):
 def test_replicas_on_several_devices_give_the_same(tiny):
     built = model.build(tiny)
     x = np.random.default_rng(0).integers(0, 256, (3, *built.input_size, 3), dtype=np.uint8)
-    both = runtimes.everywhere(built, [CPU, CPU], tiny.dtype, torch.contiguous_format)
+    both = runtimes.replicate(built, [CPU, CPU], tiny.dtype, torch.contiguous_format)
     alone = runtimes.eager(built, CPU)
     for _ in range(5):
         np.testing.assert_allclose(both(x), alone(x), rtol=1e-5, atol=1e-6)

@@ -119,21 +119,21 @@ def test_classes_that_a_good_head_confuses_are_not_exchanged():
 
 
 def test_a_head_in_another_order_is_told_from_labels_in_another_order():
-    clsloc = label_check.known_orders()["clsloc from 0"]
-    ordered = label_check.known_orders()["sorted from 0"]
+    clsloc = label_check.imagenet_label_orders()["clsloc from 0"]
+    ordered = label_check.imagenet_label_orders()["sorted from 0"]
     labels = np.repeat(np.arange(0, 1000, 7), 3)
     place = {wnid: index for index, wnid in clsloc.items()}
     said = [ordered[place[ordered[label]]] for label in labels.tolist()]  # what each output seems to mean
-    heads = label_check.heads_orders(1000)
-    made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
+    heads = label_check.other_head_orders(1000)
+    made = label_check.check(labels, said, ordered, label_check.imagenet_label_orders(), 0.8, heads)
     assert (made["labels_wrong"], made["matching_label_order"], made["matching_head_order"]) == (False, None, "clsloc")
     said = [clsloc[label] for label in labels.tolist()]
-    made = label_check.check(labels, said, ordered, label_check.known_orders(), 0.8, heads)
+    made = label_check.check(labels, said, ordered, label_check.imagenet_label_orders(), 0.8, heads)
     assert (made["labels_wrong"], made["matching_label_order"]) == (True, "clsloc from 0")
 
 
 def test_the_known_orders_are_those_of_the_1000_classes():
-    orders = label_check.known_orders()
+    orders = label_check.imagenet_label_orders()
     assert orders["sorted from 0"][0] == "n01440764"
     assert orders["clsloc from 1"][1] == "n02119789"
     assert orders["clsloc from 0"][0] == "n02119789"

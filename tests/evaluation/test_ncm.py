@@ -46,7 +46,7 @@ def plain_loop(x, classes, name):
 def test_leave_one_out_is_a_plain_loop(data, name):
     x, classes = data
     means = evaluator.ClassMeans.of(reading(x, classes), 8, 4)
-    judged = evaluator.judge_all(means, reading(x, classes, 7), leave_one_out=True)[name]
+    judged = evaluator.evaluate_distances(means, reading(x, classes, 7), leave_one_out=True)[name]
     assert judged.ranks.tolist() == plain_loop(x, classes, name)
     assert (judged.nearest == judged.classes).tolist() == (judged.ranks == 0).tolist()
 
@@ -68,7 +68,7 @@ def test_of_equal_distances_the_lower_class_is_the_nearest():
 def test_intervals_hold_the_share_and_narrow_with_the_images():
     def interval(n):
         ranks = (np.arange(n) % 4 == 0).astype(np.int64)
-        figure = metrics.figures(Predictions(np.zeros(n, np.int64), ranks, ranks), 9, 2000, 0)["top1"]
+        figure = metrics.topk_accuracy(Predictions(np.zeros(n, np.int64), ranks, ranks), 9, 2000, 0)["top1"]
         low, high = figure["ci95"]
         assert low <= figure["value"] == 0.75 <= high
         return high - low
@@ -79,23 +79,23 @@ def test_intervals_hold_the_share_and_narrow_with_the_images():
 
 def test_top5_says_nothing_about_five_classes():
     judged = Predictions(np.zeros(3, np.int64), np.arange(3), np.zeros(3, np.int64))
-    assert metrics.figures(judged, 5, 0, 0)["top5"] is None
-    assert metrics.figures(judged, 6, 0, 0)["top5"] == {"value": 1.0}
+    assert metrics.topk_accuracy(judged, 5, 0, 0)["top5"] is None
+    assert metrics.topk_accuracy(judged, 6, 0, 0)["top5"] == {"value": 1.0}
 
 
 def test_classes_and_pairs():
     judged = Predictions(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 2, 1, 0]), np.array([0, 2, 0, 0, 1]))
-    assert metrics.by_class(judged, 3) == [0.5, pytest.approx(1 / 3), None]
-    assert metrics.confused(judged, 5) == [(1, 0, 2), (0, 2, 1)]
-    assert metrics.confused(judged, 1) == [(1, 0, 2)]
+    assert metrics.per_class_accuracy(judged, 3) == [0.5, pytest.approx(1 / 3), None]
+    assert metrics.confusion_pairs(judged, 5) == [(1, 0, 2), (0, 2, 1)]
+    assert metrics.confusion_pairs(judged, 1) == [(1, 0, 2)]
 
 
 def test_divisions_judge_other_images_than_those_of_the_centers(data):
     x, classes = data
-    rows = evaluator._drawn(reading(x, classes), 0.25, 1)
+    rows = evaluator._draw_test_rows(reading(x, classes), 0.25, 1)
     counted = np.bincount(classes[rows.numpy()], minlength=8)
     assert counted.tolist() == [0, 1, 1, 1, 1, 2, 2, 2]
-    made = evaluator.divided(reading(x, classes), 8, 4, EvaluateConfig(random_splits=4, test_fraction=0.25), 0)
+    made = evaluator.random_splits(reading(x, classes), 8, 4, EvaluateConfig(random_splits=4, test_fraction=0.25), 0)
     assert len(set(made["euclidean"]["values"])) > 1
-    again = evaluator.divided(reading(x, classes, 36), 8, 4, EvaluateConfig(random_splits=4, test_fraction=0.25), 0)
+    again = evaluator.random_splits(reading(x, classes, 36), 8, 4, EvaluateConfig(random_splits=4, test_fraction=0.25), 0)
     assert made == again

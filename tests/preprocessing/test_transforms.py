@@ -12,7 +12,7 @@ from PIL import Image
 from timm.data import create_transform
 
 from imagenet_nk.backbones import autotune, runtimes
-from imagenet_nk.backbones.autotune import warn_of_slow
+from imagenet_nk.backbones.autotune import warn_if_slow_dtype
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import Dtype
@@ -114,7 +114,7 @@ def test_openvinos_batch_is_not_found_in_a_type_that_pytorch_has_in_software(tin
 )
 def test_no_word_of_float16_where_it_is_not_slow(device, seconds, said, monkeypatch, caplog):
     monkeypatch.setattr(autotune, "_matmul_seconds", seconds.__getitem__)
-    warn_of_slow(Dtype.float16, torch.device(device))
+    warn_if_slow_dtype(Dtype.float16, torch.device(device))
     assert said in caplog.text
     assert caplog.text.count("\n") == bool(said)
     assert ("float32 or backbone.dtype=bfloat16" in caplog.text) == bool(said)

@@ -156,7 +156,7 @@ def _check_asked(config: Config, label_map: LabelMap, folder: Path, *, collected
     if collected or not resolve(asked).is_relative_to(folder):
         from imagenet_nk.evaluation import stage as judging
 
-        judging.asked_for(config.evaluate, label_map, files=collected)
+        judging.load_eval_list(config.evaluate, label_map, files=collected)
 
 
 def _display(stage: str) -> Display:

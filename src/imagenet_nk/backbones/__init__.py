@@ -2,8 +2,8 @@
 
 Other packages import:
 
-- autotune: warn_of_slow
-- devices: one_thread_each
+- autotune: warn_if_slow_dtype
+- devices: single_threaded
 - model: Backbone, build
 - runtimes: Runtime
 """

@@ -34,7 +34,7 @@ class Backbone:
     dim: int
     weights: str  # hub:..., file:..., random:SEED
     sha256: str  # of the weights, see `fingerprint`
-    identity: str  # what the embeddings depend on beside weights and transform
+    cache_key: str  # what the embeddings depend on beside weights and transform
     head: nn.Linear | None = None  # (B, D) to (B, classes): the classifier that was taken off, if known
 
     @property
@@ -66,7 +66,7 @@ def build(config: BackboneConfig, seed: int = 0) -> Backbone:
 
     `seed` draws the weights where there are neither published nor local ones. Raises BackboneError.
     """
-    options = _options(config)
+    options = _pool_options(config)
     _check_name(config.name)
     if config.checkpoint is not None:
         model, head, weights = _from_file(config, options, seed)
@@ -74,7 +74,7 @@ def build(config: BackboneConfig, seed: int = 0) -> Backbone:
         model, head, weights = _from_hub(config, options)
     else:
         model, head, weights = _create(config, options, seed), None, f"random:{seed}"
-    return _ready(config, model, head, weights)
+    return _as_backbone(config, model, head, weights)
 
 
 def state_dict_sha256(model: nn.Module) -> str:
@@ -86,7 +86,7 @@ def state_dict_sha256(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def close_names(name: str) -> list[str]:
+def suggest_models(name: str) -> list[str]:
     """Up to five model names of timm that look like this one."""
     names = timm.list_models()
     return difflib.get_close_matches(name, names, n=5, cutoff=0.6) or difflib.get_close_matches(name, names, 5, 0.3)
@@ -95,7 +95,7 @@ def close_names(name: str) -> list[str]:
 def _check_name(name: str) -> None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        close = ", ".join(close_names(architecture))
+        close = ", ".join(suggest_models(architecture))
         raise BackboneError(
             f"timm has no model {name!r}; " + (f"did you mean {close}?" if close else "timm.list_models() lists all")
         )
@@ -106,7 +106,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _options(config: BackboneConfig) -> dict[str, Any]:
+def _pool_options(config: BackboneConfig) -> dict[str, Any]:
     return {} if config.pool is None else {"global_pool": config.pool}
 
 
@@ -139,13 +139,13 @@ def _from_hub(config: BackboneConfig, options: Mapping[str, Any]) -> tuple[nn.Mo
     if published is None or not (published.hf_hub_id or published.url):
         raise BackboneError(f"timm has no published weights for {config.name}; {hub.HINT}")
     place = str(published.hf_hub_id or published.url)
-    with hub.weights_of(config.name, place):
+    with hub.hub_weights(config.name, place):
         model = _create(config, options, 0, pretrained=True)
         whole = timm.create_model(config.name, pretrained=True)  # out of the cache by now: only for its head
-    return model, _linear(whole), f"hub:{place}"
+    return model, _linear_head(whole), f"hub:{place}"
 
 
-def _linear(whole: nn.Module) -> nn.Linear | None:
+def _linear_head(whole: nn.Module) -> nn.Linear | None:
     get: Any = getattr(whole, "get_classifier", None)
     head = get() if get else None
     return head if isinstance(head, nn.Linear) else None
@@ -155,22 +155,22 @@ def _from_file(
     config: BackboneConfig, options: Mapping[str, Any], seed: int
 ) -> tuple[nn.Module, nn.Linear | None, str]:
     path = Path(str(config.checkpoint))
-    state = checkpoint.read(path)
+    state = checkpoint.load_state_dict(path)
     model = _create(config, options, seed)
-    head = _head_of(state, model)
-    if _misfits(model, state):
+    head = _pop_head(state, model)
+    if _incompatible_keys(model, state):
         adapt = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)  # older names, other sizes
-        state = _adapted(adapt, state, model)
-    if misfits := _misfits(model, state):
+        state = _filtered_state_dict(adapt, state, model)
+    if misfits := _incompatible_keys(model, state):
         raise BackboneError(
-            f"backbone.checkpoint: {path} does not fit {config.name}: {_named(misfits)}; "
+            f"backbone.checkpoint: {path} does not fit {config.name}: {_describe_keys(misfits)}; "
             "backbone.name must be the model that was trained"
         )
     model.load_state_dict(state)
     return model, head, f"file:{path.name}"
 
 
-def _head_of(state: dict[str, Tensor], model: nn.Module) -> nn.Linear | None:
+def _pop_head(state: dict[str, Tensor], model: nn.Module) -> nn.Linear | None:
     """Take the classifier's tensors out of `state`; a single linear one becomes the head."""
     names = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
     names = (names,) if isinstance(names, str) else tuple(names)
@@ -183,7 +183,7 @@ def _head_of(state: dict[str, Tensor], model: nn.Module) -> nn.Linear | None:
     return head
 
 
-def _adapted(adapt: Any, state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def _filtered_state_dict(adapt: Any, state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     if adapt is None:
         return state
     try:
@@ -192,7 +192,7 @@ def _adapted(adapt: Any, state: dict[str, Tensor], model: nn.Module) -> dict[str
         return state  # not a form that timm knows: the caller names the keys
 
 
-def _misfits(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+def _incompatible_keys(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     """Names of tensors that are missing, left over or of another shape, each with the reason."""
     wanted = model.state_dict()
     missing = [f"{name} is missing" for name in wanted if name not in state]
@@ -205,12 +205,12 @@ def _misfits(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     return shaped + missing + extra
 
 
-def _named(misfits: list[str], shown: int = 4) -> str:
+def _describe_keys(misfits: list[str], shown: int = 4) -> str:
     rest = len(misfits) - shown
     return ", ".join(misfits[:shown]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _ready(config: BackboneConfig, model: nn.Module, head: nn.Linear | None, weights: str) -> Backbone:
+def _as_backbone(config: BackboneConfig, model: nn.Module, head: nn.Linear | None, weights: str) -> Backbone:
     size = {"img_size": config.img_size} if config.img_size else {}
     data = resolve_model_data_config(model, args=size)
     sha256 = state_dict_sha256(model)
@@ -220,9 +220,9 @@ def _ready(config: BackboneConfig, model: nn.Module, head: nn.Linear | None, wei
     model = model.eval().requires_grad_(False)
     dim = _embedding_size(config, model, data["input_size"])
     fits = head is not None and head.in_features == dim and config.layer is None
-    identity = f"{config.name} tag={tag} pool={config.pool} layer={config.layer} input={tuple(data['input_size'])}"
+    cache_key = f"{config.name} tag={tag} pool={config.pool} layer={config.layer} input={tuple(data['input_size'])}"
     head = head.eval().requires_grad_(False) if fits and head is not None else None
-    return Backbone(config.name, model, data, dim, weights, sha256, identity, head)
+    return Backbone(config.name, model, data, dim, weights, sha256, cache_key, head)
 
 
 class Intermediate(nn.Module):

@@ -22,13 +22,13 @@ from imagenet_nk.preprocessing.types import Floats, Forward
 _PRECISION = {Dtype.float32: "f32", Dtype.bfloat16: "bf16", Dtype.float16: "f16"}
 
 
-def forward(model: nn.Module, backbone: Backbone, dtype: Dtype, batch: int, lanes: int) -> Forward:
+def forward(model: nn.Module, backbone: Backbone, dtype: Dtype, batch: int, threads: int) -> Forward:
     """Forward for batches of exactly `batch` images; `lanes` threads may call it, each has its own request."""
-    streams = max(lanes, 1)
+    streams = max(threads, 1)
     options = {
         "INFERENCE_PRECISION_HINT": _PRECISION[dtype],  # not left to the plugin: it would take bf16 where it can
         "NUM_STREAMS": str(streams),
-        "INFERENCE_NUM_THREADS": str(streams if lanes else torch.get_num_threads()),
+        "INFERENCE_NUM_THREADS": str(streams if threads else torch.get_num_threads()),
         "ENABLE_CPU_PINNING": "NO",
     }
     compiled = ov.Core().compile_model(_converted(model, backbone, batch), "CPU", options)

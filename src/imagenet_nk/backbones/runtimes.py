@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imagenet_nk.backbones.autotune import ON_CPU, TRIAL, throughput
+from imagenet_nk.backbones.autotune import MAX_CPU_BATCH, TRIAL_IMAGES, throughput
 from imagenet_nk.backbones.model import Backbone
 from imagenet_nk.config import BackboneConfig, Dtype, RuntimeChoice
 from imagenet_nk.errors import BackboneError, CentersError
@@ -43,7 +43,7 @@ def keep_big_buffers() -> bool:
 
 log = logging.getLogger(__name__)
 
-FILLED = ("openvino",)  # built for one batch size, short batches are filled up
+FIXED_BATCH = ("openvino",)  # built for one batch size, short batches are filled up
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,21 @@ class Runtime:
     rates: Mapping[str, float] = field(default_factory=dict)  # images/s, where it was measured
 
 
-def choose(
-    backbone: Backbone, devices: Sequence[torch.device], config: BackboneConfig, *, calibrate: bool, lanes: int
+def select_runtime(
+    backbone: Backbone, devices: Sequence[torch.device], config: BackboneConfig, *, calibrate: bool, threads: int
 ) -> Runtime:
     """The runtime that the configuration names, or with `auto` the quickest here that gives the same embeddings.
 
     `lanes` threads will call it. Raises BackboneError for one that is not installed.
     """
-    device, batch = devices[0], config.batch_size or ON_CPU
+    device, batch = devices[0], config.batch_size or MAX_CPU_BATCH
     if device.type == "cpu":
         keep_big_buffers()
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32; PyTorch would round convolutions to ten bits on a GPU
     builders: dict[str, Callable[[], Forward]] = {
-        "eager": lambda: everywhere(backbone, devices, config.dtype, torch.contiguous_format),
-        "channels_last": lambda: everywhere(backbone, devices, config.dtype, torch.channels_last),
-        "openvino": lambda: openvino(backbone, config.dtype, batch, lanes),
+        "eager": lambda: replicate(backbone, devices, config.dtype, torch.contiguous_format),
+        "channels_last": lambda: replicate(backbone, devices, config.dtype, torch.channels_last),
+        "openvino": lambda: openvino(backbone, config.dtype, batch, threads),
     }
     if config.runtime != RuntimeChoice.auto:
         if config.runtime == RuntimeChoice.openvino and find_spec("openvino") is None:
@@ -79,26 +79,26 @@ def choose(
         name = "eager" if device.type == "cpu" else "channels_last"
         return Runtime(name, builders[name]())
     names = ["eager", "channels_last"] + ["openvino"] * (find_spec("openvino") is not None)
-    return _quickest(backbone, {name: builders[name] for name in names}, batch, lanes)
+    return _autotune(backbone, {name: builders[name] for name in names}, batch, threads)
 
 
-def _quickest(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]], batch: int, lanes: int) -> Runtime:
+def _autotune(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]], batch: int, threads: int) -> Runtime:
     """Time each as the pass will call it; one that fails on this model is left out, for eager always works."""
     rates: dict[str, float] = {}
     forwards: dict[str, Forward] = {}
     for name, build in builders.items():
-        images = batch if name in FILLED else min(batch, TRIAL)
+        images = batch if name in FIXED_BATCH else min(batch, TRIAL_IMAGES)
         trial = np.random.default_rng(0).integers(0, 256, (images, *backbone.input_size, 3), dtype=np.uint8)
         try:
             forward = build()
-            rates[name] = throughput(forward, trial, lanes)
+            rates[name] = throughput(forward, trial, threads)
         except (RuntimeError, BackboneError) as error:
             log.info("%s does not run on %s: %s", backbone.name, name, " ".join(str(error).split())[:160])
             continue
         forwards[name] = forward
     best = max(rates, key=rates.__getitem__)
     log.info("%s runs on %s (%s images/s)", backbone.name, best, ", ".join(f"{n} {r:.1f}" for n, r in rates.items()))
-    return Runtime(best, forwards[best] if best in FILLED else builders[best](), rates)  # the layout was changed since
+    return Runtime(best, forwards[best] if best in FIXED_BATCH else builders[best](), rates)  # the layout was changed since
 
 
 def eager(
@@ -112,7 +112,7 @@ def eager(
     return _forward(model, backbone, device, dtype, layout)
 
 
-def everywhere(
+def replicate(
     backbone: Backbone, devices: Sequence[torch.device], dtype: Dtype, layout: torch.memory_format
 ) -> Forward:
     """One replica of the model a device; a call takes one that is free."""
@@ -134,12 +134,12 @@ def everywhere(
     return forward
 
 
-def openvino(backbone: Backbone, dtype: Dtype, batch: int, lanes: int) -> Forward:
+def openvino(backbone: Backbone, dtype: Dtype, batch: int, threads: int) -> Forward:
     """OpenVINO on the CPU, one stream a lane. Raises BackboneError for a model that it cannot convert."""
     from imagenet_nk.backbones import openvino as openvino_runtime  # an extra
 
     model = nn.Sequential(_Normalised(backbone), backbone.model)
-    return _filled(openvino_runtime.forward(model, backbone, dtype, batch, lanes), batch)
+    return _pad_batches(openvino_runtime.forward(model, backbone, dtype, batch, threads), batch)
 
 
 class _Normalised(nn.Module):
@@ -174,17 +174,17 @@ def _forward(
             )
             return model(images).float().cpu().numpy()
 
-    return _retreating(once)
+    return _halve_on_oom(once)
 
 
-def _retreating(forward: Forward) -> Forward:
+def _halve_on_oom(forward: Forward) -> Forward:
     """Halves a batch that does not fit into memory. Raises CentersError when one image does not."""
 
     def retreat(crops: RGBArray | Tensor) -> Floats:
         try:
             return forward(crops)
         except (MemoryError, RuntimeError) as error:
-            if not _is_memory(error):
+            if not _is_out_of_memory(error):
                 raise
             if len(crops) == 1:
                 raise CentersError(
@@ -199,14 +199,14 @@ def _retreating(forward: Forward) -> Forward:
     return retreat
 
 
-def _is_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     text = str(error)
     return (
         isinstance(error, MemoryError | torch.OutOfMemoryError) or "out of memory" in text or "allocate memory" in text
     )
 
 
-def _filled(forward: Forward, batch: int) -> Forward:
+def _pad_batches(forward: Forward, batch: int) -> Forward:
     """Fill short batches up to one size, for runtimes built for a shape; one call at a time while it builds."""
     first, built = Lock(), [False]
 
@@ -214,7 +214,7 @@ def _filled(forward: Forward, batch: int) -> Forward:
         parts = []
         for start in range(0, len(crops), batch):
             part = crops[start : start + batch]
-            whole = _padded(part, batch) if len(part) < batch else part
+            whole = _pad(part, batch) if len(part) < batch else part
             if built[0]:
                 parts.append(forward(whole)[: len(part)])
             else:
@@ -226,7 +226,7 @@ def _filled(forward: Forward, batch: int) -> Forward:
     return fill
 
 
-def _padded(part: RGBArray | Tensor, batch: int) -> RGBArray | Tensor:
+def _pad(part: RGBArray | Tensor, batch: int) -> RGBArray | Tensor:
     shape = (batch - len(part), *part.shape[1:])
     if isinstance(part, Tensor):
         return torch.cat([part, part.new_zeros(shape)])

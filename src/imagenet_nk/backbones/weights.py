@@ -18,26 +18,26 @@ from torch import Tensor
 
 from imagenet_nk.errors import BackboneError
 
-PATIENCE = 5.0  # seconds for a connection, and for the first byte after it
+TIMEOUT = 5.0  # seconds for a connection, and for the first byte after it
 HINT = "type backbone.checkpoint=FILE for weights that you have, or backbone.pretrained=false for random ones"
 
 
-def reachable(url: str) -> bool:
+def is_reachable(url: str) -> bool:
     """Whether a host answers at all within PATIENCE; any answer below 500 counts."""
     try:
-        return requests.head(url, timeout=PATIENCE, allow_redirects=False).status_code < 500
+        return requests.head(url, timeout=TIMEOUT, allow_redirects=False).status_code < 500
     except requests.RequestException:
         return False
 
 
 @contextmanager
-def weights_of(name: str, url: str) -> Iterator[None]:
+def hub_weights(name: str, url: str) -> Iterator[None]:
     """A block that loads the published weights of a model from `url`, or from the local cache when offline.
 
     Raises BackboneError, one line, when they are neither there nor to be had.
     """
     host = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" if "://" in url else constants.ENDPOINT
-    was_offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE or not reachable(host)
+    was_offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE or not is_reachable(host)
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
@@ -56,7 +56,7 @@ _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where traini
 _PREFIXES = ("module.", "model.", "_orig_mod.")
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def load_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors of a weights file by name: safetensors, or torch.save with nothing but tensors in it.
 
     Raises BackboneError for a file that is missing, broken, or has pickled code in it.

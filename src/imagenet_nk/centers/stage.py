@@ -117,7 +117,7 @@ def _further(
     """Statistics that need the centers first, as tensors and words of the file."""
     if not kept:
         return {}, {}
-    centers_KD, origin_D = mean.result(), mean.overall()
+    centers_KD, origin_D = mean.result(), mean.grand_mean()
     classes, dim = centers_KD.shape
     nearest = Medoid(centers_KD)
     streamed: dict[str, NormalizedMean | SharedCovariance] = {"cl2n": NormalizedMean(classes, dim, origin_D)}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from imagenet_nk.backbones import autotune, devices, runtimes
-from imagenet_nk.backbones.autotune import warn_of_slow
+from imagenet_nk.backbones.autotune import warn_if_slow_dtype
 from imagenet_nk.backbones.model import Backbone
 from imagenet_nk.backbones.runtimes import Runtime
 from imagenet_nk.config import BackboneConfig, CentersConfig, Dtype, Keep, NonFinite, RuntimeChoice
@@ -65,7 +65,7 @@ class Embedder:
         """What an embedding depends on beside the image."""
         return {
             "weights_sha256": self.built.sha256,
-            "model": self.built.identity,
+            "model": self.built.cache_key,
             "pixels": self.crops.identity,
             "dtype": str(self.config.dtype),
             "dim": self.built.dim,
@@ -128,18 +128,18 @@ class Embedder:
         """What runs the model, found out and checked when the first image needs it; `images` are those to embed."""
         if self._chosen is None:
             if self.config.runtime != RuntimeChoice.openvino:  # which takes another type by itself
-                warn_of_slow(self.config.dtype, self.devices[0])
+                warn_if_slow_dtype(self.config.dtype, self.devices[0])
             if self.config.batch_size is None:
                 self.config = dataclasses.replace(self.config, batch_size=self._batch())
             calibrate = len(images) >= WORTH_CALIBRATING
-            self._chosen = runtimes.choose(self.built, self.devices, self.config, calibrate=calibrate, lanes=self.lanes)
+            self._chosen = runtimes.select_runtime(self.built, self.devices, self.config, calibrate=calibrate, threads=self.lanes)
             self._agree(self._chosen, images)
         return self._chosen
 
     def _batch(self) -> int:
         ours = self.config.runtime != RuntimeChoice.openvino  # which may have arithmetic that PyTorch lacks here
         forward = runtimes.eager(self.built, self.devices[0], self.config.dtype if ours else Dtype.float32)
-        return (autotune.on_cpu if self.devices[0].type == "cpu" else autotune.on_gpu)(self.built, forward)
+        return (autotune.cpu_batch_size if self.devices[0].type == "cpu" else autotune.gpu_batch_size)(self.built, forward)
 
     def _agree(self, chosen: Runtime, images: Sequence[Path]) -> None:
         """Measure how near its embeddings come to those of the reference; go back to it where that is not enough."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from imagenet_nk.backbones.devices import one_thread_each
+from imagenet_nk.backbones.devices import single_threaded
 from imagenet_nk.preprocessing.transforms import UNREADABLE, UndecodableError
 from imagenet_nk.preprocessing.types import Collate, EmbeddingBatch, Forward, Preprocess, SkippedImage, fault
 
@@ -46,7 +46,7 @@ def run(
         for cut in cuts:
             yield _embedded(_decoded(paths, cut, load), paths, forward, gather)
         return
-    with one_thread_each(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
+    with single_threaded(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
 
         def start(cut: Sequence[int]) -> Future[EmbeddingBatch]:
             if not devices:

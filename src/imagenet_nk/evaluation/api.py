@@ -49,7 +49,7 @@ def evaluate(
         embedder = setting.embedder(Path(folder))
         _check_weights(embedder, centers)
         asked = listed(entries, rows, embedder)
-        judged = evaluator.judge_all(_means(centers), asked.batches, leave_one_out=False)
+        judged = evaluator.evaluate_distances(_means(centers), asked.batches, leave_one_out=False)
     count = len(judged["euclidean"].ranks)
     if not count:
         raise CentersError(f"{none_embedded(embedder)} (first: {entries[0][0]}): there is nothing to judge")

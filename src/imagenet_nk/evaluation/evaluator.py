@@ -37,13 +37,13 @@ class ClassMeans:
             plain = Mean(classes, dim)
             for x_BD, classes_B, _ in reading():
                 plain.add(x_BD, classes_B)
-        centred = NormalizedMean(classes, dim, plain.overall())
+        centred = NormalizedMean(classes, dim, plain.grand_mean())
         for x_BD, classes_B, _ in reading():
             centred.add(x_BD, classes_B)
         return cls(plain, centred)
 
 
-def judge_all(means: ClassMeans, reading: EmbeddingSource, leave_one_out: bool) -> dict[str, Predictions]:
+def evaluate_distances(means: ClassMeans, reading: EmbeddingSource, leave_one_out: bool) -> dict[str, Predictions]:
     """Every image of the reading under every distance; under leave-one-out those alone in their class are left out."""
     counts_K = means.plain.counts_K
     parts: dict[str, list[Predictions]] = {name: [] for name in DISTANCES}
@@ -59,36 +59,36 @@ def judge_all(means: ClassMeans, reading: EmbeddingSource, leave_one_out: bool) 
             ("cl2n", l2_normalize(x_BD, means.centred.origin), centred, evaluation.euclidean),
         ):
             parts[name].append(evaluation.classify(x, classes_B, mean, distance, left_out))
-    return {name: _joined(judged) for name, judged in parts.items()}
+    return {name: _concatenate(judged) for name, judged in parts.items()}
 
 
 def ncm(judged: dict[str, Predictions], classes: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
     """Accuracy under each distance, with confidence intervals."""
-    return {name: metrics.figures(each, classes, settings.bootstrap, seed) for name, each in judged.items()}
+    return {name: metrics.topk_accuracy(each, classes, settings.bootstrap, seed) for name, each in judged.items()}
 
 
-def divided(reading: EmbeddingSource, classes: int, dim: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
+def random_splits(reading: EmbeddingSource, classes: int, dim: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
     """Top-1 over random divisions of the images: `share` of each class, at least one, is judged by the rest."""
     values: dict[str, list[float]] = {name: [] for name in DISTANCES}
     seeds = range(seed, seed + settings.random_splits)
     for each in seeds:
-        judged_rows = _drawn(reading, settings.test_fraction, each)
-        makes, asks = _part(reading, judged_rows, False), _part(reading, judged_rows, True)
-        for name, judged in judge_all(ClassMeans.of(makes, classes, dim), asks, False).items():
+        judged_rows = _draw_test_rows(reading, settings.test_fraction, each)
+        makes, asks = _subset(reading, judged_rows, False), _subset(reading, judged_rows, True)
+        for name, judged in evaluate_distances(ClassMeans.of(makes, classes, dim), asks, False).items():
             values[name].append(judged.top(1))
     return {
         "seeds": list(seeds),
         "share": settings.test_fraction,
-        **{name: _summary(top1) for name, top1 in values.items()},
+        **{name: _mean_and_std(top1) for name, top1 in values.items()},
     }
 
 
-def _summary(top1: list[float]) -> dict[str, Any]:
+def _mean_and_std(top1: list[float]) -> dict[str, Any]:
     deviation = float(np.std(top1, ddof=1)) if len(top1) > 1 else None
     return {"mean": float(np.mean(top1)), "std": deviation, "values": top1}
 
 
-def head_figures(
+def head_accuracy(
     head: nn.Module, order: Sequence[str], wnids: Sequence[str], reading: EmbeddingSource
 ) -> tuple[dict[str, Any], list[str], NDArray[np.int64]]:
     """The classifier's accuracy on the images, among all its classes and among those that have centers.
@@ -111,12 +111,12 @@ def head_figures(
     return figures, said, np.array(rows, np.int64)
 
 
-def _joined(parts: Sequence[Predictions]) -> Predictions:
+def _concatenate(parts: Sequence[Predictions]) -> Predictions:
     columns = [[getattr(part, name) for part in parts] for name in ("classes", "ranks", "nearest")]
     return Predictions(*(np.concatenate(column) if column else np.empty(0, np.int64) for column in columns))
 
 
-def _drawn(reading: EmbeddingSource, share: float, seed: int) -> Tensor:
+def _draw_test_rows(reading: EmbeddingSource, share: float, seed: int) -> Tensor:
     """Rows that a division judges: of every class with two images or more, share of them and at least one."""
     pairs = [(classes_B, rows_B) for _, classes_B, rows_B in reading()]
     classes_N, rows_N = torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
@@ -129,7 +129,7 @@ def _drawn(reading: EmbeddingSource, share: float, seed: int) -> Tensor:
     return torch.from_numpy(np.concatenate(drawn))
 
 
-def _part(reading: EmbeddingSource, rows: Tensor, inside: bool) -> EmbeddingSource:
+def _subset(reading: EmbeddingSource, rows: Tensor, inside: bool) -> EmbeddingSource:
     def part() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for x_BD, classes_B, rows_B in reading():
             chosen_B = torch.isin(rows_B, rows) == inside

@@ -19,14 +19,14 @@ MajorityVotes = Mapping[
     int, tuple[str, float]
 ]  # label to the WNID that a head gives most of its images, and their share
 GIVEN = "as given"
-TRUSTED = 0.6  # of the images of all other classes: a head that is right on fewer bears no witness against a class
+MIN_HEAD_ACCURACY = 0.6  # of the images of all other classes: a head that is right on fewer bears no witness against a class
 ALPHA = 0.01  # of an exchange that is none, see _by_chance: seven images that speak with one voice are below it
-SHOWN = 3  # exchanges that the verdict names
+MAX_SHOWN = 3  # exchanges that the verdict names
 K = TypeVar("K", int, str)
 V = TypeVar("V", int, str)
 
 
-def known_orders() -> dict[str, LabelOrder]:
+def imagenet_label_orders() -> dict[str, LabelOrder]:
     """The orders in which people number the 1000 classes: sorted WNIDs and the devkit's, from 0 and from 1."""
     maps = {name: _imagenet(name) for name in ("sorted", "clsloc")}
     return {
@@ -44,7 +44,7 @@ def head_order(outputs: int, wnids: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(sorted(wnids)) if outputs == len(wnids) else None
 
 
-def heads_orders(outputs: int) -> dict[str, Mapping[str, str]]:
+def other_head_orders(outputs: int) -> dict[str, Mapping[str, str]]:
     """Other orders that a head's outputs may be in: the class that an output then means, by the one it seems to."""
     if outputs != 1000:
         return {}
@@ -72,65 +72,65 @@ def check(
     of each by the next one's name, and those of the last by the first one's.
     """
     labels = labels_N.tolist()
-    agreement = {name: _share(labels, said_N, order) for name, order in {GIVEN: given, **orders}.items()}
+    agreement = {name: _accuracy(labels, said_N, order) for name, order in {GIVEN: given, **orders}.items()}
     enough = max(2 * agreement[GIVEN], ncm / 2)
     separate = ncm >= min(0.5, 5 / len(set(labels)))
     disagree = separate and agreement[GIVEN] < ncm / 2
     best = max(agreement, key=lambda name: (agreement[name], name == GIVEN))
     fits = best if disagree and agreement[best] > enough else None
-    turned = {name: _share(labels, [means[said] for said in said_N], given) for name, means in (heads or {}).items()}
+    turned = {name: _accuracy(labels, [means[said] for said in said_N], given) for name, means in (heads or {}).items()}
     head = next((name for name, share in turned.items() if disagree and fits is None and share > enough), None)
-    wrong = disagree and head is None and (fits is not None or _told_apart(labels, said_N) > enough)
-    rings = [] if wrong or head or not separate else _exchanged(labels, said_N, given)
-    said = _verdict(separate, disagree, wrong, fits, head, agreement[GIVEN])
+    wrong = disagree and head is None and (fits is not None or _matched_accuracy(labels, said_N) > enough)
+    rings = [] if wrong or head or not separate else _find_swapped_classes(labels, said_N, given)
+    said = _message(separate, disagree, wrong, fits, head, agreement[GIVEN])
     return {
         "agreement": agreement,
         "labels_wrong": wrong,
         "matching_label_order": fits,
         "matching_head_order": head,
         "swapped_classes": rings,
-        "message": _of_rings(rings) if rings else said,
+        "message": _describe_cycles(rings) if rings else said,
     }
 
 
-def _share(labels: Sequence[int], said: Sequence[str], order: LabelOrder) -> float:
+def _accuracy(labels: Sequence[int], said: Sequence[str], order: LabelOrder) -> float:
     return float(np.mean([order.get(label) == wnid for label, wnid in zip(labels, said, strict=True)]))
 
 
-def _told_apart(labels: Sequence[int], said: Sequence[str]) -> float:
+def _matched_accuracy(labels: Sequence[int], said: Sequence[str]) -> float:
     """The share of images on which a head is right if each of its classes is the label that it gives most of them to,
     and each label the class that it is given most."""
-    of_label = {label: wnid for label, (wnid, _) in _most(labels, said).items()}
-    of_class = {wnid: label for wnid, (label, _) in _most(said, labels).items()}
+    of_label = {label: wnid for label, (wnid, _) in _majority(labels, said).items()}
+    of_class = {wnid: label for wnid, (label, _) in _majority(said, labels).items()}
     pairs = [of_label[label] == wnid and of_class[wnid] == label for label, wnid in zip(labels, said, strict=True)]
     return float(np.mean(pairs))
 
 
-def votes(labels: Sequence[int], said: Sequence[str]) -> MajorityVotes:
+def majority_votes(labels: Sequence[int], said: Sequence[str]) -> MajorityVotes:
     """What the head calls the images of each label for the most part; the smaller WNID where two are level."""
-    return _most(labels, said)
+    return _majority(labels, said)
 
 
-def _exchanged(labels: Sequence[int], said: Sequence[str], given: LabelOrder) -> list[list[str]]:
+def _find_swapped_classes(labels: Sequence[int], said: Sequence[str], given: LabelOrder) -> list[list[str]]:
     """Rings of classes whose images the head calls, for the most part, by the name of the next.
 
     A head that confuses classes takes one for another, but hardly ever each for the other and neither for itself.
     """
-    called = {given[label]: wnid for label, (wnid, _) in votes(labels, said).items() if wnid != given[label]}
+    called = {given[label]: wnid for label, (wnid, _) in majority_votes(labels, said).items() if wnid != given[label]}
     images = Counter((given[label], wnid) for label, wnid in zip(labels, said, strict=True))
     rings = []
     for first in sorted(called):
         ring = [first]
         while (following := called.get(ring[-1])) is not None and following not in ring:
             ring.append(following)
-        if following == first == min(ring) and _by_chance(ring, called, images) <= ALPHA:
+        if following == first == min(ring) and _sign_test_p(ring, called, images) <= ALPHA:
             rings.append(ring)
     inside = {wnid for ring in rings for wnid in ring}
     others = [wnid == given[label] for label, wnid in zip(labels, said, strict=True) if given[label] not in inside]
-    return rings if others and np.mean(others) >= TRUSTED else []
+    return rings if others and np.mean(others) >= MIN_HEAD_ACCURACY else []
 
 
-def _by_chance(ring: Sequence[str], called: Mapping[str, str], images: Mapping[tuple[str, str], int]) -> float:
+def _sign_test_p(ring: Sequence[str], called: Mapping[str, str], images: Mapping[tuple[str, str], int]) -> float:
     """The chance that a head which takes each class for the other as often as for itself calls so many otherwise.
 
     The sign test (Dixon and Mood 1946) over the images of a ring; those that are called by a third name do not count.
@@ -140,7 +140,7 @@ def _by_chance(ring: Sequence[str], called: Mapping[str, str], images: Mapping[t
     return float(sum(comb(n, k) for k in range(otherwise, n + 1)) / 2**n)
 
 
-def _most(of: Sequence[K], given: Sequence[V]) -> dict[K, tuple[V, float]]:
+def _majority(of: Sequence[K], given: Sequence[V]) -> dict[K, tuple[V, float]]:
     """What each of some things is given most often, and its share; the smaller where two are level."""
     counted: dict[K, Counter[V]] = defaultdict(Counter)
     for one, other in zip(of, given, strict=True):
@@ -149,7 +149,7 @@ def _most(of: Sequence[K], given: Sequence[V]) -> dict[K, tuple[V, float]]:
     return {one: (other, counted[one][other] / counted[one].total()) for one, other in most.items()}
 
 
-def _verdict(separate: bool, disagree: bool, wrong: bool, fits: str | None, head: str | None, agreement: float) -> str:
+def _message(separate: bool, disagree: bool, wrong: bool, fits: str | None, head: str | None, agreement: float) -> str:
     if not separate:
         return "the centers do not separate the classes well enough to tell"
     if fits is not None:
@@ -165,9 +165,9 @@ def _verdict(separate: bool, disagree: bool, wrong: bool, fits: str | None, head
     return f"labels are consistent with the classifier head (top-1 {100 * agreement:.0f} %)"
 
 
-def _of_rings(rings: Sequence[Sequence[str]]) -> str:
-    shown = ", ".join(" -> ".join([*ring, ring[0]]) for ring in rings[:SHOWN])
-    rest = f" and {len(rings) - SHOWN} more" if len(rings) > SHOWN else ""
+def _describe_cycles(rings: Sequence[Sequence[str]]) -> str:
+    shown = ", ".join(" -> ".join([*ring, ring[0]]) for ring in rings[:MAX_SHOWN])
+    rest = f" and {len(rings) - MAX_SHOWN} more" if len(rings) > MAX_SHOWN else ""
     return (
         f"the labels of {sum(map(len, rings))} classes look exchanged among them (label -> what the head sees): "
         f"{shown}{rest}; check them in the list against its source"

@@ -47,7 +47,7 @@ def leave_one_out(embeddings_BD: Tensor, means_KD: Tensor, counts_K: Tensor, cla
     return (n_B1 * means_KD[classes_B] - embeddings_BD) / (n_B1 - 1)
 
 
-def ranks(distances_BK: Tensor, classes_B: Tensor) -> Tensor:
+def true_class_rank(distances_BK: Tensor, classes_B: Tensor) -> Tensor:
     """(B,) how many classes come before the right one; between equal distances the lower row comes first."""
     own_B1 = distances_BK.gather(1, classes_B[:, None])
     lower_BK = torch.arange(distances_BK.shape[1]) < classes_B[:, None]
@@ -79,4 +79,4 @@ def classify(
     if counts_K is not None:
         own_B1D = leave_one_out(x_BD, means_KD, counts_K, classes_B)[:, None]
         distances_BK = distances_BK.scatter(1, classes_B[:, None], distance(x_BD, own_B1D))
-    return Predictions(classes_B.numpy(), ranks(distances_BK, classes_B).numpy(), distances_BK.argmin(1).numpy())
+    return Predictions(classes_B.numpy(), true_class_rank(distances_BK, classes_B).numpy(), distances_BK.argmin(1).numpy())

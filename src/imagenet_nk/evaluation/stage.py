@@ -17,7 +17,7 @@ from imagenet_nk.embedding.dataset import Classes, EmbeddingConfig, Entries, Lab
 from imagenet_nk.embedding.embedder import Embedder, Progress
 from imagenet_nk.errors import ListError
 from imagenet_nk.evaluation import evaluator, label_check
-from imagenet_nk.evaluation.metrics import by_class, confused
+from imagenet_nk.evaluation.metrics import per_class_accuracy, confusion_pairs
 from imagenet_nk.evaluation.ncm import Predictions
 from imagenet_nk.lists import list_file
 from imagenet_nk.statistics.streaming import Mean
@@ -78,22 +78,22 @@ def evaluate(
     need no second pass.
     """
     settings = settings or EvaluateConfig()
-    held_out = asked_for(settings, label_map) or held_out
+    held_out = load_eval_list(settings, label_map) or held_out
     check(entries, label_map)
     if held_out:
         check(held_out, label_map)
-    metrics = _judged(
+    metrics = _compute_metrics(
         entries, held_out, label_map, embedder or setting.embedder(output), settings, setting.seed, progress
     )
     write_text(output / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     top1 = {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items() if figure["top1"]}
     shown = ", ".join(f"{name} {value:.4f}" for name, value in top1.items())
-    said = f"top-1: {shown}" if shown else _not_judged(metrics)
+    said = f"top-1: {shown}" if shown else _why_empty(metrics)
     log.info("%s: %s nearest class mean, %s", metrics["backbone"], metrics["protocol"], said)
     return metrics
 
 
-def asked_for(settings: EvaluateConfig, label_map: Classes, *, files: bool = True) -> Entries:
+def load_eval_list(settings: EvaluateConfig, label_map: Classes, *, files: bool = True) -> Entries:
     """The images of settings.list; none without one. Raises ListError as `check` does."""
     if settings.list is None:
         return []
@@ -105,7 +105,7 @@ def asked_for(settings: EvaluateConfig, label_map: Classes, *, files: bool = Tru
     return entries
 
 
-def _judged(
+def _compute_metrics(
     entries: Entries,
     held_out: Entries,
     label_map: Classes,
@@ -119,7 +119,7 @@ def _judged(
     asked = listed(held_out, made_of.rows, embedder) if held_out else made_of
     classes, dim = len(made_of.rows), embedder.built.dim
     means = evaluator.ClassMeans.of(made_of.batches, classes, dim, plain=mean)
-    judged = evaluator.judge_all(means, asked.batches, not held_out)
+    judged = evaluator.evaluate_distances(means, asked.batches, not held_out)
     images = len(judged["euclidean"].ranks)
     head, votes = _head(embedder, made_of.rows, asked, label_map, judged)
     return {
@@ -133,15 +133,15 @@ def _judged(
         "chance": 1 / classes,
         "ncm": evaluator.ncm(judged, classes, settings, seed),
         **head,
-        **_divisions(entries, held_out, made_of.rows, embedder, settings, seed),
+        **_random_splits(entries, held_out, made_of.rows, embedder, settings, seed),
         "per_class": _per_class(made_of.rows, mean, label_map, judged, votes),
-        "confused": _pairs(made_of.rows, label_map, judged, settings.confused_pairs),
+        "confused": _confusions(made_of.rows, label_map, judged, settings.confused_pairs),
         "pixels": embedder.crops.identity,
         "parity": embedder.agreement,
     }
 
 
-def _not_judged(metrics: dict[str, Any]) -> str:
+def _why_empty(metrics: dict[str, Any]) -> str:
     """Why there is no figure."""
     if metrics["images"]:
         return "nothing to judge: there is one class, so no other that an image could be taken for"
@@ -168,18 +168,18 @@ def _head(
     if head is None or order is None or not len(judged["euclidean"].ranks):
         return {"classifier_head": None, "label_check": None}, {}
     wnids = [given[label] for label in rows]
-    figures, said, rows_N = evaluator.head_figures(head, order, wnids, asked.batches)
+    figures, said, rows_N = evaluator.head_accuracy(head, order, wnids, asked.batches)
     labels_N = asked.labels[rows_N]
     best = max(each.top(1) for each in judged.values())
     ratio = best / figures["top1_among_centers"] if figures["top1_among_centers"] else None
     separation = max(best, _alike(judged, wnids, said))
-    orders, heads = label_check.known_orders(), label_check.heads_orders(head.out_features)
+    orders, heads = label_check.imagenet_label_orders(), label_check.other_head_orders(head.out_features)
     checked = label_check.check(labels_N, said, given, orders, separation, heads)
     if checked["labels_wrong"]:
         log.error("label check: %s", checked["message"])
     elif checked["matching_head_order"] or checked["swapped_classes"]:
         log.warning("label check: %s", checked["message"])
-    votes = label_check.votes(labels_N.tolist(), said)
+    votes = label_check.majority_votes(labels_N.tolist(), said)
     return {"classifier_head": {**figures, "ncm_to_head_ratio": ratio}, "label_check": checked}, votes
 
 
@@ -191,13 +191,13 @@ def _alike(judged: dict[str, Predictions], wnids: Sequence[str], said: Sequence[
     return max(float(np.mean([one == other for one, other in zip(names, said, strict=True)])) for names in taken)
 
 
-def _divisions(
+def _random_splits(
     entries: Entries, held_out: Entries, rows: dict[int, int], embedder: Embedder, settings: EvaluateConfig, seed: int
 ) -> dict[str, Any]:
     if not settings.random_splits:
         return {"random_splits": None}
     pooled = listed([*entries, *held_out], rows, embedder)
-    return {"random_splits": evaluator.divided(pooled.batches, len(rows), embedder.built.dim, settings, seed)}
+    return {"random_splits": evaluator.random_splits(pooled.batches, len(rows), embedder.built.dim, settings, seed)}
 
 
 def _per_class(
@@ -209,7 +209,7 @@ def _per_class(
 ) -> list[Any]:
     known = dict(zip(label_map.labels, zip(label_map.wnids, label_map.names, strict=True), strict=True))
     asked = np.bincount(judged["euclidean"].classes, minlength=len(rows))
-    columns = {name: by_class(each, len(rows)) for name, each in judged.items()}
+    columns = {name: per_class_accuracy(each, len(rows)) for name, each in judged.items()}
     return [
         {
             "label": label,
@@ -224,12 +224,12 @@ def _per_class(
     ]
 
 
-def _pairs(rows: dict[int, int], label_map: Classes, judged: dict[str, Predictions], count: int) -> dict[str, Any]:
+def _confusions(rows: dict[int, int], label_map: Classes, judged: dict[str, Predictions], count: int) -> dict[str, Any]:
     wnid_of = dict(zip(label_map.labels, label_map.wnids, strict=True))
     wnids = [wnid_of[label] for label in rows]
     return {
         name: [
-            {"wnid": wnids[true], "predicted": wnids[taken], "images": n} for true, taken, n in confused(each, count)
+            {"wnid": wnids[true], "predicted": wnids[taken], "images": n} for true, taken, n in confusion_pairs(each, count)
         ]
         for name, each in judged.items()
     }

@@ -13,7 +13,7 @@ from torch import Tensor
 
 Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]  # a new reading: (B, D) embeddings and (B,) classes
 
-STEPS = 100
+MAX_ITER = 100
 TOLERANCE = 1e-7  # a step that moves no point by more than this share of its class's scale is the last
 
 
@@ -74,7 +74,7 @@ class FarthestPoint:
             self.distances_K[k], self.points_KD[k] = distance, point_D
 
 
-def read_once(step: Step, batches: Batches) -> Tensor:
+def run_epoch(step: Step, batches: Batches) -> Tensor:
     """The step's result after one reading."""
     for embeddings_BD, classes_B in batches():
         step.add(embeddings_BD, classes_B)
@@ -87,18 +87,18 @@ def prototypes(centers_KD: Tensor, count: int, batches: Batches) -> tuple[Tensor
     Starts at the image farthest from the center, then the farthest from those chosen. A class with fewer different
     images than P has prototypes with count 0.
     """
-    chosen_KCD = read_once(FarthestPoint(centers_KD[:, None]), batches)[:, None]
+    chosen_KCD = run_epoch(FarthestPoint(centers_KD[:, None]), batches)[:, None]
     while chosen_KCD.shape[1] < count:
-        chosen_KCD = torch.cat([chosen_KCD, read_once(FarthestPoint(chosen_KCD), batches)[:, None]], dim=1)
-    settled_KPD = _settled(LloydStep, chosen_KCD, batches)
+        chosen_KCD = torch.cat([chosen_KCD, run_epoch(FarthestPoint(chosen_KCD), batches)[:, None]], dim=1)
+    settled_KPD = _fixed_point(LloydStep, chosen_KCD, batches)
     last = LloydStep(settled_KPD)
-    read_once(last, batches)
+    run_epoch(last, batches)
     return settled_KPD, last.counts_KP
 
 
-def _settled(step: Callable[[Tensor], Step], points: Tensor, batches: Batches) -> Tensor:
-    for _ in range(STEPS):
-        moved = read_once(step(points), batches)
+def _fixed_point(step: Callable[[Tensor], Step], points: Tensor, batches: Batches) -> Tensor:
+    for _ in range(MAX_ITER):
+        moved = run_epoch(step(points), batches)
         still = (moved - points).norm(dim=-1) <= TOLERANCE * moved.norm(dim=-1)
         points = moved
         if still.all():

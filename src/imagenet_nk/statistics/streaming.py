@@ -30,7 +30,7 @@ class Mean:
             raise EmptyClassError(empty)
         return self.sums_KD / self.counts_K[:, None]
 
-    def overall(self) -> Tensor:
+    def grand_mean(self) -> Tensor:
         """(D,) float64, the mean over all embeddings, of whatever class."""
         return self.sums_KD.sum(0) / self.counts_K.sum()
 
