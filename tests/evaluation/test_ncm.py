@@ -97,5 +97,7 @@ def test_divisions_judge_other_images_than_those_of_the_centers(data):
     assert counted.tolist() == [0, 1, 1, 1, 1, 2, 2, 2]
     made = evaluator.random_splits(reading(x, classes), 8, 4, EvaluateConfig(random_splits=4, test_fraction=0.25), 0)
     assert len(set(made["euclidean"]["values"])) > 1
-    again = evaluator.random_splits(reading(x, classes, 36), 8, 4, EvaluateConfig(random_splits=4, test_fraction=0.25), 0)
+    again = evaluator.random_splits(
+        reading(x, classes, 36), 8, 4, EvaluateConfig(random_splits=4, test_fraction=0.25), 0
+    )
     assert made == again

@@ -98,7 +98,9 @@ def _autotune(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]],
         forwards[name] = forward
     best = max(rates, key=rates.__getitem__)
     log.info("%s runs on %s (%s images/s)", backbone.name, best, ", ".join(f"{n} {r:.1f}" for n, r in rates.items()))
-    return Runtime(best, forwards[best] if best in FIXED_BATCH else builders[best](), rates)  # the layout was changed since
+    return Runtime(
+        best, forwards[best] if best in FIXED_BATCH else builders[best](), rates
+    )  # the layout was changed since
 
 
 def eager(

@@ -132,14 +132,18 @@ class Embedder:
             if self.config.batch_size is None:
                 self.config = dataclasses.replace(self.config, batch_size=self._batch())
             calibrate = len(images) >= WORTH_CALIBRATING
-            self._chosen = runtimes.select_runtime(self.built, self.devices, self.config, calibrate=calibrate, threads=self.lanes)
+            self._chosen = runtimes.select_runtime(
+                self.built, self.devices, self.config, calibrate=calibrate, threads=self.lanes
+            )
             self._agree(self._chosen, images)
         return self._chosen
 
     def _batch(self) -> int:
         ours = self.config.runtime != RuntimeChoice.openvino  # which may have arithmetic that PyTorch lacks here
         forward = runtimes.eager(self.built, self.devices[0], self.config.dtype if ours else Dtype.float32)
-        return (autotune.cpu_batch_size if self.devices[0].type == "cpu" else autotune.gpu_batch_size)(self.built, forward)
+        return (autotune.cpu_batch_size if self.devices[0].type == "cpu" else autotune.gpu_batch_size)(
+            self.built, forward
+        )
 
     def _agree(self, chosen: Runtime, images: Sequence[Path]) -> None:
         """Measure how near its embeddings come to those of the reference; go back to it where that is not enough."""

@@ -67,7 +67,9 @@ def ncm(judged: dict[str, Predictions], classes: int, settings: EvaluateConfig, 
     return {name: metrics.topk_accuracy(each, classes, settings.bootstrap, seed) for name, each in judged.items()}
 
 
-def random_splits(reading: EmbeddingSource, classes: int, dim: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
+def random_splits(
+    reading: EmbeddingSource, classes: int, dim: int, settings: EvaluateConfig, seed: int
+) -> dict[str, Any]:
     """Top-1 over random divisions of the images: `share` of each class, at least one, is judged by the rest."""
     values: dict[str, list[float]] = {name: [] for name in DISTANCES}
     seeds = range(seed, seed + settings.random_splits)

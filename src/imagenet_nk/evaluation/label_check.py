@@ -19,7 +19,9 @@ MajorityVotes = Mapping[
     int, tuple[str, float]
 ]  # label to the WNID that a head gives most of its images, and their share
 GIVEN = "as given"
-MIN_HEAD_ACCURACY = 0.6  # of the images of all other classes: a head that is right on fewer bears no witness against a class
+MIN_HEAD_ACCURACY = (
+    0.6  # of the images of all other classes: a head that is right on fewer bears no witness against a class
+)
 ALPHA = 0.01  # of an exchange that is none, see _by_chance: seven images that speak with one voice are below it
 MAX_SHOWN = 3  # exchanges that the verdict names
 K = TypeVar("K", int, str)

@@ -79,4 +79,6 @@ def classify(
     if counts_K is not None:
         own_B1D = leave_one_out(x_BD, means_KD, counts_K, classes_B)[:, None]
         distances_BK = distances_BK.scatter(1, classes_B[:, None], distance(x_BD, own_B1D))
-    return Predictions(classes_B.numpy(), true_class_rank(distances_BK, classes_B).numpy(), distances_BK.argmin(1).numpy())
+    return Predictions(
+        classes_B.numpy(), true_class_rank(distances_BK, classes_B).numpy(), distances_BK.argmin(1).numpy()
+    )

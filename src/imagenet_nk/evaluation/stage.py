@@ -17,7 +17,7 @@ from imagenet_nk.embedding.dataset import Classes, EmbeddingConfig, Entries, Lab
 from imagenet_nk.embedding.embedder import Embedder, Progress
 from imagenet_nk.errors import ListError
 from imagenet_nk.evaluation import evaluator, label_check
-from imagenet_nk.evaluation.metrics import per_class_accuracy, confusion_pairs
+from imagenet_nk.evaluation.metrics import confusion_pairs, per_class_accuracy
 from imagenet_nk.evaluation.ncm import Predictions
 from imagenet_nk.lists import list_file
 from imagenet_nk.statistics.streaming import Mean
@@ -229,7 +229,8 @@ def _confusions(rows: dict[int, int], label_map: Classes, judged: dict[str, Pred
     wnids = [wnid_of[label] for label in rows]
     return {
         name: [
-            {"wnid": wnids[true], "predicted": wnids[taken], "images": n} for true, taken, n in confusion_pairs(each, count)
+            {"wnid": wnids[true], "predicted": wnids[taken], "images": n}
+            for true, taken, n in confusion_pairs(each, count)
         ]
         for name, each in judged.items()
     }
