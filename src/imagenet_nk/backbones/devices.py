@@ -39,7 +39,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
     if device.type != "cuda":
         return (device,)
     gpus = tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
-    if device.index is None:
+    if ":" not in name:
         return gpus
     if device.index >= len(gpus):
         raise BackboneError(f"backbone.device={name} does not exist: this machine has {len(gpus)} GPUs, cuda:0 first")
