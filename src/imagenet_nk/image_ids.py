@@ -7,12 +7,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import count
 
-EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # of image files, in lower case
-
-
 _LONGEST = 180  # characters of an id, before the WNID
-
-
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 

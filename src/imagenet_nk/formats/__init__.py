@@ -3,6 +3,6 @@
 Other packages import:
 
 - gzip_stream: DamagedError, inflated
-- magic: EXTENSIONS, HEAD, is_page, kind_of, sniff, to_utf8
+- magic: EXTENSIONS, GZIP, HEAD, IMAGE_SUFFIXES, JPEG, PARQUET, is_page, kind_of, sniff
 - tar_headers: BLOCK, Header, padded, parse, whole_name
 """

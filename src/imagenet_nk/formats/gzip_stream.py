@@ -12,13 +12,14 @@ from typing import BinaryIO
 
 from isal import isal_zlib
 
+from imagenet_nk.formats.magic import GZIP
+
 log = logging.getLogger(__name__)
 
 # Packed bytes inflated in one go. The thread has to wait for Python's lock after each, up to 5 ms: so not too few.
 _PACKED = 1 << 21
 _AHEAD = 3  # pieces that wait for the reader
 _GZIP_FORMAT = 31  # zlib's wbits
-_MAGIC = b"\x1f\x8b"
 
 
 class DamagedError(Exception):
@@ -85,7 +86,7 @@ def _inflate(file: BinaryIO, path: Path) -> Iterator[bytes]:
                 yield piece
             packed = member.unused_data if member.eof else file.read(_PACKED)
         packed = _behind(packed, file)
-        if packed and not packed.startswith(_MAGIC):
+        if packed and not packed.startswith(GZIP):
             count = os.fstat(file.fileno()).st_size - file.tell() + len(packed)
             log.warning(
                 "%s: the last %d bytes, behind the end of what is gzip'ed, are no gzip: left out, as gzip does",
@@ -97,6 +98,6 @@ def _inflate(file: BinaryIO, path: Path) -> Iterator[bytes]:
 
 def _behind(packed: bytes, file: BinaryIO) -> bytes:
     """What follows a member, zeros left out: enough of it to tell what it is, nothing at the end of the file."""
-    while len(packed := packed.lstrip(b"\0")) < len(_MAGIC) and (more := file.read(_PACKED)):
+    while len(packed := packed.lstrip(b"\0")) < len(GZIP) and (more := file.read(_PACKED)):
         packed += more
     return packed

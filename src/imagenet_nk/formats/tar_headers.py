@@ -9,9 +9,10 @@ import io
 import tarfile
 from dataclasses import dataclass
 
+from imagenet_nk.formats.magic import TAR, TAR_OFFSET
+
 BLOCK = 512
 END_MARK = bytes(2 * BLOCK)  # POSIX.1-1988: two blocks of zeros
-_MAGIC, _MAGIC_AT = b"ustar", 257
 _FILE_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _LONG_NAME = 99  # characters; the field has room for 100, or for 99 and a NUL
 _PREFIX_TYPES = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
@@ -61,7 +62,7 @@ def padded(size: int) -> int:
 
 def parse(block: bytes) -> Header | None:
     """The header in the first 512 bytes; None if there is none, or it is broken (magic, checksum, size)."""
-    if block[_MAGIC_AT : _MAGIC_AT + 5] != _MAGIC:
+    if block[TAR_OFFSET : TAR_OFFSET + 5] != TAR:
         return None
     try:
         info = tarfile.TarInfo.frombuf(block[:BLOCK], "utf-8", "surrogateescape")
@@ -81,12 +82,12 @@ def is_end(block: bytes) -> bool:
 
 def find(data: bytes, start: int = 0) -> tuple[int, Header] | None:
     """The first valid header at a block boundary of `data` at or after `start`, with its offset."""
-    at = data.find(_MAGIC, start + _MAGIC_AT)
+    at = data.find(TAR, start + TAR_OFFSET)
     while at >= 0:
-        offset = at - _MAGIC_AT
+        offset = at - TAR_OFFSET
         if offset % BLOCK == 0 and offset >= start and (header := parse(data[offset : offset + BLOCK])):
             return offset, header
-        at = data.find(_MAGIC, at + 1)
+        at = data.find(TAR, at + 1)
     return None
 
 

@@ -16,6 +16,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.functional import center_crop
 
 from imagenet_nk.errors import BackboneError
+from imagenet_nk.formats.magic import JPEG
 from imagenet_nk.preprocessing.transforms import (
     UNREADABLE,
     RGBArray,
@@ -118,7 +119,7 @@ class GpuPreprocessor:
 
 def _takes(data: bytes) -> bool:
     """Whether a device's decoder may have these bytes: a whole JPEG in YCbCr or grey."""
-    if data[:3] != b"\xff\xd8\xff" or END not in data[-TAIL:]:
+    if not data.startswith(JPEG) or END not in data[-TAIL:]:
         return False
     try:
         _, _, space, subsampling = simplejpeg.decode_jpeg_header(data)

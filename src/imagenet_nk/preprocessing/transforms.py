@@ -24,6 +24,7 @@ from torchvision.transforms import Compose, Normalize
 from torchvision.transforms.functional import center_crop
 
 from imagenet_nk.errors import BackboneError
+from imagenet_nk.formats.magic import JPEG
 
 RGBArray = NDArray[np.uint8]  # (H, W, 3)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
@@ -120,7 +121,7 @@ def decode(data: bytes) -> RGBArray:
     libjpeg-turbo called directly gives PIL's very pixels of a JPEG in RGB or grey, in two thirds of the time; what it
     declines (other formats, CMYK, a file that libjpeg only warns about) goes to PIL.
     """
-    if data[:3] == b"\xff\xd8\xff":
+    if data.startswith(JPEG):
         try:
             _, _, space, _ = simplejpeg.decode_jpeg_header(data)
             if space in ("YCbCr", "Gray"):

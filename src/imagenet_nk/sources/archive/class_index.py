@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagenet_nk.errors import SourceError
+from imagenet_nk.formats.magic import GZIP
 from imagenet_nk.formats.tar_headers import BLOCK
 from imagenet_nk.sources.archive.member_map import Gap, MemberMap
 from imagenet_nk.storage import files
 
 _FORMAT = 2
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass
@@ -73,5 +73,5 @@ def first_known(length: int, head: bytes) -> MemberMap:
 
 def refuse_packed(head: bytes, location: str) -> None:
     """Raise SourceError for a gzip'ed tar: nothing in it can be found without unpacking all before it."""
-    if head[:2] == _GZIP:
+    if head.startswith(GZIP):
         raise SourceError(f"{location} is gzip'ed, so it cannot be read in pieces; unpack it first: gunzip")

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagenet_nk.errors import SourceError
-from imagenet_nk.image_ids import EXTENSIONS, image_id
+from imagenet_nk.formats.magic import IMAGE_SUFFIXES
+from imagenet_nk.image_ids import image_id
 from imagenet_nk.sources.hub.files import Files, one_line
 from imagenet_nk.sources.hub.labels import Labels, names_in_schema, official
 from imagenet_nk.sources.local.tars import Member, members, read_place
@@ -163,7 +164,7 @@ class TarShard:
             tar = self._files.local(self._name, self._spool)
             for key, parts in samples(members(tar, said=broken.append)):
                 image = next(
-                    (m for ext, m in sorted(parts.items()) if f".{ext}".lower() in EXTENSIONS and m.size), None
+                    (m for ext, m in sorted(parts.items()) if f".{ext}".lower() in IMAGE_SUFFIXES and m.size), None
                 )
                 if image is None:
                     continue

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
-from imagenet_nk.image_ids import EXTENSIONS
+from imagenet_nk.formats.magic import IMAGE_SUFFIXES
 from imagenet_nk.storage.locators import path_to_text, text_to_path
 
 MAX_BYTES = 2**28  # of one image file; ImageNet's largest has 15 MB
@@ -58,7 +58,7 @@ def _images(folder: str, deeper: bool) -> Iterator[tuple[str, str]]:
     """Names, and paths to their files. Told by extension alone: asking for types costs more than names."""
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 - half the time of iterdir
         path = f"{folder}/{name}"
-        if name.lower().endswith(EXTENSIONS):
+        if name.lower().endswith(IMAGE_SUFFIXES):
             yield name, path if path.isascii() else path_to_text(path)
         elif deeper and os.path.isdir(path):  # noqa: PTH112
             yield from ((f"{name}/{file}", place) for file, place in _images(path, deeper=False))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
-from imagenet_nk.image_ids import EXTENSIONS
+from imagenet_nk.formats.magic import GZIP, IMAGE_SUFFIXES
 from imagenet_nk.sources.local.folders import MAX_BYTES, Listing
 from imagenet_nk.storage.locators import path_to_text, text_to_path
 
@@ -40,7 +40,7 @@ class Tars:
         files = {
             member.name: f"{place}#bytes={member.offset}-{member.offset + member.size - 1}"
             for member in sorted(members(tar, start, size, broken.append))
-            if member.name.lower().endswith(EXTENSIONS) and member.size
+            if member.name.lower().endswith(IMAGE_SUFFIXES) and member.size
         }
         return Listing(files, *broken)
 
@@ -168,5 +168,5 @@ def _tarfile(tar: Path, window: _Window) -> tarfile.TarFile:
         return tarfile.open(fileobj=window, mode="r:")
     except (tarfile.TarError, OSError, ValueError) as error:
         window.seek(0)
-        kind = "is gzip'ed; gunzip it first" if window.read(2) == b"\x1f\x8b" else f"is no tar: {error}"
+        kind = "is gzip'ed; gunzip it first" if window.read(2) == GZIP else f"is no tar: {error}"
         raise SourceError(f"{tar} {kind}") from error

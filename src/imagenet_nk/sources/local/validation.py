@@ -8,7 +8,7 @@ from pathlib import Path
 
 from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
-from imagenet_nk.image_ids import EXTENSIONS
+from imagenet_nk.formats.magic import IMAGE_SUFFIXES
 from imagenet_nk.sources.local.folders import Listing, read_file
 from imagenet_nk.sources.local.tars import Tars
 from imagenet_nk.storage.locators import path_to_text, text_to_path
@@ -27,7 +27,7 @@ class FlatFolder:
         self.folder = folder
         self._truth = truth
         try:
-            names = sorted(name for name in os.listdir(folder) if name.lower().endswith(EXTENSIONS))  # noqa: PTH208
+            names = sorted(name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES))  # noqa: PTH208
         except OSError as error:
             raise SourceError(f"{folder} cannot be listed: {error.strerror}") from error
         self._files = {name.rpartition(".")[0]: (name, path_to_text(f"{folder.absolute()}/{name}")) for name in names}

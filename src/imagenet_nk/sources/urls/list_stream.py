@@ -11,11 +11,10 @@ from pathlib import Path
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.formats.gzip_stream import DamagedError, inflated
-from imagenet_nk.formats.magic import HEAD, kind_of
+from imagenet_nk.formats.magic import GZIP, HEAD, PARQUET, kind_of
 from imagenet_nk.wording import first_few
 
 CHUNK = 1 << 18  # fits a second-level cache together with what is computed from it
-_GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _MOST_NULS = 64  # in the first bytes of text
 _ID_COLUMNS, _URL_COLUMNS = ("id", "image_id", "key"), ("url", "URL")
 
@@ -29,9 +28,9 @@ def chunks(path: Path) -> Iterator[bytes | memoryview]:
         with path.open("rb") as file:
             magic = file.read(4)
             file.seek(0)
-            if magic == _PARQUET:
+            if magic == PARQUET:
                 yield from _rows(path)
-            elif magic[:2] == _GZIP:
+            elif magic.startswith(GZIP):
                 with closing(inflated(path)) as pieces:
                     yield from _text(path, _Stream(pieces))
             else:

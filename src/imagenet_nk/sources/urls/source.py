@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from imagenet_nk.classes.loading import clsloc_wnids
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
-from imagenet_nk.formats.magic import HEAD, is_page
+from imagenet_nk.formats.magic import HEAD, is_page, sniff
 from imagenet_nk.net.download import OutOfReachError, download, is_remote
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.reasons import Reason
@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 
 MAX_LIST_BYTES = 4 << 30
 FORMAT = 2  # of the kept index
-_IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF....WEBP|II\*\0|MM\0\*", re.DOTALL)
 _MENDED_BY_HTTPS = frozenset(
     {"http_400", "http_403", "http_426", Reason.REFUSED, Reason.RESET, Reason.TIMEOUT, Reason.TRUNCATED}
 )
@@ -121,7 +120,7 @@ class Urls:
 
 def _is_image(found: FetchedImage) -> bool:
     """Whether the answer may be the picture: other forms of the address are asked if it is a page or a placeholder."""
-    return bool(_IMAGE.match(found.data)) and "photo_unavailable" not in found.final_url
+    return sniff(found.data) is not None and "photo_unavailable" not in found.final_url
 
 
 def _in_vain(url: str, original: str, first: FetchedImage | Rejected) -> bool:
