@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 import numpy as np
 
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.guarded_session import session
+from imagenet_nk.net.guarded_session import open_session
 from imagenet_nk.sources.archive import class_scan
 from imagenet_nk.sources.archive.class_index import Index
 from imagenet_nk.sources.archive.ranged_file import HttpFile
@@ -119,7 +119,7 @@ def main() -> None:
     found, told = [], {}
     for name, worth in (("one walk", sys.maxsize), (f"{class_scan.WALKS} walks", 0)):
         class_scan._WORTH = worth
-        with session(http, class_scan.WALKS) as web:
+        with open_session(http, class_scan.WALKS) as web:
             place, index = Counted(url, http, web), Index()
             started = time.perf_counter()
             class_scan.hop(index, place, wnids, lambda: None)

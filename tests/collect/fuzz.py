@@ -12,8 +12,8 @@ from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.formats.magic import EXTENSIONS
 from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.http import Request
-from imagenet_nk.net.retry_policy import asked_pause, retryable
-from imagenet_nk.net.robots import opted_out
+from imagenet_nk.net.retry_policy import is_retryable, retry_after_seconds
+from imagenet_nk.net.robots import has_opted_out
 from imagenet_nk.sources.contract import Rejected, rejection
 
 _TOKENS = [
@@ -93,7 +93,11 @@ def drive(server: Hostile, cases: int, seed: int, at_once: int = 32) -> Iterator
             for ticket, response in transport.poll(0.2):
                 ended += 1
                 del server.pages[f"/{ticket}"]
-                asked_pause(response), retryable(response), opted_out(response.headers, http.respect_opt_out)
+                (
+                    retry_after_seconds(response),
+                    is_retryable(response),
+                    has_opted_out(response.headers, http.respect_opt_out),
+                )
                 if rejected := rejection(response):
                     yield rejected.reason
                     continue

@@ -151,21 +151,21 @@ class Times:
         return self.web
 
     def settled(self) -> dict[str, bool]:
-        return {failure.ticket: counts for failure, counts in self.web.settled()}
+        return {failure.ticket: counts for failure, counts in self.web.drain_resolved()}
 
 
 def test_among_answers_a_failure_counts_at_the_next_one() -> None:
     times = Times()
-    times.at(1.0).note(FINE, "a", "http://a/")
+    times.at(1.0).on_response(FINE, "a", "http://a/")
     times.at(1.01).hold("b", REFUSED, 0.0, again=False)
     assert times.settled() == {}
-    times.at(1.02).note(FINE, "a")
+    times.at(1.02).on_response(FINE, "a")
     assert times.settled() == {"b": True}
 
 
 def test_where_nothing_else_is_asked_a_witness_is_and_a_dead_host_costs_no_more_than_that() -> None:
     times = Times()
-    times.at(1.0).note(FINE, "a", "http://a/")
+    times.at(1.0).on_response(FINE, "a", "http://a/")
     times.at(50.0).hold("b", REFUSED, 0.0, again=False)
     (witness,) = times.at(50.2).witnesses(LATE_S)
     assert (witness.host, witness.url) == ("a", "http://a/")
@@ -177,38 +177,38 @@ def test_where_nothing_else_is_asked_a_witness_is_and_a_dead_host_costs_no_more_
 
 def test_what_fails_while_a_witness_fails_as_well_does_not_count() -> None:
     times = Times()
-    times.at(1.0).note(FINE, "a", "http://a/")
+    times.at(1.0).on_response(FINE, "a", "http://a/")
     times.at(1.01).hold("b", REFUSED, 0.0, again=False)
     (witness,) = times.at(1.2).witnesses(LATE_S)
     times.web.asked(witness)
     times.web.heard(witness, REFUSED)
     times.at(1.5).hold("c", Response(206, fault="truncated"), 0.4, again=True)
     assert times.settled() == {}
-    times.at(1.6).note(FINE, "a")
+    times.at(1.6).on_response(FINE, "a")
     assert times.settled() == {"b": False, "c": False}
     times.at(1.7).hold("d", TIMEOUT, 1.0, again=True)  # it began while the web was gone
     times.web.hold("e", TIMEOUT, 0.05, again=True)
-    times.at(1.8).note(FINE, "a")
+    times.at(1.8).on_response(FINE, "a")
     assert times.settled() == {"d": False, "e": True}
 
 
 def test_a_witness_is_asked_as_long_as_others_are_late() -> None:
     times = Times()
-    times.at(1.0).note(FINE, "a", "http://a/")
+    times.at(1.0).on_response(FINE, "a", "http://a/")
     times.at(2.5).asked(times.web.witnesses(LATE_S)[0])
-    times.at(2.6).note(FINE, "a")
+    times.at(2.6).on_response(FINE, "a")
     times.at(3.0).hold("b", TIMEOUT, 1.9, again=False)
-    times.at(3.1).note(FINE, "a")
+    times.at(3.1).on_response(FINE, "a")
     assert times.settled() == {"b": True}
 
 
 def test_where_no_witness_was_asked_meanwhile_who_was_late_is_asked_once_more() -> None:
     times = Times()
-    times.at(1.0).note(FINE, "a", "http://a/")
+    times.at(1.0).on_response(FINE, "a", "http://a/")
     for again in (False, True):
         now = 5.0 + 5.0 * again
         times.at(now).hold("b", TIMEOUT, 4.0, again=again)
-        times.at(now + 0.1).note(FINE, "a")
+        times.at(now + 0.1).on_response(FINE, "a")
         assert times.settled() == {"b": again}
 
 
@@ -219,8 +219,8 @@ def test_a_web_that_never_answered_is_waited_for_until_the_deadline() -> None:
     assert times.settled() == {}
     times.at(11.1).tick()
     assert times.settled() == {"a": True}
-    assert not times.web.holds(REFUSED)
-    assert not times.web.is_gone
+    assert not times.web.should_hold(REFUSED)
+    assert not times.web.is_offline
 
 
 def test_where_nothing_has_answered_yet_those_that_failed_are_asked_whether_it_is_there() -> None:
@@ -238,7 +238,7 @@ def test_where_nothing_has_answered_yet_those_that_failed_are_asked_whether_it_i
 
 def test_so_it_is_where_what_answered_cannot_be_asked_again() -> None:
     times = Times()
-    times.at(1.0).note(FINE, "archive")
+    times.at(1.0).on_response(FINE, "archive")
     times.at(2.0).hold("a", REFUSED, 0.0, again=False)
     times.at(13.0).tick()
     assert times.settled() == {"a": True}
@@ -246,11 +246,11 @@ def test_so_it_is_where_what_answered_cannot_be_asked_again() -> None:
 
 def test_a_web_is_gone_for_good_only_if_it_was_asked_often() -> None:
     times = Times()
-    times.at(1.0).note(FINE, "a", "http://a/")
+    times.at(1.0).on_response(FINE, "a", "http://a/")
     times.at(2.0).hold("b", REFUSED, 0.0, again=False)
-    assert not times.at(100.0).is_gone
+    assert not times.at(100.0).is_offline
     for _ in range(5):
         times.web.asked(times.at(times.web.now + 2.0).witnesses(LATE_S)[0])
-    assert times.web.is_gone
-    times.web.note(Response(200, fault="too_slow"), "c")  # some bytes came
-    assert not times.web.is_gone
+    assert times.web.is_offline
+    times.web.on_response(Response(200, fault="too_slow"), "c")  # some bytes came
+    assert not times.web.is_offline

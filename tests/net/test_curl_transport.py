@@ -12,7 +12,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.net.robots import opted_out
+from imagenet_nk.net.robots import has_opted_out
 
 LIMIT = 200_000
 
@@ -90,8 +90,8 @@ def test_an_opt_out_of_any_answer_on_the_way_counts(server: Hostile) -> None:
     first = server.put("/a.jpg", answer(b"moved", "302 Found", f"Location: {middle}", "X-Robots-Tag: noai"))
     plain, shy = fetch(middle, first)
     assert shy.body == b"body"
-    assert opted_out(shy.headers, ["noai"])
-    assert not opted_out(plain.headers, ["noai"])
+    assert has_opted_out(shy.headers, ["noai"])
+    assert not has_opted_out(plain.headers, ["noai"])
 
 
 def test_a_range(server: Hostile) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_nk.net.http import Response
-from imagenet_nk.net.retry_policy import asked_pause, backoff, retryable
+from imagenet_nk.net.retry_policy import backoff_seconds, is_retryable, retry_after_seconds
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from imagenet_nk.net.retry_policy import asked_pause, backoff, retryable
     ],
 )
 def test_only_what_may_be_better_soon_is_tried_again(response: Response, again: bool) -> None:
-    assert retryable(response) is again
+    assert is_retryable(response) is again
 
 
 @pytest.mark.parametrize(
@@ -52,24 +52,24 @@ def test_only_what_may_be_better_soon_is_tried_again(response: Response, again: 
     ],
 )
 def test_a_server_asks_for_a_pause_in_seconds(status: int, value: str, seconds: float) -> None:
-    assert asked_pause(Response(status, headers={"retry-after": value})) == seconds
+    assert retry_after_seconds(Response(status, headers={"retry-after": value})) == seconds
 
 
 def test_or_until_a_date() -> None:
     at = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    assert 3500 < asked_pause(Response(503, headers={"retry-after": at})) <= 3600
+    assert 3500 < retry_after_seconds(Response(503, headers={"retry-after": at})) <= 3600
 
 
 @given(st.text(max_size=60))
 def test_any_value_gets_an_answer(value: str) -> None:
-    assert asked_pause(Response(429, headers={"retry-after": value})) >= 0
+    assert retry_after_seconds(Response(429, headers={"retry-after": value})) >= 0
 
 
 @given(st.text("WedOct 0123456789:+-GMTZ,", max_size=40))
 def test_so_does_any_text_that_is_nearly_a_date(value: str) -> None:
-    assert asked_pause(Response(429, headers={"retry-after": value})) >= 0
+    assert retry_after_seconds(Response(429, headers={"retry-after": value})) >= 0
 
 
 @given(st.floats(0, 10), st.integers(1, 6))
 def test_waits_double_within_their_jitter(base: float, tries: int) -> None:
-    assert base * 2 ** (tries - 1) * 0.5 <= backoff(base, tries) <= base * 2 ** (tries - 1) * 1.5
+    assert base * 2 ** (tries - 1) * 0.5 <= backoff_seconds(base, tries) <= base * 2 ** (tries - 1) * 1.5

@@ -15,7 +15,7 @@ from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.net.robots import Robots, hop, opted_out
+from imagenet_nk.net.robots import Robots, has_opted_out, next_redirect
 
 DIRECTIVES = HttpConfig().respect_opt_out
 
@@ -36,19 +36,19 @@ DIRECTIVES = HttpConfig().respect_opt_out
     ],
 )
 def test_an_opt_out_is_seen_in_all_its_forms(value: str) -> None:
-    assert opted_out({"x-robots-tag": value}, DIRECTIVES)
+    assert has_opted_out({"x-robots-tag": value}, DIRECTIVES)
 
 
 @pytest.mark.parametrize(
     "value", ["", "all", "nofollow", "noarchive", "googlebot: noindex", "noindexing", "unavailable_after: 25 Jun 2010"]
 )
 def test_what_is_no_opt_out_for_us_is_none(value: str) -> None:
-    assert not opted_out({"x-robots-tag": value}, DIRECTIVES)
+    assert not has_opted_out({"x-robots-tag": value}, DIRECTIVES)
 
 
 def test_no_header_is_no_opt_out_and_no_directive_respects_none() -> None:
-    assert not opted_out({}, DIRECTIVES)
-    assert not opted_out({"x-robots-tag": "noai"}, [])
+    assert not has_opted_out({}, DIRECTIVES)
+    assert not has_opted_out({"x-robots-tag": "noai"}, [])
 
 
 RULES = b"User-agent: imagenet-nk\nDisallow: /private/\n\nUser-agent: *\nDisallow: /\n"
@@ -56,15 +56,15 @@ RULES = b"User-agent: imagenet-nk\nDisallow: /private/\n\nUser-agent: *\nDisallo
 
 def test_the_rules_of_a_host_are_asked_for_once() -> None:
     robots = Robots(HttpConfig())
-    first = robots.ask("http://a.test:8080/x.jpg?q=1", "one")
+    first = robots.check("http://a.test:8080/x.jpg?q=1", "one")
     assert isinstance(first, Request)
     assert first.url == "http://a.test:8080/robots.txt"
-    assert robots.ask("http://a.test:8080/private/y.jpg", "two") is None
-    assert isinstance(robots.ask("http://b.test/x.jpg", "three"), Request)
-    assert robots.learn("http://a.test:8080/robots.txt", Response(200, RULES)) == ["one", "two"]
-    assert robots.ask("http://a.test:8080/x.jpg", "one") is True
-    assert robots.ask("http://a.test:8080/private/y.jpg", "two") is False
-    assert robots.learn("http://a.test:8080/robots.txt", Response(200, RULES)) == []
+    assert robots.check("http://a.test:8080/private/y.jpg", "two") is None
+    assert isinstance(robots.check("http://b.test/x.jpg", "three"), Request)
+    assert robots.load("http://a.test:8080/robots.txt", Response(200, RULES)) == ["one", "two"]
+    assert robots.check("http://a.test:8080/x.jpg", "one") is True
+    assert robots.check("http://a.test:8080/private/y.jpg", "two") is False
+    assert robots.load("http://a.test:8080/robots.txt", Response(200, RULES)) == []
 
 
 @pytest.mark.parametrize(
@@ -78,16 +78,16 @@ def test_the_rules_of_a_host_are_asked_for_once() -> None:
 )
 def test_no_rules_allow_everything(response: Response) -> None:
     robots = Robots(HttpConfig())
-    robots.ask("http://a.test/x.jpg", "one")
-    assert robots.learn("http://a.test/robots.txt", response) == ["one"]
-    assert robots.ask("http://a.test/x.jpg", "one") is True
+    robots.check("http://a.test/x.jpg", "one")
+    assert robots.load("http://a.test/robots.txt", response) == ["one"]
+    assert robots.check("http://a.test/x.jpg", "one") is True
 
 
 def test_a_server_that_fails_to_give_its_rules_allows_nothing() -> None:
     robots = Robots(HttpConfig())
-    robots.ask("http://a.test/x.jpg", "one")
-    assert robots.learn("http://a.test/robots.txt", Response(503, b"busy")) == ["one"]
-    assert robots.ask("http://a.test/x.jpg", "one") is False
+    robots.check("http://a.test/x.jpg", "one")
+    assert robots.load("http://a.test/robots.txt", Response(503, b"busy")) == ["one"]
+    assert robots.check("http://a.test/x.jpg", "one") is False
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_server_that_fails_to_give_its_rules_allows_nothing() -> None:
 )
 def test_where_a_redirect_leads(location: str, target: str) -> None:
     request, answer = Request("http://a.test/d/x.jpg"), Response(302, headers={"location": location})
-    assert hop(request, answer, 5) == Request(target, origin=request.url)
+    assert next_redirect(request, answer, 5) == Request(target, origin=request.url)
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_where_a_redirect_leads(location: str, target: str) -> None:
     [("http://[b", "forbidden"), ("ftp://b.test/", "forbidden"), ("http://u:p@b.test/", "forbidden")],
 )
 def test_where_a_redirect_may_not_lead(location: str, fault: str) -> None:
-    answer = hop(Request("http://a.test/"), Response(302, headers={"location": location}), 5)
+    answer = next_redirect(Request("http://a.test/"), Response(302, headers={"location": location}), 5)
     assert isinstance(answer, Response)
     assert answer.fault == fault
 
 
 def test_what_is_no_redirect() -> None:
     for response in (Response(302), Response(200, headers={"location": "/y"}), Response(0, fault="timeout")):
-        assert hop(Request("http://a.test/"), response, 5) is response
+        assert next_redirect(Request("http://a.test/"), response, 5) is response
 
 
 def test_each_hop_of_a_redirect_is_asked_for_by_its_own_rules(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.transfer_timeouts import LOOK_EVERY_S, BandwidthMonitor, TransferTimeout
+from imagenet_nk.net.transfer_timeouts import CHECK_INTERVAL_S, BandwidthMonitor, TransferTimeout
 
 HTTP = HttpConfig(first_byte_timeout=4.0, deadline=10.0, min_speed=1000)
 LENGTH = 1_000_000
@@ -19,7 +19,7 @@ def given_up(
     """When a body is given up of which so many bytes have come by a time; None if it arrives."""
     patience = TransferTimeout(HTTP, HTTP.first_byte_timeout, 0.0)
     for look in range(1, 1000):
-        now = look * LOOK_EVERY_S
+        now = look * CHECK_INTERVAL_S
         size = int(min(LENGTH, body(now)))
         if size == LENGTH:
             return None

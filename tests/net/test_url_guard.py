@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.guarded_session import session
-from imagenet_nk.net.url_guard import refusal
+from imagenet_nk.net.guarded_session import open_session
+from imagenet_nk.net.url_guard import block_reason
 
 PRIVATE = [
     "127.0.0.1", "127.8.9.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "192.0.2.1",
@@ -33,49 +33,49 @@ PUBLIC = [
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_private_addresses_are_refused_unless_allowed(address: str) -> None:
-    assert refusal(address, allow_private=False)
-    assert refusal(address, allow_private=True) is None
+    assert block_reason(address, allow_private=False)
+    assert block_reason(address, allow_private=True) is None
 
 
 @pytest.mark.parametrize("address", NEVER)
 def test_some_addresses_are_refused_even_then(address: str) -> None:
-    assert refusal(address, allow_private=False)
-    assert refusal(address, allow_private=True)
+    assert block_reason(address, allow_private=False)
+    assert block_reason(address, allow_private=True)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_pass(address: str) -> None:
-    assert refusal(address, allow_private=False) is None
+    assert block_reason(address, allow_private=False) is None
 
 
 def test_a_session_names_the_key_only_where_it_helps() -> None:
     for address, helps in (("127.0.0.1", True), ("169.254.169.254", False)):
         with pytest.raises(requests.ConnectionError) as raised:
-            session(HttpConfig()).get(f"http://{address}:9/")
+            open_session(HttpConfig()).get(f"http://{address}:9/")
         assert ("allow_private" in str(raised.value)) == helps
 
 
 @given(st.ip_addresses())
 def test_allowing_private_never_refuses_more(address: object) -> None:
-    strict, mild = refusal(str(address), allow_private=False), refusal(str(address), allow_private=True)
+    strict, mild = block_reason(str(address), allow_private=False), block_reason(str(address), allow_private=True)
     assert mild is None or mild == strict
 
 
 @given(st.ip_addresses(v=4))
 def test_an_address_is_judged_alike_in_all_its_ipv6_forms(address: object) -> None:
     number = int(address)  # type: ignore[call-overload]
-    plain = refusal(str(address), allow_private=False)
+    plain = block_reason(str(address), allow_private=False)
     for form in (f"::ffff:{address}", f"64:ff9b::{number >> 16:x}:{number & 0xFFFF:x}"):
-        assert (refusal(form, allow_private=False) is None) == (plain is None), form
+        assert (block_reason(form, allow_private=False) is None) == (plain is None), form
 
 
 @given(st.ip_addresses())
 def test_what_python_knows_as_not_global_is_refused(address: IPv4Address | IPv6Address) -> None:
     holds_another = address.version == 6 and (address.ipv4_mapped or address.sixtofour or address.teredo)
     if not (address.is_global or holds_another):
-        assert refusal(str(address), allow_private=False)
+        assert block_reason(str(address), allow_private=False)
 
 
 @given(st.text(max_size=30))
 def test_any_text_gets_an_answer(text: str) -> None:
-    refusal(text, allow_private=True)
+    block_reason(text, allow_private=True)

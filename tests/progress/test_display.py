@@ -26,8 +26,8 @@ class Clock:
 def progress(kept: int, images: int = 0) -> Progress:
     hosts = HostTable(HttpConfig())
     hosts.table = {
-        "slow.example:80": HostState(asked=4, seconds=8.0),
-        "quick.example:80": HostState(asked=4, seconds=0.4),
+        "slow.example:80": HostState(requests=4, seconds=8.0),
+        "quick.example:80": HostState(requests=4, seconds=0.4),
     }
     return Progress(20, hosts, 200, kept // 10, kept, images, 5_000_000, 99, Counter(http_404=7, truncated=2))
 

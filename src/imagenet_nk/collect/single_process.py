@@ -58,7 +58,7 @@ class LocalRun:
     @property
     def has_answers(self) -> bool:
         """Whether any host answered, or none was asked."""
-        return self.hosts.answered
+        return self.hosts.any_answered
 
     @property
     def hosts_asked(self) -> int:

@@ -30,21 +30,21 @@ class CongestionWindow:
         self._first_byte = self._body = 0.0  # seconds, moving averages
 
     @property
-    def usual(self) -> float:
+    def typical_latency(self) -> float:
         """Seconds that an answer takes at present, whole."""
         return self._first_byte + self._body
 
-    def note(self, first_byte: float, body: float, *, wanted: bool = True) -> None:
+    def observe(self, first_byte: float, body: float, *, may_grow: bool = True) -> None:
         """Learn from an answer that came whole: seconds until its first byte, and from there to the last.
 
-        `wanted`: whether nothing else waits to be inspected.
+        `may_grow`: whether nothing else waits to be inspected.
         """
         self._first_byte += _NEWEST * (first_byte - self._first_byte)
         self._body += _NEWEST * (body - self._body)
         load = max(self._first_byte / self._http.first_byte_timeout, self._body / self._http.deadline)
         if load > _BUSY:
             self.limit = max(min(self._most, _LEAST_IN_FLIGHT), self.limit * 0.97)
-        elif wanted and load < _BUSY / 2:
+        elif may_grow and load < _BUSY / 2:
             self.limit = min(self._most, self.limit + 1)
 
 

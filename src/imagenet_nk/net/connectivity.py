@@ -16,7 +16,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.net.curl_transport import Transport
 from imagenet_nk.net.host_table import HOST_FAULTS, HostTable
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.net.robots import rules_of
+from imagenet_nk.net.robots import robots_url
 from imagenet_nk.net.transfer_timeouts import LoopClock
 from imagenet_nk.reasons import TRANSIENT_FAULTS, Reason
 
@@ -67,7 +67,7 @@ class ConnectivityMonitor:
         self._asked = -math.inf  # when one was asked last
 
     @property
-    def is_waiting(self) -> bool:
+    def has_held(self) -> bool:
         """Whether a failure is held."""
         return bool(self._held)
 
@@ -82,7 +82,7 @@ class ConnectivityMonitor:
         if self._held and self._knows_nobody:
             self._settle(sure=True)  # there is nothing to compare with: whoever runs all this will say so
 
-    def holds(self, response: Response) -> bool:
+    def should_hold(self, response: Response) -> bool:
         """Whether a response is a failure that the web's absence may explain."""
         return response.fault in TRANSIENT_FAULTS and not self._knows_nobody
 
@@ -100,7 +100,7 @@ class ConnectivityMonitor:
         self._held.append(HeldFailure(ticket, response, self.now - seconds, self.now, again))
         self._missed = min(self._missed, self.now)
 
-    def note(self, response: Response, host: str, url: str = "") -> None:
+    def on_response(self, response: Response, host: str, url: str = "") -> None:
         """Take in how a request ended. `url`: its address, if that may be asked again as a witness."""
         if response.status:
             self._alive = self.now
@@ -122,7 +122,7 @@ class ConnectivityMonitor:
             self._settled.append((failure, sure or not (doubtful or self._back > failure.began)))
         self._held.clear()
 
-    def settled(self) -> list[tuple[HeldFailure, bool]]:
+    def drain_resolved(self) -> list[tuple[HeldFailure, bool]]:
         """The failures of which more is known by now, and whether the web was there meanwhile."""
         settled, self._settled = self._settled, []
         return settled
@@ -147,10 +147,10 @@ class ConnectivityMonitor:
     def heard(self, witness: ProbeTarget, response: Response) -> None:
         """Take in what a witness said."""
         self._failed = self._failed or response.fault in TRANSIENT_FAULTS
-        self.note(response, witness.host)
+        self.on_response(response, witness.host)
 
     @property
-    def is_gone(self) -> bool:
+    def is_offline(self) -> bool:
         """Whether nothing has answered for so long, however often it was asked, that there is no use in waiting."""
         if not self._held or not self._witnesses or self._in_vain < _LEAST_ASKED:
             return False
@@ -174,18 +174,18 @@ class ConnectivityProber:
         """Ask one if the web has been silent for longer than it should."""
         now = time.monotonic()
         for witness in self._web.witnesses(late_after):
-            if self._hosts.ready(witness.host, now):
-                self._hosts.started(witness.host, now)
+            if self._hosts.can_start(witness.host, now):
+                self._hosts.acquire(witness.host, now)
                 self._web.asked(witness)
                 # Not the address itself: that would be an image fetched twice. Whatever is said of this one will do.
-                asked = Request(rules_of(witness.url), 0, 0, follow=False)
+                asked = Request(robots_url(witness.url), 0, 0, follow=False)
                 self._transport.submit(asked, replace(witness, started=now))
                 break
 
     def heard(self, witness: ProbeTarget, response: Response) -> None:
         """Take in what one said."""
         now = time.monotonic()
-        self._hosts.over(witness.host, witness.started, now)
+        self._hosts.release(witness.host, witness.started, now)
         self._web.heard(witness, response)
         if response.fault not in HOST_FAULTS:
-            self._hosts.said(witness.host, response, witness.started, now)
+            self._hosts.on_response(witness.host, response, witness.started, now)

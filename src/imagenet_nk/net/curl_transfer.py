@@ -41,7 +41,7 @@ _FAULTS = {
 }
 _DETAILS = {pycurl.E_UNSUPPORTED_PROTOCOL: "another scheme", pycurl.E_LOGIN_DENIED: "credentials"}
 _ROBOTS = "x-robots-tag"
-OTHER = Reason.BAD_ANSWER  # nonsense in chunks or headers, and what else a broken server comes up with
+OTHER_FAULT = Reason.BAD_ANSWER  # nonsense in chunks or headers, and what else a broken server comes up with
 
 
 def fault_of(code: int, status: int, size: int, stopped: str) -> str:
@@ -50,25 +50,25 @@ def fault_of(code: int, status: int, size: int, stopped: str) -> str:
     `status`: the last HTTP status that came, 0 for none; `size`: 0 if no body came;
     `stopped`: why a callback ended it.
     """
-    found = stopped or (_FAULTS.get(code, OTHER) if code else "")
+    found = stopped or (_FAULTS.get(code, OTHER_FAULT) if code else "")
     if found == Reason.TIMEOUT and size:
         return Reason.TOO_SLOW  # it answers, but will not be done in time: asking again is no use
     if code == pycurl.E_UNSUPPORTED_PROTOCOL and not status:
-        return OTHER  # no redirect to another scheme, but an answer that is no HTTP
+        return OTHER_FAULT  # no redirect to another scheme, but an answer that is no HTTP
     return found
 
 
-def forbidden(code: int) -> str:
+def forbidden_detail(code: int) -> str:
     """What was refused of a transfer that libcurl itself ended as "forbidden"."""
     return _DETAILS.get(code, "")
 
 
-def text(raw: bytes | str) -> str:
+def to_text(raw: bytes | str) -> str:
     """What libcurl gives as either."""
     return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
 
 
-def headers_of(lines: list[bytes]) -> dict[str, str]:
+def parse_headers(lines: list[bytes]) -> dict[str, str]:
     """Headers of the last answer: redirects and interim answers come before it. A repeated one is joined by commas.
 
     X-Robots-Tag is that of all answers: a webmaster who redirects has spoken as well.
@@ -93,7 +93,7 @@ _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~-._"  # what quote() leaves alone, so that an escaped URL stays as it is
 
 
-class _Lent(socket.socket):
+class BorrowedSocket(socket.socket):
     """A socket for libcurl: pycurl duplicates its descriptor, and this original is closed when it is dropped."""
 
     def __del__(self) -> None:
@@ -122,8 +122,8 @@ class Transfer:
         self._headers: list[bytes] = []
         self._stopped = ""  # what it was that the guard refused
         self._no_socket: OSError | None = None  # this machine has none left, which says nothing of the address
-        self._patience = TransferTimeout(self._http, request.patience or self._http.first_byte_timeout, now)
-        _, host, self._port = url_guard.parsed(request.origin or request.url)
+        self._patience = TransferTimeout(self._http, request.first_byte_timeout or self._http.first_byte_timeout, now)
+        _, host, self._port = url_guard.parse_url(request.origin or request.url)
         self._own = host in self._hosts_allowed
         self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")
         self.curl.setopt(pycurl.URL, self._url)
@@ -210,20 +210,20 @@ class Transfer:
             ) from self._no_socket
         status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
         with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
-            final_url = text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
-        stopped = Reason.FORBIDDEN if self._stopped else OTHER if code and self._is_rambling else ""
+            final_url = to_text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
+        stopped = Reason.FORBIDDEN if self._stopped else OTHER_FAULT if code and self._is_rambling else ""
         chunks, self._chunks, self._held_since = self._chunks, [], None
-        self.curl.setopt(pycurl.WRITEFUNCTION, _nothing)  # an idle handle holds no body
+        self.curl.setopt(pycurl.WRITEFUNCTION, _discard)  # an idle handle holds no body
         fault = fault_of(code, status, len(chunks), stopped)
-        detail = (self._stopped or forbidden(code)) if fault == Reason.FORBIDDEN else ""
-        if not fault and final_url != self._url and (refused := url_guard.url_refusal(final_url)):
+        detail = (self._stopped or forbidden_detail(code)) if fault == Reason.FORBIDDEN else ""
+        if not fault and final_url != self._url and (refused := url_guard.url_block_reason(final_url)):
             fault, detail = Reason.FORBIDDEN, refused
         return Response(
             status=status,
             body=b"" if fault else b"".join(chunks),
             final_url=final_url,
             address=self.curl.getinfo(pycurl.PRIMARY_IP) or "",
-            headers=headers_of(self._headers),
+            headers=parse_headers(self._headers),
             fault=fault,
             seconds=(total := self.curl.getinfo(pycurl.TOTAL_TIME)),
             body_seconds=total - self.curl.getinfo(pycurl.STARTTRANSFER_TIME),
@@ -237,7 +237,7 @@ class Transfer:
             self._stopped = refused
             return int(pycurl.SOCKET_BAD)
         try:
-            return _Lent(family, kind, protocol)
+            return BorrowedSocket(family, kind, protocol)
         except OSError as error:
             if error.errno in _SCARCE:
                 self._no_socket = error
@@ -249,10 +249,10 @@ class Transfer:
             return ""
         if port not in url_guard.WEB_PORTS and port != self._port:
             return "another port"
-        return url_guard.kind_refused(address, allow_private=self._http.allow_private)
+        return url_guard.blocked_kind(address, allow_private=self._http.allow_private)
 
 
-def _nothing(chunk: bytes) -> None:
+def _discard(chunk: bytes) -> None:
     """Takes what nobody waits for."""
 
 

@@ -21,7 +21,7 @@ from imagenet_nk.net import url_guard
 from imagenet_nk.net.congestion import connections_within_limit
 from imagenet_nk.net.curl_transfer import MOST_AT_ONCE, Transfer
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.net.transfer_timeouts import LOOK_EVERY_S, BandwidthMonitor, LoopClock
+from imagenet_nk.net.transfer_timeouts import CHECK_INTERVAL_S, BandwidthMonitor, LoopClock
 from imagenet_nk.reasons import Reason
 
 
@@ -109,7 +109,7 @@ class CurlTransport:
         self._done: list[tuple[Hashable, Response]] = []
 
     def submit(self, request: Request, ticket: Hashable) -> None:
-        if refused := url_guard.url_refusal(request.url):
+        if refused := url_guard.url_block_reason(request.url):
             self._done.append((ticket, Response(0, fault=Reason.BAD_URL, headers={"refusal": refused})))
             return
         transfer = self._idle.pop() if self._idle else Transfer(self._http, self._hosts_allowed)
@@ -118,7 +118,7 @@ class CurlTransport:
         self._multi.add_handle(transfer.curl)
 
     def poll(self, timeout: float) -> list[tuple[Hashable, Response]]:
-        timeout = 0 if self._done else min(timeout, LOOK_EVERY_S)
+        timeout = 0 if self._done else min(timeout, CHECK_INTERVAL_S)
         if self._timer is not None:
             timeout = min(timeout, max(0.0, self._timer - time.monotonic()))
         for key, events in self._ready(timeout):
@@ -178,7 +178,7 @@ class CurlTransport:
 
     def _drop_stalled(self, now: float) -> None:
         """End what has come to a stop. libcurl's own low-speed limit takes up to twice its time to notice."""
-        if now - self._looked < LOOK_EVERY_S:
+        if now - self._looked < CHECK_INTERVAL_S:
             return
         self._looked = now
         self._wire.note(now, self._ended_bytes + sum(transfer.size for transfer in self._active))

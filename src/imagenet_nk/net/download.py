@@ -16,10 +16,10 @@ from urllib3.exceptions import HTTPError
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import is_page
-from imagenet_nk.net.guarded_session import session
+from imagenet_nk.net.guarded_session import open_session
 
 CHUNK = 1 << 16  # what is lost of a connection that breaks
-TRIES = 5  # without a byte of progress between them
+MAX_TRIES = 5  # without a byte of progress between them
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
 
@@ -66,7 +66,7 @@ def download(
     """
     if not location.lower().startswith(("http://", "https://")):
         raise SourceError(f"{location}: only http and https addresses can be fetched; or give the path of a file")
-    with session(http) as web:
+    with open_session(http) as web:
         if to.exists() and _unchanged(web, location, to, http):
             return to
         try:
@@ -135,11 +135,11 @@ class _Download:
                 HTTPError,
             ) as error:
                 failures = failures + 1 if self._have() <= before else 1
-                if failures >= TRIES or "RefusedAddressError" in repr(error):
-                    raise OutOfReachError(f"{self.url}: {reason(error)}") from error
+                if failures >= MAX_TRIES or "BlockedAddressError" in repr(error):
+                    raise OutOfReachError(f"{self.url}: {innermost_reason(error)}") from error
                 time.sleep(self.http.backoff * 2 ** (failures - 1))
             except (requests.RequestException, ValueError) as error:  # ValueError: a redirect to no URL
-                raise OutOfReachError(f"{self.url}: {reason(error)}") from error
+                raise OutOfReachError(f"{self.url}: {innermost_reason(error)}") from error
         self.part.replace(self.to)
         _notes(self.part).replace(_notes(self.to))
         return self.to
@@ -199,7 +199,7 @@ class _Download:
             raise requests.ConnectionError(f"broke off after {done:,} of {size:,} bytes")
 
 
-def reason(error: Exception) -> str:
+def innermost_reason(error: Exception) -> str:
     """The innermost reason of a chain of network errors, on one line."""
     innermost: BaseException = error
     for _ in range(10):

@@ -11,14 +11,14 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.url_guard import refusal
+from imagenet_nk.net.url_guard import block_reason
 
 
-class RefusedAddressError(OSError):
+class BlockedAddressError(OSError):
     """A host name that leads to an address behind the guard; requests wraps it in its own ConnectionError."""
 
 
-class _Guarded:
+class _GuardedConnection:
     """Mixed into urllib3's connections: judges an address before connecting, and the one that answered."""
 
     allow_private = False
@@ -32,21 +32,21 @@ class _Guarded:
         return connected
 
     def _judge(self, address: str) -> None:
-        if reason := refusal(address, allow_private=self.allow_private):
-            helps = refusal(address, allow_private=True) is None
+        if reason := block_reason(address, allow_private=self.allow_private):
+            helps = block_reason(address, allow_private=True) is None
             hint = "; http.allow_private=true lets private addresses through" if helps else ""
-            raise RefusedAddressError(reason + hint)
+            raise BlockedAddressError(reason + hint)
 
 
-class _Http(_Guarded, HTTPConnection):
+class _Http(_GuardedConnection, HTTPConnection):
     pass
 
 
-class _Https(_Guarded, HTTPSConnection):
+class _Https(_GuardedConnection, HTTPSConnection):
     pass
 
 
-def _pools(allow_private: bool) -> dict[str, type]:
+def _pool_classes(allow_private: bool) -> dict[str, type]:
     http = type("Http", (_Http,), {"allow_private": allow_private})
     https = type("Https", (_Https,), {"allow_private": allow_private})
     return {
@@ -62,10 +62,10 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _pools(self.allow_private)
+        self.poolmanager.pool_classes_by_scheme = _pool_classes(self.allow_private)
 
 
-def session(http: HttpConfig, connections: int = 1) -> requests.Session:
+def open_session(http: HttpConfig, connections: int = 1) -> requests.Session:
     """A session for `connections` threads; other schemes than http and https raise requests' InvalidSchema.
 
     Behind a proxy of the environment it is the proxy that looks names up and connects, so it has to guard as well.

@@ -14,8 +14,8 @@ class Request:
     first: int | None = None
     last: int | None = None
     max_bytes: int | None = None  # of the body; None = http.max_bytes
-    patience: float | None = None  # seconds until the first byte; None = http.first_byte_timeout
-    wait: float = 0.0  # seconds to let pass before it is sent
+    first_byte_timeout: float | None = None  # seconds until the first byte; None = http.first_byte_timeout
+    delay: float = 0.0  # seconds to let pass before it is sent
     follow: bool = True  # go where the answer redirects to
     origin: str = ""  # the address that led here, by redirects: what it may lead to is judged by that one
 

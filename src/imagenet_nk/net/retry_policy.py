@@ -12,7 +12,7 @@ from imagenet_nk.reasons import Reason
 _PASSING = frozenset({Reason.TIMEOUT, Reason.RESET})
 
 
-def retryable(response: Response) -> bool:
+def is_retryable(response: Response) -> bool:
     """Too many requests, a server's own fault, no answer in time, or a connection that broke.
 
     The last because one that was kept open may die just as it is used again, which says nothing of the address.
@@ -21,7 +21,7 @@ def retryable(response: Response) -> bool:
     return response.fault in _PASSING or (not response.fault and (response.status == 429 or response.status >= 500))
 
 
-def asked_pause(response: Response) -> float:
+def retry_after_seconds(response: Response) -> float:
     """Seconds that a server asked to wait for (RFC 9110, 10.2.3: a number or a date); 0 if it did not."""
     value = response.headers.get("retry-after", "").strip()
     if response.status not in (429, 503) or not value:
@@ -35,6 +35,6 @@ def asked_pause(response: Response) -> float:
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def backoff(base: float, tries: int) -> float:
+def backoff_seconds(base: float, tries: int) -> float:
     """Seconds before try number `tries` + 1: doubled each time, with jitter so that many do not come back at once."""
     return base * float(2 ** (tries - 1)) * random.uniform(0.5, 1.5)

@@ -17,7 +17,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_BYTES = 512 * 1024  # what RFC 9309, 2.5, asks a reader to take at least
 
 
-def opted_out(headers: Mapping[str, str], directives: Collection[str]) -> bool:
+def has_opted_out(headers: Mapping[str, str], directives: Collection[str]) -> bool:
     """Whether an answer's X-Robots-Tag holds one of these directives, for all programs or for ours by name."""
     if not (tag := headers.get("x-robots-tag")):
         return False
@@ -28,7 +28,7 @@ def opted_out(headers: Mapping[str, str], directives: Collection[str]) -> bool:
     return False
 
 
-def hop(request: Request, response: Response, left: int) -> Request | Response:
+def next_redirect(request: Request, response: Response, left: int) -> Request | Response:
     """The next request where an answer redirects, so that the rules there can be asked for first; else the answer.
 
     `left`: redirects that may still be followed.
@@ -42,12 +42,12 @@ def hop(request: Request, response: Response, left: int) -> Request | Response:
         target = location  # no address
     if left <= 0:
         return replace(response, fault=Reason.REDIRECTS, final_url=target)
-    if refused := url_guard.url_refusal(target):
+    if refused := url_guard.url_block_reason(target):
         return replace(response, fault=Reason.FORBIDDEN, final_url=target, detail=refused)
-    return replace(request, url=target, origin=request.origin or request.url, wait=0.0)
+    return replace(request, url=target, origin=request.origin or request.url, delay=0.0)
 
 
-def rules_of(url: str) -> str:
+def robots_url(url: str) -> str:
     """The address of the robots.txt that holds for an address (RFC 9309, 2.3)."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/robots.txt"
@@ -61,7 +61,7 @@ class Robots:
         self._rules: dict[str, RobotFileParser] = {}
         self._waiting: dict[str, list[Any]] = {}
 
-    def ask(self, url: str, reading: Any) -> bool | Request | None:
+    def check(self, url: str, reading: Any) -> bool | Request | None:
         """May this address be asked for? Else a Request for the rules first (once), or None while they are awaited.
 
         Until the rules are there the reading waits here; learn() gives it back.
@@ -71,9 +71,9 @@ class Robots:
             return rules.can_fetch(self._agent, url)
         first = host not in self._waiting
         self._waiting.setdefault(host, []).append(reading)
-        return Request(rules_of(url), max_bytes=_MAX_BYTES) if first else None
+        return Request(robots_url(url), max_bytes=_MAX_BYTES) if first else None
 
-    def learn(self, url: str, response: Response) -> list[Any]:
+    def load(self, url: str, response: Response) -> list[Any]:
         """Take in the robots.txt that was asked for at `url`; returns what waited for it.
 
         No file, no rules (RFC 9309, 2.3.1.3). A server that fails allows nothing (2.3.1.4); one that cannot be reached

@@ -7,7 +7,7 @@ import time
 
 from imagenet_nk.config import HttpConfig
 
-LOOK_EVERY_S = 0.1
+CHECK_INTERVAL_S = 0.1
 _SPANS = 4  # to a `stall`: how often the speed of a body is measured
 _SLOW_SPANS = 3  # running, after which a body is given up that would not arrive in time
 _FADES = 0.9  # what is left, after a span, of the best that the wire has brought: it may have become a thinner one
@@ -30,7 +30,7 @@ class LoopClock:
     def tick(self) -> float:
         """Move on by what has passed since the last tick, a long gap counting as a short one."""
         now = _outside()
-        passed = min(now - self._last, 2 * LOOK_EVERY_S)
+        passed = min(now - self._last, 2 * CHECK_INTERVAL_S)
         self.now += passed
         self.missed = now - self._last - passed
         self._last = now

@@ -57,7 +57,7 @@ _METADATA = {  # where clouds hand out credentials
 PRIVATE = frozenset({"private", "loopback", "link-local"})  # kinds that http.allow_private lets through
 
 
-def refusal(address: str, *, allow_private: bool) -> str | None:
+def block_reason(address: str, *, allow_private: bool) -> str | None:
     """Why no connection may be made to an IP address; None if it may.
 
     `allow_private` lets private, loopback and link-local addresses through; a cloud's metadata service, multicast and
@@ -65,13 +65,13 @@ def refusal(address: str, *, allow_private: bool) -> str | None:
     Teredo, ISATAP) is judged by both.
     """
     try:
-        kind = kind_refused(address, allow_private=allow_private)
+        kind = blocked_kind(address, allow_private=allow_private)
     except ValueError:
         return f"{address!r} is no IP address"
     return f"{address} is a {kind} address" if kind else None
 
 
-def kind_refused(address: str, *, allow_private: bool) -> str:
+def blocked_kind(address: str, *, allow_private: bool) -> str:
     """The same in one word or two: one of PRIVATE, or what is never let through; "" if it may. Raises ValueError."""
     outer = ipaddress.ip_address(address.strip("[]").partition("%")[0])
     kinds = [kind for ip in (outer, *_embedded(outer)) if (kind := _kind(ip))]
@@ -99,40 +99,40 @@ def _kind(ip: _IP) -> str:
     return "" if isinstance(ip, ipaddress.IPv4Address) or ip in _UNICAST else "reserved"
 
 
-class Address(NamedTuple):
+class ParsedUrl(NamedTuple):
     """What a URL says of itself."""
 
-    refusal: str | None  # why it may not be asked for
+    block_reason: str | None  # why it may not be asked for
     host_key: str = ""  # host:port
     port: int = 0
 
 
 @lru_cache(_KNOWN)
-def parsed(url: str) -> Address:
+def parse_url(url: str) -> ParsedUrl:
     """A URL's parts, once: splitting it is slow, and it is asked about again and again."""
     try:
         parts = urlsplit(url)
         port = parts.port  # raises for a port that is no number
     except ValueError as error:
-        return Address(f"it is malformed: {error}")
+        return ParsedUrl(f"it is malformed: {error}")
     scheme, host = parts.scheme.lower(), parts.hostname
     if scheme not in ("http", "https"):
-        return Address(f"its scheme is {parts.scheme!r}, not http or https")
+        return ParsedUrl(f"its scheme is {parts.scheme!r}, not http or https")
     if not host:
-        return Address("it names no host")
+        return ParsedUrl("it names no host")
     port = port or (443 if scheme == "https" else 80)
     if "@" in parts.netloc:
-        return Address("it carries credentials")
+        return ParsedUrl("it carries credentials")
     if _UNPRINTED.search(url):
-        return Address("it contains blanks or control characters")
-    return Address(None, f"{host.lower()}:{port}", port)
+        return ParsedUrl("it contains blanks or control characters")
+    return ParsedUrl(None, f"{host.lower()}:{port}", port)
 
 
-def url_refusal(url: str) -> str | None:
+def url_block_reason(url: str) -> str | None:
     """Why this URL may not be asked for, whatever its host resolves to; None if it may."""
-    return parsed(url).refusal
+    return parse_url(url).block_reason
 
 
 def host_key(url: str) -> str:
     """host:port of a URL that has passed url_refusal: the unit of per-host limits."""
-    return parsed(url).host_key
+    return parse_url(url).host_key

@@ -260,7 +260,7 @@ def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, c
     assert one.poll(0.0) == []
     for host in ("a.test:80", "b.test:80", "c.test:80"):
         state = hosts.get(host)
-        state.aside, state.probes, state.fault, state.next_start = True, 9, "refused", 0.0
+        state.is_suspended, state.probes, state.fault, state.next_start = True, 9, "refused", 0.0
     outcomes: list[ReadOutcome] = []
     while one.in_flight:
         outcomes.extend(one.poll(0.05))

@@ -144,7 +144,7 @@ def test_a_class_that_waits_for_a_busy_host_goes_on_when_that_is_set_aside() -> 
     def watch(progress: object) -> None:
         ticks.append(progress)
         if len(ticks) == 3:
-            busy.aside, busy.probes, busy.fault = True, 9, "timeout"
+            busy.is_suspended, busy.probes, busy.fault = True, 9, "timeout"
 
     busy = hosts.get("busy.test:80")
     busy.next_start = float("inf")

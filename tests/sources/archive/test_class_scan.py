@@ -9,7 +9,7 @@ import requests
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
-from imagenet_nk.net.guarded_session import session
+from imagenet_nk.net.guarded_session import open_session
 from imagenet_nk.sources.archive import class_scan
 from imagenet_nk.sources.archive.class_index import Index, first_known
 from imagenet_nk.sources.archive.class_scan import hop
@@ -56,7 +56,7 @@ def hopped(place: LocalFile | HttpFile, wanted: list[str] = WNIDS) -> tuple[int,
 
 @pytest.fixture
 def connected() -> Iterator[requests.Session]:
-    with session(HTTP, class_scan.WALKS) as web_session:
+    with open_session(HTTP, class_scan.WALKS) as web_session:
         yield web_session
 
 

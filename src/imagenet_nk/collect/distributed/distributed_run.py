@@ -159,7 +159,7 @@ class DistributedRun:
         self._reports[shard] = report
         for name, requests, seconds in report.slow_hosts:
             host = self._totals.hosts.get(name)
-            host.asked, host.seconds = requests, seconds
+            host.requests, host.seconds = requests, seconds
         self._warnings |= dict.fromkeys(report.warnings)
 
     def _wanted(self) -> int | None:

@@ -55,8 +55,8 @@ def collect_shard(shard: Shard, channel: Channel) -> ShardResult:
         )
         stack.callback(reader.close)
         scheduler.run(lambda progress: channel.send(_report(progress, attempts, warnings, hosts)))
-        asked = sum(1 for host in hosts.table.values() if host.asked)
-        return ShardResult(hosts.answered, asked, scheduler.cut_off)
+        asked = sum(1 for host in hosts.table.values() if host.requests)
+        return ShardResult(hosts.any_answered, asked, scheduler.cut_off)
 
 
 class AttemptBuffer:
@@ -71,7 +71,7 @@ class AttemptBuffer:
 
     def record(self, attempt: Attempt) -> None:
         if attempt.transient and not attempt.status and not self._has_answers:
-            self._has_answers = self._hosts.answered
+            self._has_answers = self._hosts.any_answered
             attempt = attempt if self._has_answers else replace(attempt, final=0)
         self._rows.append(values(attempt))
 
@@ -133,5 +133,5 @@ def _report(progress: Progress, attempts: AttemptBuffer, warnings: WarningBuffer
         progress.bytes,
         progress.requests,
         dict(progress.reasons),
-        [(name, hosts.get(name).asked, hosts.get(name).seconds) for name, _ in hosts.slowest(_SLOW_HOSTS)],
+        [(name, hosts.get(name).requests, hosts.get(name).seconds) for name, _ in hosts.slowest(_SLOW_HOSTS)],
     )

@@ -66,7 +66,7 @@ class Reader:
     @property
     def late_after(self) -> float:
         """Seconds after which a candidate takes longer than is usual at present."""
-        return max(_LATE_S, _LATE_TIMES * self._pace.usual)
+        return max(_LATE_S, _LATE_TIMES * self._pace.typical_latency)
 
     def start(self, candidate: Candidate, source: Source, ticket: Any, existing_ids: Collection[str] = ()) -> None:
         """Start to read a candidate; its outcome comes out of poll(). An image id out of `taken` is `redrawn`."""
@@ -83,7 +83,7 @@ class Reader:
         for reading, response in answers:
             if not response.fault and response.body:
                 first_byte = response.seconds - response.body_seconds
-                self._pace.note(first_byte, response.body_seconds, wanted=not self._workers.waiting)
+                self._pace.observe(first_byte, response.body_seconds, may_grow=not self._workers.waiting)
             self._step(reading, response)
         for reading, result, error in self._workers.ended():
             self._on_work_done(reading, result, error)

@@ -12,9 +12,9 @@ from imagenet_nk.collect.fetching.work_item import CandidateRead, InspectionResu
 from imagenet_nk.net import retry_policy, url_guard
 from imagenet_nk.net.connectivity import REPEATS, ConnectivityMonitor, ConnectivityProber, ProbeTarget
 from imagenet_nk.net.curl_transport import Transport
-from imagenet_nk.net.host_table import HostTable, unasked
+from imagenet_nk.net.host_table import HostTable, host_down_response
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.net.robots import Robots, hop, opted_out
+from imagenet_nk.net.robots import Robots, has_opted_out, next_redirect
 from imagenet_nk.reasons import Reason, http_reason
 from imagenet_nk.sources.contract import Rejected
 
@@ -43,10 +43,10 @@ class RequestQueue:
 
     def ask(self, reading: CandidateRead, request: Request) -> None:
         """Ask for a reading; the answer comes out of poll(), whatever it is."""
-        reading.request, reading.retried, reading.doubted, reading.hops = request, 0, 0, 0
+        reading.request, reading.retried, reading.outage_retries, reading.hops = request, 0, 0, 0
         now = time.monotonic()
-        if request.wait:
-            self._wait_until(now + request.wait, reading)
+        if request.delay:
+            self._wait_until(now + request.delay, reading)
         else:
             self._send_or_wait(reading, now)
 
@@ -54,7 +54,7 @@ class RequestQueue:
         """Answers, after at most `timeout` seconds of waiting. `late_after`: seconds that are longer than usual."""
         self._send_ready()
         self.web.tick()
-        if self._on_the_way or self.web.is_waiting:
+        if self._on_the_way or self.web.has_held:
             self._lookout.ask(late_after)
         if self._answers:
             timeout = 0
@@ -97,7 +97,7 @@ class RequestQueue:
             self._send_or_wait(heapq.heappop(self._later)[1], now)
         for host in list(self._waiting_for_host):
             waiting = self._waiting_for_host[host]
-            while waiting and self._has_place() and (self._hosts.given_up(host) or self._hosts.ready(host, now)):
+            while waiting and self._has_place() and (self._hosts.down_reason(host) or self._hosts.can_start(host, now)):
                 self.waiting -= 1
                 self._send_or_wait(waiting.popleft(), now)
             if not waiting:
@@ -107,69 +107,71 @@ class RequestQueue:
         request = reading.request
         if request is None:
             return True
-        if url_guard.url_refusal(request.url):
+        if url_guard.url_block_reason(request.url):
             self._answers.append((reading, Response(0, fault=Reason.BAD_URL, final_url=request.url)))
             return True
         reading.host = url_guard.host_key(request.url)
-        if fault := self._hosts.given_up(reading.host):
-            self._answers.append((reading, unasked(fault, request.url)))
+        if fault := self._hosts.down_reason(reading.host):
+            self._answers.append((reading, host_down_response(fault, request.url)))
             return True
-        if self._robots and (answer := self._robots.ask(request.url, reading)) is not True:
+        if self._robots and (answer := self._robots.check(request.url, reading)) is not True:
             if isinstance(answer, Request):
                 rules = replace(answer, origin=request.origin)
                 self._transport.submit(rules, rules)
             elif answer is False:
                 self._answers.append((reading, Response(0, fault=Reason.ROBOTS, final_url=request.url)))
             return True
-        if not self._hosts.ready(reading.host, now):
+        if not self._hosts.can_start(reading.host, now):
             return False
-        self._hosts.started(reading.host, now)
+        self._hosts.acquire(reading.host, now)
         self._on_the_way += 1
         reading.request_started = now
         reading.tries += 1
-        # Less patience for a try that is not the last: most of what is late at all will never come.
-        patience = self._http.first_byte_timeout / (2 if reading.retried < self._http.retries else 1)
-        self._transport.submit(replace(request, patience=patience, follow=self._robots is None), reading)
+        # A try that is not the last gets half the time: most responses that are late never come.
+        first_byte_timeout = self._http.first_byte_timeout / (2 if reading.retried < self._http.retries else 1)
+        self._transport.submit(
+            replace(request, first_byte_timeout=first_byte_timeout, follow=self._robots is None), reading
+        )
         return True
 
     # --- what comes back
 
     def _on_robots_txt(self, request: Request, response: Response, now: float) -> None:
         """Go on with those who waited for a host's robots.txt, unless it failed because the web was gone."""
-        self.web.note(response, url_guard.host_key(request.url), request.url)
-        if self.web.holds(response):
+        self.web.on_response(response, url_guard.host_key(request.url), request.url)
+        if self.web.should_hold(response):
             self.web.hold(request, response, response.seconds, again=True)
         else:
             self._resume_after_robots(request, response, now)
 
     def _resume_after_robots(self, request: Request, response: Response, now: float) -> None:
-        for reading in self._robots.learn(request.url, response) if self._robots else ():
+        for reading in self._robots.load(request.url, response) if self._robots else ():
             self._send_or_wait(reading, now)
 
     def _arrived(self, reading: CandidateRead, response: Response, now: float) -> None:
         self._on_the_way -= 1
-        self._hosts.over(reading.host, reading.request_started, now)
+        self._hosts.release(reading.host, reading.request_started, now)
         url = reading.request.url if reading.request and not reading.source.traits.single_origin else ""
-        self.web.note(response, reading.host, url)
-        if url and self.web.holds(response):  # a source in one place says itself what is wrong with that
-            self._hosts.doubted(reading.host, now)
-            seconds, again = now - reading.request_started, reading.doubted > 0
+        self.web.on_response(response, reading.host, url)
+        if url and self.web.should_hold(response):  # a source in one place says itself what is wrong with that
+            self._hosts.on_unconfirmed_failure(reading.host, now)
+            seconds, again = now - reading.request_started, reading.outage_retries > 0
             self.web.hold(reading, response, seconds, again=again, host=reading.host, url=url)
         else:
             self._answered(reading, response, now)
 
     def _resolve_held(self, now: float) -> None:
         """Go on with failures of which it is known by now whether the web was there: if not, they are none."""
-        for failure, counts in self.web.settled():
+        for failure, counts in self.web.drain_resolved():
             reading: CandidateRead | Request = failure.ticket
             if isinstance(reading, Request):
                 self._resume_after_robots(reading, failure.response, now) if counts else self._transport.submit(
                     reading, reading
                 )
-            elif counts or reading.doubted == REPEATS:
+            elif counts or reading.outage_retries == REPEATS:
                 self._answered(reading, failure.response, now)
             else:
-                reading.doubted += 1
+                reading.outage_retries += 1
                 self._record_try(reading, failure.response)
                 self._wait_until(now, reading)
 
@@ -182,25 +184,25 @@ class RequestQueue:
         )
 
     def _answered(self, reading: CandidateRead, response: Response, now: float) -> None:
-        pause = retry_policy.asked_pause(response)
+        pause = retry_policy.retry_after_seconds(response)
         if pause > self._http.max_pause:
-            self._hosts.sent_away(reading.host, http_reason(response.status), reading.request_started, now)
+            self._hosts.on_long_retry_after(reading.host, http_reason(response.status), reading.request_started, now)
         else:
-            self._hosts.said(reading.host, response, reading.request_started, now)
+            self._hosts.on_response(reading.host, response, reading.request_started, now)
             self._hosts.pause(reading.host, now + pause)
         if self._try_again(reading, response, pause):
             reading.retried += 1
             self._record_try(reading, response)
-            wait = max(pause, retry_policy.backoff(self._http.backoff, reading.retried))
+            wait = max(pause, retry_policy.backoff_seconds(self._http.backoff, reading.retried))
             self._wait_until(now + wait, reading)
             return
         reading.response = response.without_body()
-        if opted_out(response.headers, self._http.respect_opt_out):
+        if has_opted_out(response.headers, self._http.respect_opt_out):
             response = reading.response = replace(reading.response, fault=Reason.OPT_OUT)
         if self._robots and reading.request:
-            step = hop(reading.request, response, self._http.max_redirects - reading.hops)
+            step = next_redirect(reading.request, response, self._http.max_redirects - reading.hops)
             if isinstance(step, Request):
-                reading.request, reading.retried, reading.doubted, reading.hops = step, 0, 0, reading.hops + 1
+                reading.request, reading.retried, reading.outage_retries, reading.hops = step, 0, 0, reading.hops + 1
                 self._send_or_wait(reading, now)
                 return
             response = step
@@ -208,8 +210,8 @@ class RequestQueue:
 
     def _try_again(self, reading: CandidateRead, response: Response, pause: float) -> bool:
         return (
-            retry_policy.retryable(response)
+            retry_policy.is_retryable(response)
             and reading.retried < self._http.retries
             and pause <= self._http.max_pause
-            and not self._hosts.get(reading.host).aside
+            and not self._hosts.get(reading.host).is_suspended
         )

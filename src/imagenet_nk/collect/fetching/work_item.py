@@ -42,7 +42,7 @@ class CandidateRead:
     existing_ids: Collection[str] = ()  # image ids that other sources have given already
     tries: int = 0  # requests made for this candidate
     retried: int = 0  # of them, for the request at hand
-    doubted: int = 0  # of them, as well, for the web may have been gone
+    outage_retries: int = 0  # of them, as well, for the web may have been gone
     response: Response = field(default_factory=lambda: Response(0))
     hops: int = 0  # redirects followed one by one, for the request at hand
     found: FetchedImage | None = None

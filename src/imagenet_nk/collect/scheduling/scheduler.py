@@ -74,7 +74,7 @@ class Scheduler:
                 self._start(now)
                 for outcome in self._reader.poll(_TICK_S):
                     self._take(outcome)
-                self.cut_off = self._reader.web.is_gone
+                self.cut_off = self._reader.web.is_offline
         self._report_progress(watch)
 
     def _report_progress(self, watch: Callable[[Progress], None]) -> None:
@@ -87,9 +87,9 @@ class Scheduler:
     def _unblock(self, now: float) -> None:
         """Let classes go on whose host has room again without one of its requests having ended: its pause is over."""
         for host, waiting in self._blocked.items():
-            while waiting and self._hosts.get(host).aside:  # all may look elsewhere
+            while waiting and self._hosts.get(host).is_suspended:  # all may look elsewhere
                 self._release(waiting, now)
-            if waiting and self._hosts.ready(host, now):
+            if waiting and self._hosts.can_start(host, now):
                 self._release(waiting, now)
 
     def _release(self, waiting: deque[ClassQuota], now: float) -> None:
@@ -122,13 +122,15 @@ class Scheduler:
             host = drawn.host
             if host:
                 # The only place of a source is asked all the same, so that the source can say what is wrong with it.
-                if (fault := self._hosts.given_up(host)) and not drawn.source.traits.single_origin:
+                if (fault := self._hosts.down_reason(host)) and not drawn.source.traits.single_origin:
                     self._reject_host_down(quota, index, drawn, fault)
                     if quota.needs_more(now):
                         continue
                     return False
-                if not self._hosts.ready(host, now):
-                    if not self._hosts.get(host).aside:  # a host that is set aside does not use up the look-ahead
+                if not self._hosts.can_start(host, now):
+                    if not self._hosts.get(
+                        host
+                    ).is_suspended:  # a host that is set aside does not use up the look-ahead
                         busy, looked_at = busy or host, looked_at + 1
                         if looked_at >= _AHEAD:
                             break
@@ -150,7 +152,11 @@ class Scheduler:
         """
         if drawn.source.traits.single_origin:
             return math.inf, 1.0
-        probability = self._hosts.success_at(drawn.host) * quota.success(self._hosts.success) / self._hosts.success
+        probability = (
+            self._hosts.host_success_rate(drawn.host)
+            * quota.success(self._hosts.success_rate)
+            / self._hosts.success_rate
+        )
         return now + self._reader.late_after, min(probability, 0.98)
 
     # --- what the answers come to
@@ -165,7 +171,7 @@ class Scheduler:
             return
         self.progress.requests += outcome.reading.tries
         valid = isinstance(outcome.judged.verdict, ImageInfo)
-        self._hosts.learn(drawn.host, image=valid)
+        self._hosts.record_outcome(drawn.host, image=valid)
         self.progress.images += valid
         self.progress.bytes += outcome.judged.size
         if isinstance(outcome.judged.verdict, Rejected):

@@ -14,7 +14,7 @@ import requests
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import ContradictionError, SourceError
-from imagenet_nk.net.download import OutOfReachError, reason
+from imagenet_nk.net.download import OutOfReachError, innermost_reason
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, Rejected, rejection
@@ -134,14 +134,14 @@ class HttpFile:
                 return Response(answer.status_code, body, answer.url, headers=fields)
         except requests.RequestException as error:
             transient = isinstance(error, (requests.ConnectionError, requests.Timeout))
-            refused = "RefusedAddressError" in repr(error)
+            refused = "BlockedAddressError" in repr(error)
             fault = Reason.TIMEOUT if transient and not refused else Reason.FORBIDDEN
-            return Response(0, fault=fault, headers={"why": reason(error)})
+            return Response(0, fault=fault, headers={"why": innermost_reason(error)})
 
     def steps(self, first: int, last: int) -> Reading:
         wait, wrong = 0.0, ""
         for again in range(_TRIES):
-            response: Response = yield Request(self.location, first, last, max_bytes=last - first + 1, wait=wait)
+            response: Response = yield Request(self.location, first, last, max_bytes=last - first + 1, delay=wait)
             result = self._check(response, first, last)
             if isinstance(result, bytes):
                 self._is_known = True

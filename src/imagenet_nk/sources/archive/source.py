@@ -16,7 +16,7 @@ import requests
 from imagenet_nk.config import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import image_id
-from imagenet_nk.net.guarded_session import session
+from imagenet_nk.net.guarded_session import open_session
 from imagenet_nk.reasons import Reason
 from imagenet_nk.sampling.draw_order import draw
 from imagenet_nk.sources.archive.member_map import Member
@@ -85,7 +85,7 @@ class Archive:
     def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         self._site = site
         self._draws: dict[str, DrawRegistry] = {}
-        web = session(site.http, max(THREADS, MOST_OPEN))
+        web = open_session(site.http, max(THREADS, MOST_OPEN))
         try:
             self._opened = self._open(wnids, site, web)
         except BaseException:

@@ -14,7 +14,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.formats.tar_headers import BLOCK
-from imagenet_nk.net.download import Validators, reason
+from imagenet_nk.net.download import Validators, innermost_reason
 from imagenet_nk.sources.archive.member_map import Member
 from imagenet_nk.sources.contract import TRY_AGAIN
 
@@ -71,7 +71,7 @@ class TarStream:
                     return self._at(number)
                 except (requests.RequestException, OSError) as error:
                     self._stop()
-                    wrong = reason(error)
+                    wrong = innermost_reason(error)
                 time.sleep(self._http.backoff * 2**again)
             raise SourceError(f"{self.url}: {wrong}; {TRY_AGAIN}")
 
