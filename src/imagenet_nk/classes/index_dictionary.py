@@ -1,158 +1,145 @@
-"""The index dictionary, `{0: 'tench, Tinca tinca', 1: ...}`, and its JSON cousins, read without running any of it.
+"""The index dictionary, `{0: 'tench, Tinca tinca', 1: ...}`, and the same as JSON, parsed without evaluating it.
 
-A value is a name, a WNID, or a pair (wnid, name) as in imagenet_class_index.json; an index may stand in quotes.
+A value is a name, a WNID, or a pair (wnid, name) as in imagenet_class_index.json; an index may be a string of digits.
 
-Names alone do not tell classes apart ('crane' is 134 and 517), so names are looked at in the order first: where every
-name fits the class at its place in the sorted table, that is the order. In any other order each name must stand for
-exactly one class of the table.
+A name does not identify a class ('crane' is 134 and 517). So names are first compared with the sorted order: if every
+name fits the class at its index in the sorted table, that is the order. Otherwise each name must stand for exactly one
+class of the table.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from imagenet_nk.classes.label_lines import LabelLine, line_error, require_no_gap
 from imagenet_nk.classes.table import ClassTable
+from imagenet_nk.errors import LabelError
 
-_STRING = r"""'(?:[^'\\\n]|\\[^\n])*'|"(?:[^"\\\n]|\\[^\n])*\""""
-_ENTRY = re.compile(
-    rf"""\s*(?P<quote>["']?)(?P<index>[0-9]{{1,9}})(?P=quote)\s*:\s*
-    (?:(?P<name>{_STRING}) | [\[(]\s*(?P<wnid>{_STRING})\s*,\s*(?P<second>{_STRING})\s*[\])])\s*(?P<end>,|\}})""",
-    re.VERBOSE,
-)
-_SPACE = re.compile(r"\s*")
-_CLOSE = re.compile(r"\s*\}")
+MAX_CHARACTERS = 2 * 2**20  # 21,841 classes with names take 1 MB; parsing takes up to 500 bytes of memory a character
+_INDEX = re.compile(r"[0-9]{1,9}")
 _WNID = re.compile(r"n[0-9]{8}")
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _Entry:
     line: int
-    text: str
     index: int
-    wnid: str  # "" where the name is all there is
+    wnid: str  # "" if the file gives only a name
     name: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.index}: {(self.wnid, self.name) if self.wnid else self.name!r}"
 
 
 def parse(text: str, table: ClassTable, where: str) -> list[LabelLine]:
-    """The entries in file order. Raises LabelError with the number of the line that is wrong."""
-    entries = list(_scan(text, where))
+    """The entries in file order. Raises LabelError with the number of the first bad line."""
+    entries = _parse_entries(text, where)
     require_no_gap([LabelLine(entry.line, entry.text, entry.index, "") for entry in entries], where)
-    nameless = [entry for entry in entries if not entry.wnid]
-    found = _by_name(nameless, min(e.index for e in entries), table, where) if nameless else {}
-    return [LabelLine(e.line, e.text, e.index, e.wnid or found[e.index]) for e in entries]
+    unnamed = [entry for entry in entries if not entry.wnid]
+    wnid_of = _match_names(unnamed, min(entry.index for entry in entries), table, where) if unnamed else {}
+    return [LabelLine(entry.line, entry.text, entry.index, entry.wnid or wnid_of[entry.index]) for entry in entries]
 
 
-def _scan(text: str, where: str) -> Iterator[_Named]:
-    position = text.index("{") + 1
-    line, ended = text.count("\n", 0, position) + 1, False
-    while not ended:
-        match = _ENTRY.match(text, position) or _CLOSE.match(text, position)
-        start = match.end() - len(match[0].lstrip()) if match else _space_end(text, position)
-        line += text.count("\n", position, start)
-        if match is None:
-            problem = (
-                "is no entry such as 0: 'tench, Tinca tinca'," if start < len(text) else "there is no } at the end"
-            )
-            raise line_error(where, line, _line_at(text, start), problem)
-        if match.re is _ENTRY:
-            yield _named(match, line)
-        ended = match[0].endswith("}")
-        line += text.count("\n", start, match.end())
-        position = match.end()
-    rest = _space_end(text, position)
-    if rest < len(text):
-        raise line_error(
-            where, line + text.count("\n", position, rest), _line_at(text, rest), "stands after the closing }"
-        )
+def _parse_entries(text: str, where: str) -> list[_Entry]:
+    if len(text) > MAX_CHARACTERS:
+        raise LabelError(f"{where} is no index dictionary: it has more than {MAX_CHARACTERS // 2**20} MB")
+    source = text.lstrip()
+    lines_before = text.count("\n", 0, len(text) - len(source))
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except SyntaxError as error:
+        line = (error.lineno or 1) + lines_before
+        raise line_error(where, line, _text_of(text, line), f"is no index dictionary ({error.msg})") from error
+    except (ValueError, MemoryError, RecursionError) as error:  # NUL, lone surrogates, deep nesting
+        raise LabelError(f"{where} is no index dictionary ({error or type(error).__name__})") from error
+    if not isinstance(tree, ast.Dict):
+        raise LabelError(f"{where} is no index dictionary such as {{0: 'tench, Tinca tinca', ...}}")
+    entries = []
+    for key, value in zip(tree.keys, tree.values, strict=True):
+        line = (key or value).lineno + lines_before
+        if (entry := _to_entry(key, value, line)) is None:
+            raise line_error(where, line, _text_of(text, line), "is no entry such as 0: 'tench, Tinca tinca'")
+        entries.append(entry)
+    return entries
 
 
-def _named(match: re.Match[str], line: int) -> _Named:
-    wnid = _unquoted(match["wnid"]) if match["wnid"] else ""
-    name = _unquoted(match["second"] if match["wnid"] else match["name"])
-    if not wnid and _WNID.fullmatch(name):
-        wnid = name
-    return _Named(line, match[0].strip().rstrip(",}"), int(match["index"]), wnid, name)
+def _text_of(text: str, line: int) -> str:
+    return "".join(text.split("\n")[line - 1 : line]).strip()
 
 
-def _by_name(entries: Sequence[_Named], base: int, table: ClassTable, where: str) -> dict[int, str]:
-    """{index: wnid} for entries that have a name alone; `base` is the lowest index of the file."""
-    names = _Names(table)
+def _to_entry(key: ast.expr | None, value: ast.expr, line: int) -> _Entry | None:
+    index = str(key.value) if isinstance(key, ast.Constant) and type(key.value) in (int, str) else ""
+    strings = _strings(value)
+    if not _INDEX.fullmatch(index) or not strings:
+        return None
+    *wnid, name = strings
+    return _Entry(line, int(index), wnid[0] if wnid else name if _WNID.fullmatch(name) else "", name)
+
+
+def _strings(value: ast.expr) -> list[str]:
+    """[name] or [WNID, name]; empty if the value is neither."""
+    items = value.elts if isinstance(value, ast.List | ast.Tuple) and len(value.elts) == 2 else [value]
+    strings = [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return strings if len(strings) == len(items) else []
+
+
+def _match_names(entries: Sequence[_Entry], base: int, table: ClassTable, where: str) -> dict[int, str]:
+    """{index: wnid} for entries that have only a name; `base` is the lowest index of the file."""
+    names = _NameLookup(table)
     for entry in entries:
         if not names.classes(entry.name):
             raise line_error(where, entry.line, entry.text, f"no class of {table.name} has this name")
-    places = {e.index: table.wnids[e.index - base] for e in entries if e.index - base < len(table.wnids)}
-    stray = next((e for e in entries if places.get(e.index) not in names.classes(e.name)), None)
-    if stray is None:
-        return places
-    _each_once(entries, stray, where)
-    return {entry.index: _only(names.classes(entry.name), entry, stray, where) for entry in entries}
+    sorted_order = {e.index: table.wnids[e.index - base] for e in entries if e.index - base < len(table.wnids)}
+    unsorted = next((e for e in entries if sorted_order.get(e.index) not in names.classes(e.name)), None)
+    if unsorted is None:
+        return sorted_order
+    _require_unambiguous(entries, names, unsorted, where)
+    return {entry.index: names.classes(entry.name)[0] for entry in entries}
 
 
-def _each_once(entries: Sequence[_Named], stray: _Named, where: str) -> None:
-    seen: dict[str, _Named] = {}
+def _require_unambiguous(entries: Sequence[_Entry], names: _NameLookup, unsorted: _Entry, where: str) -> None:
+    """Raise LabelError for a name that occurs twice, and for one that stands for several classes."""
+    hint = f"add WNIDs, for the entries are not in sorted order from line {unsorted.line} on"
+    first_with: dict[str, _Entry] = {}
     for entry in entries:
-        first = seen.setdefault(_plain(entry.name), entry)
+        first = first_with.setdefault(_normalize(entry.name), entry)
         if first is not entry:
-            message = f"the name stands for index {first.index} too (line {first.line}), and is all there is"
-            raise line_error(where, entry.line, entry.text, f"{message}; {_not_sorted(stray)}")
+            message = f"index {first.index} (line {first.line}) has the same name; {hint}"
+            raise line_error(where, entry.line, entry.text, message)
+    for entry in entries:
+        if len(wnids := names.classes(entry.name)) > 1:
+            message = f"the name stands for {' and '.join(wnids[:3])}; {hint}"
+            raise line_error(where, entry.line, entry.text, message)
 
 
-def _only(classes: Sequence[str], entry: _Named, stray: _Named, where: str) -> str:
-    if len(classes) == 1:
-        return classes[0]
-    both = " and ".join(classes[:3])
-    raise line_error(
-        where, entry.line, entry.text, f"the name stands for {both}, and is all there is; {_not_sorted(stray)}"
-    )
-
-
-def _not_sorted(stray: _Named) -> str:
-    return f"the order is not the sorted one from line {stray.line} on"
-
-
-class _Names:
+class _NameLookup:
     """Which classes of a table a name can stand for."""
 
     def __init__(self, table: ClassTable) -> None:
-        self._tiers: tuple[Mapping[str, list[str]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
-        whole, first, any_word = self._tiers
+        self._by_all_words: Mapping[str, list[str]] = defaultdict(list)
+        self._by_first_word: Mapping[str, list[str]] = defaultdict(list)
+        self._by_any_word: Mapping[str, list[str]] = defaultdict(list)
         for wnid in table.wnids:
-            words = _plain(table.words.get(wnid, "")).split(", ")
-            whole[", ".join(words)].append(wnid)
-            first[words[0]].append(wnid)
+            words = _normalize(table.words.get(wnid, "")).split(", ")
+            self._by_all_words[", ".join(words)].append(wnid)
+            self._by_first_word[words[0]].append(wnid)
             for word in dict.fromkeys(words):
-                any_word[word].append(wnid)
+                self._by_any_word[word].append(wnid)
 
     def classes(self, name: str) -> Sequence[str]:
-        """Those whose words are the whole name; else those whose first word, else any word, is its first word."""
-        plain = _plain(name)
-        if not plain:
+        """Classes with exactly these words; else those whose first word, else any word, is the first of the name."""
+        words = _normalize(name)
+        first = words.split(", ")[0]
+        if not words:
             return ()
-        first = plain.split(", ")[0]
-        for tier, key in zip(self._tiers, (plain, first, first), strict=True):
-            if key in tier:
-                return tier[key]
-        return ()
+        return self._by_all_words.get(words) or self._by_first_word.get(first) or self._by_any_word.get(first, ())
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     """'kit fox, vulpes macrotis' of 'Kit_fox,Vulpes macrotis'."""
     return ", ".join(" ".join(word.replace("_", " ").split()).lower() for word in name.split(",") if word.strip())
-
-
-def _unquoted(literal: str) -> str:
-    return _ESCAPE.sub(lambda m: chr(int(m[1][1:], 16)) if m[1][0] in "ux" and len(m[1]) > 1 else m[1], literal[1:-1])
-
-
-def _space_end(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
-
-
-def _line_at(text: str, position: int) -> str:
-    return text[position : position + 200].split("\n", 1)[0]
