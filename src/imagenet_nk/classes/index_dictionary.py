@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagenet_nk.classes.label_lines import LabelLine, line_error, require_no_gap
@@ -121,9 +121,9 @@ class _NameLookup:
     """Which classes of a table a name can stand for."""
 
     def __init__(self, table: ClassTable) -> None:
-        self._by_all_words: Mapping[str, list[str]] = defaultdict(list)
-        self._by_first_word: Mapping[str, list[str]] = defaultdict(list)
-        self._by_any_word: Mapping[str, list[str]] = defaultdict(list)
+        self._by_all_words: dict[str, list[str]] = defaultdict(list)
+        self._by_first_word: dict[str, list[str]] = defaultdict(list)
+        self._by_any_word: dict[str, list[str]] = defaultdict(list)
         for wnid in table.wnids:
             words = _normalize(table.words.get(wnid, "")).split(", ")
             self._by_all_words[", ".join(words)].append(wnid)
