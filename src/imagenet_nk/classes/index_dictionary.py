@@ -137,7 +137,7 @@ class _NameLookup:
         first = words.split(", ")[0]
         if not words:
             return ()
-        return self._by_all_words.get(words) or self._by_first_word.get(first) or self._by_any_word.get(first, ())
+        return self._by_all_words.get(words) or self._by_first_word.get(first) or self._by_any_word.get(first, [])
 
 
 def _normalize(name: str) -> str:
