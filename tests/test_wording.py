@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
-import imagenet_nk
-from imagenet_nk.wording import counted, first_few
+from imagenet_nk.wording import first_few, one_line, plural
 
 
 @pytest.mark.parametrize(
-    ("names", "most", "said"),
+    ("names", "most", "expected"),
     [
         ([], 5, ""),
         (["a"], 5, "a"),
@@ -19,20 +15,15 @@ from imagenet_nk.wording import counted, first_few
         (list("abcdef"), 5, "a, b, c, d, e, ..."),
     ],
 )
-def test_the_first_few_and_a_sign_of_more(names: list[object], most: int, said: str) -> None:
-    assert first_few(names, most) == said
+def test_many_names_are_cut_after_the_first_few(names: list[object], most: int, expected: str) -> None:
+    assert first_few(names, most) == expected
 
 
-@pytest.mark.parametrize(("count", "said"), [(0, "0 classes"), (1, "1 class"), (2, "2 classes")])
-def test_one_and_many(count: int, said: str) -> None:
-    assert counted(count, "class", "es") == said
+@pytest.mark.parametrize(("count", "expected"), [(0, "0 classes"), (1, "1 class"), (2, "2 classes")])
+def test_only_one_is_singular(count: int, expected: str) -> None:
+    assert plural(count, "class", "classes") == expected
 
 
-def test_nobody_words_it_by_hand() -> None:
-    package = Path(imagenet_nk.__file__).parent
-    by_hand = [
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
-        if re.search(r'", \.\.\."|, "\.\.\."\]', path.read_text(encoding="utf-8"))
-    ]
-    assert by_hand == ["wording.py"]
+@pytest.mark.parametrize(("error", "expected"), [(ValueError("a\n b"), "a b"), (ValueError(), "ValueError")])
+def test_an_error_is_worded_on_one_line(error: Exception, expected: str) -> None:
+    assert one_line(error) == expected

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imagenet_nk.wording import first_few
-
 
 class ImageNetNkError(Exception):
     """Root of the project's errors. Its text is one line, shown without a traceback; the process ends with code 1."""
@@ -13,6 +11,12 @@ class ImageNetNkError(Exception):
 
 class ConfigError(ImageNetNkError):
     """A setting, or a combination of settings, that no run can have."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ConfigError(message) unless the condition holds."""
+    if not condition:
+        raise ConfigError(message)
 
 
 class LabelError(ImageNetNkError):
@@ -52,6 +56,7 @@ class EmptyClassError(CentersError):
 
     def __init__(self, classes: Sequence[object]) -> None:
         super().__init__(
-            f"{len(classes)} classes have no image: {first_few(classes)}; collect them, or leave them out of the list"
+            f"{len(classes)} classes have no image: {', '.join(map(str, classes[:5]))}; "
+            "collect them, or leave them out of the list"
         )
         self.classes = tuple(classes)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import count
 
+WNID = re.compile(r"n[0-9]{8}\Z")
 _LONGEST = 180  # characters of an id, before the WNID
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 

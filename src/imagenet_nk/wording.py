@@ -1,4 +1,4 @@
-"""How names and counts are worded in a line: the first few of many, one class, two classes."""
+"""How names, counts and errors are worded in a log line or an error line."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def first_few(names: Sequence[object], most: int = 5) -> str:
     return ", ".join(str(name) for name in names[:most]) + (", ..." if len(names) > most else "")
 
 
-def counted(count: int, one: str, ending: str = "s") -> str:
-    """As `1 image`, `2 images`."""
-    return f"{count} {one}{ending * (count != 1)}"
+def one_line(error: BaseException) -> str:
+    """The text of an error on one line, or the name of its type if it has no text."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def did_you_mean(wnid: str, wnids: Iterable[str]) -> str:

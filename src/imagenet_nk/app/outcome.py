@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from imagenet_nk.app import error_lines
 from imagenet_nk.run_outcome import COMPLETE, FAILED, FILE
 from imagenet_nk.storage import files
+from imagenet_nk.wording import one_line
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Outcome(Callback):
                 log.error(line, exc_info=error if os.environ.get(TRACEBACKS) == "1" else None)
                 job_return.status, job_return.return_value = JobStatus.COMPLETED, FAILED
             else:
-                line = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                line = f"{type(error).__name__}: {one_line(error)}"
         code = FAILED if job_return.status == JobStatus.FAILED else job_return.return_value or COMPLETE
         record = {"exit_code": code, "reason": line or ""}
         output = Path(HydraConfig.get().runtime.output_dir)

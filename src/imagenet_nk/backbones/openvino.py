@@ -18,6 +18,7 @@ from imagenet_nk.config import Dtype
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.preprocessing.transforms import RGBArray
 from imagenet_nk.preprocessing.types import Floats, Forward
+from imagenet_nk.wording import one_line
 
 _PRECISION = {Dtype.float32: "f32", Dtype.bfloat16: "bf16", Dtype.float16: "f16"}
 
@@ -56,7 +57,7 @@ def _converted(model: nn.Module, backbone: Backbone, batch: int) -> Any:
         frontend = FrontEndManager().load_by_framework("pytorch")
         converted = frontend.convert(frontend.load(decoder))
     except Exception as error:  # its C++ side raises subclasses of Exception alone
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error)[:120]
         raise BackboneError(f"OpenVINO cannot convert {backbone.name}: backbone.runtime=eager ({reason})") from error
     converted.reshape({converted.inputs[0]: [batch, *backbone.input_size, 3]})
     return converted

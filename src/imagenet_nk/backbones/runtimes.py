@@ -23,6 +23,7 @@ from imagenet_nk.errors import BackboneError, CentersError
 from imagenet_nk.preprocessing.gpu import own_stream
 from imagenet_nk.preprocessing.transforms import RGBArray, normaliser
 from imagenet_nk.preprocessing.types import Floats, Forward
+from imagenet_nk.wording import one_line
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20  # more is refused on 64-bit systems
@@ -93,7 +94,7 @@ def _autotune(backbone: Backbone, builders: Mapping[str, Callable[[], Forward]],
             forward = build()
             rates[name] = throughput(forward, trial, threads)
         except (RuntimeError, BackboneError) as error:
-            log.info("%s does not run on %s: %s", backbone.name, name, " ".join(str(error).split())[:160])
+            log.info("%s does not run on %s: %s", backbone.name, name, one_line(error)[:160])
             continue
         forwards[name] = forward
     best = max(rates, key=rates.__getitem__)

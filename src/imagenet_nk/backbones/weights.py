@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from imagenet_nk.errors import BackboneError
+from imagenet_nk.wording import one_line
 
 TIMEOUT = 5.0  # seconds for a connection, and for the first byte after it
 HINT = "type backbone.checkpoint=FILE for weights that you have, or backbone.pretrained=false for random ones"
@@ -45,9 +46,7 @@ def hub_weights(name: str, url: str) -> Iterator[None]:
             raise BackboneError(
                 f"backbone {name}: {host} does not answer, and its weights are not cached; {HINT}"
             ) from error
-        raise BackboneError(
-            f"backbone {name}: no weights from {host} ({' '.join(str(error).split())[:200]}); {HINT}"
-        ) from error
+        raise BackboneError(f"backbone {name}: no weights from {host} ({one_line(error)[:200]}); {HINT}") from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline
 

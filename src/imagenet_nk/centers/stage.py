@@ -24,7 +24,7 @@ from imagenet_nk.errors import ConfigError
 from imagenet_nk.statistics import iterative
 from imagenet_nk.statistics.streaming import Mean, Medoid, NormalizedMean, SharedCovariance
 from imagenet_nk.version import __version__
-from imagenet_nk.wording import counted, first_few
+from imagenet_nk.wording import first_few, plural
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def _further(
 def _empty(known: dict[int, tuple[str, str]], rows: dict[int, int]) -> list[str]:
     empty = [known[label][0] for label in sorted(known) if label not in rows]
     if empty:
-        classes = counted(len(empty), "class", "es")
+        classes = plural(len(empty), "class", "classes")
         log.warning("%s (%s): no image that can be read, and so no center", classes, first_few(empty))
     return empty
 

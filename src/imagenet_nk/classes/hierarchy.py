@@ -16,9 +16,9 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from imagenet_nk.classes.table import ClassTable
-from imagenet_nk.config import WNID
 from imagenet_nk.errors import LabelError
 from imagenet_nk.formats.magic import kind_of
+from imagenet_nk.image_ids import WNID
 from imagenet_nk.wording import did_you_mean
 
 MAX_BYTES = 64 * 2**20  # the released file has 8.9 MB

@@ -9,7 +9,7 @@ from imagenet_nk.collect.job import Job
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
-from imagenet_nk.wording import counted, first_few
+from imagenet_nk.wording import first_few, plural
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def warn_of_all(job: Job, wnids: Sequence[str]) -> None:
             "source=%s has no image, or not all, of %s: with nk=null fallback=%s gives all that it has of them (%s); "
             "source@fallback=none leaves them short",
             job.source.name,
-            counted(len(wnids), "class", "es"),
+            plural(len(wnids), "class", "classes"),
             job.fallback.name,
             first_few(wnids),
         )

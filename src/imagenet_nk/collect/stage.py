@@ -23,7 +23,7 @@ from imagenet_nk.errors import ContradictionError, DatasetError, SourceError
 from imagenet_nk.net import url_guard
 from imagenet_nk.storage import files
 from imagenet_nk.storage.run_lock import run_lock
-from imagenet_nk.wording import counted, first_few
+from imagenet_nk.wording import first_few, plural
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +216,7 @@ def _report(summary: Summary, seconds: float, allow_private: bool, *, cut_off: b
 
 def _warn_of_short(summary: Summary, *, cut_off: bool = False) -> None:
     if summary.short:
-        lacking = f"{counted(len(summary.short), 'class', 'es')} {'is' if len(summary.short) == 1 else 'are'}"
+        lacking = f"{plural(len(summary.short), 'class', 'classes')} {'is' if len(summary.short) == 1 else 'are'}"
         log.warning("%s short of images (see classes.csv): %s", lacking, first_few(summary.short))
     if summary.short and summary.passing and not cut_off:  # else the same command is to go on first
         reasons = ", ".join(f"{reason} {count}" for reason, count in summary.passing.items())

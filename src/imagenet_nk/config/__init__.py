@@ -20,7 +20,6 @@ from imagenet_nk.config.backbones import (
     PreprocessBackend,
     RuntimeChoice,
 )
-from imagenet_nk.config.checks import WNID, require
 from imagenet_nk.config.choices import (
     ClassesConfig,
     DatasetConfig,
@@ -48,11 +47,10 @@ from imagenet_nk.config.sources import (
     Part,
     UrlsConfig,
 )
-from imagenet_nk.errors import ConfigError
+from imagenet_nk.errors import ConfigError, require
 
 __all__ = [
     "STAGES",
-    "WNID",
     "ArchiveConfig",
     "BackboneConfig",
     "CentersConfig",
@@ -91,7 +89,6 @@ __all__ = [
     "UrlsConfig",
     "refuse_unknown",
     "register",
-    "require",
 ]
 
 STAGES = ("collect", "lists", "centers", "evaluate", "report")

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from omegaconf import MISSING
 
-from imagenet_nk.config.checks import require
+from imagenet_nk.errors import require
 
 
 class PreprocessBackend(StrEnum):

@@ -7,7 +7,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from imagenet_nk.config.checks import WNID, require
+from imagenet_nk.errors import require
+from imagenet_nk.image_ids import WNID
 
 
 @dataclass

@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from string import Formatter
 
-from imagenet_nk.config.checks import require, require_template
-from imagenet_nk.errors import ConfigError
+from imagenet_nk.errors import ConfigError, require
+
+_FORMS = {  # what a template of http.url_templates may hold, for an address that has all of them
+    "url": "http://farm1.static.flickr.com/1/2.jpg",
+    "https": "https://farm1.static.flickr.com/1/2.jpg",
+    "flickr": "https://live.staticflickr.com/1/2.jpg",
+    "timestamp": "2011",
+}
 
 
 @dataclass
@@ -59,7 +66,7 @@ class HttpConfig:
             require(positive, f"{name} must be more than 0 requests a second, got {rate}")
         require(bool(self.url_templates), "http.url_templates must name at least one URL template, such as ['{url}']")
         for template in self.url_templates:
-            require_template(template)
+            _require_template(template)
         require(
             bool(re.fullmatch(r"[0-9]{1,14}", self.timestamp)),
             f"http.timestamp must be digits of YYYYMMDDhhmmss, such as 2011 or 20110401, got {self.timestamp!r}",
@@ -122,3 +129,22 @@ class Retry(StrEnum):
     none = "none"
     transient = "transient"
     failed = "failed"
+
+
+def _require_template(template: str) -> None:
+    """Raise ConfigError for a template of http.url_templates that makes no address of an address."""
+    where = f"http.url_templates: {template!r}"
+    try:
+        fields = [field for field in Formatter().parse(template) if field[1] is not None]
+    except ValueError as error:
+        raise ConfigError(f"{where} cannot be read: {error}") from error
+    names = {name for _, name, _, _ in fields}
+    known = ", ".join(f"{{{name}}}" for name in _FORMS)
+    plain = all(not spec and not conversion for _, _, spec, conversion in fields)
+    require(plain and names <= set(_FORMS), f"{where} may hold {known}, as they are here, and nothing else in braces")
+    require(bool(names - {"timestamp"}), f"{where} is one address for all images; put {{url}} where theirs belongs")
+    made = template.format_map(_FORMS)
+    require(
+        made.startswith(("http://", "https://")) and made.isprintable() and " " not in made,
+        f"{where} makes {made!r} of an address, which is none: it must begin with http:// or https://, or with {{url}}",
+    )

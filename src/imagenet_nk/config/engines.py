@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imagenet_nk.config.checks import require
+from imagenet_nk.errors import require
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from imagenet_nk.config.checks import require
+from imagenet_nk.errors import require
 
 
 class Materialize(StrEnum):

@@ -26,6 +26,7 @@ from imagenet_nk.engine.contract import (
     unwrap,
 )
 from imagenet_nk.errors import EngineError
+from imagenet_nk.wording import one_line
 
 _TICK_S = 0.2
 
@@ -163,7 +164,7 @@ class _Map:
         try:
             reports = queue.get_nowait_batch(queue.size())
         except self._ray.exceptions.RayError as error:
-            detail = " ".join(str(error).split())[:200]
+            detail = one_line(error)[:200]
             raise EngineError(
                 f"the connection to the workers broke ({detail}); the same command continues from here"
             ) from error
@@ -176,7 +177,7 @@ class _Map:
         try:
             end = self._ray.get(ref)
         except (errors.RayTaskError, errors.RuntimeEnvSetupError) as error:
-            raise EngineError(f"a worker cannot run imagenet-nk: {' '.join(str(error).split())[-300:]}") from error
+            raise EngineError(f"a worker cannot run imagenet-nk: {one_line(error)[-300:]}") from error
         except errors.RayError:  # its process or its node died
             self._pending.appendleft(shard)
             return

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_nk.errors import EngineError
+from imagenet_nk.wording import one_line
 
 _CONNECT_TIMEOUT_S = 5.0  # that an address has to accept a connection in
 _ANSWER_TIMEOUT_S = 15.0  # and to answer as Ray does
@@ -66,7 +67,7 @@ def _log_connection(ray: Any, address: str) -> None:
 
 def connect_error(address: str, error: Exception) -> str:
     """One line for a cluster that cannot be joined."""
-    said = " ".join(str(error).split())[:300]
+    said = one_line(error)[:300]
     if "mismatch" in said.lower():
         here = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Ray {require_ray().__version__}"
         return (

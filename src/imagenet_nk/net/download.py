@@ -17,6 +17,7 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import is_page
 from imagenet_nk.net.guarded_session import open_session
+from imagenet_nk.wording import one_line
 
 CHUNK = 1 << 16  # what is lost of a connection that breaks
 MAX_TRIES = 5  # without a byte of progress between them
@@ -207,4 +208,4 @@ def innermost_reason(error: Exception) -> str:
         if not isinstance(inner, BaseException):
             break
         innermost = inner
-    return " ".join(str(innermost).split()) or type(error).__name__
+    return one_line(innermost)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_nk.wording import one_line
+
 _ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
 
 
@@ -46,5 +48,5 @@ class EmbeddingBatch:
 
 def fault(error: Exception) -> str:
     """Why an image cannot be read, in one line: the same in each run, so without Pillow's addresses of objects."""
-    text = _ADDRESS.sub("", " ".join(str(error).split()))
+    text = _ADDRESS.sub("", one_line(error))
     return f"{type(error).__name__}: {text[:160]}"

@@ -15,7 +15,7 @@ from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.progress.course import Stage
 from imagenet_nk.progress.standing import duration
 from imagenet_nk.storage.files import is_file, is_remote
-from imagenet_nk.wording import counted, first_few
+from imagenet_nk.wording import first_few, plural
 
 _FILES = (
     "eval.txt",
@@ -85,11 +85,11 @@ def _collected(summary: Summary | None) -> list[tuple[str, str]]:
     if summary is None:
         return []
     count = len(summary.short)
-    short = f"{counted(count, 'class', 'es')}: {first_few(summary.short)}" if count else "no class"
+    short = f"{plural(count, 'class', 'classes')}: {first_few(summary.short)}" if count else "no class"
     reasons = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())
-    kept = f"{counted(summary.kept, 'image')} of {counted(summary.classes, 'class', 'es')}"
+    kept = f"{plural(summary.kept, 'image')} of {plural(summary.classes, 'class', 'classes')}"
     return [
-        ("kept", f"{kept}, out of {counted(summary.tried, 'candidate')}"),
+        ("kept", f"{kept}, out of {plural(summary.tried, 'candidate')}"),
         ("short", short),
         ("rejected", reasons or "none"),
     ]

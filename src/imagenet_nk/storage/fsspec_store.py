@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.storage.naming import PART, Status, temp_path
+from imagenet_nk.wording import one_line
 
 THREADS = 16  # requests at a time; they wait, they do not compute
 _PREFETCH = 256  # files that are read before they are wanted, some 30 MB
@@ -58,7 +59,7 @@ def resolve(url: str) -> Path:
 
 def describe_error(error: Exception, folder: Path | str) -> str:
     """One line about an error that a folder met."""
-    text, kind = " ".join(str(error).split()), type(error).__name__
+    text, kind = one_line(error), type(error).__name__
     if "Credential" in kind or "GoogleAuth" in kind:
         return f"no credentials for {folder} ({text}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     if "Connect" in kind or "Endpoint" in kind:
@@ -67,7 +68,7 @@ def describe_error(error: Exception, folder: Path | str) -> str:
         return f"{folder} is not there ({text}): make the bucket, or choose another dataset.dir"
     if isinstance(error, PermissionError):
         return f"{folder} cannot be written ({text}): check credentials and policy, or choose another dataset.dir"
-    return f"{folder} cannot be used: {text or kind}"
+    return f"{folder} cannot be used: {text}"
 
 
 def third_party_errors() -> Iterator[type[Exception]]:

@@ -26,6 +26,7 @@ from huggingface_hub.utils import logging as hub_logging
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
 from imagenet_nk.sources.local.folders import MAX_BYTES
+from imagenet_nk.wording import one_line
 
 # Its own tries, each a line past every log: what they come to is said here.
 hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -237,10 +238,6 @@ def shards(names: Iterable[str], split: str) -> list[str]:
 
 def _says(name: str, words: tuple[str, ...]) -> bool:
     return any(re.search(rf"(?<![a-z]){re.escape(word)}(?![a-z])", name, re.IGNORECASE) for word in words)
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def answered(error: Exception) -> str:

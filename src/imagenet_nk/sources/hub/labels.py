@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
+from imagenet_nk.image_ids import WNID
 
 _OFFICIAL = re.compile(r"(?:(n\d{8})_\d+|ILSVRC2012_val_\d{8})(?:_(n\d{8}))?\Z")
 

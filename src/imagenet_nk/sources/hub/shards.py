@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import IMAGE_SUFFIXES
 from imagenet_nk.image_ids import image_id
-from imagenet_nk.sources.hub.files import Files, one_line
+from imagenet_nk.sources.hub.files import Files
 from imagenet_nk.sources.hub.labels import Labels, names_in_schema, official
 from imagenet_nk.sources.local.tars import Member, members, read_place
 from imagenet_nk.storage.files import atomic_write
+from imagenet_nk.wording import one_line
 
 IMAGE, LABEL = ("image", "img", "jpg"), ("label", "labels", "cls")  # names of the columns that data sets use
 

@@ -26,6 +26,7 @@ from imagenet_nk.sources.contract import (
 )
 from imagenet_nk.sources.hub.catalogue import Catalogue
 from imagenet_nk.sources.hub.files import Files, HubFiles, LocalFiles
+from imagenet_nk.wording import one_line
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Hub:
         except OutOfReachError as error:
             raise SourceError(f"{error}; {TRY_AGAIN}") from error
         except (OSError, ValueError) as error:
-            return Rejected(Reason.UNREADABLE, transient=True, detail=" ".join(str(error).split()))
+            return Rejected(Reason.UNREADABLE, transient=True, detail=one_line(error))
         return FetchedImage(candidate.key, data)
 
     def close(self) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import IMAGE_SUFFIXES
+from imagenet_nk.image_ids import WNID
 from imagenet_nk.storage.locators import path_to_text, text_to_path
 
 MAX_BYTES = 2**28  # of one image file; ImageNet's largest has 15 MB

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from imagenet_nk.classes.loading import clsloc_wnids
-from imagenet_nk.config import WNID, Part
+from imagenet_nk.config import Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.formats.magic import HEAD, kind_of
+from imagenet_nk.image_ids import WNID
 from imagenet_nk.sources import devkit
 from imagenet_nk.sources.local.folders import Folders, Listing, class_folders
 from imagenet_nk.sources.local.tars import ClassTars, TarOfTars

@@ -12,9 +12,9 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import GZIP, IMAGE_SUFFIXES
+from imagenet_nk.image_ids import WNID
 from imagenet_nk.sources.local.folders import MAX_BYTES, Listing
 from imagenet_nk.storage.locators import path_to_text, text_to_path
 

@@ -6,12 +6,13 @@ import csv
 import os
 from pathlib import Path
 
-from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import IMAGE_SUFFIXES
+from imagenet_nk.image_ids import WNID
 from imagenet_nk.sources.local.folders import Listing, read_file
 from imagenet_nk.sources.local.tars import Tars
 from imagenet_nk.storage.locators import path_to_text, text_to_path
+from imagenet_nk.wording import one_line
 
 SOLUTION = "LOC_val_solution.csv"  # Kaggle's: ImageId,PredictionString = stem,"wnid x y x y ..."
 
@@ -68,5 +69,5 @@ def solution(path: Path) -> Truth:
                     raise SourceError(f"{path}, line {reader.line_num}: no image and its class; wanted is {SOLUTION}")
                 truth.setdefault(wnid, []).append(stem)
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        raise SourceError(f"{path} cannot be read: {one_line(error)}") from error
     return truth

@@ -34,6 +34,7 @@ from imagenet_nk.sources.local.folders import read_file
 from imagenet_nk.sources.local.tars import read_place
 from imagenet_nk.sources.manifest import table
 from imagenet_nk.storage.locators import text_to_path
+from imagenet_nk.wording import one_line
 
 log = logging.getLogger(__name__)
 
@@ -125,9 +126,7 @@ class Manifest:
             except SourceError as error:
                 return Rejected(Reason.UNREADABLE, transient=True, detail=str(error))
             except (OSError, ValueError) as error:
-                return Rejected(
-                    Reason.UNREADABLE, transient=url.startswith("http"), detail=" ".join(str(error).split())
-                )
+                return Rejected(Reason.UNREADABLE, transient=url.startswith("http"), detail=one_line(error))
             return FetchedImage(candidate.key, data, url)
         return (yield from (_over_http(candidate) if is_remote(url) and not _is_file(url) else _from_disk(candidate)))
 
@@ -196,5 +195,5 @@ def _from_disk(candidate: Candidate) -> Generator[Request | BlockingCall, Any, F
             "source=full or source=archive",
         )
     except (OSError, ValueError) as error:
-        return Rejected(Reason.UNREADABLE, detail=" ".join(str(error).split()))
+        return Rejected(Reason.UNREADABLE, detail=one_line(error))
     return FetchedImage(candidate.key, data, candidate.url if within else "", path=path)

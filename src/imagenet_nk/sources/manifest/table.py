@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from imagenet_nk.config import WNID
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import HEAD, kind_of
+from imagenet_nk.image_ids import WNID
+from imagenet_nk.wording import one_line
 
 COLUMNS = ("image_id", "wnid", "url", "sha256")
 PLACE = "final_url"  # read where it is there: it says which bytes of an archive an image is
@@ -91,10 +92,6 @@ def _csv(path: Path) -> Iterator[Mapping[str, object]]:
             yield from reader
         except (csv.Error, UnicodeDecodeError) as error:
             raise SourceError(f"source.path={path} is no csv in UTF-8 (line {reader.line_num + 1}): {error}") from error
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _require(names: Iterable[str], path: Path) -> None:

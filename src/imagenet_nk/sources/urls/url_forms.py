@@ -36,7 +36,7 @@ def canonical(url: str) -> str:
 def url_variants(url: str, templates: Sequence[str], timestamp: str) -> Iterator[str]:
     """The addresses to ask for one candidate, in turn; each once, and only those that the address has a form for.
 
-    `templates`: as config.checks.require_template() lets them through.
+    `templates`: as config.collecting lets them through.
     """
     forms = _Forms(url=url, timestamp=timestamp)
     seen: set[str] = set()
