@@ -38,7 +38,7 @@ def kill(*_: object) -> None:
 
 
 def settle(run: Run) -> object:
-    return recovery.settle(run.folder, label_map(5), EvalOnly(), InspectConfig())
+    return recovery.finalize_killed_run(run.folder, label_map(5), EvalOnly(), InspectConfig())
 
 
 def test_its_tables_say_what_was_kept_of_the_classes_that_it_was_after(killed: Run) -> None:

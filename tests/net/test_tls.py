@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_nk.collect.stage import warn_of_tls
+from imagenet_nk.collect.stage import warn_if_tls_unverified
 from imagenet_nk.config import HttpConfig
 from net.test_curl_transport import get
 
@@ -55,7 +55,7 @@ def test_the_user_may_vouch_for_it(url: str, certificate: Path, monkeypatch: pyt
 def test_or_turn_the_check_off_loudly(url: str, caplog: pytest.LogCaptureFixture) -> None:
     assert get(url, verify_tls=False).body == BODY
     with caplog.at_level(logging.WARNING):
-        warn_of_tls(HttpConfig())
+        warn_if_tls_unverified(HttpConfig())
         assert not caplog.records
-        warn_of_tls(HttpConfig(verify_tls=False))
+        warn_if_tls_unverified(HttpConfig(verify_tls=False))
     assert "http.verify_tls=false" in caplog.text

@@ -71,7 +71,7 @@ def _known(job: Job) -> tuple[int, CostEstimate]:
         return 0, CostEstimate(job.source.traits.cost.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
     dataset = DataSet(job.folder, job.home)
     try:
-        dataset.check(job.draw)
+        dataset.check(job.draw_settings)
         valid = {wnid: sum(not f.reason for f in dataset.facts(wnid, Retry.none).values()) for wnid in job.label_map}
         attempts, images, size, seconds = dataset.ledger.totals()
     finally:
@@ -88,7 +88,7 @@ def _candidates(job: Job) -> tuple[int, str]:
         fetched = ", ".join(f"{name} ({size / 1e9:.1f} GB)" for name, size in files)
         return 0, f" (it would fetch {fetched} first)"
     try:
-        job.source.open(job.label_map.wnids, job.site)
+        job.source.open(job.label_map.wnids, job.source_context)
         most = job.nk if job.nk and job.source.name in _ENDLESS else _COUNTED
         counts = {wnid: _counted(job.source.candidates(wnid), most) for wnid in job.label_map}
     except SourceError as error:

@@ -89,7 +89,7 @@ def _gathered(config: Config, job: Job, course: StageTimer) -> tuple[Summary | N
             with course.stage("collect"), _display("collect") as display:
                 summary = collect(job, display.collecting)
         else:
-            recovery.settle(job.folder, job.label_map, job.split, job.inspect, job.home)
+            recovery.finalize_killed_run(job.folder, job.label_map, job.split, job.inspect, job.home)
         if "lists" in stages:
             with course.stage("lists"):
                 listing.write(job.folder, job.label_map, config.lists.separator, job.split)

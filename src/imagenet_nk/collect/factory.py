@@ -20,7 +20,7 @@ from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.sources.contract import Source
 
-Facts = Mapping[tuple[str, int, str], CandidateRecord]  # by (source, rank, key)
+Records = Mapping[tuple[str, int, str], CandidateRecord]  # by (source, rank, key)
 
 
 def build_scheduler(
@@ -50,7 +50,7 @@ def build_scheduler(
 
 
 def iter_candidates(
-    source: Source, rank: int, wnid: str, facts: Callable[[], Facts]
+    source: Source, rank: int, wnid: str, facts: Callable[[], Records]
 ) -> Iterator[tuple[QueuedCandidate, CandidateRecord | None]]:
     """The candidates of a class from one source, in draw order, with what is settled of them; looked up when drawn."""
     known = facts()

@@ -44,11 +44,11 @@ class Job:
         return self.local or self.folder
 
     @property
-    def site(self) -> SourceContext:
+    def source_context(self) -> SourceContext:
         return SourceContext(self.home / "index", self.http, self.sampling)
 
     @property
-    def draw(self) -> dict[str, object]:
+    def draw_settings(self) -> dict[str, object]:
         """What the candidates' order and verdicts depend on, as far as it is known before the source is open."""
         judged = {f"inspect.{name}": getattr(self.inspect, name) for name in _JUDGED_BY}
         return {
@@ -59,14 +59,14 @@ class Job:
         }
 
     @property
-    def chain(self) -> tuple[Source, Source]:
+    def sources(self) -> tuple[Source, Source]:
         return self.source, self.fallback
 
     @property
     def materialize(self) -> dict[str, Materialize]:
-        return {source.name: source.materialize for source in reversed(self.chain)}
+        return {source.name: source.materialize for source in reversed(self.sources)}
 
     @property
-    def images(self) -> float:
+    def target_total(self) -> float:
         """How many are wanted, at most."""
         return math.inf if self.nk is None else self.nk * len(self.label_map)

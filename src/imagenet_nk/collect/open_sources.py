@@ -21,7 +21,7 @@ def open_first(job: Job, dataset: DataSet) -> bool:
     Not in a folder that was begun with the source: its images would all be replaced.
     """
     try:
-        job.source.open(job.label_map.wnids, job.site)
+        job.source.open(job.label_map.wnids, job.source_context)
     except OutOfReachError as error:
         if job.fallback.name == "none":
             raise
@@ -32,8 +32,8 @@ def open_first(job: Job, dataset: DataSet) -> bool:
         log.warning("%s; going on with fallback=%s", error, job.fallback.name)
         dataset.want({})
         return False
-    dataset.want(_named(job))
-    dataset.claim({**job.draw, "identity": job.source.identity})
+    dataset.want(_listed_counts(job))
+    dataset.claim({**job.draw_settings, "identity": job.source.identity})
     dataset.write_terms([job.source.terms])  # at once: images may outlive a run that is stopped
     return True
 
@@ -44,7 +44,7 @@ def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
     False, and a line that says why, if it cannot be used.
     """
     try:
-        job.fallback.open(job.label_map.wnids, job.site)
+        job.fallback.open(job.label_map.wnids, job.source_context)
     except SourceError as error:
         if alone:
             raise SourceError(
@@ -54,11 +54,11 @@ def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
         log.warning("fallback=%s cannot be used: %s", job.fallback.name, error)
         log.warning("what it was to fill stays open: the same command goes on from there")
         return False
-    dataset.claim(job.draw)
+    dataset.claim(job.draw_settings)
     return True
 
 
-def warn_of_all(job: Job, wnids: Sequence[str]) -> None:
+def warn_fallback_unbounded(job: Job, wnids: Sequence[str]) -> None:
     """Say that of these classes the fallback gives all that it has: there is no telling how much that is."""
     if wnids and job.fallback.name != "none":
         log.warning(
@@ -71,7 +71,7 @@ def warn_of_all(job: Job, wnids: Sequence[str]) -> None:
         )
 
 
-def _named(job: Job) -> dict[str, int]:
+def _listed_counts(job: Job) -> dict[str, int]:
     """How many images of a class are wanted with nk=null where they are named one by one: by a list or a manifest."""
     if job.nk is not None:
         return {}

@@ -23,7 +23,7 @@ from imagenet_nk.storage.run_lock import lock_owner
 log = logging.getLogger(__name__)
 
 
-def settle(
+def finalize_killed_run(
     folder: Path, label_map: LabelMap, split: Split, inspect: InspectConfig, home: Path | None = None
 ) -> Summary | None:
     """Have manifest and classes.csv of what a killed collection kept so far; None where none was killed.
@@ -34,18 +34,18 @@ def settle(
     home = home or folder  # where the ledger is
     if not (home / FILE).is_file():
         return None
-    with _at_rest(home / LOCK) as at_rest:
+    with _exclusive_if_idle(home / LOCK) as at_rest:
         if not at_rest:
             return None
         dataset = DataSet(folder, home)
         try:
-            return _settled(dataset, label_map, split, inspect)
+            return _finalize(dataset, label_map, split, inspect)
         finally:
             dataset.close()
 
 
 @contextmanager
-def _at_rest(path: Path) -> Iterator[bool]:
+def _exclusive_if_idle(path: Path) -> Iterator[bool]:
     """Whether no other run is at work in the folder; none begins within the block then. Waits for none."""
     lock = FileLock(path, is_singleton=True)  # that of lock.alone(), which this process may hold
     there = lock_owner(path)
@@ -64,7 +64,7 @@ def _at_rest(path: Path) -> Iterator[bool]:
         lock.release()
 
 
-def _settled(dataset: DataSet, label_map: LabelMap, split: Split, inspect: InspectConfig) -> Summary | None:
+def _finalize(dataset: DataSet, label_map: LabelMap, split: Split, inspect: InspectConfig) -> Summary | None:
     asked = dataset.ledger.meta().get("asked")
     if not asked or dataset.ledger.unjudged().isdisjoint(asked["wnids"]):
         return None

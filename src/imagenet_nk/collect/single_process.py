@@ -9,7 +9,7 @@ from functools import partial
 from imagenet_nk.collect.factory import build_scheduler, iter_candidates
 from imagenet_nk.collect.fetching.work_item import QueuedCandidate
 from imagenet_nk.collect.job import Job, ProgressCallback
-from imagenet_nk.collect.open_sources import open_fallback, warn_of_all
+from imagenet_nk.collect.open_sources import open_fallback, warn_fallback_unbounded
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
@@ -81,7 +81,7 @@ class LocalRun:
         if (short := self._short()) and not self.cut_off:
             self.complete = self._fallback_is_open or open_fallback(job, dataset, alone=not self.first_is_open)
             if self.complete and self.first_is_open:
-                warn_of_all(job, [quota.wnid for quota in short if math.isinf(quota.target)])
+                warn_fallback_unbounded(job, [quota.wnid for quota in short if math.isinf(quota.target)])
         # A class that was full may lose an image to what the fallback shows, and want more in its turn.
         while (
             self.complete

@@ -28,7 +28,7 @@ from imagenet_nk.wording import first_few, plural
 log = logging.getLogger(__name__)
 
 
-def _nobody(progress: Progress) -> None:
+def no_progress(progress: Progress) -> None:
     """Nobody watches."""
 
 
@@ -38,7 +38,7 @@ def check(job: Job) -> None:
         raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
 
 
-def collect(job: Job, watch: ProgressCallback = _nobody) -> Summary:
+def collect(job: Job, watch: ProgressCallback = no_progress) -> Summary:
     """Have nk images of every class in the folder, as far as the sources have them; only what is missing is fetched.
 
     Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
@@ -54,25 +54,25 @@ def collect(job: Job, watch: ProgressCallback = _nobody) -> Summary:
 
 def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
     started = time.monotonic()
-    dataset.check(job.draw)
+    dataset.check(job.draw_settings)
     if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
         summary = dataset.write_tables(_tables(job, dataset))
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
-        _warn_of_short(summary)
+        _warn_if_short(summary)
         return summary
-    warn_of_tls(job.http)
+    warn_if_tls_unverified(job.http)
     dataset.ask(job.label_map.wnids, job.nk, job.materialize)
     try:
-        filling = _run_with_restart(job, dataset, _Watch(dataset, watch))
+        filling = _run_with_restart(job, dataset, _DiskGuard(dataset, watch))
     finally:
-        _close(job)
-    summary = dataset.finish(filling.walks, _stamp(job, filling), _tables(job, dataset))
-    dataset.write_terms([source.terms for source in job.chain if source.name in summary.sources] or [job.source.terms])
-    _report(summary, time.monotonic() - started, job.http.allow_private, cut_off=filling.cut_off)
+        _close_sources(job)
+    summary = dataset.finish(filling.walks, _completion_stamp(job, filling), _tables(job, dataset))
+    dataset.write_terms([source.terms for source in job.sources if source.name in summary.sources] or [job.source.terms])
+    _log_summary(summary, time.monotonic() - started, job.http.allow_private, cut_off=filling.cut_off)
     return summary
 
 
-def _stamp(job: Job, filling: LocalRun | DistributedRun) -> str:
+def _completion_stamp(job: Job, filling: LocalRun | DistributedRun) -> str:
     """The job's fingerprint if the same command would find nothing more; "" if it is to go on.
 
     RECHECK where it is to look once more: at what lies in one place a look costs next to nothing, and someone may have
@@ -93,35 +93,35 @@ def _tables(job: Job, dataset: DataSet) -> TableContext:
     return TableContext(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
 
 
-def warn_of_tls(http: HttpConfig) -> None:
+def warn_if_tls_unverified(http: HttpConfig) -> None:
     """Say aloud that certificates are not checked, if they are not."""
     if not http.verify_tls:
         log.warning("http.verify_tls=false: certificates are not checked, so anybody on the way may answer for a host")
 
 
-def _close(job: Job) -> None:
-    for source in job.chain:
+def _close_sources(job: Job) -> None:
+    for source in job.sources:
         source.close()
 
 
 def _run_with_restart(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
     """Fill; where a source contradicts itself, once more without anything that it ever said."""
     try:
-        return _fill(job, dataset, watch)
+        return _run_once(job, dataset, watch)
     except ContradictionError as error:
         log.warning("%s", error)
         log.warning("restarting: everything read from this source is discarded")
-        _close(job)
+        _close_sources(job)
         try:
-            return _fill(job, dataset, watch)
+            return _run_once(job, dataset, watch)
         except SourceError as again:
             raise error from again
 
 
-def _fill(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
+def _run_once(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
     """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
     since = dataset.ledger.last()
-    filling = _begun(job, dataset, since)
+    filling = _make_run(job, dataset, since)
     try:
         filling.run(watch)
     except (KeyboardInterrupt, SourceError) as error:  # what is there is left in order
@@ -153,14 +153,14 @@ def _fill(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | Dis
 def _discard_contradictions(job: Job, dataset: DataSet) -> None:
     """Settle nothing by what a source gave that contradicts itself, in whatever run it gave it."""
     dataset.ledger.flush()
-    for source in job.chain:
+    for source in job.sources:
         if clear_index := source.traits.clear_index:
             clear_index()
             dataset.ledger.reopen_source(source.name)
 
 
-def _begun(job: Job, dataset: DataSet, since: int) -> LocalRun | DistributedRun:
-    asked_for = job.engine.workers(int(min(job.images, 2**62)))
+def _make_run(job: Job, dataset: DataSet, since: int) -> LocalRun | DistributedRun:
+    asked_for = job.engine.workers(int(min(job.target_total, 2**62)))
     workers = min(asked_for, job.http.concurrency, job.http.per_host, len(job.label_map))
     if workers == 1 and job.engine.is_local:
         return LocalRun(job, dataset, first_is_open=open_first(job, dataset))
@@ -168,7 +168,7 @@ def _begun(job: Job, dataset: DataSet, since: int) -> LocalRun | DistributedRun:
     return DistributedRun(job, dataset, spec, workers, since=since, first_is_open=open_first(job, dataset))
 
 
-class _Watch:
+class _DiskGuard:
     """Keeps an eye on the disk, and passes on how far things are."""
 
     def __init__(self, dataset: DataSet, watch: ProgressCallback) -> None:
@@ -191,7 +191,7 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
-def _report(summary: Summary, seconds: float, allow_private: bool, *, cut_off: bool) -> None:
+def _log_summary(summary: Summary, seconds: float, allow_private: bool, *, cut_off: bool) -> None:
     log.info(
         "kept %d of %d candidates tried, %d classes, %.0f s; rejected: %s",
         summary.kept,
@@ -204,17 +204,17 @@ def _report(summary: Summary, seconds: float, allow_private: bool, *, cut_off: b
         log.info("by source: %s", ", ".join(f"{name} {count}" for name, count in summary.sources.items()))
     if summary.shared:
         log.info("%d kept images show the same pixels as one of another class", summary.shared)
-    _report_forbidden(summary.forbidden, allow_private)
+    _warn_about_forbidden(summary.forbidden, allow_private)
     if summary.missing:
         log.warning(
             "%d named images could not be fetched (see missing.csv): %s",
             len(summary.missing),
             first_few(summary.missing),
         )
-    _warn_of_short(summary, cut_off=cut_off)
+    _warn_if_short(summary, cut_off=cut_off)
 
 
-def _warn_of_short(summary: Summary, *, cut_off: bool = False) -> None:
+def _warn_if_short(summary: Summary, *, cut_off: bool = False) -> None:
     if summary.short:
         lacking = f"{plural(len(summary.short), 'class', 'classes')} {'is' if len(summary.short) == 1 else 'are'}"
         log.warning("%s short of images (see classes.csv): %s", lacking, first_few(summary.short))
@@ -227,7 +227,7 @@ def _warn_of_short(summary: Summary, *, cut_off: bool = False) -> None:
         )
 
 
-def _report_forbidden(counts: Mapping[str, int], allow_private: bool) -> None:
+def _warn_about_forbidden(counts: Mapping[str, int], allow_private: bool) -> None:
     """Name the key that helps for what it helps with, and what was refused of the rest."""
     private = sum(count for what, count in counts.items() if what in url_guard.PRIVATE)
     if private and not allow_private:

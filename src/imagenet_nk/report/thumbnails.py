@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from imagenet_nk.collect.fetching.inspector import look
+from imagenet_nk.collect.fetching.inspector import dhash
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.storage import files
 
@@ -60,7 +60,7 @@ def _strip(target: Path, paths: Sequence[Path]) -> ContactStrip:
             looks.append(0)
             continue
         strip.paste(small, (SIDE * position, 0))
-        looks.append(look(np.asarray(small)))
+        looks.append(dhash(np.asarray(small)))
     with files.atomic_write(target) as part:
         strip.save(part, "JPEG", quality=_QUALITY, subsampling=2)
     return ContactStrip(tuple(looks), tuple(missing))

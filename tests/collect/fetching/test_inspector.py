@@ -18,7 +18,7 @@ from PIL import Image
 
 from collect import pictures
 from imagenet_nk.collect.fetching import inspector as inspection
-from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector, look
+from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector, dhash
 from imagenet_nk.collect.scheduling.acceptance import is_near_duplicate
 from imagenet_nk.config import InspectConfig
 from imagenet_nk.formats.magic import EXTENSIONS, sniff
@@ -244,7 +244,7 @@ def test_two_bands_of_one_colour_each_are_not_blank(monkeypatch: pytest.MonkeyPa
 
 def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "_LARGE", 64 * 48 - 1)
-    inside, most, load = list[int](), list[int](), inspection._by_bands
+    inside, most, load = list[int](), list[int](), inspection._inspect_in_bands
 
     def slowly(*args: Any) -> ImageInfo | Rejected:
         inside.append(1)
@@ -303,7 +303,7 @@ def test_a_look_survives_another_size_and_quality() -> None:
     assert not is_near_duplicate(looks[0], [], 64)
     assert is_near_duplicate(0b1011, [0b1111], 1)
     assert not is_near_duplicate(0b1011, [0b1111], 0)
-    assert look(pictures.array("x")) == look(pictures.array("x"))
+    assert dhash(pictures.array("x")) == dhash(pictures.array("x"))
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,8 @@ def collected_warnings() -> Iterator[WarningBuffer]:
 @contextlib.contextmanager
 def _open(job: Job, rank: int) -> Iterator[Source]:
     """The source or the fallback, open, over the index that the driver has left on disk."""
-    source = job.chain[rank]
-    source.open(job.label_map.wnids, job.site)
+    source = job.sources[rank]
+    source.open(job.label_map.wnids, job.source_context)
     try:
         yield source
     finally:

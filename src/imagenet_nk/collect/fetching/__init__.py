@@ -3,7 +3,7 @@
 Other packages import:
 
 - candidate_reader: Reader
-- inspector: ImageInfo, Inspector, look
+- inspector: ImageInfo, Inspector, dhash
 - ledger_rows
 - work_item: QueuedCandidate, ReadOutcome
 """

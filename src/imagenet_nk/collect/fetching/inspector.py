@@ -45,7 +45,7 @@ class ImageInfo:
     mode: str  # Pillow's word: RGB, L, CMYK, P, ...
     sha256: str  # of the bytes
     pixels: int  # 64-bit hash of the decoded pixels: equal for equal pixels under different bytes
-    look: int  # 64-bit difference hash; few bits apart = the same to the eye
+    dhash: int  # 64-bit difference hash; few bits apart = the same to the eye
 
     @property
     def extension(self) -> str:
@@ -111,31 +111,31 @@ class Inspector:
             height, width, colour, _ = simplejpeg.decode_jpeg_header(data, strict=True)
             if verdict := self._size_verdict(width, height):
                 return verdict
-            if _too_many_scans(data):
+            if _has_too_many_scans(data):
                 return Rejected(Reason.TOO_LARGE, detail="too many scans")
             space = "CMYK" if colour in ("CMYK", "YCCK") else "RGB"
             decode = partial(simplejpeg.decode_jpeg, data, space, min_height=1, min_width=1, min_factor=8)
             small: Pixels = self._serialise_large((width, height), decode)  # a progressive one is held whole meanwhile
         except ValueError as error:
             if "nsufficient memory" in str(error):
-                raise _lacking() from error
+                raise _out_of_memory() from error
             return Rejected(
                 Reason.TRUNCATED if "remature end of JPEG" in str(error) else Reason.CORRUPT, detail=str(error)
             )
         yield
         mode = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colour, "RGB")
-        if _one_colour([small[::7, ::7, 1:2]]) and _one_colour([small]):  # few images need more than the quick look
+        if _is_one_colour([small[::7, ::7, 1:2]]) and _is_one_colour([small]):  # few images need more than the quick look
             return Rejected(Reason.BLANK)
         digest = _digest((width, height), mode)
         digest.update(np.ascontiguousarray(small).data)
-        return _picture(data, "JPEG", (width, height), mode, digest.digest(), look(small))
+        return _image_info(data, "JPEG", (width, height), mode, digest.digest(), dhash(small))
 
     def _other(self, data: bytes, format_: str) -> ImageInfo | Rejected:
         try:
             with Image.open(io.BytesIO(data), formats=[format_]) as image:
                 if verdict := self._size_verdict(*image.size):
                     return verdict
-                return self._serialise_large(image.size, partial(_by_bands, data, format_, image.mode, image))
+                return self._serialise_large(image.size, partial(_inspect_in_bands, data, format_, image.mode, image))
         except Image.DecompressionBombError as error:
             return Rejected(Reason.TOO_LARGE, detail=str(error))
         except UnidentifiedImageError as error:
@@ -146,8 +146,8 @@ class Inspector:
                 Reason.TRUNCATED if "truncated" in str(error).lower() else Reason.CORRUPT, detail=str(error)
             )
         except MemoryError as error:
-            if not _there_is(8 * self._config.max_pixels):
-                raise _lacking() from error
+            if not _can_allocate(8 * self._config.max_pixels):
+                raise _out_of_memory() from error
             return Rejected(Reason.CORRUPT, detail="it asks for more memory than its pixels take")
         except (ArithmeticError, AttributeError, RuntimeError, Image.DecompressionBombWarning) as error:
             return Rejected(Reason.CORRUPT, detail=f"{type(error).__name__}: {error}")
@@ -157,7 +157,7 @@ class Inspector:
         return self._large.submit(work).result() if size[0] * size[1] > _LARGE else work()
 
 
-def _by_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> ImageInfo | Rejected:
+def _inspect_in_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> ImageInfo | Rejected:
     """What is thought of an image. It is looked at a few rows at a time: a large one is not copied whole."""
     image.load()
     digest, grey, sample = _digest(image.size, mode), Image.new("L", image.size), []
@@ -165,9 +165,9 @@ def _by_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> Image
         digest.update(np.ascontiguousarray(band).data)
         grey.paste(_grey(band), (0, top))
         sample.append(band[::7, ::7])
-    if _one_colour(sample) and _one_colour(band for _, band in _bands(image)):
+    if _is_one_colour(sample) and _is_one_colour(band for _, band in _bands(image)):
         return Rejected(Reason.BLANK)
-    return _picture(data, format_, image.size, mode, digest.digest(), _difference(grey))
+    return _image_info(data, format_, image.size, mode, digest.digest(), _dhash_grey(grey))
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, Pixels]]:
@@ -182,11 +182,11 @@ def _digest(size: tuple[int, int], mode: str) -> Any:
     return blake2b(digest_size=8, key=repr((*size, mode)).encode()[:64])
 
 
-def _picture(data: bytes, format_: str, size: tuple[int, int], mode: str, digest: bytes, look_: int) -> ImageInfo:
+def _image_info(data: bytes, format_: str, size: tuple[int, int], mode: str, digest: bytes, look_: int) -> ImageInfo:
     return ImageInfo(format_, *size, mode, sha256(data).hexdigest(), int.from_bytes(digest, "big"), look_)
 
 
-def _there_is(memory: int) -> bool:
+def _can_allocate(memory: int) -> bool:
     try:
         bytearray(memory)
     except MemoryError:
@@ -194,11 +194,11 @@ def _there_is(memory: int) -> bool:
     return True
 
 
-def _lacking() -> DatasetError:
+def _out_of_memory() -> DatasetError:
     return DatasetError("too little memory is left to decode a large image: free some, then run it again")
 
 
-def _too_many_scans(data: bytes) -> bool:
+def _has_too_many_scans(data: bytes) -> bool:
     # Where all is in one scan the decoder takes no second one; all of the bytes are looked through only for others.
     return not _is_one_scan(data) and data.count(_SOS) > _MAX_SCANS
 
@@ -217,18 +217,18 @@ def _is_one_scan(data: bytes) -> bool:
     return False
 
 
-def _one_colour(parts: Iterable[Pixels]) -> bool:
+def _is_one_colour(parts: Iterable[Pixels]) -> bool:
     """Whether each channel of an image, given in (h, w, C) parts, is the same all over."""
     lows, highs = zip(*((part.min(axis=(0, 1)), part.max(axis=(0, 1))) for part in parts), strict=True)
     return int((np.max(highs, axis=0) - np.min(lows, axis=0)).max()) <= _BLANK_SPREAD
 
 
-def look(pixels: Pixels) -> int:
+def dhash(pixels: Pixels) -> int:
     """Difference hash of (H, W, C) pixels: is each cell of an 8 x 9 grey thumbnail darker than its right neighbour?
 
     The dHash of N. Krawetz, "Kind of Like That" (2013).
     """
-    return _difference(_grey(pixels))
+    return _dhash_grey(_grey(pixels))
 
 
 def _grey(pixels: Pixels) -> Image.Image:
@@ -236,7 +236,7 @@ def _grey(pixels: Pixels) -> Image.Image:
     return Image.frombuffer("RGB", (width, height), rgb, "raw", "RGB", 0, 1).convert("L")
 
 
-def _difference(grey: Image.Image) -> int:
+def _dhash_grey(grey: Image.Image) -> int:
     cells = grey.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX).tobytes()
     bits = 0
     for place, (left, right) in enumerate(itertools.pairwise(cells), 1):
