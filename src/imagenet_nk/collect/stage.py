@@ -67,7 +67,9 @@ def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
     finally:
         _close_sources(job)
     summary = dataset.finish(filling.walks, _completion_stamp(job, filling), _tables(job, dataset))
-    dataset.write_terms([source.terms for source in job.sources if source.name in summary.sources] or [job.source.terms])
+    dataset.write_terms(
+        [source.terms for source in job.sources if source.name in summary.sources] or [job.source.terms]
+    )
     _log_summary(summary, time.monotonic() - started, job.http.allow_private, cut_off=filling.cut_off)
     return summary
 

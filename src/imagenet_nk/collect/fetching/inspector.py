@@ -124,7 +124,9 @@ class Inspector:
             )
         yield
         mode = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colour, "RGB")
-        if _is_one_colour([small[::7, ::7, 1:2]]) and _is_one_colour([small]):  # few images need more than the quick look
+        if _is_one_colour([small[::7, ::7, 1:2]]) and _is_one_colour(
+            [small]
+        ):  # few images need more than the quick look
             return Rejected(Reason.BLANK)
         digest = _digest((width, height), mode)
         digest.update(np.ascontiguousarray(small).data)
