@@ -101,4 +101,4 @@ class LocalRun:
 
     def _candidates(self, rank: int, wnid: str) -> Iterator[tuple[QueuedCandidate, CandidateRecord | None]]:
         records = partial(self._dataset.facts, wnid, self._job.retry, self._since)
-        return iter_candidates(self._job.chain[rank], rank, wnid, records)
+        return iter_candidates(self._job.sources[rank], rank, wnid, records)

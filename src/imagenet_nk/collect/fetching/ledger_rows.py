@@ -52,7 +52,7 @@ def record(drawn: QueuedCandidate, outcome: ReadOutcome) -> CandidateRecord:
     source, rank = drawn.source.name, drawn.rank
     if isinstance(verdict, Rejected):
         return CandidateRecord(key, image_id, verdict.reason, url, source=source, rank=rank)
-    hashes = content_hash(verdict.sha256), verdict.pixels, verdict.look
+    hashes = content_hash(verdict.sha256), verdict.pixels, verdict.dhash
     return CandidateRecord(key, image_id, "", url, outcome.judged.file, *hashes, source, rank)
 
 
@@ -82,7 +82,7 @@ def _verdict(verdict: ImageInfo | Rejected, drawn: QueuedCandidate) -> dict[str,
     return {
         "sha256": verdict.sha256,
         "pixels": signed(verdict.pixels),
-        "look": signed(verdict.look),
+        "look": signed(verdict.dhash),
         "width": verdict.width,
         "height": verdict.height,
         "format": verdict.format,
