@@ -253,7 +253,7 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch)
         inside.pop()
         return load(*args)
 
-    monkeypatch.setattr(inspection, "_by_bands", slowly)
+    monkeypatch.setattr(inspection, "_inspect_in_bands", slowly)
     inspector, data = Inspector(InspectConfig()), pictures.encoded("x", "PNG", "RGB")
     with ThreadPoolExecutor(4) as pool:
         verdicts = list(pool.map(inspector.inspect, [data] * 4))
@@ -297,9 +297,9 @@ def test_a_look_survives_another_size_and_quality() -> None:
     for size, quality in (((320, 240), 95), ((160, 120), 60)):
         buffer = io.BytesIO()
         big.resize(size).save(buffer, "JPEG", quality=quality)
-        looks.append(accepted(buffer.getvalue()).look)
+        looks.append(accepted(buffer.getvalue()).dhash)
     assert is_near_duplicate(looks[0], [looks[1]], 6)
-    assert not is_near_duplicate(looks[0], [accepted(pictures.jpeg("other")).look], 6)
+    assert not is_near_duplicate(looks[0], [accepted(pictures.jpeg("other")).dhash], 6)
     assert not is_near_duplicate(looks[0], [], 64)
     assert is_near_duplicate(0b1011, [0b1111], 1)
     assert not is_near_duplicate(0b1011, [0b1111], 0)
