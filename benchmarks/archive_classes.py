@@ -1,4 +1,4 @@
-"""Finding the 1000 classes in a tar of tars as large as the official one, by 16 walks at once and by one.
+"""Finding the 1000 classes in a tar of tars as large as the official one, by 16 scans at once and by one.
 
     python benchmarks/archive_classes.py [--classes 1000] [--members 1281] [--latency 0.02]
 
@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 import numpy as np
 
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.guarded_session import open_session
 from imagenet_nk.sources.archive import class_scan
-from imagenet_nk.sources.archive.class_index import Index
+from imagenet_nk.sources.archive.blocking_client import BlockingClient
+from imagenet_nk.sources.archive.class_index import ClassIndex
 from imagenet_nk.sources.archive.ranged_file import HttpFile
 
 BLOCK = 512
@@ -90,8 +90,8 @@ def serve(classes: int, members: int, latency: float, port_to: Connection) -> No
     server.serve_forever()
 
 
-class Counted(HttpFile):
-    """Counts what is asked for."""
+class CountedFile(HttpFile):
+    """Counts requests and bytes."""
 
     requests = bytes = 0
 
@@ -116,19 +116,20 @@ def main() -> None:
     url = f"http://127.0.0.1:{here.recv()}/train.tar"
     http = HttpConfig(allow_private=True)
     wnids = [f"n{10_000_000 + number:08d}" for number in range(options.classes)]
-    found, told = [], {}
-    for name, worth in (("one walk", sys.maxsize), (f"{class_scan.WALKS} walks", 0)):
-        class_scan._WORTH = worth
-        with open_session(http, class_scan.WALKS) as web:
-            place, index = Counted(url, http, web), Index()
-            started = time.perf_counter()
-            class_scan.hop(index, place, wnids, lambda: None)
-            seconds = round(time.perf_counter() - started, 2)
-        found.append({wnid: offset for wnid, (offset, _) in index.spans.items()})
-        told[name] = {"seconds": seconds, "requests": place.requests, "MB": round(place.bytes / 1e6, 1)}
+    found, figures = [], {}
+    client = BlockingClient(http)
+    for name, minimum in (("one scan", sys.maxsize), (f"{class_scan.PARALLEL_SCANS} scans", 0)):
+        class_scan._MIN_CLASSES = minimum
+        file, index = CountedFile(url, http, client.get), ClassIndex()
+        started = time.perf_counter()
+        class_scan.find_class_tars(index, file, wnids, lambda: None)
+        seconds = round(time.perf_counter() - started, 2)
+        found.append({wnid: offset for wnid, (offset, _) in index.tars.items()})
+        figures[name] = {"seconds": seconds, "requests": file.requests, "MB": round(file.bytes / 1e6, 1)}
+    client.close()
     server.terminate()
     assert found[0] == found[1]
-    print(json.dumps({"classes": len(found[0]), "GB": round(place.size / 1e9, 1), **told}))
+    print(json.dumps({"classes": len(found[0]), "GB": round(file.size / 1e9, 1), **figures}))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.sources.archive.member_map import Gap, Member, MemberMap
-from imagenet_nk.sources.archive.name_search import Names, natural
+from imagenet_nk.sources.archive.name_search import NameIndex, natural_key
 from imagenet_nk.sources.archive.tar_stream import members as streamed
 from sources.tars import tar
 
@@ -48,14 +48,14 @@ def test_whole_names_are_those_that_tarfile_reads(these, form) -> None:
         for member in whole:
             header = tar_headers.parse(data[member.offset_data - BLOCK :])
             assert header is not None
-            name = tar_headers.whole_name(data[: member.offset_data]) if header.may_be_cut else header.name
+            name = tar_headers.full_name(data[: member.offset_data]) if header.name_truncated else header.name
             if member.isreg():
                 assert name == member.name
 
 
 @given(st.one_of(st.binary(max_size=3000), broken_tars()))
 def test_a_whole_name_is_asked_of_anything(data: bytes) -> None:
-    name = tar_headers.whole_name(data)
+    name = tar_headers.full_name(data)
     assert name is None or isinstance(name, str)
 
 
@@ -82,7 +82,7 @@ def test_pieces_in_any_order_give_what_the_whole_gives(data: bytes, draw: st.Dat
     """However it is read, it comes to an end, and what is known is never contradicted by more."""
     known = MemberMap(len(data))
     rounds = 0
-    while not known.complete:
+    while not known.is_complete:
         rounds += 1
         assert rounds < 300
         found = known.seek(draw.draw(st.integers(0, len(data))))
@@ -91,24 +91,24 @@ def test_pieces_in_any_order_give_what_the_whole_gives(data: bytes, draw: st.Dat
         assert isinstance(found, Gap)
         assert found.first < found.limit <= known.length
         size = draw.draw(st.integers(1, 5)) * BLOCK
-        known.learn(found, data[found.first : min(found.first + size, found.limit)])
+        known.ingest(found, data[found.first : min(found.first + size, found.limit)])
     starts = [member.start for member in known.members]
     assert starts == sorted(set(starts))
     for member in known.members:
         assert tar_headers.parse(data[member.start : member.start + BLOCK]) == member.header
         assert known.seek(member.start) == member
-    assert MemberMap.restored(known.state()).members == known.members  # type: ignore[arg-type]
+    assert MemberMap.from_json(known.to_json()).members == known.members  # type: ignore[arg-type]
 
 
 @given(files, st.randoms(use_true_random=False))
 def test_a_sound_tar_is_known_whole_whatever_is_read_first(these, rng) -> None:
     data = tar(these)
     known = MemberMap(len(data))
-    while not known.complete:
+    while not known.is_complete:
         gap = known.seek(rng.randrange(len(data)))
         gap = gap if isinstance(gap, Gap) else known.gap_at(0)
         assert gap is not None
-        known.learn(gap, data[gap.first : min(gap.first + BLOCK * rng.randrange(1, 4), gap.limit)])
+        known.ingest(gap, data[gap.first : min(gap.first + BLOCK * rng.randrange(1, 4), gap.limit)])
     found = {m.header.name: data[m.start + BLOCK : m.end] for m in known.members}
     assert found == dict(these)
 
@@ -130,19 +130,19 @@ def test_a_stream_gives_the_plain_files(these) -> None:
     assert got == [(name, content) for name, content in these if 0 < len(content) <= 1000]
 
 
-@given(st.lists(st.from_regex(r"[a-c]{0,2}[0-9]{1,3}", fullmatch=True), unique=True, max_size=20), st.data())
+@given(st.lists(st.from_regex(r"[a-c]{0,2}[0-9]{1,3}", fullmatch=True), unique_by=natural_key, max_size=20), st.data())
 def test_where_a_name_must_be(names: list[str], draw: st.DataObject) -> None:
     """As long as names are in an order, what is offered to read next may hold the name that is looked for."""
-    order = draw.draw(st.sampled_from([natural, lambda text: ((1, 0, text),)]))
+    order = draw.draw(st.sampled_from([natural_key, lambda text: ((1, 0, text),)]))
     starts = {name: i * BLOCK * 2 for i, name in enumerate(sorted(names, key=order))}
     known = MemberMap(len(names) * BLOCK * 2)
-    index = Names(lambda member: member.header.name)
+    index = NameIndex(lambda member: member.header.name)
     for name in draw.draw(st.lists(st.sampled_from(names), unique=True)) if names else []:
         index.note(Member(starts[name], tar_headers.Header(name, 0, b"0")))
     for name in names:
         if index.get(name) is None:
-            assert index.where(name, known, BLOCK) is not None
+            assert index.next_gap(name, known, BLOCK) is not None
 
 
 def test_natural_order() -> None:
-    assert sorted(["n1_10", "n1_9", "n1", "n10_1", "n2_1"], key=natural) == ["n1", "n1_9", "n1_10", "n2_1", "n10_1"]
+    assert sorted(["n1_10", "n1_9", "n1", "n10_1", "n2_1"], key=natural_key) == ["n1", "n1_9", "n1_10", "n2_1", "n10_1"]

@@ -4,5 +4,5 @@ Other packages import:
 
 - gzip_stream: DamagedError, inflated
 - magic: EXTENSIONS, GZIP, HEAD, IMAGE_SUFFIXES, JPEG, PARQUET, is_page, kind_of, sniff
-- tar_headers: BLOCK, Header, padded, parse, whole_name
+- tar_headers: BLOCK, Header, padded, parse, full_name
 """

@@ -1,6 +1,6 @@
-"""Tar headers out of bytes: read one, or find the next one in the middle of something. Pure.
+"""Tar headers: parse one, or find the next one anywhere in a piece of a tar. Pure.
 
-Form: POSIX.1-1988 ustar and GNU tar; a header is one block of 512 bytes and says how long the member's data is.
+Formats: POSIX.1-1988 ustar and GNU tar. A header is one block of 512 bytes and gives the size of the data behind it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ BLOCK = 512
 END_MARK = bytes(2 * BLOCK)  # POSIX.1-1988: two blocks of zeros
 _FILE_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _LONG_NAME = 99  # characters; the field has room for 100, or for 99 and a NUL
-_PREFIX_TYPES = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_EXTENSION_TYPES = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One valid header: its checksum is right and its size is a size."""
+    """A valid header: checksum and size are right."""
 
     name: str
     size: int  # bytes of data that follow the header, before padding
@@ -32,23 +32,23 @@ class Header:
         return self.kind in _FILE_TYPES
 
     @property
-    def is_prefix(self) -> bool:
-        """Whether it tells something (a long name, pax records) about the member behind it."""
-        return self.kind in _PREFIX_TYPES
+    def is_extension_header(self) -> bool:
+        """Whether it describes the next member (a long name, pax records)."""
+        return self.kind in _EXTENSION_TYPES
 
     @property
-    def may_be_cut(self) -> bool:
-        """Whether its name looks as if the whole one stood in a header before: as long as fits, or not plain ASCII."""
+    def name_truncated(self) -> bool:
+        """Whether an extension header may hold the full name: this one fills its field, or is not plain ASCII."""
         return len(self.name) >= _LONG_NAME or "?" in self.name or not self.name.isascii()
 
     @property
-    def span(self) -> int:
+    def total_size(self) -> int:
         """Bytes from this header to the next one."""
         return BLOCK + padded(self.size)
 
 
 def stem(name: str) -> str | None:
-    """The file name without folder and extension; None if the path is absolute, climbs, or is no name at all."""
+    """The file name without folder and extension; None if it is empty or the path is absolute or contains `..`."""
     if name.startswith("/") or "\\" in name or ".." in name.split("/"):
         return None
     name = name.rpartition("/")[2]
@@ -56,13 +56,13 @@ def stem(name: str) -> str | None:
 
 
 def padded(size: int) -> int:
-    """Data is filled up to whole blocks."""
+    """Size of data with its padding to whole blocks."""
     return -(-size // BLOCK) * BLOCK
 
 
 def parse(block: bytes) -> Header | None:
-    """The header in the first 512 bytes; None if there is none, or it is broken (magic, checksum, size)."""
-    if block[TAR_OFFSET : TAR_OFFSET + 5] != TAR:
+    """The header in the first 512 bytes; None if magic, checksum or size are wrong."""
+    if block[TAR_OFFSET : TAR_OFFSET + len(TAR)] != TAR:
         return None
     try:
         info = tarfile.TarInfo.frombuf(block[:BLOCK], "utf-8", "surrogateescape")
@@ -71,12 +71,12 @@ def parse(block: bytes) -> Header | None:
     if info.size < 0:
         return None
     kind = info.type if not (info.isdir() and info.type == tarfile.AREGTYPE) else tarfile.DIRTYPE
-    carries = kind in _FILE_TYPES or kind in _PREFIX_TYPES or kind in (tarfile.XGLTYPE, tarfile.GNUTYPE_SPARSE)
-    return Header(info.name, info.size if carries else 0, kind)
+    has_data = kind in (*_FILE_TYPES, *_EXTENSION_TYPES, tarfile.XGLTYPE, tarfile.GNUTYPE_SPARSE)
+    return Header(info.name, info.size if has_data else 0, kind)
 
 
 def is_end(block: bytes) -> bool:
-    """Whether a block of zeros stands where a header would: the end of the archive."""
+    """Whether the block is all zeros, which marks the end of a tar."""
     return len(block) >= BLOCK and not any(block[:BLOCK])
 
 
@@ -91,33 +91,33 @@ def find(data: bytes, start: int = 0) -> tuple[int, Header] | None:
     return None
 
 
-def whole_name(data: bytes) -> str | None:
-    """The name of the plain file whose header is the last block of `data`, as pax or GNU headers before it have it.
+def full_name(data: bytes) -> str | None:
+    """The name of the file whose header is the last block of `data`, by the pax or GNU headers directly before it.
 
-    Its own name if there are none; None if they cannot be read, or make something else of it than a plain file.
+    Without such headers, the name in the header itself. None if they cannot be parsed or describe no plain file.
     """
     end = len(data) - BLOCK
-    own = parse(data[end:])
+    header = parse(data[end:])
     at = 0
     while found := find(data[:end], at):
         at = found[0] + BLOCK
-        if _leads_to(end, data, found[0]):
-            return _described(data[found[0] :], own)
-    return own.name if own else None
+        if _only_extension_headers(data, found[0], end):
+            return _name_by_tarfile(data[found[0] :], header)
+    return header.name if header else None
 
 
-def _leads_to(end: int, data: bytes, at: int) -> bool:
-    """Whether there are only headers about the next member from one offset up to another."""
-    while at < end and (header := parse(data[at : at + BLOCK])) and header.is_prefix:
-        at += header.span
+def _only_extension_headers(data: bytes, at: int, end: int) -> bool:
+    """Whether extension headers fill data[at:end] exactly."""
+    while at < end and (header := parse(data[at : at + BLOCK])) and header.is_extension_header:
+        at += header.total_size
     return at == end
 
 
-def _described(headers: bytes, own: Header | None) -> str | None:
+def _name_by_tarfile(headers: bytes, header: Header | None) -> str | None:
     try:
         with tarfile.open(fileobj=io.BytesIO(headers), mode="r:") as archive:
             info = archive.next()
     except (tarfile.TarError, OSError, ValueError):
         return None
-    plain = info and own and info.isreg() and not info.issparse() and info.size == own.size
-    return info.name if info and plain else None
+    is_plain = info and header and info.isreg() and not info.issparse() and info.size == header.size
+    return info.name if info and is_plain else None

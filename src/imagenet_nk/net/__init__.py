@@ -5,11 +5,11 @@ Other packages import:
 - congestion: CongestionWindow
 - connectivity: ConnectivityMonitor, ConnectivityProber, ProbeTarget, REPEATS
 - curl_transport: CurlTransport, Transport
-- download: OutOfReachError, Validators, download, innermost_reason, is_remote
+- download: CONTENT_RANGE, OutOfReachError, Validators, download, innermost_reason, is_remote
 - guarded_session: open_session
 - host_table: HOST_FAULTS, HostTable, host_down_response
 - http: Request, Response
 - retry_policy
 - robots: Robots, has_opted_out, next_redirect
-- url_guard
+- url_guard: PRIVATE and the module itself
 """

@@ -22,7 +22,7 @@ from imagenet_nk.wording import one_line
 CHUNK = 1 << 16  # what is lost of a connection that breaks
 MAX_TRIES = 5  # without a byte of progress between them
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
+CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where the server says
 
@@ -173,7 +173,7 @@ class _Download:
         size = int(length) if length.isdigit() else None
         start = 0
         if answer.status_code == 206:
-            match = _CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
+            match = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
             if not match or int(match[1]) != have:
                 self.part.unlink(missing_ok=True)
                 raise requests.ConnectionError("answers with another range than was asked for")

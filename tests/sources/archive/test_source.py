@@ -193,9 +193,9 @@ def test_draws_are_uniform_over_members_of_one_size(tmp_path: Path) -> None:
         rounds = 2000
         with opened(source, [A], here(tmp_path / name)) as one:
             images(one, A)  # all is known now, so that draws cost nothing
-            span = one._there.spans[A]
+            span = one._archive.readers[A]
             for seed in range(rounds):
-                member = span.known.seek(draw(seed, A, 0) * span.known.length >> 64)
+                member = span.members.seek(draw(seed, A, 0) * span.members.length >> 64)
                 counts[member.header.name] += 1
         statistic = sum(
             (counts[file] - rounds * p) ** 2 / (rounds * p) for (file, _), p in zip(files, share, strict=True)
@@ -318,10 +318,6 @@ def login(_: bytes, __: Asked, answer: Answer) -> Answer:
 
 def garbage(_: bytes, asked: Asked, answer: Answer) -> Answer:
     return Answer(206, random.Random(len(answer.body) + (asked.first or 0)).randbytes(len(answer.body)), answer.headers)
-
-
-def zeros(_: bytes, __: Asked, answer: Answer) -> Answer:
-    return Answer(206, bytes(len(answer.body)), answer.headers)
 
 
 class TestBadServers:
@@ -535,7 +531,7 @@ def test_a_stream_that_turns_into_a_page_or_another_file_settles_nothing(tmp_pat
         candidates = list(itertools.islice(source.candidates(A), 40))
         first = drive(source, candidates[0])
         for answer in answers:
-            source._there.streams.close()
+            source._archive.streams.close()
             server.put(f"/{A}.tar", lambda *_, answer=answer: answer)
             with pytest.raises(SourceError, match="nothing is held against any image"):
                 drive(source, candidates[39])
@@ -588,17 +584,3 @@ def test_half_an_outer_index_is_gone_on_from(tmp_path: Path, server: Web) -> Non
     with opened(Archive(train=url), wnids, here(tmp_path)) as source:
         assert len(server.asked) == 1 + 20
         assert all(len(images(source, wnid)) == 2 for wnid in wnids)
-
-
-def test_an_end_that_was_a_lie_is_looked_at_anew_by_the_next_run(tmp_path: Path, server: Web, classes) -> None:
-    data = train(classes)
-
-    def page(asked: Asked, _: dict[str, str]) -> Answer:
-        return zeros(data, asked, ranged(data, asked)) if asked.first else ranged(data, asked)
-
-    url = server.put("/t.tar", page)
-    with opened(Archive(train=url), [A, B], here(tmp_path)) as source:
-        assert set(source._there.spans) == {A}
-    server.put("/t.tar", data)
-    with opened(Archive(train=url), [A, B], here(tmp_path)) as source:
-        assert set(source._there.spans) == {A, B}

@@ -1,4 +1,4 @@
-"""Where in an archive the tar of each class lies, and what has been seen of it; kept beside the data set."""
+"""The index of an archive, kept beside the data set: where the tar of each class lies, and which members are known."""
 
 from __future__ import annotations
 
@@ -13,65 +13,65 @@ from imagenet_nk.formats.tar_headers import BLOCK
 from imagenet_nk.sources.archive.member_map import Gap, MemberMap
 from imagenet_nk.storage import files
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass
-class Index:
-    """The spans of an archive by class; offsets count from the beginning of the class's file."""
+class ClassIndex:
+    """The tars of the classes; offsets count from the beginning of the file that holds them."""
 
     version: str = ""  # of the file that was indexed
     next: int = 0  # offset of the outer header to read next
-    complete: bool = False  # whether this run has met the outer tar's end; not kept, as it may be a lie
-    spans: dict[str, tuple[int, MemberMap]] = field(default_factory=dict)
+    is_complete: bool = False  # whether the end of the outer tar has been reached
+    tars: dict[str, tuple[int, MemberMap]] = field(default_factory=dict)  # by class: offset, members
     versions: dict[str, str] = field(default_factory=dict)  # of the classes' own files, where each has one
-    odd: dict[str, int] = field(default_factory=dict)  # by class, offset of the outer header of what looked like no tar
+    unreadable: list[str] = field(default_factory=list)  # classes whose tar is none
 
     @classmethod
-    def load(cls, file: Path) -> Index:
-        """The kept index; an empty one if there is none, or none that can be read."""
+    def load(cls, path: Path) -> ClassIndex:
+        """The saved index; an empty one if there is none or it cannot be read."""
         try:
-            state = json.loads(file.read_text(encoding="utf-8"))
-            spans = {wnid: (int(offset), MemberMap.restored(known)) for wnid, (offset, known) in state["spans"].items()}
-            versions, odd = dict(state["versions"]), {wnid: int(at) for wnid, at in state["odd"].items()}
-            return cls(state["version"], int(state["next"]), spans=spans, versions=versions, odd=odd)
+            state = json.loads(path.read_text(encoding="utf-8"))
+            tars = {
+                wnid: (int(offset), MemberMap.from_json(members)) for wnid, (offset, members) in state["tars"].items()
+            }
+            position = str(state["version"]), int(state["next"]), bool(state["is_complete"])
+            return cls(*position, tars, dict(state["versions"]), list(state["unreadable"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
-    def forget(self) -> None:
-        """Know nothing of the file any more but its version."""
-        self.next, self.complete = 0, False
-        self.spans.clear()
+    def clear(self) -> None:
+        """Forget everything but the version."""
+        self.next, self.is_complete = 0, False
+        self.tars.clear()
         self.versions.clear()
-        self.odd.clear()
+        self.unreadable.clear()
 
-    def save(self, file: Path) -> None:
-        """Write it whole under its name. Raises SourceError."""
-        spans = {wnid: (offset, known.state()) for wnid, (offset, known) in self.spans.items()}
-        state = {**vars(self), "spans": spans}
-        del state["complete"]
+    def save(self, path: Path) -> None:
+        """Write the file atomically. Raises SourceError."""
+        tars = {wnid: (offset, members.to_json()) for wnid, (offset, members) in self.tars.items()}
         try:
-            files.write_text(file, json.dumps(state, separators=(",", ":")))
+            files.write_text(path, json.dumps({**vars(self), "tars": tars}, separators=(",", ":")))
         except OSError as error:
             raise SourceError(
-                f"cannot write {file}: {error.strerror}; free space or choose another dataset.dir"
+                f"cannot write {path}: {error.strerror}; free space or choose another dataset.dir"
             ) from error
 
 
-def file_of(folder: Path, what: str) -> Path:
+def index_path(folder: Path, location: str) -> Path:
     """Where the index of a location is kept."""
-    return folder / f"archive-{hashlib.sha256(f'{_FORMAT} {what}'.encode()).hexdigest()[:16]}.json"
+    return folder / f"archive-{hashlib.sha256(f'{_FORMAT} {location}'.encode()).hexdigest()[:16]}.json"
 
 
-def first_known(length: int, head: bytes) -> MemberMap:
-    """What the first block of a tar tells of it."""
-    known = MemberMap(length)
-    if len(head) >= BLOCK and known.length:
-        known.learn(Gap(0, known.length, exact=True), head[:BLOCK])
-    return known
+def map_from_head(length: int, head: bytes) -> MemberMap:
+    """The members of a tar as far as its first block shows them."""
+    members = MemberMap(length)
+    if len(head) >= BLOCK and members.length:
+        members.ingest(Gap(0, members.length, starts_with_header=True), head[:BLOCK])
+    return members
 
 
-def refuse_packed(head: bytes, location: str) -> None:
-    """Raise SourceError for a gzip'ed tar: nothing in it can be found without unpacking all before it."""
+def reject_gzip(head: bytes, location: str) -> None:
+    """Raise SourceError for a gzip'ed tar, in which nothing can be found without unpacking all that comes before it."""
     if head.startswith(GZIP):
         raise SourceError(f"{location} is gzip'ed, so it cannot be read in pieces; unpack it first: gunzip")

@@ -1,4 +1,4 @@
-"""Where in a tar a member of a given name must stand, as long as its names are in order. Pure."""
+"""Finding a member of a tar by its name: by bisecting, as long as names and offsets rise together. Pure."""
 
 from __future__ import annotations
 
@@ -9,64 +9,64 @@ from collections.abc import Callable
 from imagenet_nk.sources.archive.member_map import Gap, Member, MemberMap
 
 _NUMBER = re.compile(r"([0-9]{1,18})")
-Rank = tuple[tuple[int, int, str], ...]
+SortKey = tuple[tuple[int, int, str], ...]
 
 
-def natural(name: str) -> Rank:
-    """Sort key in which numbers count as numbers: n1_9 before n1_10."""
+def natural_key(name: str) -> SortKey:
+    """Sort key by which numbers count as numbers: n1_9 before n1_10."""
     parts = _NUMBER.split(name)
     return tuple((0, int(part), "") if i % 2 else (1, 0, part) for i, part in enumerate(parts))
 
 
-def textual(name: str) -> Rank:
-    """Sort key in which names are just text: n1_10 before n1_9."""
+def text_key(name: str) -> SortKey:
+    """Sort key by which names are plain text: n1_10 before n1_9."""
     return ((1, 0, name),)
 
 
-class _Order:
-    """Members by rank; of use for as long as ranks and offsets rise together."""
+class _NameOrder:
+    """Known members sorted by name; consistent as long as their offsets have the same order."""
 
-    def __init__(self, rank_of: Callable[[str], Rank]) -> None:
-        self.rank_of = rank_of
-        self.holds = True
-        self._ranked: list[tuple[Rank, int]] = []
+    def __init__(self, key_of: Callable[[str], SortKey]) -> None:
+        self.key_of = key_of
+        self.is_consistent = True
+        self._entries: list[tuple[SortKey, int]] = []
 
     def note(self, name: str, start: int) -> None:
-        if not self.holds:
+        if not self.is_consistent:
             return
-        entry = (self.rank_of(name), start)
-        i = bisect_left(self._ranked, entry)
-        before, behind = self._ranked[i - 1 : i] if i else [], self._ranked[i : i + 1]
-        self.holds = all(other < start for _, other in before) and all(other > start for _, other in behind)
-        insort(self._ranked, entry)
+        entry = (self.key_of(name), start)
+        i = bisect_left(self._entries, entry)
+        before, behind = self._entries[i - 1 : i] if i else [], self._entries[i : i + 1]
+        self.is_consistent = all(at < start for _, at in before) and all(at > start for _, at in behind)
+        insort(self._entries, entry)
 
-    def around(self, name: str, length: int) -> tuple[int, int, float]:
-        """Offsets between which a name must stand, and how far between them it is to be expected, 0 to 1."""
-        rank = self.rank_of(name)
-        i = bisect_left(self._ranked, (rank, -1))
-        low = self._ranked[i - 1] if i else ((), 0)
-        high = self._ranked[i] if i < len(self._ranked) else ((), length)
-        return low[1], high[1], _share(low[0], rank, high[0])
+    def bracket(self, name: str, length: int) -> tuple[int, int, float]:
+        """The offsets between which a name must lie, and the expected fraction of the way between them, 0 to 1."""
+        key = self.key_of(name)
+        i = bisect_left(self._entries, (key, -1))
+        low = self._entries[i - 1] if i else ((), 0)
+        high = self._entries[i] if i < len(self._entries) else ((), length)
+        return low[1], high[1], _interpolate(low[0], key, high[0])
 
 
-def _share(low: Rank, rank: Rank, high: Rank) -> float:
-    """Position of a rank between two others that differ from it in one number alone; the middle if they do not."""
-    if len(low) == len(rank) == len(high):
-        differing = [i for i in range(len(rank)) if not low[i] == rank[i] == high[i]]
+def _interpolate(low: SortKey, key: SortKey, high: SortKey) -> float:
+    """Where a key lies between two others that differ from it in one number alone, 0 to 1; else 0.5."""
+    if len(low) == len(key) == len(high):
+        differing = [i for i in range(len(key)) if not low[i] == key[i] == high[i]]
         if len(differing) == 1:
-            a, b, c = (key[differing[0]][1] for key in (low, rank, high))
+            a, b, c = (parts[differing[0]][1] for parts in (low, key, high))
             if a < b < c:
                 return (b - a) / (c - a)
     return 0.5
 
 
-class Names:
-    """The names of a tar's known members."""
+class NameIndex:
+    """The known members of a tar by key."""
 
     def __init__(self, key_of: Callable[[Member], str]) -> None:
         self._key_of = key_of
         self._members: dict[str, Member] = {}
-        self._orders = (_Order(natural), _Order(textual))
+        self._orders = (_NameOrder(natural_key), _NameOrder(text_key))
 
     def note(self, member: Member) -> None:
         key = self._key_of(member)
@@ -77,18 +77,18 @@ class Names:
     def get(self, key: str) -> Member | None:
         return self._members.get(key)
 
-    def where(self, key: str, known: MemberMap, step: int) -> Gap | None:
-        """What to read next to find a key; None if it cannot be there, or names are in no order we know.
+    def next_gap(self, key: str, members: MemberMap, member_size: int) -> Gap | None:
+        """Which gap to read next to find a key; None if it cannot exist, or names are in neither order.
 
-        `step`: bytes of a usual member; the place aimed at is half of it before the one expected.
+        `member_size`: bytes of an average member; the gap begins half of it before the expected offset.
         """
         for order in self._orders:
-            if not order.holds:
+            if not order.is_consistent:
                 continue
-            low, high, share = order.around(key, known.length)
-            aim = low + int(share * (high - low)) - step // 2
-            for position in (max(low, aim // 512 * 512), low):
-                gap = known.gap_at(position)
+            low, high, fraction = order.bracket(key, members.length)
+            expected = low + int(fraction * (high - low)) - member_size // 2
+            for position in (max(low, expected // 512 * 512), low):
+                gap = members.gap_at(position)
                 if gap is not None and gap.first < high:
                     return gap
         return None
