@@ -12,8 +12,8 @@ from rich.console import Console
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.net.host_table import HostState, HostTable
-from imagenet_nk.progress.display import LINE_EVERY_S, Display, drawn
-from imagenet_nk.progress.standing import ProgressState
+from imagenet_nk.progress.display import LINE_EVERY_S, Display, render
+from imagenet_nk.progress.progress_state import ProgressState
 
 
 class Clock:
@@ -32,7 +32,7 @@ def progress(kept: int, images: int = 0) -> Progress:
     return Progress(20, hosts, 200, kept // 10, kept, images, 5_000_000, 99, Counter(http_404=7, truncated=2))
 
 
-def test_in_a_pipe_a_line_comes_every_half_minute_with_all_numbers(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_terminal_a_log_line_comes_every_half_minute(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     with caplog.at_level(logging.INFO), Display("collect", Console(file=io.StringIO()), clock) as display:
         for second in range(int(2 * LINE_EVERY_S) + 1):
@@ -45,7 +45,7 @@ def test_in_a_pipe_a_line_comes_every_half_minute_with_all_numbers(caplog: pytes
     ]
 
 
-def test_time_left_counts_what_this_run_did_and_not_what_it_found(caplog: pytest.LogCaptureFixture) -> None:
+def test_eta_counts_only_images_of_this_run(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     with caplog.at_level(logging.INFO), Display("collect", Console(file=io.StringIO()), clock) as display:
         display.collecting(progress(150))
@@ -54,7 +54,7 @@ def test_time_left_counts_what_this_run_did_and_not_what_it_found(caplog: pytest
     assert "2 min 00 s left" in caplog.text
 
 
-def test_time_left_does_not_count_a_pause(caplog: pytest.LogCaptureFixture) -> None:
+def test_eta_does_not_count_a_pause(caplog: pytest.LogCaptureFixture) -> None:
     """An image a second, then nothing for five minutes, then as before."""
     clock = Clock()
     with caplog.at_level(logging.INFO), Display("collect", Console(file=io.StringIO()), clock) as display:
@@ -67,7 +67,7 @@ def test_time_left_does_not_count_a_pause(caplog: pytest.LogCaptureFixture) -> N
     assert lefts[-1] == [" 1 min 38 s left"]  # the step with which it ended took no time
 
 
-def test_images_of_the_centers_stage_are_its_steps(caplog: pytest.LogCaptureFixture) -> None:
+def test_stage_centers_counts_images(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     with caplog.at_level(logging.INFO), Display("centers", Console(file=io.StringIO()), clock) as display:
         clock.now += LINE_EVERY_S
@@ -75,7 +75,7 @@ def test_images_of_the_centers_stage_are_its_steps(caplog: pytest.LogCaptureFixt
     assert caplog.messages == ["centers: 600 of 1000 images, 20 images/s; 20 s left"]
 
 
-def test_on_a_terminal_it_draws_in_place_and_says_nothing_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_on_a_terminal_it_redraws_and_does_not_log(caplog: pytest.LogCaptureFixture) -> None:
     clock, screen = Clock(), io.StringIO()
     with caplog.at_level(logging.INFO), Display("collect", terminal(screen), clock) as display:
         for _ in range(50):
@@ -89,27 +89,21 @@ def test_on_a_terminal_it_draws_in_place_and_says_nothing_to_the_log(caplog: pyt
     assert not caplog.messages
 
 
-def test_a_narrow_terminal_breaks_no_count() -> None:
+def test_narrow_terminal_keeps_the_count_on_one_line() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=50, color_system=None, legacy_windows=False)
-    console.print(drawn(ProgressState("collect", "classes", 0, 12, 0, 1.0, left=130), 50))
+    console.print(render(ProgressState("collect", "classes", 0, 12, 0, 1.0, eta=130), 50))
     assert "0 of 12 classes" in screen.getvalue()
 
 
-def test_the_bar_counts_images_where_their_number_is_known() -> None:
-    assert ProgressState("collect", "classes", 0, 20, 50, 1.0, part=0.25).share == 0.25
-    assert ProgressState("collect", "classes", 5, 20, 50, 1.0).share == 0.25
-    assert ProgressState("collect", "classes", 0, 0, 0, 1.0).share == 1.0
-
-
-def test_on_a_terminal_a_stage_is_named_before_its_first_step() -> None:
+def test_on_a_terminal_the_stage_is_named_before_its_first_step() -> None:
     screen = io.StringIO()
     with Display("centers", terminal(screen)):
         pass
     assert "centers begins" in screen.getvalue()
 
 
-def test_log_lines_come_above_the_display_and_the_handler_gets_its_stream_back(
+def test_log_lines_print_above_the_display_and_the_handler_gets_its_stream_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     screen = io.StringIO()

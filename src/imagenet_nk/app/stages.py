@@ -28,9 +28,9 @@ from imagenet_nk.engine.contract import Engine
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.lists import stage as listing
 from imagenet_nk.lists.stage import LoadedLists
-from imagenet_nk.progress import closing
-from imagenet_nk.progress.course import StageTimer
+from imagenet_nk.progress import run_summary
 from imagenet_nk.progress.display import Display
+from imagenet_nk.progress.stage_timer import StageTimer
 from imagenet_nk.run_outcome import COMPLETE, SHORT
 from imagenet_nk.sources.none import NoSource
 from imagenet_nk.storage.files import local_dir_for, resolve
@@ -57,26 +57,29 @@ def run(cfg: DictConfig, config: Config, engine: Engine, label_map: LabelMap, fo
     _check_asked(config, label_map, folder, collected=False)
     # Built before anything is collected: a mistake in the backbone is to show at once, not hours later.
     embedding = _embedding(config, home, output, engine) if {"centers", "evaluate"} & set(config.stages) else []
-    course, began = StageTimer(output), time.time()
-    summary, listed = _gathered(config, job, course)
+    timer, began = StageTimer(output), time.time()
+    summary, listed = _gathered(config, job, timer)
     notes: list[str] = []
     if listed:
         _check_asked(config, label_map, folder, collected=True)
-        notes = _centers(config, label_map, folder, listed, embedding, course)
+        notes = _centers(config, label_map, folder, listed, embedding, timer)
     shown: list[Path] = []
     if "report" in config.stages:
-        with course.stage("report"):
+        with timer.stage("report"):
             shown = _report(config, job, output)
     _track(tracker, cfg, config, output)
-    files = closing.written([folder, output, *(each.output for each in embedding), *shown], began)
-    log.info("summary\n%s", closing.table(summary or closing.stands(folder), course.stages, files, notes))
+    files = run_summary.files_written([folder, output, *(each.output for each in embedding), *shown], began)
+    log.info(
+        "summary\n%s",
+        run_summary.format_summary(summary or run_summary.read_summary(folder), timer.stages, files, notes),
+    )
     if embedding and listed is None:
         raise DatasetError(f"not one image was kept, so there are no centers: see the reasons in {folder}/classes.csv")
     complete = summary is None or not summary.short
     return COMPLETE if complete or not config.require_complete else SHORT
 
 
-def _gathered(config: Config, job: Job, course: StageTimer) -> tuple[Summary | None, LoadedLists | None]:
+def _gathered(config: Config, job: Job, timer: StageTimer) -> tuple[Summary | None, LoadedLists | None]:
     """The stages collect and lists; then the lists, if there is a stage that works on them, and an image in them.
 
     Another job of the same data set waits until these are read: what it writes is not what this one goes on with.
@@ -86,14 +89,14 @@ def _gathered(config: Config, job: Job, course: StageTimer) -> tuple[Summary | N
         check(job)  # before the lock makes a folder
     with run_lock(job.home / LOCK) if {"collect", "lists"} & stages else nullcontext():
         if "collect" in stages:
-            with course.stage("collect"), _display("collect") as display:
+            with timer.stage("collect"), _display("collect") as display:
                 summary = collect(job, display.collecting)
         else:
             recovery.finalize_killed_run(job.folder, job.label_map, job.split, job.inspect, job.home)
         if "lists" in stages:
-            with course.stage("lists"):
+            with timer.stage("lists"):
                 listing.write(job.folder, job.label_map, config.lists.separator, job.split)
-        held = summary or closing.stands(job.folder)
+        held = summary or run_summary.read_summary(job.folder)
         if not {"centers", "evaluate"} & stages or (held is not None and not held.kept):
             return summary, None
         listed = listing.read(job.folder)
@@ -117,7 +120,7 @@ def _centers(
     folder: Path,
     listed: LoadedLists,
     embedding: list[BackboneRun],
-    course: StageTimer,
+    timer: StageTimer,
 ) -> list[str]:
     """The stages centers and evaluate; gives what nobody must miss of it.
 
@@ -128,10 +131,10 @@ def _centers(
 
     notes: list[str] = []
     if "centers" in config.stages:
-        with course.stage("centers"), _display("centers") as display:
+        with timer.stage("centers"), _display("centers") as display:
             compute_all(embedding, listed.entries, label_map, listed.sha256, display.embedding)
     if "evaluate" in config.stages:
-        with course.stage("evaluate"), _display("evaluate") as display:
+        with timer.stage("evaluate"), _display("evaluate") as display:
             metrics = evaluate_all(
                 embedding,
                 listed.entries,

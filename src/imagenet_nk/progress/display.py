@@ -1,4 +1,4 @@
-"""One live display on a terminal; elsewhere one line in the log every 30 seconds, with the same numbers."""
+"""A live display on a terminal; elsewhere a log line with the same numbers every 30 seconds."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ from rich.table import Table
 from rich.text import Text
 
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.progress.standing import EtaEstimator, ProgressState, duration, left, line, rate, rejected, slowest
+from imagenet_nk.progress.progress_state import (
+    EtaEstimator,
+    ProgressState,
+    format_duration,
+    format_line,
+    format_rate,
+    format_rejections,
+    format_slowest_hosts,
+)
 
 log = logging.getLogger(__name__)
 
 LINE_EVERY_S = 30.0
 _DRAW_EVERY_S = 0.25
-_HOSTS_EVERY_S = 2.0  # there may be a hundred thousand of them
+_HOSTS_EVERY_S = 2.0  # sorting a hundred thousand hosts takes time
 
 
 class Display:
@@ -33,27 +41,20 @@ class Display:
         self._stage, self._clock = stage, clock
         console = console or Console(stderr=True)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        self._every = _DRAW_EVERY_S if self._live else LINE_EVERY_S
-        self._started = self._shown = clock()
-        self._before: int | None = None  # what stood when this run began
-        self._moving = EtaEstimator(self._started)
+        self._interval_s = _DRAW_EVERY_S if self._live else LINE_EVERY_S
+        self._started = self._last_shown = clock()
+        self._estimator: EtaEstimator | None = None
         self._slowest: tuple[float, list[tuple[str, float]]] = (float("-inf"), [])
-        self._diverted: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
+        self._redirected: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
 
     def collecting(self, progress: Progress) -> None:
         """Progress of the stage collect."""
         now = self._clock()
-        if self._before is None:
-            self._before = progress.kept
-            self._moving = EtaEstimator(now)
-        self._moving.note(progress.kept, now)
-        if not self._due(now):
+        by_images = progress.wanted is not None
+        self._estimator = self._estimator or EtaEstimator(progress.kept if by_images else progress.done, now)
+        self._estimator.observe(progress.kept if by_images else progress.done, now)
+        if not self._is_due(now):
             return
-        seconds = now - self._started
-        if progress.wanted is None:
-            remaining = left(progress.done, 0, progress.classes, self._moving.seconds(now))
-        else:
-            remaining = left(progress.kept, self._before, progress.wanted, self._moving.seconds(now))
         if now - self._slowest[0] > _HOSTS_EVERY_S:
             self._slowest = now, progress.hosts.slowest(3)
         self._show(
@@ -63,71 +64,74 @@ class Display:
                 done=progress.done,
                 total=progress.classes,
                 images=progress.images,
-                seconds=seconds,
-                left=remaining,
+                seconds=now - self._started,
+                eta=self._estimator.eta(progress.classes if progress.wanted is None else progress.wanted, now),
                 bytes=progress.bytes,
                 reasons=progress.reasons,
                 slowest=self._slowest[1],
-                part=progress.kept / progress.wanted if progress.wanted else None,
+                images_fraction=progress.kept / progress.wanted if progress.wanted else None,
             )
         )
 
     def embedding(self, done: int, total: int) -> None:
         """Progress of the stage centers: images embedded, images in all."""
         now = self._clock()
-        if self._due(now):
-            seconds = now - self._started
-            self._show(ProgressState(self._stage, "images", done, total, done, seconds, left(done, 0, total, seconds)))
+        self._estimator = self._estimator or EtaEstimator(0, self._started)
+        self._estimator.observe(done, now)
+        if self._is_due(now):
+            eta = self._estimator.eta(total, now)
+            self._show(ProgressState(self._stage, "images", done, total, done, now - self._started, eta))
 
-    def _due(self, now: float) -> bool:
-        if now - self._shown < self._every:
+    def _is_due(self, now: float) -> bool:
+        if now - self._last_shown < self._interval_s:
             return False
-        self._shown = now
+        self._last_shown = now
         return True
 
-    def _show(self, standing: ProgressState) -> None:
+    def _show(self, state: ProgressState) -> None:
         if self._live:
-            self._live.update(drawn(standing, self._live.console.width), refresh=True)
+            self._live.update(render(state, self._live.console.width), refresh=True)
         else:
-            log.info("%s", line(standing))
+            log.info("%s", format_line(state))
 
-    # --- the terminal, while the display has it
+    # --- on a terminal
 
     def __enter__(self) -> Display:
         if self._live:
-            before = sys.stderr
-            self._live.update(Text(f"{self._stage} begins", style="bold"))  # its first step may take a while
-            self._live.start(refresh=True)  # puts a stream in front of stderr that prints above the display
+            original = sys.stderr
+            self._live.update(Text(f"{self._stage} begins", style="bold"))  # the first step may take a while
+            self._live.start(refresh=True)  # replaces sys.stderr by a stream that prints above the display
             for handler in logging.getLogger().handlers:
-                if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+                if isinstance(handler, logging.StreamHandler) and handler.stream is original:
                     handler.setStream(sys.stderr)
-                    self._diverted.append((handler, before))
+                    self._redirected.append((handler, original))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for handler, stream in self._diverted:
+        for handler, stream in self._redirected:
             handler.setStream(stream)
-        self._diverted.clear()
+        self._redirected.clear()
         if self._live:
             self._live.stop()
 
 
-def drawn(standing: ProgressState, width: int = 80) -> Group:
-    """The display: a bar with its numbers, then what was rejected and which hosts are slow."""
+def render(state: ProgressState, width: int = 80) -> Group:
+    """A progress bar with its numbers; below it the rejections and the slowest hosts."""
     head = Table.grid(padding=(0, 2))
     head.add_row(
-        Text(standing.stage, style="bold"),
-        ProgressBar(total=1.0, completed=standing.share, width=min(32, max(6, width - 48))),
-        Text(f"{standing.done} of {standing.total} {standing.unit}", no_wrap=True),
-        Text(f"{duration(standing.left)} left" if standing.left is not None else "", style="cyan"),
+        Text(state.stage, style="bold"),
+        ProgressBar(total=1.0, completed=state.fraction, width=min(32, max(6, width - 48))),
+        Text(f"{state.done} of {state.total} {state.unit}", no_wrap=True),
+        Text(f"{format_duration(state.eta)} left" if state.eta is not None else "", style="cyan"),
     )
-    facts = Table.grid(padding=(0, 2))
-    counted = "" if standing.unit == "images" else f"{standing.images} images, "
-    facts.add_row(Text("so far", style="dim"), Text(f"{counted}{rate(standing)}, {duration(standing.seconds)}"))
-    if standing.reasons:
-        facts.add_row(Text("rejected", style="dim"), Text(rejected(standing), overflow="ellipsis", no_wrap=True))
-    if standing.slowest:
-        facts.add_row(Text("slowest", style="dim"), Text(slowest(standing), overflow="ellipsis", no_wrap=True))
-    return Group(head, facts)
+    details = Table.grid(padding=(0, 2))
+    images = "" if state.unit == "images" else f"{state.images} images, "
+    details.add_row(
+        Text("so far", style="dim"), Text(f"{images}{format_rate(state)}, {format_duration(state.seconds)}")
+    )
+    for name, text in (("rejected", format_rejections(state)), ("slowest", format_slowest_hosts(state))):
+        if text:
+            details.add_row(Text(name, style="dim"), Text(text, overflow="ellipsis", no_wrap=True))
+    return Group(head, details)

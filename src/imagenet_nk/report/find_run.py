@@ -10,7 +10,7 @@ from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import load_centers
 from imagenet_nk.errors import CentersError, DatasetError
 from imagenet_nk.lists import stage
-from imagenet_nk.progress import course
+from imagenet_nk.progress.stage_timer import FILE_NAME as STAGES
 from imagenet_nk.report.run_data import read_yaml
 from imagenet_nk.storage import files
 
@@ -38,7 +38,7 @@ def to_show(named: str | None, output: Path, folder: Path, runs: Path) -> Path:
 def _newest_first(runs: Path) -> Iterator[Path]:
     """By the time of what they wrote last before a report."""
     written: dict[Path, float] = {}
-    for path in (path for name in (CENTERS, course.NAME) for path in runs.rglob(name)):
+    for path in (path for name in (CENTERS, STAGES) for path in runs.rglob(name)):
         written[path.parent] = max(written.get(path.parent, 0.0), path.stat().st_mtime)
     yield from sorted(written, key=lambda run: written[run], reverse=True)
 

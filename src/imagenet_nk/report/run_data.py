@@ -17,8 +17,7 @@ from imagenet_nk.dataset.files import MANIFEST
 from imagenet_nk.dataset.manifest import read_manifest
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.lists import stage as listing
-from imagenet_nk.progress import course
-from imagenet_nk.progress.course import Stage
+from imagenet_nk.progress.stage_timer import Stage, read_stages
 from imagenet_nk.storage import files
 
 CLASSES = "classes.csv"
@@ -76,7 +75,7 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> RunData:
         config=read_yaml(hydra / "config.yaml", {}),
         overrides=read_yaml(hydra / "overrides.yaml", []),
         choices=_choices(read_yaml(hydra / "hydra.yaml", {})),
-        stages=[stage for stage in course.read(above) if stage.name != "report"],
+        stages=[stage for stage in read_stages(above) if stage.name != "report"],
         outcome=read_json(above / "outcome.json"),
         foreign=None if ours else centers,
     )

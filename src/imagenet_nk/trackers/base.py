@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from imagenet_nk.errors import ConfigError
-from imagenet_nk.progress import course
+from imagenet_nk.progress.stage_timer import read_stages
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RunRecord:
         for name in ("per_class", "confused", "skipped"):
             read.pop(name, None)
         found = {key.replace(".", "/").removesuffix("/value"): value for key, value in _flat(read)}
-        found |= {f"seconds/{stage.name}": stage.seconds for stage in course.read(self.output)}
+        found |= {f"seconds/{stage.name}": stage.seconds for stage in read_stages(self.output)}
         return {key: float(value) for key, value in found.items() if _is_number(value)}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from imagenet_nk.config import LabelsConfig
 from imagenet_nk.preprocessing.row_cache import ROWS
-from imagenet_nk.progress.course import StageTimer
+from imagenet_nk.progress.stage_timer import StageTimer
 from imagenet_nk.report import build, host_stats
 from imagenet_nk.report.analysis.analyse import analyse
 from imagenet_nk.report.analysis.outliers import OutlierScores, likely_wrong
@@ -186,12 +186,12 @@ def test_an_interrupted_run_says_so(spoiled: Run) -> None:
 def test_an_interrupted_run_says_what_is_missing(spoiled: Run) -> None:
     (spoiled.output / ".hydra").mkdir()
     (spoiled.output / ".hydra" / "config.yaml").write_text("stages: [collect, lists, centers, evaluate, report]")
-    course = StageTimer(spoiled.output)
-    with course.stage("collect"):
+    timer = StageTimer(spoiled.output)
+    with timer.stage("collect"):
         pass
-    with course.stage("lists"):
+    with timer.stage("lists"):
         pass
-    with pytest.raises(KeyboardInterrupt), course.stage("centers"):
+    with pytest.raises(KeyboardInterrupt), timer.stage("centers"):
         raise KeyboardInterrupt
     assert raised(spoiled)[0].title == "The run was interrupted"
     assert "missing: the centers, the evaluation" in raised(spoiled)[0].detail

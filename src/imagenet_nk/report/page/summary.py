@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from imagenet_nk.progress.standing import duration
+from imagenet_nk.progress.progress_state import format_duration
 from imagenet_nk.reasons import Reason
 from imagenet_nk.report import metrics_table
 from imagenet_nk.report.analysis.analyse import Analysis
@@ -139,7 +139,7 @@ def came_out(facts: RunData) -> list[tuple[str, str]]:
         ("imagenet-nk", metadata.get("version", __version__)),
         ("PyTorch", metadata.get("torch", "")),
     ]
-    times = ", ".join(f"{one.name} {duration(one.seconds)}" for one in facts.stages if one.seconds is not None)
+    times = ", ".join(f"{one.name} {format_duration(one.seconds)}" for one in facts.stages if one.seconds is not None)
     return [(name, text) for name, text in [*rows, ("time", times)] if text]
 
 

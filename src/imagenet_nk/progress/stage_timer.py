@@ -1,4 +1,4 @@
-"""stages.json: which stages a run has begun and ended, and how long they took."""
+"""stages.json: which stages of a run have started and ended, and how long they took."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from imagenet_nk.storage import files
 
-NAME = "stages.json"
+FILE_NAME = "stages.json"
 
 
 @dataclass
@@ -21,35 +21,35 @@ class Stage:
 
     name: str
     started: str  # UTC, ISO 8601
-    seconds: float | None = None  # None: it has not ended, or not well
+    seconds: float | None = None  # None: it has not ended, or it failed
 
 
 class StageTimer:
-    """The stages of one run, written to its output folder as they begin and end."""
+    """Times the stages of one run, and writes stages.json to its output folder as they start and end."""
 
     def __init__(self, output: Path) -> None:
-        self._path = output / NAME
-        self.stages: list[Stage] = read(output)
+        self._path = output / FILE_NAME
+        self.stages: list[Stage] = read_stages(output)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage. One that ends by an exception keeps `seconds` null."""
+        """Time a stage. `seconds` of a stage that raises stays null."""
         self.stages = [stage for stage in self.stages if stage.name != name]
         current = Stage(name, datetime.now(UTC).isoformat(timespec="seconds"))
         self.stages.append(current)
         self._write()
-        before = time.monotonic()
+        start = time.monotonic()
         yield
-        current.seconds = round(time.monotonic() - before, 3)
+        current.seconds = round(time.monotonic() - start, 3)
         self._write()
 
     def _write(self) -> None:
         files.write_text(self._path, json.dumps([asdict(stage) for stage in self.stages], indent=1) + "\n")
 
 
-def read(output: Path) -> list[Stage]:
-    """The stages of a run in the order of their beginnings; none if it wrote no stages.json that can be read."""
+def read_stages(output: Path) -> list[Stage]:
+    """The stages of a run in the order of their start; empty if there is no readable stages.json."""
     try:
-        return [Stage(**row) for row in json.loads((output / NAME).read_text(encoding="utf-8"))]
+        return [Stage(**row) for row in json.loads((output / FILE_NAME).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return []
