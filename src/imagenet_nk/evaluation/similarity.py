@@ -29,7 +29,7 @@ def within_between_ratio(embeddings_ND: Tensor, classes_N: Tensor, classes: int)
     mean.add(embeddings_ND, classes_N)
     means_KD, total = mean.result(), len(embeddings_ND)
     deviations_ND = embeddings_ND.double() - means_KD[classes_N]
-    centered_KD = (means_KD - mean.overall()) * (mean.counts_K.double() / total).sqrt()[:, None]
+    centered_KD = (means_KD - mean.grand_mean()) * (mean.counts_K.double() / total).sqrt()[:, None]
     # S_B = C^T C of rank < K: its pseudo-inverse comes from the thin SVD of C, without a D x D eigenproblem.
     _, values_R, directions_RD = torch.linalg.svd(centered_KD, full_matrices=False)
     solid = values_R > values_R.max() * max(centered_KD.shape) * torch.finfo(torch.float64).eps
