@@ -40,6 +40,7 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch.utils.data import DataLoader, Dataset
 
+from imagenet_nk.backbones.allocator import reuse_large_blocks
 from imagenet_nk.backbones.devices import single_threaded
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import EmbeddingConfig
@@ -206,4 +207,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reuse_large_blocks()
     main()

@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 from timm.data import create_transform
 
-from imagenet_nk.backbones import autotune, runtimes
-from imagenet_nk.backbones.autotune import warn_if_slow_dtype
+from imagenet_nk.backbones import runtimes
 from imagenet_nk.centers import stage
 from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import Dtype
@@ -102,22 +101,6 @@ def test_openvinos_batch_is_not_found_in_a_type_that_pytorch_has_in_software(tin
     config = dataclasses.replace(tiny, runtime="openvino", dtype="float16", img_size=32, batch_size=None)
     EmbeddingConfig(config).embedder(tmp_path).ready([])
     assert set(kinds) == {Dtype.float32}
-
-
-@pytest.mark.parametrize(
-    ("device", "seconds", "said"),
-    [
-        ("cpu", {torch.float32: 3.0, torch.bfloat16: 1.5, torch.float16: 90.0}, "30 times slower than float32; type"),
-        ("cpu", {torch.float32: 3.0, torch.bfloat16: 1.5, torch.float16: 1.5}, ""),
-        ("cuda", {torch.float32: 3.0, torch.bfloat16: 1.5, torch.float16: 90.0}, ""),
-    ],
-)
-def test_no_word_of_float16_where_it_is_not_slow(device, seconds, said, monkeypatch, caplog):
-    monkeypatch.setattr(autotune, "_matmul_seconds", seconds.__getitem__)
-    warn_if_slow_dtype(Dtype.float16, torch.device(device))
-    assert said in caplog.text
-    assert caplog.text.count("\n") == bool(said)
-    assert ("float32 or backbone.dtype=bfloat16" in caplog.text) == bool(said)
 
 
 def test_a_quick_path_that_does_not_agree_is_not_used(entries, tiny, tmp_path, monkeypatch, caplog):

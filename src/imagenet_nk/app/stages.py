@@ -106,10 +106,12 @@ def _gathered(config: Config, job: Job, timer: StageTimer) -> tuple[Summary | No
 
 def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list[BackboneRun]:
     """Each backbone of the run, built, with the folder for its results."""
+    from imagenet_nk.backbones.allocator import reuse_large_blocks
     from imagenet_nk.centers.stage import build  # torch and timm: seconds that collecting alone does not pay
     from imagenet_nk.embedding.dataset import EmbeddingConfig
     from imagenet_nk.embedding.distributed import select  # torch and timm: seconds that collecting alone does not pay
 
+    reuse_large_blocks()
     workers = select.select_executor(engine)
     return build(EmbeddingConfig(config.backbone, config.centers, home, config.seed, workers), output)
 

@@ -2,6 +2,7 @@
 
 Other packages import:
 
+- allocator: reuse_large_blocks
 - autotune: warn_if_slow_dtype
 - devices: single_threaded
 - model: Backbone, build

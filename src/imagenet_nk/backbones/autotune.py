@@ -1,4 +1,4 @@
-"""How many images go through the model at once, where the user does not say."""
+"""Measurements on this machine: the throughput of a runtime, the batch size, and data types computed in software."""
 
 from __future__ import annotations
 
@@ -17,88 +17,84 @@ from imagenet_nk.preprocessing.types import Forward
 
 log = logging.getLogger(__name__)
 
-MATRIX_SIZE = 256  # rows and columns of the matrices that are multiplied to see how quick a type is: 10 ms at the worst
+SLOW_RATIO = 2.0  # a data type that takes this many times as long as float32 is computed in software
+MATRIX_SIZE = 256  # rows and columns of the matrices whose product is timed
 
+TRIAL_IMAGES = 4  # images of one forward pass when runtimes are compared
+MAX_TRIAL_SECONDS = 0.5  # rounds of one runtime end after this time
 
-SLOW_RATIO = 2.0  # times the seconds of float32 from which on a type has no arithmetic of its own
+MAX_CPU_BATCH = 16  # larger batches do not fit into the caches
+TARGET_SECONDS = 0.5  # of one batch on one core: at the end of the list a thread waits so long for the last batch
+GPU_BATCHES = (32, 64, 128, 256, 512)
+MIN_SPEEDUP = 1.05  # a doubling of the batch that gains less is the last
 
 
 def warn_if_slow_dtype(dtype: Dtype, device: torch.device) -> None:
-    """One line in the log where PyTorch computes that type in software, as it does float16 on most CPUs."""
+    """Log a warning if PyTorch computes this type in software, as it does float16 on most CPUs."""
     if device.type != "cpu" or dtype == Dtype.float32:
         return
-    with single_threaded(True):
+    with single_threaded():
         seconds = {each: _matmul_seconds(getattr(torch, each)) for each in Dtype}
-    times = seconds[dtype] / seconds[Dtype.float32]
-    if times > SLOW_RATIO:
-        quicker = [f"backbone.dtype={each}" for each in Dtype if seconds[each] <= seconds[Dtype.float32]]
+    ratio = seconds[dtype] / seconds[Dtype.float32]
+    if ratio > SLOW_RATIO:
+        fast = [f"backbone.dtype={each}" for each in Dtype if seconds[each] <= seconds[Dtype.float32]]
         log.warning(
             "backbone.dtype=%s: PyTorch computes it in software on this CPU, %.0f times slower than float32; type %s",
-            *(dtype, times, " or ".join(quicker)),
+            *(dtype, ratio, " or ".join(fast)),
         )
 
 
-def _matmul_seconds(kind: torch.dtype) -> float:
-    """CPU time of a matrix product, which other programs disturb little; the best of three after one to warm up."""
-    square, best = torch.ones(MATRIX_SIZE, MATRIX_SIZE, dtype=kind), float("inf")
-    for warm in (False, True, True, True):
+def _matmul_seconds(dtype: torch.dtype) -> float:
+    """CPU time of a matrix product: the best of three after one to warm up."""
+    matrix, times = torch.ones(MATRIX_SIZE, MATRIX_SIZE, dtype=dtype), []
+    for _ in range(4):
         started = time.thread_time()
-        _ = square @ square
-        best = min(best, time.thread_time() - started) if warm else best
-    return best
-
-
-TRIAL_IMAGES = 4  # images of one forward pass in the calibration
-
-
-MAX_TRIAL_SECONDS = 0.5  # seconds of timing one runtime
+        _ = matrix @ matrix
+        times.append(time.thread_time() - started)
+    return min(times[1:])
 
 
 def throughput(forward: Forward, trial: RGBArray, threads: int) -> float:
-    """Images/s over all lanes, the best of up to three rounds after one to warm up; a slow model gets one.
+    """Images/s when `threads` threads call `forward`; the best of up to three rounds after one to warm up.
 
-    Counted in CPU time, which other programs on the machine disturb less than the clock on the wall.
+    Counted in CPU time, which other programs on the machine affect less than elapsed time.
     """
-    best, spent = 0.0, 0.0
-    with single_threaded(threads > 0), ThreadPoolExecutor(max(threads, 1)) as pool:
-        for warm in (False, True, True, True):
+    callers = max(threads, 1)
+    best, measured_seconds = 0.0, 0.0
+    with single_threaded(threads > 0), ThreadPoolExecutor(callers) as pool:
+        for is_measured in (False, True, True, True):
             started = time.process_time()
-            list(pool.map(forward, [trial] * max(threads, 1)))
-            seconds = max(time.process_time() - started, 1e-9) / max(threads, 1)
-            best = max(best, max(threads, 1) * len(trial) / seconds) if warm else best
-            spent += seconds * warm
-            if spent > MAX_TRIAL_SECONDS:
+            list(pool.map(forward, [trial] * callers))
+            seconds = max(time.process_time() - started, 1e-9) / callers
+            if is_measured:
+                best = max(best, callers * len(trial) / seconds)
+                measured_seconds += seconds
+            if measured_seconds > MAX_TRIAL_SECONDS:
                 break
     return best
 
 
-MAX_CPU_BATCH = 16  # at most: larger batches outgrow the caches and gain nothing
-TARGET_SECONDS = 0.5  # that one batch may take on one core: at the end of the list one lane waits for the other's last
-GPU_BATCHES = (32, 64, 128, 256, 512)
-MIN_SPEEDUP = 1.05  # a doubling that gains less is the last
-
-
 def cpu_batch_size(backbone: Backbone, forward: Forward) -> int:
-    """A power of two up to ON_CPU whose forward pass takes one core about SECONDS."""
-    with single_threaded(True):
+    """A power of two up to MAX_CPU_BATCH whose forward pass takes one core about TARGET_SECONDS."""
+    with single_threaded():
         _forward_seconds(backbone, forward, 1)
-        single = _forward_seconds(backbone, forward, 1)
+        seconds = _forward_seconds(backbone, forward, 1)
     batch = 1
-    while batch < MAX_CPU_BATCH and 2 * batch * single <= TARGET_SECONDS:
+    while batch < MAX_CPU_BATCH and 2 * batch * seconds <= TARGET_SECONDS:
         batch *= 2
     return batch
 
 
 def gpu_batch_size(backbone: Backbone, forward: Forward) -> int:
-    """The batch from which on a doubling gains next to nothing, or does not fit and is halved by `forward`."""
-    best, rate = GPU_BATCHES[0], 0.0
+    """The batch size from which on doubling gains less than MIN_SPEEDUP; `forward` halves a batch that does not fit."""
+    best, best_rate = GPU_BATCHES[0], 0.0
     for batch in GPU_BATCHES:
         _forward_seconds(backbone, forward, batch)
-        faster = batch / _forward_seconds(backbone, forward, batch)
-        if faster < MIN_SPEEDUP * rate:
+        rate = batch / _forward_seconds(backbone, forward, batch)
+        if rate < MIN_SPEEDUP * best_rate:
             break
-        best, rate = batch, faster
-    log.info("%s: batches of %d images, %.0f images/s", backbone.name, best, rate)
+        best, best_rate = batch, rate
+    log.info("%s: batches of %d images, %.0f images/s", backbone.name, best, best_rate)
     return best
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 import torch
 
@@ -44,3 +45,29 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
     if device.index >= len(gpus):
         raise BackboneError(f"backbone.device={name} does not exist: this machine has {len(gpus)} GPUs, cuda:0 first")
     return (device,)
+
+
+_full_float32_lock = Lock()
+_full_float32_users = 0
+_caller_allows_tf32 = False
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """cuDNN convolves float32 in full precision; the caller's setting returns when the last thread leaves the block.
+
+    PyTorch's default on a GPU is TF32, which rounds the factors of a convolution to ten bits. The flag is one for all
+    threads, so those inside the block are counted; torch.backends.cudnn.flags would restore it under the others.
+    """
+    global _full_float32_users, _caller_allows_tf32
+    with _full_float32_lock:
+        if _full_float32_users == 0:
+            _caller_allows_tf32, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+        _full_float32_users += 1
+    try:
+        yield
+    finally:
+        with _full_float32_lock:
+            _full_float32_users -= 1
+            if _full_float32_users == 0:
+                torch.backends.cudnn.allow_tf32 = _caller_allows_tf32

@@ -1,4 +1,4 @@
-"""A backbone on OpenVINO's CPU plugin: the one module that imports openvino."""
+"""A backbone on OpenVINO's CPU plugin. No other module imports openvino."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _PRECISION = {Dtype.float32: "f32", Dtype.bfloat16: "bf16", Dtype.float16: "f16"
 
 
 def forward(model: nn.Module, backbone: Backbone, dtype: Dtype, batch: int, threads: int) -> Forward:
-    """Forward for batches of exactly `batch` images; `lanes` threads may call it, each has its own request."""
+    """Forward for batches of exactly `batch` images, called by up to `threads` threads; each has its own request."""
     streams = max(threads, 1)
     options = {
-        "INFERENCE_PRECISION_HINT": _PRECISION[dtype],  # not left to the plugin: it would take bf16 where it can
+        "INFERENCE_PRECISION_HINT": _PRECISION[dtype],  # the plugin's default is bf16 on CPUs that have it
         "NUM_STREAMS": str(streams),
         "INFERENCE_NUM_THREADS": str(streams if threads else torch.get_num_threads()),
         "ENABLE_CPU_PINNING": "NO",
     }
-    compiled = ov.Core().compile_model(_converted(model, backbone, batch), "CPU", options)
+    compiled = ov.Core().compile_model(_convert(model, backbone, batch), "CPU", options)
     local = threading.local()
 
     def run(crops_BHW3: RGBArray) -> Floats:
@@ -44,20 +44,20 @@ def forward(model: nn.Module, backbone: Backbone, dtype: Dtype, batch: int, thre
     return run
 
 
-def _converted(model: nn.Module, backbone: Backbone, batch: int) -> Any:
-    """The graph, converted without openvino.convert_model, which reports its use over the network."""
+def _convert(model: nn.Module, backbone: Backbone, batch: int) -> Any:
+    """The model as a graph. Not by openvino.convert_model, which sends usage statistics over the network."""
     example = torch.zeros(batch, *backbone.input_size, 3, dtype=torch.uint8)
     try:
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch calls its tracer deprecated; the shapes it fixes are fixed here
-            # Checking the trace would take most of a calibration's time, and `agreement` looks at the embeddings.
+            warnings.simplefilter("ignore")  # the tracer is deprecated, and warns of shapes, which are fixed here
+            # Checking the trace would take most of a calibration's time; embedding/parity.py checks the embeddings.
             decoder = TorchScriptPythonDecoder(
                 model.eval(), example_input=(example,), trace_kwargs={"check_trace": False}
             )
         frontend = FrontEndManager().load_by_framework("pytorch")
-        converted = frontend.convert(frontend.load(decoder))
-    except Exception as error:  # its C++ side raises subclasses of Exception alone
+        graph = frontend.convert(frontend.load(decoder))
+    except Exception as error:  # OpenVINO has no narrower base class
         reason = one_line(error)[:120]
         raise BackboneError(f"OpenVINO cannot convert {backbone.name}: backbone.runtime=eager ({reason})") from error
-    converted.reshape({converted.inputs[0]: [batch, *backbone.input_size, 3]})
-    return converted
+    graph.reshape({graph.inputs[0]: [batch, *backbone.input_size, 3]})
+    return graph

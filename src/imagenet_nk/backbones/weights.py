@@ -1,17 +1,15 @@
-"""A local weights file: tensors only, whatever its format, and never code."""
+"""Pretrained weights, from the hub or from a local file. A file is never allowed to run code."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import safetensors.torch
-import torch
+import timm.models
 from huggingface_hub import constants
 from safetensors import SafetensorError
 from torch import Tensor
@@ -24,7 +22,7 @@ HINT = "type backbone.checkpoint=FILE for weights that you have, or backbone.pre
 
 
 def is_reachable(url: str) -> bool:
-    """Whether a host answers at all within PATIENCE; any answer below 500 counts."""
+    """Whether a host answers within TIMEOUT with a status below 500."""
     try:
         return requests.head(url, timeout=TIMEOUT, allow_redirects=False).status_code < 500
     except requests.RequestException:
@@ -33,72 +31,50 @@ def is_reachable(url: str) -> bool:
 
 @contextmanager
 def hub_weights(name: str, url: str) -> Iterator[None]:
-    """A block that loads the published weights of a model from `url`, or from the local cache when offline.
+    """A block that loads the published weights of a model from `url`, or from the local cache if the host is down.
 
-    Raises BackboneError, one line, when they are neither there nor to be had.
+    Raises BackboneError, one line, when neither has them.
     """
     host = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" if "://" in url else constants.ENDPOINT
     was_offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE or not is_reachable(host)
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
+        reason = f"no weights from {host} ({one_line(error)[:200]})"
         if constants.HF_HUB_OFFLINE:
-            raise BackboneError(
-                f"backbone {name}: {host} does not answer, and its weights are not cached; {HINT}"
-            ) from error
-        raise BackboneError(f"backbone {name}: no weights from {host} ({one_line(error)[:200]}); {HINT}") from error
+            reason = f"{host} does not answer, and its weights are not cached"
+        raise BackboneError(f"backbone {name}: {reason}; {HINT}") from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline
 
 
-_NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
-_PREFIXES = ("module.", "model.", "_orig_mod.")
+_NO_MAPPING = (AttributeError, TypeError, KeyError)  # what timm meets in a file that holds something else
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name: safetensors, or torch.save with nothing but tensors in it.
+    """The tensors of a weights file by name: *.safetensors, or torch.save with nothing but tensors in it.
 
-    Raises BackboneError for a file that is missing, broken, or has pickled code in it.
+    timm takes them out of a training checkpoint (its average if it has one) and strips what wrappers put before names.
+    Raises BackboneError for a file that is missing or broken, or that holds pickled code.
     """
     if not path.is_file():
         raise BackboneError(f"backbone.checkpoint: there is no file {path}")
     try:
-        loaded: Any = safetensors.torch.load_file(path)
-    except SafetensorError:
-        loaded = _unpickled(path)
-    return _tensors(loaded, path)
-
-
-def _unpickled(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        state = timm.models.load_state_dict(str(path), weights_only=True)
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+        *_NO_MAPPING,
+    ) as error:
         raise BackboneError(
-            f"backbone.checkpoint: {path} holds pickled code, or is no weights file, and was not opened; "
-            "save it again with torch.save(model.state_dict(), FILE) or as safetensors"
+            f"backbone.checkpoint: {path} was not loaded: it is not a weights file, or holds pickled code "
+            f"({one_line(error)[:160]}); save it again with torch.save(model.state_dict(), FILE) or as FILE.safetensors"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise BackboneError(
-            f"backbone.checkpoint: {path} is broken or no weights file ({first_line(error)})"
-        ) from error
-
-
-def _tensors(loaded: Any, path: Path) -> dict[str, Tensor]:
-    for key in _NESTED:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-            break
-    if not isinstance(loaded, Mapping) or not any(isinstance(value, Tensor) for value in loaded.values()):
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
         raise BackboneError(f"backbone.checkpoint: {path} holds no named tensors; give a model's state_dict")
-    return {_bare(str(name)): value for name, value in loaded.items() if isinstance(value, Tensor)}
-
-
-def _bare(name: str) -> str:
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's text, short enough to stand in another line."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return tensors

@@ -159,7 +159,7 @@ def test_a_worker_elsewhere_gets_a_gpu_where_there_are_any_or_one_is_asked_for(
     )
     assert told.backbone.device == ("cpu" if not each else wanted)
     if wanted == "cuda":
-        with pytest.raises(BackboneError, match=f"on {socket.gethostname()}: backbone.device=cuda: no such device"):
+        with pytest.raises(BackboneError, match=f"on {socket.gethostname()}: backbone.device=cuda is not available"):
             list(workers.embed([told], [entries[0][0]], [0]))
     else:
         list(workers.embed([told], [entries[0][0]], [0]))

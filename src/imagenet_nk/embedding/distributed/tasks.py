@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagenet_nk.backbones.allocator import reuse_large_blocks
 from imagenet_nk.embedding.messages import BackboneSpec, Shard, ShardEmbeddings
 from imagenet_nk.engine.contract import Channel
 from imagenet_nk.errors import BackboneError, CentersError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def embed(shard: Shard, line: Channel) -> ShardEmbeddings:  # noqa: ARG001
     """Task of an engine."""
+    reuse_large_blocks()
     return worker(shard.orders, shard.paths, shard.threads).embed(shard)
 
 
