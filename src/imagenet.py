@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import imagenet_nk.app.startup  # noqa: F401 - first: Ctrl-C is calm from here on
-
-# isort: split
 from typing import TYPE_CHECKING
+
+from imagenet_nk.app import startup
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
 def run() -> None:
-    """The process, as the console script and `python src/imagenet.py` start it.
+    """Run the program; the console script and `python src/imagenet.py` start here.
 
-    What it needs is imported here: this file is loaded once more by every process that it starts.
+    Imports are in here because every worker process imports this file again.
     """
+    startup.exit_on_interrupt()
     import hydra
 
     from imagenet_nk import config

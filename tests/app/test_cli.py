@@ -120,7 +120,7 @@ def test_ctrl_c_while_it_loads_is_one_line(tmp_path: Path) -> None:
     """A module that is loaded early gets it, whichever it is on a given machine."""
     (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     ended = run(tmp_path, "--help", PYTHONPATH=str(tmp_path))
-    assert (ended.returncode, ended.stderr) == (130, "stopped before anything began\n")
+    assert (ended.returncode, ended.stderr) == (130, "stopped before any work was done\n")
 
 
 def test_torchrun_with_several_ranks_is_refused_in_one_line(tmp_path: Path) -> None:

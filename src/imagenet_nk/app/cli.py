@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,9 +39,10 @@ def run(main: Callable[[], object]) -> None:
     came = _terminated_like_interrupted()
     os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to the lines below
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # broken metadata of images is not the user's concern
     code = FAILED
     try:
-        startup.loaded()
+        startup.restore_interrupt()
         code = _code(main)
     except KeyboardInterrupt:
         code = _SIGNALLED + (signal.SIGTERM if came else signal.SIGINT)

@@ -1,26 +1,21 @@
-"""Imported first: Ctrl-C while the program loads ends it at once, for nothing has begun. Imports next to nothing."""
+"""How Ctrl-C ends the program while it is still importing its libraries. Imports next to nothing itself."""
 
 import os
 import signal
-import sys
 
 
-def _end(number: int, frame: object) -> None:  # noqa: ARG001
-    os.write(2, b"stopped before anything began\n")
-    os._exit(128 + number)
+def exit_on_interrupt() -> None:
+    """Let Ctrl-C end the process at once, with one line: no work has started yet."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _exit)
 
 
-def loaded() -> None:
+def restore_interrupt() -> None:
     """Let Ctrl-C raise KeyboardInterrupt again."""
-    if signal.getsignal(signal.SIGINT) is _end:
+    if signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _is_child() -> bool:
-    """Whether a process of ours that multiprocessing started loads the same script once more."""
-    process = sys.modules.get("multiprocessing.process")
-    return process is not None and process.parent_process() is not None
-
-
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler and not _is_child():
-    signal.signal(signal.SIGINT, _end)
+def _exit(number: int, frame: object) -> None:  # noqa: ARG001
+    os.write(2, b"stopped before any work was done\n")
+    os._exit(128 + number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ _GROUND = (128, 128, 128)
 # All that Pillow's readers raise for files that are broken or gone.
 _FAULTS: tuple[type[Exception], ...] = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, ArithmeticError, RuntimeError,
-    AttributeError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning,
+    AttributeError, MemoryError, Image.DecompressionBombError,
 )  # fmt: skip
 
 
@@ -41,8 +40,7 @@ def write(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> dict[str, Con
         if old.stem not in pictures:
             old.unlink()
     threads = 16 if any(map(files.is_remote, chain(*pictures.values()))) else cores()
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads, thread_name_prefix="thumbnails") as pool:
-        warnings.simplefilter("ignore")  # broken metadata is nobody's concern here
+    with ThreadPoolExecutor(threads, thread_name_prefix="thumbnails") as pool:
         strips: Iterator[ContactStrip] = pool.map(
             lambda item: _strip(folder / f"{item[0]}.jpg", item[1]),
             [item for item in pictures.items() if item[1]],

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from warnings import filterwarnings
 
 from imagenet_nk.collect.distributed.shard import Shard, ShardResult, WorkerReport
 from imagenet_nk.collect.factory import build_scheduler, iter_candidates
@@ -29,6 +30,7 @@ _SLOW_HOSTS = 3  # that a report names
 
 def collect_shard(shard: Shard, channel: Channel) -> ShardResult:
     """The task: collect the classes of a shard from one source. Raises what a run in one process raises."""
+    filterwarnings("ignore", module=r"PIL\.")  # broken metadata of images; this process is the program's own
     with contextlib.ExitStack() as stack:
         if Path(shard.spec.cwd).is_dir():
             stack.enter_context(contextlib.chdir(shard.spec.cwd))

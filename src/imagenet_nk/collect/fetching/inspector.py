@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import re
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -60,8 +59,6 @@ class Inspector:
 
     def __init__(self, config: InspectConfig) -> None:
         self._config, self._large = config, ThreadPoolExecutor(1, thread_name_prefix="large")
-        # Sizes are judged here, and broken metadata is nobody's concern. catch_warnings() is not for threads.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
         self._placeholder_url = re.compile(
             "|".join(f"(?:{p})" for p in config.placeholder_urls) or r"(?!)", re.IGNORECASE
         )
@@ -151,7 +148,7 @@ class Inspector:
             if not _can_allocate(8 * self._config.max_pixels):
                 raise _out_of_memory() from error
             return Rejected(Reason.CORRUPT, detail="it asks for more memory than its pixels take")
-        except (ArithmeticError, AttributeError, RuntimeError, Image.DecompressionBombWarning) as error:
+        except (ArithmeticError, AttributeError, RuntimeError) as error:
             return Rejected(Reason.CORRUPT, detail=f"{type(error).__name__}: {error}")
 
     def _serialise_large(self, size: tuple[int, int], work: Callable[[], _T]) -> _T:
