@@ -36,7 +36,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 from imagenet_nk import classes  # noqa: E402
 from imagenet_nk.collect.fetching.inspector import Inspector  # noqa: E402
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig  # noqa: E402
-from imagenet_nk.dataset.image_store import Store  # noqa: E402
+from imagenet_nk.dataset.image_store import ImageStore  # noqa: E402
 from imagenet_nk.net.curl_transport import CurlTransport  # noqa: E402
 from imagenet_nk.net.http import Request  # noqa: E402
 from imagenet_nk.sampling.draw_order import draw  # noqa: E402
@@ -114,7 +114,7 @@ def peer(python: str, url_list: Path, folder: Path, threads: int, *, checked: bo
 def limit(photographs: Path, port: int, folder: Path, count: int = 2000) -> dict[str, float]:
     """CPU seconds an image of each part alone."""
     data = [file.read_bytes() for file in sorted(photographs.iterdir())]
-    inspector, store = Inspector(InspectConfig()), Store(folder / "limit")
+    inspector, store = Inspector(InspectConfig()), ImageStore(folder / "limit")
     parts = {"fetch": _cpu(lambda: _fetch(port, count, len(data))) / count}
     parts["decode"] = _cpu(lambda: [inspector.inspect(item) for item in data]) / len(data)
     parts["write"] = _cpu(lambda: [store.write("n00000000", f"{n}.jpg", d) for n, d in enumerate(data)]) / len(data)

@@ -32,8 +32,8 @@ from imagenet_nk import classes  # noqa: E402
 from imagenet_nk.centers.file import NAME as CENTERS  # noqa: E402
 from imagenet_nk.centers.file import Centers  # noqa: E402
 from imagenet_nk.config import ClassesConfig, LabelsConfig  # noqa: E402
-from imagenet_nk.dataset import class_table  # noqa: E402
-from imagenet_nk.dataset.files import MANIFEST  # noqa: E402
+from imagenet_nk.dataset.class_table import ClassRow, class_frame, write_csv  # noqa: E402
+from imagenet_nk.dataset.folder_layout import MANIFEST  # noqa: E402
 from imagenet_nk.dataset.manifest import MANIFEST_COLUMNS, manifest_frame  # noqa: E402
 from imagenet_nk.preprocessing.row_cache import open_cache  # noqa: E402
 from imagenet_nk.report import build  # noqa: E402
@@ -70,9 +70,9 @@ def make(folder: Path, run: Path, count: int, each: int, dim: int) -> None:
             rows.append({**row, **sizes, "label": label, "path": path, "split": "eval", "source": "urls", "url": url})
             paths.append(folder / path)
         fixed = {"label": label, "wnid": wnid, "name": name, "wanted": each, "kept": each, "tried": 3 * each}
-        table.append(class_table.Row(fixed, Counter(http_404=each, placeholder=each), {}))
-    class_table.write_parquet(manifest_frame(rows), folder / MANIFEST)
-    class_table.write_csv(class_table.classes(table), folder / "classes.csv")
+        table.append(ClassRow(fixed, Counter(http_404=each, placeholder=each), {}))
+    manifest_frame(rows).to_parquet(folder / MANIFEST, index=False)
+    write_csv(class_frame(table), folder / "classes.csv")
     key = {"weights_sha256": "drawn", "pixels": "drawn", "dim": dim}
     with open_cache(folder, "drawn", key, dim) as store:
         store.append(paths, points.astype(np.float32))

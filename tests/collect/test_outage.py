@@ -18,7 +18,7 @@ from collect.hostile import Answer, Asked
 from collect.threads import Threads
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.folder_layout import LEDGER
 from imagenet_nk.engine.local import Local
 from imagenet_nk.net.connectivity import ConnectivityMonitor
 from imagenet_nk.net.http import Response
@@ -95,7 +95,7 @@ def test_a_web_that_does_not_come_back(town: City, processes: int, caplog: pytes
     assert summary.short
     assert len([line for line in caplog.messages if "the web has not answered" in line]) == 1
     assert "retry=transient" not in caplog.text, "that is for what failed while the web was there"
-    with sqlite3.connect(town.folder / "disturbed" / FILE) as db:
+    with sqlite3.connect(town.folder / "disturbed" / LEDGER) as db:
         query = "SELECT count(*) FROM attempts WHERE final AND url NOT LIKE '%:9/%' AND transient"
         assert db.execute(query).fetchone() == (0,)
     db.close()

@@ -13,6 +13,7 @@ import pytest
 from imagenet_nk.collect import recovery, stage
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import InspectConfig
+from imagenet_nk.dataset.table_writer import TableWriter
 from imagenet_nk.sampling.draw_order import EvalOnly
 from report.making import Run, label_map, wnids
 
@@ -26,7 +27,7 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Three classes of four pictures, all fetched, none settled."""
     run = Run(tmp_path, 3, 4)
     run.draw()
-    monkeypatch.setattr(stage.DataSet, "finish", kill)
+    monkeypatch.setattr(TableWriter, "finalize", kill)
     with pytest.raises(Killed):
         run.collect(nk=3)
     monkeypatch.undo()

@@ -29,8 +29,9 @@ from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import CrossClassDuplicates, HttpConfig, InspectConfig, Retry
 from imagenet_nk.dataset.dataset import fingerprint
-from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.folder_layout import LEDGER
 from imagenet_nk.dataset.summary import Summary
+from imagenet_nk.dataset.table_writer import TableWriter
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.lists import stage as lists_stage
@@ -211,7 +212,7 @@ def test_more_only_adds_and_less_only_leaves_out(town: Town) -> None:
 
 def settled_twice(town: Town) -> list[str]:
     """Candidates that were settled by one run and asked again by another: those in flight at its end are none."""
-    ledger = sqlite3.connect(town.folder / "set" / FILE)
+    ledger = sqlite3.connect(town.folder / "set" / LEDGER)
     rows = ledger.execute("SELECT key FROM attempts WHERE final GROUP BY source, rank, key HAVING count(*) > 1")
     keys = [key for (key,) in rows]
     ledger.close()
@@ -456,7 +457,7 @@ def test_a_dead_network_holds_nothing_against_anyone(town: Town) -> None:
     with pytest.raises(SourceError, match="connected") as caught:
         run(town, 3, dead_host_after=1, connect_timeout=0.5)
     assert "\n" not in str(caught.value)
-    rows = sqlite3.connect(town.folder / "set" / FILE)
+    rows = sqlite3.connect(town.folder / "set" / LEDGER)
     assert rows.execute("SELECT count(*) FROM attempts WHERE final").fetchone() == (0,)
     assert rows.execute("SELECT count(*) FROM attempts").fetchone()[0] > 0
     rows.close()
@@ -540,7 +541,7 @@ def test_a_disk_without_room_is_noticed_before_it_is_full(town: Town, monkeypatc
 def _crowded(original: object) -> object:
     def init(self: stage.DataSet, *folders: Path) -> None:
         original(self, *folders)  # type: ignore[operator]
-        self.store.room = lambda: -1  # type: ignore[method-assign]
+        self.store.free_bytes = lambda: -1  # type: ignore[method-assign]
 
     return init
 
@@ -592,17 +593,17 @@ def test_tables_that_cannot_be_written_are_one_line(town: Town) -> None:
 def test_a_kill_while_a_larger_set_is_settled_leaves_no_mixture(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """The smaller set is asked for next: it must not pass for done, one class being settled for the larger."""
     run(town, 3)
-    settle = stage.DataSet._settle_class
-    settled: list[str] = []
+    finalize_class = TableWriter._finalize_class
+    finalized: list[str] = []
 
-    def dies(self: stage.DataSet, *about_a_class: object) -> list[str]:
-        if settled:
+    def dies(self: TableWriter, *about_a_class: object) -> list[str]:
+        if finalized:
             raise KeyboardInterrupt
-        settled.append("one")
-        return settle(self, *about_a_class)  # type: ignore[arg-type]
+        finalized.append("one")
+        return finalize_class(self, *about_a_class)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        patched.setattr(stage.DataSet, "_settle_class", dies)
+        patched.setattr(TableWriter, "_finalize_class", dies)
         run(town, 5)
     run(town, 3)
     assert kept(town) == town.first_good(3)
@@ -754,7 +755,7 @@ def test_what_is_left_behind(town: Town) -> None:
         "TERMS.txt",
     } <= left
     assert not list((town.folder / "set").rglob("*.part"))
-    with sqlite3.connect(town.folder / "set" / FILE) as db:
+    with sqlite3.connect(town.folder / "set" / LEDGER) as db:
         assert json.loads(dict(db.execute("SELECT name, value FROM meta"))["draw"])["seed"] == 0
     db.close()
     assert os.access(town.folder / "set" / "TERMS.txt", os.R_OK)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from imagenet_nk.config import Materialize
-from imagenet_nk.dataset.files import IMAGES, SPARE
-from imagenet_nk.dataset.image_store import Store
+from imagenet_nk.dataset.folder_layout import IMAGES, SPARE
+from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.storage import files
 
@@ -22,7 +22,7 @@ def names(folder: Path, sub: str = IMAGES) -> list[str]:
 
 
 def test_an_image_is_there_whole_and_nothing_else(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ImageStore(tmp_path)
     store.write(A, "a.jpg", b"one")
     store.write(A, "a.jpg", b"another")
     store.write(A, "empty.jpg", b"")
@@ -33,7 +33,7 @@ def test_an_image_is_there_whole_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_many_threads_may_write_one_name(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ImageStore(tmp_path)
     bodies = [bytes([number]) * 300_000 for number in range(8)]
     threads = [threading.Thread(target=store.write, args=(A, "a.jpg", body)) for body in bodies]
     for thread in threads:
@@ -45,34 +45,34 @@ def test_many_threads_may_write_one_name(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_a_killed_run_go_and_count_for_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ImageStore(tmp_path)
     store.write(A, "a.jpg", b"one")
     (tmp_path / IMAGES / A / "b.jpg.123.part").write_bytes(b"hal")
-    assert Store(tmp_path).sizes(A) == {"a.jpg": 3}
+    assert ImageStore(tmp_path).sizes(A) == {"a.jpg": 3}
     assert names(tmp_path) == ["a.jpg"]
 
 
 def test_settling_moves_to_spare_and_back(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ImageStore(tmp_path)
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         store.write(A, name, name.encode())
-    store.settle(A, keep={"a.jpg"}, unwanted={"c.jpg"})
+    store.arrange(A, keep={"a.jpg"}, unwanted={"c.jpg"})
     assert (names(tmp_path), names(tmp_path, SPARE)) == (["a.jpg"], ["b.jpg"])
     assert store.sizes(A) == {"a.jpg": 5, "b.jpg": 5}
-    store.settle(A, keep={"a.jpg", "b.jpg"}, unwanted=set())
+    store.arrange(A, keep={"a.jpg", "b.jpg"}, unwanted=set())
     assert (names(tmp_path), names(tmp_path, SPARE)) == (["a.jpg", "b.jpg"], [])
-    store.settle(A, keep=set(), unwanted={"a.jpg", "b.jpg"})
+    store.arrange(A, keep=set(), unwanted={"a.jpg", "b.jpg"})
     assert store.sizes(A) == {}
-    store.settle("n01443537", keep=set(), unwanted=set())
+    store.arrange("n01443537", keep=set(), unwanted=set())
 
 
 @pytest.mark.parametrize("how", [Materialize.link, Materialize.copy])
 def test_a_local_file_is_adopted(tmp_path: Path, how: Materialize) -> None:
     original = tmp_path / "elsewhere.jpg"
     original.write_bytes(b"theirs")
-    store = Store(tmp_path / "set")
+    store = ImageStore(tmp_path / "set")
     for _ in range(2):
-        store.adopt(A, "a.jpg", original, how)
+        store.link_or_copy(A, "a.jpg", original, how)
     adopted = tmp_path / "set" / IMAGES / A / "a.jpg"
     assert adopted.read_bytes() == b"theirs"
     assert adopted.samefile(original) == (how == Materialize.link)
@@ -84,7 +84,7 @@ def test_a_local_file_is_adopted(tmp_path: Path, how: Materialize) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_no_space_left_is_one_line_and_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path)
+    store = ImageStore(tmp_path)
     store.write(A, "a.jpg", b"one")
     with monkeypatch.context() as patched:
         (tmp_path / IMAGES / A / "a.part").symlink_to("/dev/full")  # a device without room
@@ -101,22 +101,22 @@ def test_no_space_left_is_one_line_and_leaves_what_was_there(tmp_path: Path, mon
 def test_a_file_where_a_folder_must_be(tmp_path: Path, sub: str) -> None:
     (tmp_path / sub).write_text("")
     with pytest.raises(DatasetError, match=f"{tmp_path / sub} is a file where a folder must be"):
-        Store(tmp_path)
+        ImageStore(tmp_path)
 
 
 def test_a_file_where_the_folder_of_a_class_must_be(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = ImageStore(tmp_path)
     (tmp_path / IMAGES / A).write_text("")
     named = f"{tmp_path / IMAGES / A} is a file where a folder must be: move it away"
     with pytest.raises(DatasetError, match=named):
         store.write(A, "a.jpg", b"one")
     with pytest.raises(DatasetError, match=named):
-        store.adopt(A, "a.jpg", tmp_path / IMAGES / A, Materialize.copy)
+        store.link_or_copy(A, "a.jpg", tmp_path / IMAGES / A, Materialize.copy)
 
 
 def test_an_original_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"gone\.jpg"):
-        Store(tmp_path).adopt(A, "a.jpg", tmp_path / "gone.jpg", Materialize.copy)
+        ImageStore(tmp_path).link_or_copy(A, "a.jpg", tmp_path / "gone.jpg", Materialize.copy)
 
 
 @pytest.fixture
@@ -142,11 +142,11 @@ def unprivileged() -> Iterator[Path]:
 
 def test_a_folder_that_may_not_be_written(unprivileged: Path) -> None:
     with pytest.raises(DatasetError, match=r"cannot be written \(Permission denied\): choose another dataset\.dir"):
-        Store(unprivileged).write(A, "a.jpg", b"one")
+        ImageStore(unprivileged).write(A, "a.jpg", b"one")
     with pytest.raises(DatasetError, match="cannot be written"):
-        Store(unprivileged / "new")
+        ImageStore(unprivileged / "new")
 
 
 def test_room_is_what_the_disk_has_less_a_reserve(tmp_path: Path) -> None:
     stat = os.statvfs(tmp_path)
-    assert Store(tmp_path).room() < stat.f_bavail * stat.f_frsize
+    assert ImageStore(tmp_path).free_bytes() < stat.f_bavail * stat.f_frsize

@@ -6,14 +6,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from dataclasses import fields, replace
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.folder_layout import LEDGER
 from imagenet_nk.dataset.ledger import Attempt, Ledger, signed, unsigned
 from imagenet_nk.errors import DatasetError
 
@@ -21,9 +21,14 @@ A, B = "n01440764", "n01443537"
 ONE = Attempt("urls", 0, 3, f"{A}_1", A, 1, "http://a.test/1", image_id=f"{A}_1", sha256="ab", pixels=-5, seconds=0.25)
 
 
+def count_attempts(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / LEDGER)) as db:
+        return int(db.execute("SELECT count(*) FROM attempts").fetchone()[0])
+
+
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.record(replace(ONE, url="http://a.test/\udcff"))
+    ledger.record(ONE._replace(url="http://a.test/\udcff"))
     with pytest.raises(DatasetError, match="surrogates not allowed"):
         ledger.flush()
     ledger.close()
@@ -33,8 +38,7 @@ def test_what_is_recorded_is_there_after_reopening(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.record(ONE)
     ledger.record(
-        replace(
-            ONE,
+        ONE._replace(
             key=f"{A}_2",
             draw=1,
             reason="http_404",
@@ -43,34 +47,34 @@ def test_what_is_recorded_is_there_after_reopening(tmp_path: Path) -> None:
     )
     ledger.close()
     again = Ledger(tmp_path)
-    rows = list(again.settled(A))
+    rows = again.final_attempts(A)
     again.close()
-    assert [row["key"] for row in rows] == [f"{A}_2", f"{A}_1"]  # in draw order
-    row = dict(rows[1])
+    assert [row.key for row in rows] == [f"{A}_2", f"{A}_1"]  # in draw order
+    row = rows[1]._asdict()
     assert (row.pop("id"), row.pop("verdict")) == (1, "")
-    assert Attempt(**row) == ONE
+    assert row == {name: getattr(ONE, name) for name in row}
 
 
 def test_the_last_final_attempt_settles_a_candidate(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for attempt in (
-        replace(ONE, reason="http_503", final=0),
-        replace(ONE, reason="timeout"),
+        ONE._replace(reason="http_503", final=0),
+        ONE._replace(reason="timeout"),
         ONE,
-        replace(ONE, reason="http_500", final=0),
-        replace(ONE, source="archive", rank=1),
-        replace(ONE, rank=1, reason="gone"),  # two sources of one kind may call two images by one key
-        replace(ONE, wnid=B),
+        ONE._replace(reason="http_500", final=0),
+        ONE._replace(source="archive", rank=1),
+        ONE._replace(rank=1, reason="gone"),  # two sources of one kind may call two images by one key
+        ONE._replace(wnid=B),
     ):
         ledger.record(attempt)
     ledger.flush()
-    assert [(row["source"], row["rank"], row["reason"]) for row in ledger.settled(A)] == [
+    assert [(row.source, row.rank, row.reason) for row in ledger.final_attempts(A)] == [
         ("urls", 0, ""),
         ("archive", 1, ""),
         ("urls", 1, "gone"),
     ]
-    assert len(list(ledger.rows())) == 7
-    assert len(list(ledger.rows([B]))) == 1
+    assert len(ledger.final_attempts(B)) == 1
+    assert count_attempts(tmp_path) == 7
     ledger.close()
 
 
@@ -78,43 +82,44 @@ def test_verdicts_and_facts_are_kept(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.record(ONE)
     ledger.flush()
-    ledger.judge([("kept", 1)])
-    ledger.note({"draw": {"seed": 0}, "done": "x"})
-    ledger.note({"done": "y"})
+    ledger.write_verdicts([("kept", 1)])
+    ledger.set_meta("draw", {"seed": 0})
+    ledger.set_meta("done", "x")
+    ledger.set_meta("done", "y")
     ledger.close()
     again = Ledger(tmp_path)
-    assert [row["verdict"] for row in again.settled(A)] == ["kept"]
-    assert again.meta() == {"draw": {"seed": 0}, "done": "y"}
+    assert [row.verdict for row in again.final_attempts(A)] == ["kept"]
+    assert [again.get_meta(name) for name in ("draw", "done", "named")] == [{"seed": 0}, "y", None]
     again.close()
 
 
 def test_a_dead_network_settles_nothing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.record(replace(ONE, reason="refused", transient=1))
-    ledger.record(replace(ONE, key="k2", reason="http_404", status=404))
-    ledger.record(replace(ONE, key="k3", reason="http_503", transient=1, status=503))
+    ledger.record(ONE._replace(reason="refused", transient=1))
+    ledger.record(ONE._replace(key="k2", reason="http_404", status=404))
+    ledger.record(ONE._replace(key="k3", reason="http_503", transient=1, status=503))
     ledger.flush()
-    before = ledger.last()
-    ledger.record(replace(ONE, reason="timeout", transient=1))
-    ledger.record(replace(ONE, key="k4", reason="refused", transient=1))
+    before = ledger.last_id()
+    ledger.record(ONE._replace(reason="timeout", transient=1))
+    ledger.record(ONE._replace(key="k4", reason="refused", transient=1))
     ledger.flush()
     ledger.reopen_connection_failures(before)
-    assert {row["key"]: row["reason"] for row in ledger.settled(A)} == {
+    assert {row.key: row.reason for row in ledger.final_attempts(A)} == {
         ONE.key: "refused", "k2": "http_404", "k3": "http_503",
     }  # fmt: skip
     ledger.reopen_connection_failures(0)
-    assert {row["key"] for row in ledger.settled(A)} == {"k2", "k3"}
-    assert len(list(ledger.rows())) == 5
+    assert {row.key for row in ledger.final_attempts(A)} == {"k2", "k3"}
+    assert count_attempts(tmp_path) == 5
     ledger.close()
 
 
 def test_another_process_may_read_while_a_run_writes(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    reader = sqlite3.connect(tmp_path / FILE)
+    reader = sqlite3.connect(tmp_path / LEDGER)
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (0,)
     for number in range(500):
-        ledger.record(replace(ONE, key=str(number)))
+        ledger.record(ONE._replace(key=str(number)))
     ledger.flush()
     assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (0,)  # its own snapshot
     reader.execute("COMMIT")
@@ -144,7 +149,7 @@ while True:
     child.wait()
     child.stdout.close()
     ledger = Ledger(tmp_path)
-    assert {str(number) for number in range(1000)} <= {row["key"] for row in ledger.settled(A)}
+    assert {str(number) for number in range(1000)} <= {row.key for row in ledger.final_attempts(A)}
     ledger.close()
 
 
@@ -159,22 +164,22 @@ def environment() -> dict[str, str]:
     "content", [b"not a database at all, but long enough to be one" * 50, b"SQLite format 3\0" + b"\xff" * 4096]
 )
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / FILE).write_bytes(content)
+    (tmp_path / LEDGER).write_bytes(content)
     with pytest.raises(DatasetError, match=r"cannot be used.*another dataset\.dir") as caught:
         Ledger(tmp_path)
     assert "\n" not in str(caught.value)
-    assert (tmp_path / FILE).read_bytes() == content
+    assert (tmp_path / LEDGER).read_bytes() == content
 
 
 def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
-    (tmp_path / FILE).mkdir()
+    (tmp_path / LEDGER).mkdir()
     with pytest.raises(DatasetError, match="cannot be used"):
         Ledger(tmp_path)
 
 
 def test_a_later_version_is_refused(tmp_path: Path) -> None:
     Ledger(tmp_path).close()
-    with sqlite3.connect(tmp_path / FILE) as db:
+    with sqlite3.connect(tmp_path / LEDGER) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(DatasetError, match="later version"):
@@ -184,15 +189,15 @@ def test_a_later_version_is_refused(tmp_path: Path) -> None:
 def test_a_table_that_is_damaged_is_one_line(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in range(3000):
-        ledger.record(replace(ONE, key=str(number)))
+        ledger.record(ONE._replace(key=str(number)))
     ledger.close()
-    data = bytearray((tmp_path / FILE).read_bytes())
+    data = bytearray((tmp_path / LEDGER).read_bytes())
     data[8192:-4096] = os.urandom(len(data) - 12288)
-    (tmp_path / FILE).write_bytes(data)
+    (tmp_path / LEDGER).write_bytes(data)
     with pytest.raises(DatasetError, match="cannot be used"):  # noqa: PT012
         again = Ledger(tmp_path)
         try:
-            list(again.settled(A))
+            again.final_attempts(A)
         finally:
             again.close()
 
@@ -226,7 +231,7 @@ ledger.close()
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
     ledger = Ledger(tmp_path)  # and what was written before is whole
-    list(ledger.settled(A))
+    ledger.final_attempts(A)
     ledger.close()
 
 
@@ -236,7 +241,7 @@ def test_signed_and_unsigned_are_inverse(number: int) -> None:
     assert unsigned(signed(number)) == number
 
 
-@pytest.mark.parametrize("column", [*(one.name for one in fields(Attempt)), "verdict"])
+@pytest.mark.parametrize("column", [*Attempt._fields, "verdict"])
 def test_every_column_is_documented(column: str) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text()
     assert re.search(rf"`{column}`", text.partition("### ledger.sqlite")[2])

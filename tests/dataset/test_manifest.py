@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from imagenet_nk.dataset import manifest
-from imagenet_nk.dataset.files import MANIFEST
-from imagenet_nk.dataset.manifest import MANIFEST_COLUMNS, manifest_frame, read_manifest
+from imagenet_nk.dataset.folder_layout import MANIFEST
+from imagenet_nk.dataset.manifest import MANIFEST_COLUMNS, ManifestRow, manifest_frame, read_manifest
 
 
-def row(number: int, **other: Any) -> tuple[object, ...]:
+def row(number: int, **other: Any) -> ManifestRow:
     values = {name: (number if kind == "int64" else f"{name}{number}") for name, kind in MANIFEST_COLUMNS.items()}
-    return tuple((values | other).values())
+    return ManifestRow(**(values | other))
 
 
 @pytest.mark.parametrize("group", [2, 100_000])
@@ -23,7 +23,7 @@ def test_the_two_manifests_say_what_pandas_would_write(
     monkeypatch.setattr(manifest, "_ROW_GROUP", group)
     odd = {"url": 'http://a/"b",c\n', "final_url": "grün ", "mode": "", "path": "images/n1/a b.jpg"}
     rows = [row(1), row(2, **odd), row(3, url="\r"), row(4), row(5)]
-    with manifest.writing(tmp_path) as images:
+    with manifest.open_writer(tmp_path) as images:
         images.add(rows[:1])
         images.add([])
         images.add(rows[1:])
@@ -31,14 +31,16 @@ def test_the_two_manifests_say_what_pandas_would_write(
     pd.testing.assert_frame_equal(read_manifest(tmp_path), frame)
     frame.to_csv(tmp_path / "expected.csv", index=False, lineterminator="\n")
     assert (tmp_path / "manifest.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
-    assert list(manifest.rows(tmp_path, ["path", "label"])) == list(zip(frame["path"], frame["label"], strict=True))
+    assert list(manifest.iter_columns(tmp_path, ["path", "label"])) == list(
+        zip(frame["path"], frame["label"], strict=True)
+    )
     if group > len(rows):
         frame.to_parquet(tmp_path / "expected.parquet", index=False)
         assert (tmp_path / MANIFEST).read_bytes() == (tmp_path / "expected.parquet").read_bytes()
 
 
 def test_no_image_at_all(tmp_path: Path) -> None:
-    with manifest.writing(tmp_path):
+    with manifest.open_writer(tmp_path):
         pass
     assert read_manifest(tmp_path).empty
     assert list(read_manifest(tmp_path)) == list(MANIFEST_COLUMNS)
@@ -46,7 +48,7 @@ def test_no_image_at_all(tmp_path: Path) -> None:
 
 
 def add_and_fail(folder: Path) -> None:
-    with manifest.writing(folder) as images:
+    with manifest.open_writer(folder) as images:
         images.add([row(1)])
         raise KeyError
 

@@ -8,8 +8,8 @@ import pytest
 
 from buckets import BUCKET, server
 from imagenet_nk.config import Materialize
-from imagenet_nk.dataset.image_store import Store
-from imagenet_nk.dataset.object_store import OWNER, ObjectStore, open_store, own
+from imagenet_nk.dataset.image_store import ImageStore
+from imagenet_nk.dataset.object_store import OWNER, ObjectStore, claim_bucket, open_store
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.storage import files
 
@@ -37,7 +37,7 @@ def store(folder: Path) -> ObjectStore:
 
 
 def test_a_folder_has_the_other_store(tmp_path: Path) -> None:
-    assert type(open_store(tmp_path)) is Store
+    assert type(open_store(tmp_path)) is ImageStore
 
 
 def test_what_is_written_is_there(store: ObjectStore) -> None:
@@ -53,12 +53,12 @@ def test_what_is_written_is_there(store: ObjectStore) -> None:
 def test_settling_makes_images_hold_exactly_what_is_kept(store: ObjectStore) -> None:
     for name in ("keep.jpg", "spare.jpg", "bad.jpg"):
         store.write(A, name, name.encode())
-    store.settle(A, {"keep.jpg"}, {"bad.jpg"})
+    store.arrange(A, {"keep.jpg"}, {"bad.jpg"})
     fresh = ObjectStore(store.folder)
     for each in (store, fresh):  # as it remembers, and as it is
         assert each.sizes(A) == {"keep.jpg": 8, "spare.jpg": 9}
     assert files.is_file(store.folder / "spare" / A / "spare.jpg")
-    fresh.settle(A, {"spare.jpg"}, {"keep.jpg"})
+    fresh.arrange(A, {"spare.jpg"}, {"keep.jpg"})
     assert ObjectStore(store.folder).sizes(A) == {"spare.jpg": 9}
     assert (store.folder / "images" / A / "spare.jpg").read_bytes() == b"spare.jpg"
 
@@ -72,19 +72,19 @@ def test_what_others_write_is_seen_after_a_refresh(store: ObjectStore) -> None:
 
 def test_local_files_are_copied_never_linked(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"theirs")
-    store.adopt(A, "a.jpg", tmp_path / "a.jpg", Materialize.copy)
+    store.link_or_copy(A, "a.jpg", tmp_path / "a.jpg", Materialize.copy)
     assert store.sizes(A) == {"a.jpg": 6}
     with pytest.raises(DatasetError, match=r"can hold no links; type source\.materialize=copy"):
-        store.adopt(A, "b.jpg", tmp_path / "a.jpg", Materialize.link)
+        store.link_or_copy(A, "b.jpg", tmp_path / "a.jpg", Materialize.link)
 
 
 def test_a_url_has_one_ledger(folder: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-    own(folder, tmp_path / "first")
-    own(folder, tmp_path / "first")
+    claim_bucket(folder, tmp_path / "first")
+    claim_bucket(folder, tmp_path / "first")
     with pytest.raises(DatasetError, match=rf"belongs to the ledger in {tmp_path / 'first'} .*remove .*{OWNER}"):
-        own(folder, tmp_path / "second")
+        claim_bucket(folder, tmp_path / "second")
     assert json.loads((folder / OWNER).read_bytes())["folder"] == str(tmp_path / "first")
 
 

@@ -53,7 +53,7 @@ def collected(folder: Path, split: Split, counts: tuple[int, ...] = (4, 1, 3)) -
         for n in range(count)
     ]
     frame = manifest_frame([dict.fromkeys(MANIFEST_COLUMNS, "") | NUMBERS | row for row in made])
-    with manifest.writing(folder) as file:
+    with manifest.open_writer(folder) as file:
         file.add(list(frame.itertuples(index=False, name=None)))
     return manifests(folder)
 

@@ -10,7 +10,7 @@ from collect.hostile import Asked, answer, hostile, redirect
 from imagenet_nk.collect.fetching.candidate_reader import Reader
 from imagenet_nk.collect.fetching.inspector import Inspector
 from imagenet_nk.config import HttpConfig, InspectConfig
-from imagenet_nk.dataset.image_store import Store
+from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.host_table import HostTable
@@ -133,7 +133,7 @@ def test_each_hop_of_a_redirect_is_asked_for_by_its_own_rules(tmp_path: Path) ->
         urls = [server.url("/far"), open_target, server.url("/round"), server.url("/out"), server.url("/x.jpg")]
         server.put("/x.jpg", redirect(open_target))
         http = HttpConfig(robots_txt=True, allow_private=True)
-        parts = HostTable(http), CongestionWindow(http), Inspector(InspectConfig()), Store(tmp_path)
+        parts = HostTable(http), CongestionWindow(http), Inspector(InspectConfig()), ImageStore(tmp_path)
         one = Reader(CurlTransport(http), *parts, workers=1)
         reasons = final_reasons(read(one, *urls))
         one.close()
@@ -147,7 +147,7 @@ def test_a_redirect_leads_to_no_other_port_here_either(tmp_path: Path) -> None:
         other.put("/x.jpg", answer(pictures.jpeg("x")))
         url = server.put("/x.jpg", redirect(other.url("/x.jpg")))
         http = HttpConfig(robots_txt=True, allow_private=True)
-        parts = HostTable(http), CongestionWindow(http), Inspector(InspectConfig()), Store(tmp_path)
+        parts = HostTable(http), CongestionWindow(http), Inspector(InspectConfig()), ImageStore(tmp_path)
         one = Reader(CurlTransport(http), *parts, workers=1)
         assert final_reasons(read(one, url)) == {0: "forbidden"}
         one.close()

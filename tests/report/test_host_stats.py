@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
-from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.folder_layout import LEDGER
 from imagenet_nk.dataset.ledger import Attempt, Ledger
 from imagenet_nk.report import host_stats
 
@@ -13,11 +14,11 @@ def ledger(folder: Path, *attempts: Attempt, done: bool = True, reached: int | N
     for attempt in attempts:
         made.record(attempt)
     made.flush()
-    rows = list(made.rows())
-    until = len(rows) if reached is None else reached
-    made.judge([(row["reason"] or "kept" if i < until else "unreached", row["id"]) for i, row in enumerate(rows)])
+    until = len(attempts) if reached is None else reached
+    verdicts = [attempt.reason or "kept" if i < until else "unreached" for i, attempt in enumerate(attempts)]
+    made.write_verdicts(zip(verdicts, count(made.last_id() - len(attempts) + 1)))
     if done:
-        made.note({"done": "x"})
+        made.set_meta("done", "x")
     made.close()
 
 
@@ -72,5 +73,5 @@ def test_whether_the_last_collection_ended(tmp_path: Path) -> None:
 
 
 def test_a_broken_ledger_tells_nothing(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_bytes(b"no database" * 100)
+    (tmp_path / LEDGER).write_bytes(b"no database" * 100)
     assert host_stats.read(tmp_path) == host_stats.FetchStats()

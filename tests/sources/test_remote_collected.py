@@ -273,7 +273,7 @@ class TestLosses:
         if not same:
             missing = pd.read_csv(tmp_path / "set" / "missing.csv")
             assert list(missing.reason) == ["http_404", "drifted"]
-            assert all("the fallback gave another picture of this name" in detail for detail in missing.detail)
+            assert all("the fallback gave another image of this name" in detail for detail in missing.detail)
 
     def test_named_images_of_a_list(self, tmp_path: Path, server: Web, manifest: Path) -> None:
         ids = list(pd.read_csv(manifest)["image_id"])

@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from imagenet_nk import classes
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.config import Config, NoSourceConfig, refuse_unknown
-from imagenet_nk.dataset.files import LOCK
-from imagenet_nk.dataset.object_store import try_out
+from imagenet_nk.dataset.folder_layout import LOCK
+from imagenet_nk.dataset.object_store import check_writable
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.errors import ConfigError
 from imagenet_nk.storage import files
@@ -27,7 +27,7 @@ def run(cfg: DictConfig) -> int:
         folder = files.resolve(config.dataset.dir)
         home = files.local_dir_for(folder, config.dataset.state_dir)
         if {"collect", "lists"} & set(config.stages) and not config.plan:
-            try_out(folder, home)
+            check_writable(folder, home)
         label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, home, config))
         _get_ready(engine, config, label_map)
         from imagenet_nk.app import stages  # half a second of pandas and sources, while workers load what they need

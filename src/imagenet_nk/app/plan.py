@@ -9,7 +9,7 @@ from itertools import islice
 from imagenet_nk.collect.job import Job
 from imagenet_nk.config import Materialize, Retry
 from imagenet_nk.dataset.dataset import DataSet
-from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.folder_layout import LEDGER
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.contract import UNLISTED_KEY, Candidate
 from imagenet_nk.wording import first_few
@@ -67,12 +67,14 @@ def describe(job: Job, stages: list[str], backbone: str) -> Iterator[str]:
 
 def _known(job: Job) -> tuple[int, CostEstimate]:
     """Images that are there, and what the ledger has seen. Leaves no folder behind where there was none."""
-    if not (job.home / FILE).is_file():
+    if not (job.home / LEDGER).is_file():
         return 0, CostEstimate(job.source.traits.cost.success, _USUAL_BYTES, _USUAL_SECONDS, measured=False)
     dataset = DataSet(job.folder, job.home)
     try:
-        dataset.check(job.draw_settings)
-        valid = {wnid: sum(not f.reason for f in dataset.facts(wnid, Retry.none).values()) for wnid in job.label_map}
+        dataset.state.check_draw(job.draw_settings)
+        valid = {
+            wnid: sum(not f.reason for f in dataset.records.load(wnid, Retry.none).values()) for wnid in job.label_map
+        }
         attempts, images, size, seconds = dataset.ledger.totals()
     finally:
         dataset.close()

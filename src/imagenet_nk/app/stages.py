@@ -22,7 +22,7 @@ from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.stage import check, collect
 from imagenet_nk.config import Config, DemoConfig
 from imagenet_nk.dataset.dataset import fingerprint
-from imagenet_nk.dataset.files import LOCK
+from imagenet_nk.dataset.folder_layout import LOCK
 from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.errors import DatasetError

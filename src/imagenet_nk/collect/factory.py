@@ -12,15 +12,15 @@ from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
 from imagenet_nk.collect.scheduling.scheduler import Scheduler
 from imagenet_nk.config import CrossClassDuplicates, InspectConfig
-from imagenet_nk.dataset.image_store import Store
-from imagenet_nk.dataset.ledger import AttemptSink
+from imagenet_nk.dataset.image_store import ImageStore
+from imagenet_nk.dataset.ledger import AttemptSink, CandidateKey
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.sources.contract import Source
 
-Records = Mapping[tuple[str, int, str], CandidateRecord]  # by (source, rank, key)
+Records = Mapping[CandidateKey, CandidateRecord]
 
 
 def build_scheduler(
@@ -28,7 +28,7 @@ def build_scheduler(
     *,
     hosts: HostTable,
     inspect: InspectConfig,
-    store: Store,
+    store: ImageStore,
     ledger: AttemptSink,
     rules: AcceptanceRules,
     hosts_allowed: frozenset[str],
@@ -56,4 +56,5 @@ def iter_candidates(
     known = facts()
     for draw, candidate in enumerate(source.candidates(wnid)):
         number = draw if candidate.draw is None else candidate.draw
-        yield QueuedCandidate(candidate, source, rank, number), known.get((source.name, rank, candidate.key))
+        record = known.get(CandidateKey(source.name, rank, candidate.key))
+        yield QueuedCandidate(candidate, source, rank, number), record

@@ -25,16 +25,16 @@ def open_first(job: Job, dataset: DataSet) -> bool:
     except OutOfReachError as error:
         if job.fallback.name == "none":
             raise
-        if dataset.begun:
+        if dataset.state.first_source_opened:
             raise SourceError(
                 f"{error}; {job.folder} was begun with it, so make it reachable again, or type dataset.dir=ANOTHER"
             ) from error
         log.warning("%s; going on with fallback=%s", error, job.fallback.name)
-        dataset.want({})
+        dataset.state.set_targets({})
         return False
-    dataset.want(_listed_counts(job))
-    dataset.claim({**job.draw_settings, "identity": job.source.identity})
-    dataset.write_terms([job.source.terms])  # at once: images may outlive a run that is stopped
+    dataset.state.set_targets(_listed_counts(job))
+    dataset.state.bind_to_draw({**job.draw_settings, "identity": job.source.identity})
+    dataset.tables.write_terms([job.source.terms])  # at once: images may outlive a run that is stopped
     return True
 
 
@@ -54,7 +54,7 @@ def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
         log.warning("fallback=%s cannot be used: %s", job.fallback.name, error)
         log.warning("what it was to fill stays open: the same command goes on from there")
         return False
-    dataset.claim(job.draw_settings)
+    dataset.state.bind_to_draw(job.draw_settings)
     return True
 
 

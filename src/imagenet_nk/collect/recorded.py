@@ -10,15 +10,15 @@ from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
 from imagenet_nk.config import CrossClassDuplicates, InspectConfig, Retry
 from imagenet_nk.dataset.dataset import DataSet
+from imagenet_nk.dataset.folder_state import Target
 from imagenet_nk.dataset.records import CandidateRecord
-from imagenet_nk.dataset.table_rows import Target
 
 
 def select_recorded(
     dataset: DataSet, wnids: Iterable[str], wanted: Target, inspect: InspectConfig
 ) -> Sequence[ClassQuota]:
     """The classes with the candidates that are settled, without those that were still to come before them."""
-    quotas = [_quota(wnid, wanted(wnid), dataset.facts(wnid, Retry.none)) for wnid in wnids]
+    quotas = [_quota(wnid, wanted(wnid), dataset.records.load(wnid, Retry.none)) for wnid in wnids]
     _select(quotas, inspect)
     return quotas
 

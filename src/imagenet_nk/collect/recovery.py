@@ -12,11 +12,10 @@ from filelock import FileLock, Timeout
 
 from imagenet_nk.classes import LabelMap
 from imagenet_nk.collect.recorded import select_recorded
-from imagenet_nk.config import InspectConfig, Materialize
+from imagenet_nk.config import InspectConfig
 from imagenet_nk.dataset.dataset import DataSet
-from imagenet_nk.dataset.files import FILE, LOCK
-from imagenet_nk.dataset.summary import Summary
-from imagenet_nk.dataset.table_rows import TableContext
+from imagenet_nk.dataset.folder_layout import LEDGER, LOCK
+from imagenet_nk.dataset.summary import Summary, TableContext
 from imagenet_nk.sampling.draw_order import Split
 from imagenet_nk.storage.run_lock import lock_owner
 
@@ -32,7 +31,7 @@ def finalize_killed_run(
     command keeps in the end may differ, so the folder stays unfinished. Raises DatasetError.
     """
     home = home or folder  # where the ledger is
-    if not (home / FILE).is_file():
+    if not (home / LEDGER).is_file():
         return None
     with _exclusive_if_idle(home / LOCK) as at_rest:
         if not at_rest:
@@ -65,14 +64,13 @@ def _exclusive_if_idle(path: Path) -> Iterator[bool]:
 
 
 def _finalize(dataset: DataSet, label_map: LabelMap, split: Split, inspect: InspectConfig) -> Summary | None:
-    asked = dataset.ledger.meta().get("asked")
-    if not asked or dataset.ledger.unjudged().isdisjoint(asked["wnids"]):
+    request = dataset.state.request
+    if request is None or dataset.ledger.classes_without_verdicts().isdisjoint(request.wnids):
         return None
-    known = label_map.subset([wnid for wnid in asked["wnids"] if wnid in label_map]) or label_map
-    materialize = {name: Materialize(how) for name, how in asked["materialize"].items()}
-    wanted = dataset.wanted(asked["nk"])
-    selected = select_recorded(dataset, known, wanted, inspect)
-    summary = dataset.finish(selected, "", TableContext(known, wanted, split, materialize))
+    requested = label_map.subset([wnid for wnid in request.wnids if wnid in label_map]) or label_map
+    target_of = dataset.state.target_of(request.nk)
+    selected = select_recorded(dataset, requested, target_of, inspect)
+    summary = dataset.tables.finalize(selected, "", TableContext(requested, target_of, split, request.materialize))
     log.warning(
         "a run that collected into %s did not come to its end; it has kept %d images of %d classes so far, and the "
         "same command goes on from there",

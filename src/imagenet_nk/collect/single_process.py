@@ -35,7 +35,7 @@ class LocalRun:
         self._fallback_is_open = fallback_is_open
         self.hosts = HostTable(job.http)
         self.complete = True  # False: a fallback was needed and could not be used
-        wanted = dataset.wanted(job.nk)
+        wanted = dataset.state.target_of(job.nk)
         self.walks: Sequence[ClassQuota] = [
             ClassQuota(wnid, wanted(wnid), self._candidates(0, wnid) if first_is_open else iter(()))
             for wnid in job.label_map.wnids
@@ -67,7 +67,7 @@ class LocalRun:
     @property
     def files_lost(self) -> int:
         """Image files of earlier runs that were not there, or not whole."""
-        return sum(self._dataset.lost.values())
+        return self._dataset.records.missing_files
 
     @property
     def cut_off(self) -> bool:
@@ -100,5 +100,5 @@ class LocalRun:
         return [quota for quota in self.walks if quota.lacks_images]
 
     def _candidates(self, rank: int, wnid: str) -> Iterator[tuple[QueuedCandidate, CandidateRecord | None]]:
-        records = partial(self._dataset.facts, wnid, self._job.retry, self._since)
+        records = partial(self._dataset.records.load, wnid, self._job.retry, self._since)
         return iter_candidates(self._job.sources[rank], rank, wnid, records)

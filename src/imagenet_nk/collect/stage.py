@@ -14,11 +14,11 @@ from imagenet_nk.collect.open_sources import open_first
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.collect.single_process import LocalRun
 from imagenet_nk.config import HttpConfig, Materialize, Retry
-from imagenet_nk.dataset.dataset import RECHECK, DataSet
-from imagenet_nk.dataset.files import LOCK
+from imagenet_nk.dataset.dataset import DataSet
+from imagenet_nk.dataset.folder_layout import LOCK
 from imagenet_nk.dataset.image_store import RESERVE
-from imagenet_nk.dataset.summary import Summary
-from imagenet_nk.dataset.table_rows import TableContext
+from imagenet_nk.dataset.summary import Summary, TableContext
+from imagenet_nk.dataset.table_writer import RECHECK
 from imagenet_nk.errors import ContradictionError, DatasetError, SourceError
 from imagenet_nk.net import url_guard
 from imagenet_nk.storage import files
@@ -54,20 +54,20 @@ def collect(job: Job, watch: ProgressCallback = no_progress) -> Summary:
 
 def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
     started = time.monotonic()
-    dataset.check(job.draw_settings)
-    if job.retry == Retry.none and dataset.is_done(job.fingerprint, job.label_map.wnids):
-        summary = dataset.write_tables(_tables(job, dataset))
+    dataset.state.check_draw(job.draw_settings)
+    if job.retry == Retry.none and dataset.is_complete(job.fingerprint, job.label_map.wnids):
+        summary = dataset.tables.write_tables(_tables(job, dataset))
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         _warn_if_short(summary)
         return summary
     warn_if_tls_unverified(job.http)
-    dataset.ask(job.label_map.wnids, job.nk, job.materialize)
+    dataset.state.note_request(job.label_map.wnids, job.nk, job.materialize)
     try:
         filling = _run_with_restart(job, dataset, _DiskGuard(dataset, watch))
     finally:
         _close_sources(job)
-    summary = dataset.finish(filling.walks, _completion_stamp(job, filling), _tables(job, dataset))
-    dataset.write_terms(
+    summary = dataset.tables.finalize(filling.walks, _completion_stamp(job, filling), _tables(job, dataset))
+    dataset.tables.write_terms(
         [source.terms for source in job.sources if source.name in summary.sources] or [job.source.terms]
     )
     _log_summary(summary, time.monotonic() - started, job.http.allow_private, cut_off=filling.cut_off)
@@ -92,7 +92,7 @@ def _completion_stamp(job: Job, filling: LocalRun | DistributedRun) -> str:
 
 
 def _tables(job: Job, dataset: DataSet) -> TableContext:
-    return TableContext(job.label_map, dataset.wanted(job.nk), job.split, job.materialize)
+    return TableContext(job.label_map, dataset.state.target_of(job.nk), job.split, job.materialize)
 
 
 def warn_if_tls_unverified(http: HttpConfig) -> None:
@@ -122,14 +122,14 @@ def _run_with_restart(job: Job, dataset: DataSet, watch: ProgressCallback) -> Lo
 
 def _run_once(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
     """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
-    since = dataset.ledger.last()
+    since = dataset.ledger.last_id()
     filling = _make_run(job, dataset, since)
     try:
         filling.run(watch)
     except (KeyboardInterrupt, SourceError) as error:  # what is there is left in order
         if isinstance(error, ContradictionError):
             _discard_contradictions(job, dataset)
-        dataset.finish(filling.walks, "", _tables(job, dataset))
+        dataset.tables.finalize(filling.walks, "", _tables(job, dataset))
         raise
     finally:
         filling.close()
@@ -181,7 +181,7 @@ class _DiskGuard:
         now = time.monotonic()
         if now - self._looked > 1:
             self._looked = now
-            if (room := self._dataset.store.room()) < 0:
+            if (room := self._dataset.store.free_bytes()) < 0:
                 raise DatasetError(
                     f"the disk of {self._dataset.folder} is full but for {_mib(room + RESERVE)}, and the last "
                     f"{_mib(RESERVE)} are for the ledger and the lists: free some space, then run it again"
@@ -220,11 +220,11 @@ def _warn_if_short(summary: Summary, *, cut_off: bool = False) -> None:
     if summary.short:
         lacking = f"{plural(len(summary.short), 'class', 'classes')} {'is' if len(summary.short) == 1 else 'are'}"
         log.warning("%s short of images (see classes.csv): %s", lacking, first_few(summary.short))
-    if summary.short and summary.passing and not cut_off:  # else the same command is to go on first
-        reasons = ", ".join(f"{reason} {count}" for reason, count in summary.passing.items())
+    if summary.short and summary.transient and not cut_off:  # else the same command is to go on first
+        reasons = ", ".join(f"{reason} {count}" for reason, count in summary.transient.items())
         log.warning(
             "%d of the rejected failed for now (%s): retry=transient asks them again",
-            sum(summary.passing.values()),
+            sum(summary.transient.values()),
             reasons,
         )
 

@@ -2,15 +2,15 @@
 
 Other packages import:
 
-- class_table
-- dataset: DataSet, RECHECK, fingerprint
-- files: FILE, IMAGES, LOCK, MANIFEST, SPARE
-- image_store: RESERVE, Store
-- ledger: Attempt, AttemptSink, KEPT, UNREACHED, signed, values
-- ledger_writer: Values
-- manifest: read_manifest
-- object_store: open_store, try_out
+- class_table: write_csv
+- dataset: DataSet, fingerprint
+- folder_layout: IMAGES, LEDGER, LOCK, MANIFEST, SPARE
+- folder_state: Target
+- image_store: ImageStore, RESERVE
+- ledger: Attempt, AttemptSink, CandidateKey, KEPT, UNREACHED, signed
+- manifest: apply_split, iter_columns, read_manifest
+- object_store: check_writable, open_store
 - records: CandidateRecord, content_hash
-- summary: Summary
-- table_rows: TableContext, Target
+- summary: Summary, TableContext
+- table_writer: RECHECK
 """

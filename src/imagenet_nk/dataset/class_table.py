@@ -1,8 +1,7 @@
-"""What a collected data set holds, as tables: the manifest of kept images, and one row a class."""
+"""Tables that a user reads: classes.csv, one row a class, and missing.csv."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,22 +9,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from imagenet_nk.storage import files
+from imagenet_nk.dataset.ledger import FinalAttempt
+from imagenet_nk.storage.files import atomic_write
 
-MISSING_COLUMNS = ["image_id", "wnid", "url", "reason", "detail"]
+_MISSING_COLUMNS = ["image_id", "wnid", "url", "reason", "detail"]
 _CLASS_COLUMNS = ["label", "wnid", "name", "wanted", "kept", "tried"]
 
 
 @dataclass(frozen=True)
-class Row:
+class ClassRow:
     """A class in classes.csv."""
 
     fixed: dict[str, object]  # _CLASS_COLUMNS
-    reasons: Counter[str]  # rejections
+    reasons: Counter[str]  # rejected candidates
     about: dict[str, object]  # what the class is: columns behind the reasons
 
 
-def classes(rows: Sequence[Row]) -> pd.DataFrame:
+def class_frame(rows: Sequence[ClassRow]) -> pd.DataFrame:
     """One row a class: the fixed columns, one a rejection reason, most frequent first, and what the class is."""
     total: Counter[str] = sum((row.reasons for row in rows), Counter())
     order = sorted(total, key=lambda reason: (-total[reason], reason))
@@ -33,38 +33,35 @@ def classes(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=None if records else _CLASS_COLUMNS)
 
 
-def missing(settled: Iterable[sqlite3.Row], kept: Mapping[str, str]) -> list[dict[str, object]]:
-    """Images that a list or manifest names and that could not be fetched, out of a class's rows of the ledger.
+def missing_images(attempts: Iterable[FinalAttempt], kept: Mapping[str, str]) -> list[dict[str, object]]:
+    """Rows of missing.csv: images of a class that a list or manifest names and that could not be fetched.
 
     `kept`: SHA-256 by image id. A fallback makes up for an image by the same id, if it has the same bytes where a
     manifest says which.
     """
-    lost = []
-    for row in settled:
-        there = kept.get(row["key"])
-        if row["rank"] or not row["reason"] or (there is not None and row["sha256"] in ("", there)):
+    rows: list[dict[str, object]] = []
+    for attempt in attempts:
+        if attempt.rank or not attempt.reason:
             continue
-        another = "" if there is None else "the fallback gave another picture of this name"
-        detail = "; ".join(filter(None, (row["detail"], another)))
-        lost.append({"image_id": row["key"], **{name: row[name] for name in MISSING_COLUMNS[1:]}, "detail": detail})
-    return lost
+        replacement = kept.get(attempt.key)
+        if replacement is not None and attempt.sha256 in ("", replacement):
+            continue
+        note = "" if replacement is None else "the fallback gave another image of this name"
+        detail = "; ".join(filter(None, (attempt.detail, note)))
+        values = attempt.key, attempt.wnid, attempt.url, attempt.reason, detail
+        rows.append(dict(zip(_MISSING_COLUMNS, values, strict=True)))
+    return rows
 
 
 def write_missing(rows: Sequence[dict[str, object]], path: Path) -> None:
-    """Write the table of missing images; none if there are none."""
+    """Write the table of missing images; without any, remove an older one."""
     if rows:
-        write_csv(pd.DataFrame(rows, columns=MISSING_COLUMNS), path)
+        write_csv(pd.DataFrame(rows, columns=_MISSING_COLUMNS), path)
     else:
         path.unlink(missing_ok=True)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table, complete or not at all."""
-    with files.atomic_write(path) as part:
+    with atomic_write(path) as part:
         frame.to_csv(part, index=False, lineterminator="\n")
-
-
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table, complete or not at all."""
-    with files.atomic_write(path) as part:
-        frame.to_parquet(part, index=False)

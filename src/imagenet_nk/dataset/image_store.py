@@ -1,4 +1,8 @@
-"""The image files of a data set. A file under its final name is always complete."""
+"""The image files of a data set. A file under its final name is always complete.
+
+A valid image is written to images/ as soon as it is inspected, before its class decides whether to keep it: so a kill
+loses no download, and nearly all are kept. arrange() moves the others to spare/ when the class is decided.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imagenet_nk.config import Materialize
-from imagenet_nk.dataset.files import IMAGES, SPARE
+from imagenet_nk.dataset.folder_layout import IMAGES, SPARE
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.storage.files import atomic_write, io_errors, is_remote, write_bytes
@@ -19,53 +23,47 @@ from imagenet_nk.storage.naming import PART
 RESERVE = 64 * 2**20  # bytes left free, so that the ledger and the lists can still be written
 
 
-class Store:
+class ImageStore:
     """images/<wnid>/<name> for what is kept, spare/<wnid>/<name> for valid images fetched ahead of need.
 
     Thread-safe. Raises DatasetError, one line, when the folder is unwritable or the disk is full.
     """
 
-    writers: int = cores()  # threads that may as well inspect and write at once
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with translated(folder):
+        self.writers = cores()  # threads that inspect and write at once
+        with as_dataset_error(folder):
             for sub in (IMAGES, SPARE):
                 (folder / sub).mkdir(parents=True, exist_ok=True)
 
     def write(self, wnid: str, name: str, data: bytes) -> None:
-        """Have a complete images/<wnid>/<name>, or none."""
-        try:
+        """Write images/<wnid>/<name>, complete or not at all."""
+        with as_dataset_error(self.folder):
             write_bytes(self.folder.joinpath(IMAGES, wnid, name), data)
-        except io_errors() as error:
-            raise _translated(error, self.folder) from error
 
-    def adopt(self, wnid: str, name: str, original: Path, how: Materialize) -> None:
-        """Have images/<wnid>/<name> as a link to or a copy of a local file. A link is hard where it can be."""
-        with translated(self.folder), atomic_write(self.folder / IMAGES / wnid / name) as part:
+    def link_or_copy(self, wnid: str, name: str, original: Path, how: Materialize) -> None:
+        """Make images/<wnid>/<name> a link to or a copy of a local file. A link is hard where it can be."""
+        with as_dataset_error(self.folder), atomic_write(self.folder / IMAGES / wnid / name) as part:
             if how == Materialize.copy or not _link(original, part):
                 shutil.copyfile(original, part)
 
-    def sizes(self, wnid: str, *, alone: bool = True) -> dict[str, int]:
-        """Name and bytes of every complete file of a class, kept or spare.
+    def sizes(self, wnid: str) -> dict[str, int]:
+        """Bytes by name of every file of a class, kept or spare. What a killed run left incomplete is removed."""
+        with as_dataset_error(self.folder):
+            entries = [*self._entries(SPARE, wnid), *self._entries(IMAGES, wnid)]
+            return {entry.name: entry.stat().st_size for entry in entries}
 
-        `alone`: nobody else writes here, so that what is not complete is the leftover of a killed run, and removed.
-        """
-        with translated(self.folder):
-            files = [*self._files(SPARE, wnid, alone=alone), *self._files(IMAGES, wnid, alone=alone)]
-            return {entry.name: entry.stat().st_size for entry in files}
-
-    def settle(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
+    def arrange(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
         """Make images/<wnid> hold exactly `keep`; `unwanted` is removed, everything else is spare."""
         images, spare = self.folder / IMAGES / wnid, self.folder / SPARE / wnid
-        with translated(self.folder):
-            for name in [entry.name for entry in self._files(SPARE, wnid)]:
+        with as_dataset_error(self.folder):
+            for name in [entry.name for entry in self._entries(SPARE, wnid)]:
                 if name in unwanted:
                     (spare / name).unlink()
                 elif name in keep:
                     images.mkdir(exist_ok=True)
                     (spare / name).replace(images / name)
-            for name in [entry.name for entry in self._files(IMAGES, wnid)]:
+            for name in [entry.name for entry in self._entries(IMAGES, wnid)]:
                 if name in unwanted:
                     (images / name).unlink()
                 elif name not in keep:
@@ -73,22 +71,21 @@ class Store:
                     (images / name).replace(spare / name)
 
     def refresh(self) -> None:
-        """Look anew at what is there: other processes may have written."""
+        """Forget what was listed: other processes may have written."""
 
-    def room(self) -> int:
-        """Bytes that may still be written."""
+    def free_bytes(self) -> int:
+        """Bytes that may still be written, less the reserve."""
         return shutil.disk_usage(self.folder).free - RESERVE
 
-    def _files(self, sub: str, wnid: str, *, alone: bool = True) -> Iterator[os.DirEntry[str]]:
+    def _entries(self, sub: str, wnid: str) -> Iterator[os.DirEntry[str]]:
         try:
-            there = os.scandir(self.folder / sub / wnid)
+            scan = os.scandir(self.folder / sub / wnid)
         except (FileNotFoundError, NotADirectoryError):
             return
-        with there as entries:
+        with scan as entries:
             for entry in entries:
                 if entry.name.endswith(PART):
-                    if alone:
-                        Path(entry.path).unlink(missing_ok=True)
+                    Path(entry.path).unlink(missing_ok=True)
                 elif entry.is_file():
                     yield entry
 
@@ -106,15 +103,15 @@ def _link(original: Path, link: Path) -> bool:
 
 
 @contextmanager
-def translated(folder: Path) -> Iterator[None]:
-    """Within, a fault of the file system becomes a DatasetError of one line about the data set folder."""
+def as_dataset_error(folder: Path) -> Iterator[None]:
+    """Turn errors of the file system into a DatasetError of one line about the data set folder."""
     try:
         yield
     except io_errors() as error:
-        raise _translated(error, folder) from error
+        raise _dataset_error(error, folder) from error
 
 
-def _translated(error: Exception, folder: Path) -> DatasetError:
+def _dataset_error(error: Exception, folder: Path) -> DatasetError:
     if is_remote(folder) or not isinstance(error, OSError):
         from imagenet_nk.storage import fsspec_store
 
@@ -125,6 +122,6 @@ def _translated(error: Exception, folder: Path) -> DatasetError:
         return DatasetError(f"{folder} cannot be written ({error.strerror}): choose another dataset.dir")
     where = error.filename2 or error.filename
     if isinstance(error, NotADirectoryError | FileExistsError):
-        where = next((one for one in Path(where).parents if one.is_file()), where)
+        where = next((parent for parent in Path(where).parents if parent.is_file()), where)
         return DatasetError(f"{where} is a file where a folder must be: move it away, then run it again")
     return DatasetError(f"{folder}: {error.strerror or error}: {where}")

@@ -1,16 +1,14 @@
-"""What earlier runs settled of a class, as far as that is still so: rows of the ledger against files on the disk."""
+"""What earlier runs settled of the candidates of a class, as far as it still counts."""
 
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from imagenet_nk.config import Retry
-from imagenet_nk.dataset.ledger import KEPT, unsigned
-from imagenet_nk.formats.magic import EXTENSIONS
+from imagenet_nk.dataset.image_store import ImageStore
+from imagenet_nk.dataset.ledger import KEPT, CandidateKey, FinalAttempt, Ledger, unsigned
 from imagenet_nk.reasons import Reason
 from imagenet_nk.storage.locators import text_to_path
 
@@ -27,68 +25,92 @@ class CandidateRecord:
     content: int = 0  # first 64 bits of the bytes' sha256
     pixels: int = 0
     look: int = 0
-    source: str = ""  # with rank: two sources may well have an image under one key
+    source: str = ""
     rank: int = 0
 
-
-Row = sqlite3.Row | Mapping[str, Any]  # of the ledger
-
-
-def fact_of(row: Row) -> CandidateRecord:
-    """The same from a row of an earlier run."""
-    source, rank = row["source"], row["rank"]
-    if row["reason"]:
-        return CandidateRecord(row["key"], row["image_id"], row["reason"], row["url"], source=source, rank=rank)
-    hashes = content_hash(row["sha256"]), unsigned(row["pixels"]), unsigned(row["look"])
-    return CandidateRecord(row["key"], row["image_id"], "", row["url"], file_of(row), *hashes, source, rank)
+    @property
+    def candidate(self) -> CandidateKey:
+        return CandidateKey(self.source, self.rank, self.key)
 
 
-def file_of(row: Row) -> str:
-    """Name under images/<wnid>/ of a valid image."""
-    return file_name(row["image_id"], row["format"])
+class CandidateRecords:
+    """The records of a data set folder, out of its ledger and of the image files that are there."""
 
+    def __init__(self, ledger: Ledger, store: ImageStore) -> None:
+        self._ledger, self._store = ledger, store
+        self._missing_files: dict[str, int] = {}  # by class, as it was before this run fetched any again
 
-def file_name(image_id: str, kind: str) -> str:
-    """The same from the two columns that say it."""
-    return f"{image_id}.{EXTENSIONS[kind]}"
+    def load(self, wnid: str, retry: Retry, since: float = math.inf) -> dict[CandidateKey, CandidateRecord]:
+        """The records of a class that count, in draw order; the other candidates are to be read again.
 
+        `since`: attempts with a higher id are of this run, which reads nothing twice.
+        """
+        attempts, sizes = self._ledger.final_attempts(wnid), self._store.sizes(wnid)
+        self._missing_files.setdefault(wnid, count_missing(attempts, sizes, since))
+        return reusable_records(attempts, sizes, retry, since)
 
-def content_hash(sha256: str) -> int:
-    return int(sha256[:16], 16)
+    @property
+    def missing_files(self) -> int:
+        """Images of the classes loaded so far that earlier runs kept and whose files are gone or damaged."""
+        return sum(self._missing_files.values())
+
+    def are_intact(self, wnids: Iterable[str]) -> bool:
+        """Whether the files of all kept images of the classes are there, complete."""
+        for wnid in wnids:
+            sizes = self._store.sizes(wnid)
+            kept = (attempt for attempt in self._ledger.final_attempts(wnid) if attempt.verdict == KEPT)
+            if not all(file_is_intact(attempt, sizes) for attempt in kept):
+                return False
+        return True
 
 
 # Refused without a download, under settings http.* that may be others by now.
 _BY_SETTING = frozenset({Reason.FORBIDDEN, Reason.OPT_OUT, Reason.ROBOTS})
 
 
-def known(
-    rows: Iterable[Row], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
-) -> dict[tuple[str, int, str], CandidateRecord]:
-    """Facts by (source, rank, key) out of settled rows of a class: all but what is to be asked again.
+def reusable_records(
+    attempts: Iterable[FinalAttempt], sizes: Mapping[str, int], retry: Retry, since: float = math.inf
+) -> dict[CandidateKey, CandidateRecord]:
+    """Records of a class: of rejections that are not to be tried again, and of images whose file is intact.
 
-    `sizes`: bytes of the class's files by name. `since`: rows with a higher id are of this very run, which asks nothing
-    twice.
+    `sizes`: bytes of the class's files by name. `since`: as in CandidateRecords.load().
     """
-    facts = {}
-    for row in rows:
-        if not row["reason"]:
-            true = is_there(row, sizes)
-        elif row["reason"] in _BY_SETTING:
-            true = row["id"] > since
-        else:
-            passing = retry == Retry.failed or (retry == Retry.transient and row["transient"])
-            true = row["id"] > since or not passing
-        if true:
-            facts[row["source"], row["rank"], row["key"]] = fact_of(row)
-    return facts
+    return {
+        attempt.candidate: record_from_attempt(attempt)
+        for attempt in attempts
+        if (file_is_intact(attempt, sizes) if not attempt.reason else attempt.id > since or _stands(attempt, retry))
+    }
 
 
-def is_there(row: Row, sizes: Mapping[str, int]) -> bool:
-    """Whether the file of a valid image is in its place, and whole."""
-    return text_to_path(row["path"]).is_file() if row["path"] else sizes.get(file_of(row)) == row["bytes"]
+def _stands(attempt: FinalAttempt, retry: Retry) -> bool:
+    """Whether a rejection by an earlier run is taken as it is."""
+    if attempt.reason in _BY_SETTING:
+        return False
+    return not (retry == Retry.failed or (retry == Retry.transient and attempt.transient))
 
 
-def lost(rows: Iterable[Row], sizes: Mapping[str, int], since: float = math.inf) -> int:
-    """How many images of a class that runs before `since` kept, or were about to, are not there any more."""
-    kept = (row for row in rows if not row["reason"] and row["verdict"] in (KEPT, "") and row["id"] <= since)
-    return sum(not is_there(row, sizes) for row in kept)
+def record_from_attempt(attempt: FinalAttempt) -> CandidateRecord:
+    """The record of a candidate that an earlier run settled."""
+    key, image_id, reason, url = attempt.key, attempt.image_id, attempt.reason, attempt.url
+    if reason:
+        return CandidateRecord(key, image_id, reason, url, source=attempt.source, rank=attempt.rank)
+    hashes = content_hash(attempt.sha256), unsigned(attempt.pixels), unsigned(attempt.look)
+    return CandidateRecord(key, image_id, reason, url, attempt.file_name, *hashes, attempt.source, attempt.rank)
+
+
+def content_hash(sha256: str) -> int:
+    """The first 64 bits of a hexadecimal SHA-256."""
+    return int(sha256[:16], 16)
+
+
+def file_is_intact(attempt: FinalAttempt, sizes: Mapping[str, int]) -> bool:
+    """Whether the file of a valid image is complete in images/ or spare/, or still in its local source."""
+    if attempt.path:
+        return text_to_path(attempt.path).is_file()
+    return sizes.get(attempt.file_name) == attempt.bytes
+
+
+def count_missing(attempts: Iterable[FinalAttempt], sizes: Mapping[str, int], since: float = math.inf) -> int:
+    """How many images of a class that runs before `since` kept, or were about to, have no intact file any more."""
+    kept = (row for row in attempts if not row.reason and row.verdict in (KEPT, "") and row.id <= since)
+    return sum(not file_is_intact(row, sizes) for row in kept)

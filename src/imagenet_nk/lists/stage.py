@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from imagenet_nk.classes import LabelMap
-from imagenet_nk.dataset import class_table, manifest
-from imagenet_nk.dataset.files import MANIFEST
+from imagenet_nk.dataset.class_table import write_csv
+from imagenet_nk.dataset.folder_layout import MANIFEST
+from imagenet_nk.dataset.manifest import apply_split, iter_columns
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.lists import list_file
 from imagenet_nk.lists.list_file import Entry
@@ -41,19 +42,19 @@ def write(folder: Path, label_map: LabelMap, separator: str, split: Split) -> No
     """
     if not files.is_file(folder / MANIFEST):
         raise DatasetError(f"{folder} holds no {MANIFEST}: run the stage collect first, stages=[collect,lists]")
-    if manifest.apply(folder, split):
+    if apply_split(folder, split):
         log.info("%s: the images are divided anew, as split= asks", folder)
-    counts = Counter(part for (part,) in manifest.rows(folder, ["split"]))
+    counts = Counter(part for (part,) in iter_columns(folder, ["split"]))
     for name, part in _SPLITS:
         if counts[part] or name == EVAL:
-            rows = manifest.rows(folder, ["path", "label", "split"])
+            rows = iter_columns(folder, ["path", "label", "split"])
             list_file.write_list(
                 folder / name, (Entry(path, label) for path, label, of in rows if of == part), separator
             )
         else:
             (folder / name).unlink(missing_ok=True)
     if label_map.labels != label_map.table_labels:
-        class_table.write_csv(pd.DataFrame(label_map.rows(), columns=_DENSE_COLUMNS), folder / DENSE)
+        write_csv(pd.DataFrame(label_map.rows(), columns=_DENSE_COLUMNS), folder / DENSE)
     made = ", ".join(f"{counts[part]} entries in {name}" for name, part in _SPLITS if counts[part])
     log.info("%s: %s", folder, made or f"no image is kept, so {EVAL} is empty")
 

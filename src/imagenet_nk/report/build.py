@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from imagenet_nk.dataset import class_table
+from imagenet_nk.dataset.class_table import write_csv
 from imagenet_nk.report import host_stats, metrics_table, thumbnails
 from imagenet_nk.report.analysis import outliers
 from imagenet_nk.report.analysis.analyse import Analysis, ClassMap, analyse, image_paths
@@ -33,7 +33,7 @@ def write_similarity(path: Path, facts: RunData, atlas: ClassMap | None) -> None
     wnids = facts.classes["wnid"].iloc[atlas.rows].tolist()
     table = pd.DataFrame(atlas.similarity.round(_DIGITS), columns=wnids)
     table.insert(0, "wnid", wnids)
-    class_table.write_csv(table, path)
+    write_csv(table, path)
 
 
 PAGE = "report/index.html"

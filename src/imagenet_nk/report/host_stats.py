@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from imagenet_nk.dataset.files import FILE
+from imagenet_nk.dataset.folder_layout import LEDGER
 from imagenet_nk.dataset.ledger import KEPT, UNREACHED
 
 HOSTS = 40  # shown
@@ -50,7 +50,7 @@ class FetchStats:
 
 def read(folder: Path) -> FetchStats:
     """Read the ledger of a data set folder, if there is one that can be read."""
-    path = folder / FILE
+    path = folder / LEDGER
     if not path.is_file():
         return FetchStats()
     try:

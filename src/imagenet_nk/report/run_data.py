@@ -13,7 +13,7 @@ import yaml
 
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import Centers, load_centers
-from imagenet_nk.dataset.files import MANIFEST
+from imagenet_nk.dataset.folder_layout import MANIFEST
 from imagenet_nk.dataset.manifest import read_manifest
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.lists import stage as listing

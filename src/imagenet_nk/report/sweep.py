@@ -11,7 +11,7 @@ import pandas as pd
 
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import load_centers
-from imagenet_nk.dataset import class_table
+from imagenet_nk.dataset.class_table import write_csv
 from imagenet_nk.report import metrics_table, run_data
 from imagenet_nk.report.page import data as payload
 from imagenet_nk.report.page import render
@@ -35,7 +35,7 @@ def write(sweep: Path) -> Path | None:
     table = table.astype(dict.fromkeys(("parameters", "dim", "exit_code"), "Int64"))
     if table.empty:
         return None
-    class_table.write_csv(table, sweep / TABLE)
+    write_csv(table, sweep / TABLE)
     records: list[dict[str, Any]] = [
         {str(key): None if pd.isna(cell) else cell for key, cell in row.items()} for row in table.to_dict("records")
     ]

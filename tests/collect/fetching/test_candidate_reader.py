@@ -15,7 +15,7 @@ from imagenet_nk.collect.fetching.candidate_reader import Reader
 from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector
 from imagenet_nk.collect.fetching.work_item import ReadOutcome
 from imagenet_nk.config import HttpConfig, InspectConfig
-from imagenet_nk.dataset.image_store import Store
+from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.curl_transport import MemoryBudget
@@ -72,7 +72,7 @@ class InTurn(NoSource):
 
 def reader(transport: Scripted, folder: Path, hosts: HostTable | None = None, **http: object) -> Reader:
     config = HttpConfig(**({"backoff": 0.0, "dead_host_after": 10**6, "max_pause": 0.01} | http))  # type: ignore[arg-type]
-    parts = hosts or HostTable(config), CongestionWindow(config), Inspector(InspectConfig()), Store(folder)
+    parts = hosts or HostTable(config), CongestionWindow(config), Inspector(InspectConfig()), ImageStore(folder)
     return Reader(transport, *parts, workers=2)
 
 

@@ -36,7 +36,7 @@ class DistributedRun:
         """`since`: id of the ledger's last row before this run."""
         self._job, self._dataset, self._spec, self._workers = job, dataset, spec, workers
         self._since, self.first_is_open = since, first_is_open
-        self._target = dataset.wanted(job.nk)
+        self._target = dataset.state.target_of(job.nk)
         self._reports: dict[int, WorkerReport] = {}  # the last one of each shard
         self._totals = Progress(len(job.label_map), HostTable(job.http), self._wanted())  # of tries that ended
         self._results: dict[int, ShardResult] = {}
@@ -79,7 +79,7 @@ class DistributedRun:
     @property
     def files_lost(self) -> int:
         """Image files of earlier runs that were not there, or not complete."""
-        return sum(self._dataset.lost.values())
+        return self._dataset.records.missing_files
 
     @property
     def cut_off(self) -> bool:
@@ -143,7 +143,7 @@ class DistributedRun:
     def _shard(self, wnids: Sequence[str]) -> Shard:
         self._dataset.ledger.flush()  # what a worker reported that died is settled for the next try
         self._dataset.store.refresh()
-        records = partial(self._dataset.facts, retry=self._job.retry, since=self._since)
+        records = partial(self._dataset.records.load, retry=self._job.retry, since=self._since)
         return Shard(
             self._spec,
             0 if self.first_is_open else 1,
@@ -152,7 +152,7 @@ class DistributedRun:
         )
 
     def _on_report(self, shard: int, report: WorkerReport) -> None:
-        self._dataset.ledger.record_rows(report.rows)
+        self._dataset.ledger.record_many(report.rows)
         before = self._reports.get(shard)
         if before is not None and report.requests < before.requests:  # another try of the shard, which counts anew
             self._totals = _added(self._totals, before)

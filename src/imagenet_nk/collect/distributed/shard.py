@@ -9,12 +9,12 @@ from pathlib import Path
 
 from imagenet_nk.collect.job import Job
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.dataset.ledger_writer import Values
+from imagenet_nk.dataset.ledger import Attempt, CandidateKey
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.engine.local import Local
 from imagenet_nk.storage import files
 
-Records = Mapping[tuple[str, int, str], CandidateRecord]  # by (source, rank, key)
+Records = Mapping[CandidateKey, CandidateRecord]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Shards(Sequence[Shard]):
 class WorkerReport:
     """What has happened since the last report, and how far the shard is."""
 
-    rows: list[Values]  # of attempts that ended
+    rows: list[Attempt]  # of attempts that ended
     warnings: list[str]
     done: int  # classes
     kept: int

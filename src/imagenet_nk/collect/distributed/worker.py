@@ -6,7 +6,6 @@ import contextlib
 import logging
 import pickle
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from warnings import filterwarnings
@@ -17,8 +16,7 @@ from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
-from imagenet_nk.dataset.ledger import Attempt, values
-from imagenet_nk.dataset.ledger_writer import Values
+from imagenet_nk.dataset.ledger import Attempt
 from imagenet_nk.dataset.object_store import open_store
 from imagenet_nk.engine.contract import Channel
 from imagenet_nk.net.host_table import HostTable
@@ -69,15 +67,15 @@ class AttemptBuffer:
 
     def __init__(self, hosts: HostTable) -> None:
         self._hosts, self._has_answers = hosts, False
-        self._rows: list[Values] = []
+        self._rows: list[Attempt] = []
 
     def record(self, attempt: Attempt) -> None:
         if attempt.transient and not attempt.status and not self._has_answers:
             self._has_answers = self._hosts.any_answered
-            attempt = attempt if self._has_answers else replace(attempt, final=0)
-        self._rows.append(values(attempt))
+            attempt = attempt if self._has_answers else attempt._replace(final=0)
+        self._rows.append(attempt)
 
-    def drain(self) -> list[Values]:
+    def drain(self) -> list[Attempt]:
         """The rows since the last call."""
         rows, self._rows = self._rows, []
         return rows

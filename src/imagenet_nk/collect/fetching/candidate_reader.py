@@ -11,7 +11,7 @@ from imagenet_nk.collect.fetching.http_requests import RequestQueue
 from imagenet_nk.collect.fetching.inspector import Inspector
 from imagenet_nk.collect.fetching.thread_pool import InspectionPool, single_step
 from imagenet_nk.collect.fetching.work_item import CandidateRead, InspectionResult, ReadOutcome
-from imagenet_nk.dataset.image_store import Store
+from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.connectivity import ConnectivityMonitor
 from imagenet_nk.net.curl_transport import Transport
@@ -33,7 +33,7 @@ class Reader:
         hosts: HostTable,
         pace: CongestionWindow,
         inspector: Inspector,
-        store: Store,
+        store: ImageStore,
         workers: int,
     ) -> None:
         self._transport, self._pace = transport, pace

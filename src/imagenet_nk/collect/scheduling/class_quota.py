@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from imagenet_nk.collect.fetching.work_item import QueuedCandidate
 from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules, Selection
+from imagenet_nk.dataset.ledger import CandidateKey
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.reasons import Reason
 
@@ -177,6 +178,6 @@ class ClassQuota:
             if record:
                 yield record, verdict
 
-    def verdicts(self) -> dict[tuple[str, int, str], str]:
-        """The same by (source, rank, key)."""
-        return {(record.source, record.rank, record.key): verdict for record, verdict in self.selected()}
+    def verdicts(self) -> dict[CandidateKey, str]:
+        """The same by candidate."""
+        return {record.candidate: verdict for record, verdict in self.selected()}

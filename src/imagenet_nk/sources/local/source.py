@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_nk.config import Materialize, Part
-from imagenet_nk.dataset.files import IMAGES, SPARE
+from imagenet_nk.dataset.folder_layout import IMAGES, SPARE
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import distinct_ids
 from imagenet_nk.lists import list_file

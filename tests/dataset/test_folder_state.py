@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from imagenet_nk.dataset.draw_mismatch import said
+from imagenet_nk.dataset.folder_state import explain_mismatch
 
 GIVE = "give it that one"
 CASES = {
-    "seed": (("seed", 0, 1), "with seed=0, not seed=1", "type seed=0"),
+    "seed": (("seed", "0", "1"), "with seed=0, not seed=1", "type seed=0"),
     "replace": (
         ("identity", "manifest:0123", "manifest:0123:replace"),
         "with source.replace=false, not source.replace=true",
@@ -40,6 +40,6 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_said_in_the_words_of_what_was_typed(case: str) -> None:
-    asked, what, back = CASES[case]
-    assert said(*asked) == (what, back)
+def test_mismatch_is_explained_by_the_settings_that_were_typed(case: str) -> None:
+    difference, *explanation = CASES[case]
+    assert explain_mismatch(*difference) == tuple(explanation)
