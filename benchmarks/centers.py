@@ -8,14 +8,14 @@ Per model, in one process and on the same photographs (weights are random: they 
     model     images/s of the model alone on crops in memory, all cores, with the runtime that the stage chose
     limit     cores / (CPU seconds to decode an image + CPU seconds of its forward pass), which is what both take of
               a core when all cores are at it: 1 / (1 / decode + 1 / model)
-    stage     images/s of stage.compute: the pass, statistics, writing; `whole` is with what is done once:
+    stage     images/s of stage.compute_all: the pass, statistics, writing; `whole` is with what is done once:
               building the model, counting its operations, trying the runtimes
     plain     images/s of DataLoader(num_workers=2) over timm's transform and an fp32 forward pass of 32 images
 
 and the ratios: stage / limit, whole / limit, stage / plain, and `cpu`: the CPU seconds an image of
-decoding and of the model, over those that stage.compute took. Unlike the others `cpu` says little of waiting, and other
-programs disturb it little. All of them take turns, some rounds long, for a machine is not as quick at all times; each
-figure is the median over the rounds, and each ratio that of the ratios within a round.
+decoding and of the model, over those that stage.compute_all took. Unlike the others `cpu` says little of waiting, and
+other programs disturb it little. All of them take turns, some rounds long, for a machine is not as quick at all times;
+each figure is the median over the rounds, and each ratio that of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ from torch.utils.data import DataLoader, Dataset
 from imagenet_nk.backbones.allocator import reuse_large_blocks
 from imagenet_nk.backbones.devices import single_threaded
 from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import EmbeddingConfig
-from imagenet_nk.config import BackboneConfig, CentersConfig
+from imagenet_nk.config import BackboneConfig
+from imagenet_nk.embedding.plan import resolve_plan
+from imagenet_nk.embedding.run import BackboneRun, EmbeddingConfig, make_runs
 from imagenet_nk.engine import cpu_count
 
 
@@ -136,18 +137,17 @@ class Stage:
         self.label_map = Map(wnids, list(range(len(wnids))), wnids)
         self.entries = [(path, label) for label, path in enumerate(self.paths)]
         started = time.perf_counter()
-        self.setting = EmbeddingConfig(self.config, CentersConfig())
-        self.embedder = self.setting.embedder(Path())
-        self.chosen = self.embedder.ready(self.paths)
-        _ = self.embedder.built.gmacs  # counted once a run
+        (run,) = make_runs(EmbeddingConfig(self.config), Path())
+        self.plan = resolve_plan(run.plan, self.paths)
+        _ = self.plan.backbone.gmacs  # counted once a run
         self.building = time.perf_counter() - started
 
     def run(self, folder: Path) -> tuple[float, float]:
-        """Images/s of stage.compute, and CPU seconds an image."""
-        self.embedder.folder, self.embedder.seconds = folder, 0.0
+        """Images/s of stage.compute_all, and CPU seconds an image."""
+        run = BackboneRun(EmbeddingConfig(self.config), folder, self.plan)
 
         def work() -> int:
-            stage.compute(self.entries, self.label_map, self.setting, folder, "", embedder=self.embedder)
+            stage.save(stage.compute_all([run], self.entries, self.label_map, "")[0])
             return len(self.paths)
 
         rate, cpu = timed(work)
@@ -160,20 +160,20 @@ def measured(name: str, paths: list[Path], args: argparse.Namespace, cores: int)
         name=name, pretrained=False, device="cpu", batch_size=args.batch, preprocess=args.preprocess
     )
     it = Stage(replace(config, runtime=args.runtime, dtype=args.dtype), paths)
-    batch, shape = it.embedder.width["batch"], it.embedder.built.input_size
+    batch, shape = it.plan.concurrency["batch_size"], it.plan.backbone.input_size
     some = paths[:: max(1, len(paths) // 300)]
     rounds = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(args.rounds):
-            decode, decode_cpu = decode_alone(it.embedder.crops, some, cores)
+            decode, decode_cpu = decode_alone(it.plan.preprocessor, some, cores)
             rate, cpu = it.run(Path(folder))
-            model, model_cpu = model_alone(it.chosen.forward, shape, batch, cores, args.seconds)
+            model, model_cpu = model_alone(it.plan.runtime.forward, shape, batch, cores, args.seconds)
             plain = plain_loop(name, paths[: args.plain_images or None], cores)
             limit, whole = 1 / (1 / decode + 1 / model), 1 / (it.building / len(paths) + 1 / rate)
             figures = decode, model, limit, rate, whole, plain
             ratios = rate / limit, whole / limit, rate / plain, (decode_cpu + model_cpu) / cpu
             rounds.append([*figures, *ratios])
-    return Row(name, args.preprocess, it.chosen.name, batch, *np.median(rounds, axis=0).tolist())
+    return Row(name, args.preprocess, it.plan.runtime.name, batch, *np.median(rounds, axis=0).tolist())
 
 
 def main() -> None:

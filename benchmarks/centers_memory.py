@@ -21,14 +21,15 @@ import json, resource, sys
 from pathlib import Path
 from types import SimpleNamespace
 from imagenet_nk.centers import stage
-from imagenet_nk.embedding.dataset import EmbeddingConfig
+from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from imagenet_nk.config import BackboneConfig
 folder, model, size = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 entries = [(path, n % 100) for n, path in enumerate(sorted((folder / "images").iterdir()))]
 names = [f"n{k:08d}" for k in range(100)]
 label_map = SimpleNamespace(wnids=names, labels=list(range(100)), names=names)
 config = BackboneConfig(name=model, pretrained=False, device="cpu", img_size=size, batch_size=8, runtime="eager")
-stage.compute(entries, label_map, EmbeddingConfig(config), folder, "")
+(computed,) = stage.compute_all(make_runs(EmbeddingConfig(config), folder), entries, label_map, "")
+stage.save(computed)
 print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 """
 ENV = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent / "src")}

@@ -37,6 +37,7 @@ from imagenet_nk.dataset.folder_layout import MANIFEST  # noqa: E402
 from imagenet_nk.dataset.manifest import MANIFEST_COLUMNS, manifest_frame  # noqa: E402
 from imagenet_nk.preprocessing.row_cache import open_cache  # noqa: E402
 from imagenet_nk.report import build  # noqa: E402
+from imagenet_nk.storage import files  # noqa: E402
 
 _FRAMES = """
 const done = arguments[0], times = [];
@@ -75,7 +76,7 @@ def make(folder: Path, run: Path, count: int, each: int, dim: int) -> None:
     write_csv(class_frame(table), folder / "classes.csv")
     key = {"weights_sha256": "drawn", "pixels": "drawn", "dim": dim}
     with open_cache(folder, "drawn", key, dim) as store:
-        store.append(paths, points.astype(np.float32))
+        store.append(files.stat_many(paths), points.astype(np.float32))
     labels = np.arange(count)
     spread = np.full(count, 1.0, np.float32)
     words = {"backbone": "drawn", "weights": "drawn", "weights_sha256": "drawn", "transform": "drawn"}

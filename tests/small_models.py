@@ -8,13 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
 
-from imagenet_nk.config import BackboneConfig
+from imagenet_nk.centers.file import Centers
+from imagenet_nk.centers.stage import BackboneCenters, compute_all, save
+from imagenet_nk.config import BackboneConfig, EvaluateConfig
+from imagenet_nk.embedding.run import make_runs
+from imagenet_nk.evaluation.stage import evaluate_all, load_eval_list
 
 torch.set_num_threads(1)
 
@@ -100,3 +107,37 @@ def entries(tmp_path: Path) -> list[tuple[Path, int]]:
 @pytest.fixture
 def tiny() -> BackboneConfig:
     return BackboneConfig(name=TINY, pretrained=False, device="cpu", batch_size=4, threads=2)
+
+
+def run_centers(entries, classes, config, output, *, run=None, progress=None) -> BackboneCenters:
+    """Stage `centers` of one backbone; `run`: already made."""
+    (computed,) = compute_all([run] if run else make_runs(config, output), entries, classes, "sha", progress)
+    save(computed)
+    return computed
+
+
+def compute(entries, classes, config, output, **options) -> Centers:
+    """The centers of one backbone, saved in `output`."""
+    return run_centers(entries, classes, config, output, **options).centers
+
+
+def evaluate(entries, classes, config, output, *, held_out=(), settings=None) -> dict[str, Any]:
+    """Stage `evaluate` of one backbone."""
+    held_out = load_eval_list(settings or EvaluateConfig(), classes) or held_out
+    computed = compute_all(make_runs(config, output), entries, classes, "sha", held_out=held_out)
+    return evaluate_all(computed, entries, classes, held_out=held_out, settings=settings)[0]
+
+
+def embed_one_at_a_time(entries, name=TINY, seed=0):
+    """(N, D) float64 embeddings, made the plain way: timm's model and transform, one image a forward pass."""
+    torch.manual_seed(seed)
+    model = timm.create_model(name, num_classes=0).eval()
+    transform = create_transform(**resolve_model_data_config(model))
+    with torch.inference_mode():
+        rows = [model(transform(Image.open(path).convert("RGB"))[None])[0].double().numpy() for path, _ in entries]
+    return np.stack(rows)
+
+
+def class_means(embeddings, labels):
+    labels = np.asarray(labels)
+    return np.stack([embeddings[labels == label].mean(axis=0) for label in np.unique(labels)])

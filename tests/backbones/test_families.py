@@ -7,10 +7,9 @@ import pytest
 import timm
 import torch
 
-from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.config import BackboneConfig
-from small_models import label_map
+from imagenet_nk.embedding.run import EmbeddingConfig
+from small_models import compute, label_map
 
 FAMILIES = {  # model, img_size where the model takes any: the test is about form, not about pixels
     "byobnet": ("mobileone_s0", 64),
@@ -52,7 +51,7 @@ def test_a_family_makes_centers(family, entries, tmp_path):
     name, size = FAMILIES[family]
     config = BackboneConfig(name=name, pretrained=False, device="cpu", img_size=size, threads=0)
     chosen = [entries[0], entries[2]]
-    made = stage.compute(chosen, label_map(5), EmbeddingConfig(config), tmp_path, "sha")
+    made = compute(chosen, label_map(5), EmbeddingConfig(config), tmp_path)
     torch.manual_seed(0)
     dim = timm.create_model(name, num_classes=0).num_features
     assert made.centers.shape[0] == 2

@@ -14,13 +14,11 @@ import torch
 from PIL import Image
 
 import imagenet_nk
-from imagenet_nk.centers import stage
 from imagenet_nk.centers.file import Centers
-from imagenet_nk.centers.stage import EmbeddingConfig
-from imagenet_nk.config import CentersConfig
+from imagenet_nk.embedding.embeddings import embed_images
+from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from imagenet_nk.errors import CentersError
-from imagenet_nk.evaluation import stage as evaluation_stage
-from small_models import label_map
+from small_models import compute, evaluate, label_map
 
 
 @pytest.fixture
@@ -105,10 +103,8 @@ def test_importing_the_package_and_reading_centers_imports_no_torch(made, tmp_pa
 
 
 def test_saved_centers_are_judged_from_python(entries, tiny, tmp_path):
-    made = stage.compute(entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path, "sha")
-    wanted = evaluation_stage.evaluate(
-        entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path, held_out=entries[1::2]
-    )
+    made = compute(entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path)
+    wanted = evaluate(entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path, held_out=entries[1::2])
     judged = imagenet_nk.evaluate(tmp_path, entries[1::2], cache=tmp_path)
     assert judged["images"] == len(entries[1::2])
     for name in ("euclidean", "cosine", "cl2n"):
@@ -144,24 +140,25 @@ def alike(tmp_path):
 def test_a_classifier_is_as_good_as_the_evaluation_says(alike, tiny, tmp_path):
     setting = EmbeddingConfig(dataclasses.replace(tiny, img_size=64, batch_size=16), cache=tmp_path)
     makes, asks = [entry for n, entry in enumerate(alike) if n % 2], alike[::2]
-    stage.compute(makes, label_map(12), setting, tmp_path, "sha")
-    metrics = evaluation_stage.evaluate(makes, label_map(12), setting, tmp_path, held_out=asks)
+    compute(makes, label_map(12), setting, tmp_path)
+    metrics = evaluate(makes, label_map(12), setting, tmp_path, held_out=asks)
     made = imagenet_nk.load_centers(tmp_path)
-    (part,) = setting.embedder(tmp_path).stream([path for path, _ in asks])
+    images = [path for path, _ in asks]
+    (embeddings,) = embed_images(make_runs(setting, tmp_path), images)
+    x = torch.from_numpy(embeddings.read(embeddings.find(images)))
     labels, accuracy = torch.tensor([label for _, label in asks]), {}
     for name in ("euclidean", "cosine", "cl2n"):
-        said = torch.tensor(made.labels)[made.as_classifier(name)(torch.from_numpy(part.embeddings)).argmax(1)]
+        said = torch.tensor(made.labels)[made.as_classifier(name)(x).argmax(1)]
         accuracy[name] = (said == labels).double().mean().item()
     assert accuracy == {name: figure["top1"]["value"] for name, figure in metrics["ncm"].items()}
     assert accuracy["euclidean"] != accuracy["cl2n"] != accuracy["cosine"]  # so none can stand in for another
 
 
 def test_centers_without_means_for_cl2n_say_so(made, entries, tiny, tmp_path):
-    with pytest.raises(CentersError, match=r"no means for cl2n.*embeddings=always"):
+    with pytest.raises(CentersError, match="no means for cl2n"):
         made.as_classifier("cl2n")
-    setting = EmbeddingConfig(tiny, CentersConfig(cache_embeddings="never"))
-    stage.compute(entries, label_map(5), setting, tmp_path, "sha")
-    assert sorted(imagenet_nk.evaluate(tmp_path, entries, bootstrap=0)["ncm"]) == ["cosine", "euclidean"]
+    without = dataclasses.replace(compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path), extras={})
+    assert sorted(imagenet_nk.evaluate(without, entries, bootstrap=0)["ncm"]) == ["cosine", "euclidean"]
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])

@@ -13,11 +13,10 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
-from imagenet_nk.centers import stage
 from imagenet_nk.config import CentersConfig
-from imagenet_nk.embedding.dataset import EmbeddingConfig
+from imagenet_nk.embedding.run import EmbeddingConfig
 from imagenet_nk.statistics import streaming
-from small_models import TINY, label_map
+from small_models import TINY, compute, label_map
 
 CLASSES, EACH, SIZE = 8, 6, 64
 EVERYTHING = CentersConfig(normalized=True, prototypes=2, covariance=True)
@@ -89,7 +88,7 @@ def same(made, wanted, name, tolerance=1e-5):
 @pytest.mark.parametrize(("batch", "workers"), [*zip((1, 7, 64, 7), (0, 1, 2, 3), strict=True), (1, 3), (64, 0)])
 def test_whatever_the_batch_and_the_workers(batch, workers, photographs, embeddings, tiny, tmp_path):
     config = dataclasses.replace(tiny, img_size=SIZE, batch_size=batch, threads=workers)
-    made = stage.compute(photographs, label_map(CLASSES), EmbeddingConfig(config, EVERYTHING), tmp_path, "sha")
+    made = compute(photographs, label_map(CLASSES), EmbeddingConfig(config, EVERYTHING), tmp_path)
     wanted = numpys(embeddings)
     medoids = [str(photographs[k * EACH + row][0]) for k, row in enumerate(wanted.pop("medoids"))]
     assert made.metadata["medoids"] == json.dumps(medoids)

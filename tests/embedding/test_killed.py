@@ -1,4 +1,4 @@
-"""A run that is killed outright leaves what the next one goes on with, to the same centers."""
+"""A run that is killed leaves a cache that the next run continues, to the same centers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import sys
 import numpy as np
 
 import imagenet_nk
-from imagenet_nk.centers import stage
-from imagenet_nk.embedding.dataset import EmbeddingConfig
-from small_models import TINY, label_map
+from imagenet_nk.embedding.run import EmbeddingConfig
+from small_models import TINY, compute, label_map, run_centers
 
 RUN = f"""
 import json, sys, time
 from pathlib import Path
-from small_models import label_map
-from imagenet_nk.centers import stage
-from imagenet_nk.embedding.dataset import EmbeddingConfig
+from small_models import compute, label_map
+from imagenet_nk.embedding.run import EmbeddingConfig
 from imagenet_nk.config import BackboneConfig
 
 entries = [(Path(path), label) for path, label in json.loads(sys.argv[1])]
@@ -29,15 +27,15 @@ def slowly(done, _):
     time.sleep(0.2)
 
 setting = EmbeddingConfig(config, cache=Path(sys.argv[2]))
-stage.compute(entries, label_map(5), setting, Path(sys.argv[3]), "sha", progress=slowly)
+compute(entries, label_map(5), setting, Path(sys.argv[3]), progress=slowly)
 """
 
 
-def test_a_killed_run_is_gone_on_with_to_the_same_centers(entries, tiny, tmp_path):
-    told = json.dumps([[str(path), label] for path, label in entries])
+def test_a_killed_run_is_continued_to_the_same_centers(entries, tiny, tmp_path):
+    listed = json.dumps([[str(path), label] for path, label in entries])
     output, cache = tmp_path / "output", tmp_path / "cache"
     with subprocess.Popen(
-        [sys.executable, "-c", RUN, told, str(cache), str(output)],
+        [sys.executable, "-c", RUN, listed, str(cache), str(output)],
         stdout=subprocess.PIPE,
         env={"PYTHONPATH": ":".join(filter(None, sys.path))},
     ) as run:
@@ -47,10 +45,9 @@ def test_a_killed_run_is_gone_on_with_to_the_same_centers(entries, tiny, tmp_pat
         run.kill()
     assert not (output / "centers.safetensors").exists()
     setting = EmbeddingConfig(tiny, cache=cache)
-    embedder = setting.embedder(output)
-    stage.compute(entries, label_map(5), setting, output, "sha", embedder=embedder)
-    assert 0 < embedder.embedded <= len(entries) - 4  # the slice that was being told of had not been kept
+    computed = run_centers(entries, label_map(5), setting, output)
+    assert 0 < computed.embeddings.embedded <= len(entries) - 6
     made = imagenet_nk.load_centers(output)
-    whole = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "whole", "sha")
+    whole = compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "whole")
     np.testing.assert_array_equal(made.counts, whole.counts)
     np.testing.assert_allclose(made.centers, whole.centers, rtol=1e-4, atol=1e-6)

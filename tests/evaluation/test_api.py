@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 
 import imagenet_nk
-from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import EmbeddingConfig
+from imagenet_nk.embedding.run import EmbeddingConfig
 from imagenet_nk.errors import CentersError, ConfigError, ListError
-from small_models import label_map
+from small_models import compute, label_map
 
 
 @pytest.fixture
 def made(entries, tiny, tmp_path):
-    return stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path, "sha")
+    return compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path)
 
 
 def test_images_that_are_not_judged_are_counted_and_unreadable_ones_named(made, entries, tmp_path):

@@ -12,13 +12,12 @@ import torch
 from PIL import Image
 
 from centers.test_stage import one_at_a_time
-from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.classes.loading import load
 from imagenet_nk.config import ClassesConfig, EvaluateConfig, LabelsConfig
+from imagenet_nk.embedding.run import EmbeddingConfig
 from imagenet_nk.evaluation import label_check
-from imagenet_nk.evaluation import stage as evaluation_stage
 from imagenet_nk.evaluation.stage import label_check_warnings
-from small_models import TINY
+from small_models import TINY, evaluate
 
 WNIDS = [f"n{k:08d}" for k in range(10)]
 SORTED = dict(enumerate(WNIDS))
@@ -161,7 +160,7 @@ def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, c
     setting = EmbeddingConfig(dataclasses.replace(tiny, checkpoint=str(path)), cache=tmp_path)
     for order, wrong, fits in ((sorted_map, False, None), (devkit, True, "clsloc from 1")):
         entries = [(image, order.label(wnid)) for image, wnid in images]
-        checked = evaluation_stage.evaluate(entries, sorted_map, setting, tmp_path)["label_check"]
+        checked = evaluate(entries, sorted_map, setting, tmp_path)["label_check"]
         assert (checked["labels_wrong"], checked["matching_label_order"]) == (wrong, fits)
         assert len(label_check_warnings([{"backbone": "x", "label_check": checked}])) == wrong
     assert "numbered as clsloc from 1" in caplog.text
@@ -170,14 +169,12 @@ def test_a_list_in_devkit_numbers_under_a_sorted_head_is_found(tmp_path, tiny, c
     right = [(image, sorted_map.label(wnid)) for image, wnid in images]
     with_all = right + [(images[0][0], label) for label in sorted_map.labels]  # so that each label has a center
     asked = EvaluateConfig(list=str(written))
-    checked = evaluation_stage.evaluate(with_all, sorted_map, setting, tmp_path, settings=asked)["label_check"]
+    checked = evaluate(with_all, sorted_map, setting, tmp_path, settings=asked)["label_check"]
     assert (checked["labels_wrong"], checked["matching_label_order"]) == (True, "clsloc from 1")
     with caplog.at_level(logging.INFO):
-        assert not evaluation_stage.evaluate(right[:3], sorted_map, setting, tmp_path, settings=asked)["images"]
+        assert not evaluate(right[:3], sorted_map, setting, tmp_path, settings=asked)["images"]
     assert "is their list numbered as labels= says?" in caplog.text
-    metrics = evaluation_stage.evaluate(
-        [(image, devkit.label(wnid)) for image, wnid in images], devkit, setting, tmp_path
-    )
+    metrics = evaluate([(image, devkit.label(wnid)) for image, wnid in images], devkit, setting, tmp_path)
     assert not metrics["label_check"]["labels_wrong"]  # the same list, read with the order that it was written in
     assert metrics["classifier_head"]["top1"] == 1.0
     assert metrics["classifier_head"]["ncm_to_head_ratio"] == pytest.approx(
@@ -192,7 +189,7 @@ def test_classes_whose_labels_changed_places_are_named(tmp_path, tiny, caplog):
     setting = EmbeddingConfig(dataclasses.replace(tiny, checkpoint=str(tmp_path / "w.pt")), cache=tmp_path)
     places = {k: k for k in map_.labels} | {150: 777, 777: 150}
     entries = [(image, places[map_.label(wnid)]) for image, wnid in images]
-    metrics = evaluation_stage.evaluate(entries, map_, setting, tmp_path)
+    metrics = evaluate(entries, map_, setting, tmp_path)
     pair = [map_.wnids[150], map_.wnids[777]]
     assert metrics["label_check"]["swapped_classes"] == [pair]
     assert not metrics["label_check"]["labels_wrong"]
@@ -203,7 +200,7 @@ def test_classes_whose_labels_changed_places_are_named(tmp_path, tiny, caplog):
     (note,) = label_check_warnings([metrics])
     assert all(wnid in note for wnid in pair)
     right = [(image, map_.label(wnid)) for image, wnid in images]
-    assert label_check_warnings([evaluation_stage.evaluate(right, map_, setting, tmp_path)]) == []
+    assert label_check_warnings([evaluate(right, map_, setting, tmp_path)]) == []
 
 
 def fitted(images, order):

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from imagenet_nk.centers import stage
-from imagenet_nk.centers.stage import EmbeddingConfig
 from imagenet_nk.embedding import loader, parity
+from imagenet_nk.embedding.run import EmbeddingConfig
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.preprocessing import factory, gpu
 from imagenet_nk.preprocessing.gpu import EncodedJpeg, GpuPreprocessor
 from imagenet_nk.preprocessing.transforms import UNREADABLE, TimmPreprocessor, UndecodableError
-from small_models import DATA, FILES, label_map
+from small_models import DATA, FILES, compute, label_map, run_centers
 
 CPU = torch.device("cpu")
 JPEGS = {
@@ -107,20 +106,19 @@ def test_an_image_that_neither_decodes_is_a_fault_and_the_rest_of_its_batch_is_e
         return batch[:, 0, 0, :1].astype(np.float32)
 
     made = list(
-        loader.run(
+        loader.embed_batches(
             paths,
-            range(5),
             lambda path: device(path.read_bytes()),
             forward,
-            batch=5,
-            lanes=2,
-            devices=1,
-            gather=device.batch,
+            batch_size=5,
+            threads=2,
+            runners=1,
+            collate=device.batch,
         )
     )
     assert made[0].rows.tolist() == [0, 1, 2, 4]
     assert made[0].embeddings.shape == (4, 1)
-    assert [(fault.path, fault.reason) for fault in made[0].faults] == [(paths[3], "OSError: broken data stream")]
+    assert [(image.path, image.reason) for image in made[0].skipped] == [(paths[3], "OSError: broken data stream")]
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_halved(monkeypatch):
@@ -153,21 +151,21 @@ def test_what_the_device_cannot_do_is_refused():
 
 
 def test_centers_agree_with_the_reference(entries, tiny, tmp_path):
-    reference = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact", "sha")
+    reference = compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact")
     setting = EmbeddingConfig(dataclasses.replace(tiny, preprocess="gpu"))
-    embedder = setting.embedder(tmp_path)
-    made = stage.compute(entries, label_map(5), setting, tmp_path / "device", "sha", embedder=embedder)
+    computed = run_centers(entries, label_map(5), setting, tmp_path / "device")
+    made = computed.centers
     lengths = np.linalg.norm(made.centers, axis=1) * np.linalg.norm(reference.centers, axis=1)
-    assert ((made.centers * reference.centers).sum(1) / lengths).min() >= parity.TOLERANCE
-    assert embedder.agreement["cosine_min"] >= parity.TOLERANCE
+    assert ((made.centers * reference.centers).sum(1) / lengths).min() >= parity.MIN_COSINE
+    assert computed.embeddings.plan.parity["cosine_min"] >= parity.MIN_COSINE
     assert made.metadata["transform"].startswith("torch ")
 
 
 def test_a_device_whose_pixels_are_others_is_not_used(entries, tiny, tmp_path, monkeypatch, caplog):
-    real = GpuPreprocessor._cropped
-    monkeypatch.setattr(GpuPreprocessor, "_cropped", lambda self, image: real(self, image).flip(1))
+    real = GpuPreprocessor._crop
+    monkeypatch.setattr(GpuPreprocessor, "_crop", lambda self, image: real(self, image).flip(1))
     setting = EmbeddingConfig(dataclasses.replace(tiny, preprocess="gpu"))
-    made = stage.compute(entries, label_map(5), setting, tmp_path / "device", "sha")
-    reference = stage.compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact", "sha")
+    made = compute(entries, label_map(5), setting, tmp_path / "device")
+    reference = compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "exact")
     np.testing.assert_allclose(made.centers, reference.centers, rtol=1e-5, atol=1e-7)
-    assert "back to the reference" in caplog.text
+    assert "using the reference instead" in caplog.text

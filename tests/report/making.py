@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from imagenet_nk.embedding.dataset import EmbeddingConfig, make_runs
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -28,7 +29,6 @@ from imagenet_nk.config import (
     Part,
     Retry,
 )
-from imagenet_nk.embedding.dataset import EmbeddingConfig
 from imagenet_nk.evaluation import stage as evaluation_stage
 from imagenet_nk.lists import stage as lists_stage
 from imagenet_nk.report import build
@@ -113,9 +113,9 @@ class Run:
     def judge(self, labels: LabelsConfig | None = None, backbone: BackboneConfig = BACKBONE) -> None:
         listed, map_ = lists_stage.read(self.folder), label_map(self.count, labels)
         setting = EmbeddingConfig(backbone, cache=self.folder)
-        embedder = setting.embedder(self.output)
-        centers_stage.compute(listed.entries, map_, setting, self.output, listed.sha256, embedder=embedder)
-        evaluation_stage.evaluate(listed.entries, map_, setting, self.output, embedder=embedder)
+        computed = centers_stage.compute_all(make_runs(setting, self.output), listed.entries, map_, listed.sha256)
+        centers_stage.save(computed[0])
+        evaluation_stage.evaluate_all(computed, listed.entries, map_)
 
     def classifier(self, to: Path) -> BackboneConfig:
         """The backbone with a head of 1000 classes that knows the pictures of this run, judged before, as a file."""

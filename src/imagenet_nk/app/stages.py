@@ -38,7 +38,8 @@ from imagenet_nk.storage.run_lock import run_lock
 from imagenet_nk.trackers.base import RunRecord, Tracker
 
 if TYPE_CHECKING:
-    from imagenet_nk.centers.stage import BackboneRun
+    from imagenet_nk.embedding.labeled_images import Entries
+    from imagenet_nk.embedding.run import BackboneRun
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +107,14 @@ def _gathered(config: Config, job: Job, timer: StageTimer) -> tuple[Summary | No
 
 def _embedding(config: Config, home: Path, output: Path, engine: Engine) -> list[BackboneRun]:
     """Each backbone of the run, built, with the folder for its results."""
+    # These import torch and timm, which takes seconds that collecting alone does not need.
     from imagenet_nk.backbones.allocator import reuse_large_blocks
-    from imagenet_nk.centers.stage import build  # torch and timm: seconds that collecting alone does not pay
-    from imagenet_nk.embedding.dataset import EmbeddingConfig
-    from imagenet_nk.embedding.distributed import select  # torch and timm: seconds that collecting alone does not pay
+    from imagenet_nk.embedding.distributed.select import select_executor
+    from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 
     reuse_large_blocks()
-    workers = select.select_executor(engine)
-    return build(EmbeddingConfig(config.backbone, config.centers, home, config.seed, workers), output)
+    executor = select_executor(engine)
+    return make_runs(EmbeddingConfig(config.backbone, config.centers, home, config.seed, executor), output)
 
 
 def _centers(
@@ -128,23 +129,28 @@ def _centers(
 
     Raises DatasetError where another run took images away meanwhile.
     """
-    from imagenet_nk.centers.stage import compute_all
-    from imagenet_nk.evaluation.stage import evaluate_all, label_check_warnings
+    from imagenet_nk.centers.stage import BackboneCenters, compute_all, save
+    from imagenet_nk.evaluation.stage import evaluate_all, label_check_warnings, load_eval_list
 
-    notes: list[str] = []
+    held_out: Entries = []
+    if "evaluate" in config.stages:
+        held_out = load_eval_list(config.evaluate, label_map) or listed.held_out
+
+    def compute(display: Display) -> list[BackboneCenters]:
+        """Centers, and the embeddings of all images that the stages of this run need."""
+        progress = display.embedding
+        return compute_all(embedding, listed.entries, label_map, listed.sha256, progress, held_out=held_out)
+
+    computed, notes = list[BackboneCenters](), list[str]()
     if "centers" in config.stages:
         with timer.stage("centers"), _display("centers") as display:
-            compute_all(embedding, listed.entries, label_map, listed.sha256, display.embedding)
+            computed = compute(display)
+            for each in computed:
+                save(each)
     if "evaluate" in config.stages:
         with timer.stage("evaluate"), _display("evaluate") as display:
-            metrics = evaluate_all(
-                embedding,
-                listed.entries,
-                label_map,
-                held_out=listed.held_out,
-                settings=config.evaluate,
-                progress=display.embedding,
-            )
+            computed = computed or compute(display)
+            metrics = evaluate_all(computed, listed.entries, label_map, held_out=held_out, settings=config.evaluate)
             notes = label_check_warnings(metrics)
     listing.check_still_there(folder, listed)
     return notes
@@ -161,7 +167,7 @@ def _check_asked(config: Config, label_map: LabelMap, folder: Path, *, collected
     if collected or not resolve(asked).is_relative_to(folder):
         from imagenet_nk.evaluation import stage as judging
 
-        judging.load_eval_list(config.evaluate, label_map, files=collected)
+        judging.load_eval_list(config.evaluate, label_map, files_exist=collected)
 
 
 def _display(stage: str) -> Display:

@@ -2,7 +2,6 @@
 
 Other packages import:
 
-- accumulate: first_reading
 - file: Centers, NAME, load_centers
-- stage: BackboneRun, build, compute_all
+- stage: BackboneCenters, compute_all, save
 """

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from imagenet_nk.embedding.dataset import Entries, LabeledImages, listed, none_embedded
-from imagenet_nk.embedding.embedder import Embedder, Progress
+from imagenet_nk.embedding.embeddings import Embeddings
+from imagenet_nk.embedding.labeled_images import Entries, LabeledImages, describe_empty
 from imagenet_nk.errors import CentersError
 from imagenet_nk.statistics.streaming import Mean, Spread
 
 
-def first_reading(
-    entries: Entries, embedder: Embedder, progress: Progress | None
-) -> tuple[LabeledImages, Mean, Spread]:
-    """The list, and mean and spread of its classes; classes none of whose images could be read have no row."""
+def accumulate_means(entries: Entries, embeddings: Embeddings) -> tuple[LabeledImages, Mean, Spread]:
+    """The images with the rows of their classes, and mean and spread of each class.
+
+    A class without any embedding has no row. Raises CentersError if no class has one.
+    """
     labels = sorted({label for _, label in entries})
-    every = listed(entries, {label: row for row, label in enumerate(labels)}, embedder)
-    dim = embedder.built.dim
+    images = LabeledImages(entries, {label: row for row, label in enumerate(labels)}, embeddings)
+    dim = embeddings.plan.backbone.dim
     mean, spread = Mean(len(labels), dim), Spread(len(labels), dim)
-    for part in embedder.stream(every.paths, progress):
-        for x_BD, classes_B, _ in every.prepared(part):
-            mean.add(x_BD, classes_B)
-            spread.add(x_BD, classes_B)
-    there = mean.counts_K > 0
-    if not there.any():
-        raise CentersError(f"{none_embedded(embedder)} (first: {entries[0][0]}): there is no center to make")
+    for x_BD, classes_B in images.pairs():
+        mean.add(x_BD, classes_B)
+        spread.add(x_BD, classes_B)
+    has_images_K = mean.counts_K > 0
+    if not has_images_K.any():
+        reason = describe_empty(embeddings, [path for path, _ in entries])
+        raise CentersError(f"{reason} (first: {entries[0][0]}): there is no center to make")
     for statistic in (mean, spread):
         for name, value in vars(statistic).items():
-            setattr(statistic, name, value[there])
-    kept = [label for label, is_there in zip(labels, there.tolist(), strict=True) if is_there]
-    return listed(entries, {label: row for row, label in enumerate(kept)}, embedder), mean, spread
+            setattr(statistic, name, value[has_images_K])
+    filled = [label for label, has_images in zip(labels, has_images_K.tolist(), strict=True) if has_images]
+    return LabeledImages(entries, {label: row for row, label in enumerate(filled)}, embeddings), mean, spread

@@ -55,8 +55,7 @@ class Centers:
             return NearestClassMean(self.centers, distance, scale)
         if not self.has_cl2n:
             raise CentersError(
-                "these centers have no means for cl2n, which are made where embeddings are kept; run the stage centers "
-                "again with centers.cache_embeddings=always, or take distance='cosine'"
+                "these centers have no means for cl2n; run the stage centers again, or take distance='cosine'"
             )
         return NearestClassMean(self.extras["cl2n"], distance, scale, self.extras["cl2n_origin"])
 

@@ -1,11 +1,10 @@
-"""From a list of images to their embeddings: loader, executor, cache, parity check.
+"""From a list of images to their embeddings: plan, executor, cache, parity check.
 
 Other packages import:
 
-- dataset: Classes, EmbeddingConfig, Entries, LabeledImages, check, check_files, listed, none_embedded
-- embedder: Embedder, Progress
-- executor: Executor
-- loader
-- messages: BackboneSpec, Shard, ShardEmbeddings, cut
-- multi_backbone: embed_together, side_by_side
+- embeddings: Embeddings, Progress, embed_images
+- labeled_images: Classes, Entries, LabeledImages, check, check_files, describe_empty
+- run: BackboneRun, EmbeddingConfig, make_runs
+
+`distributed` imports executor, messages and plan.
 """

@@ -1,14 +1,12 @@
-"""The pass: images in, embeddings out, with decoding and the model sharing the cores.
+"""Images in, embeddings out: threads that share the cores between decoding and the model.
 
-On a CPU a lane is one core that decodes a slice of the list and then runs the model on it, single-threaded: no core
-waits for another, nothing is copied between processes, and the weights are shared. On an accelerator the lanes decode,
-and one more thread a device runs the model. Slices are cut from the list and come back in its order, so the number of
-lanes moves no result.
+On a CPU each thread decodes a batch and then runs the model on it, single-threaded: no core waits for another, nothing
+is copied between processes, and the weights are shared. On an accelerator the threads decode, and others run the model.
+Batches are cut from the list and come back in its order, so the number of threads changes no result.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,86 +19,98 @@ import numpy as np
 
 from imagenet_nk.backbones.devices import single_threaded
 from imagenet_nk.preprocessing.transforms import UNREADABLE, UndecodableError
-from imagenet_nk.preprocessing.types import Collate, EmbeddingBatch, Forward, Preprocess, SkippedImage, fault
+from imagenet_nk.preprocessing.types import (
+    Collate,
+    EmbeddingBatch,
+    Forward,
+    Preprocess,
+    SkippedImage,
+    describe_error,
+)
 
-log = logging.getLogger(__name__)
 
-
-def run(
+def embed_batches(
     paths: Sequence[Path],
-    rows: Sequence[int],
-    load: Preprocess,
+    preprocess: Preprocess,
     forward: Forward,
     *,
-    batch: int,
-    lanes: int,
-    devices: int,
-    gather: Collate = np.stack,
+    batch_size: int,
+    threads: int,
+    runners: int,
+    collate: Collate = np.stack,
 ) -> Iterator[EmbeddingBatch]:
-    """Embed the given rows of `paths`, slice by slice in the order of `rows`.
+    """Embed images, batch by batch in their order; rows are places in `paths`.
 
-    devices: 0 for a CPU, where each lane runs the model itself; else the number of threads that run it.
+    threads: 0 to do everything in the calling thread. runners: threads that run the model; 0 on a CPU, where the
+    decoding threads do it.
     """
-    cuts = [rows[first : first + batch] for first in range(0, len(rows), batch)]
-    if lanes == 0:
-        for cut in cuts:
-            yield _embedded(_decoded(paths, cut, load), paths, forward, gather)
+
+    def decode(rows: Sequence[int]) -> _Decoded:
+        return _decode(paths, rows, preprocess)
+
+    def run_model(decoded: _Decoded) -> EmbeddingBatch:
+        return _run_model(decoded, paths, forward, collate)
+
+    chunks = [range(first, min(first + batch_size, len(paths))) for first in range(0, len(paths), batch_size)]
+    if threads == 0:
+        for chunk in chunks:
+            yield run_model(decode(chunk))
         return
-    with single_threaded(devices == 0), _pool(lanes) as decoders, _pool(devices or 1) as runners:
+    with single_threaded(runners == 0), _thread_pool(threads) as decoders, _thread_pool(runners or 1) as model_threads:
 
-        def start(cut: Sequence[int]) -> Future[EmbeddingBatch]:
-            if not devices:
-                return decoders.submit(lambda: _embedded(_decoded(paths, cut, load), paths, forward, gather))
-            decoded = decoders.submit(_decoded, paths, cut, load)
-            return runners.submit(lambda: _embedded(decoded.result(), paths, forward, gather))
+        def submit(rows: Sequence[int]) -> Future[EmbeddingBatch]:
+            if not runners:
+                return decoders.submit(lambda: run_model(decode(rows)))
+            decoded = decoders.submit(decode, rows)
+            return model_threads.submit(lambda: run_model(decoded.result()))
 
-        waiting: deque[Future[EmbeddingBatch]] = deque()
-        for cut in cuts:
-            waiting.append(start(cut))
-            if len(waiting) > 2 * lanes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        pending: deque[Future[EmbeddingBatch]] = deque()
+        for chunk in chunks:
+            pending.append(submit(chunk))
+            if len(pending) > 2 * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 @dataclass(frozen=True)
 class _Decoded:
     rows: list[int]
     items: list[Any]
-    faults: list[SkippedImage]
+    skipped: list[SkippedImage]
 
     def without(self, reasons: Mapping[int, str], paths: Sequence[Path]) -> _Decoded:
-        """The rest, when some places of the batch have turned out to be faults."""
-        faults = [SkippedImage(self.rows[place], paths[self.rows[place]], reason) for place, reason in reasons.items()]
-        left = [place for place in range(len(self.rows)) if place not in reasons]
-        return _Decoded([self.rows[n] for n in left], [self.items[n] for n in left], [*self.faults, *faults])
+        """The batch without the images at some places, which are skipped for these reasons."""
+        skipped = [SkippedImage(self.rows[place], paths[self.rows[place]], reason) for place, reason in reasons.items()]
+        rest = [place for place in range(len(self.rows)) if place not in reasons]
+        return _Decoded([self.rows[n] for n in rest], [self.items[n] for n in rest], [*self.skipped, *skipped])
 
 
-def _decoded(paths: Sequence[Path], rows: Sequence[int], load: Preprocess) -> _Decoded:
+def _decode(paths: Sequence[Path], rows: Sequence[int], preprocess: Preprocess) -> _Decoded:
     result = _Decoded([], [], [])
     for row in rows:
         try:
-            result.items.append(load(paths[row]))
+            result.items.append(preprocess(paths[row]))
             result.rows.append(row)
         except UNREADABLE as error:
-            result.faults.append(SkippedImage(row, paths[row], fault(error)))
+            result.skipped.append(SkippedImage(row, paths[row], describe_error(error)))
     return result
 
 
-def _embedded(decoded: _Decoded, paths: Sequence[Path], forward: Forward, gather: Collate) -> EmbeddingBatch:
+def _run_model(decoded: _Decoded, paths: Sequence[Path], forward: Forward, collate: Collate) -> EmbeddingBatch:
     if not decoded.rows:
-        return EmbeddingBatch(np.empty(0, np.int64), np.empty((0, 0), np.float32), tuple(decoded.faults))
+        return EmbeddingBatch(np.empty(0, np.int64), np.empty((0, 0), np.float32), tuple(decoded.skipped))
     try:
-        batch = gather(decoded.items)
+        batch = collate(decoded.items)
     except UndecodableError as error:
-        return _embedded(decoded.without(error.reasons, paths), paths, forward, gather)
-    return EmbeddingBatch(np.array(decoded.rows, dtype=np.int64), forward(batch), tuple(decoded.faults))
+        return _run_model(decoded.without(error.reasons, paths), paths, forward, collate)
+    return EmbeddingBatch(np.array(decoded.rows, dtype=np.int64), forward(batch), tuple(decoded.skipped))
 
 
 @contextmanager
-def _pool(size: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that drop what has not begun when the block is left early, by an error or Ctrl-C."""
-    pool = ThreadPoolExecutor(size, thread_name_prefix="lane")
+def _thread_pool(size: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that drop what has not started when the block is left early, by an error or Ctrl-C."""
+    pool = ThreadPoolExecutor(size, thread_name_prefix="embed")
     try:
         yield pool
     finally:

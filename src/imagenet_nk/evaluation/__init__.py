@@ -3,5 +3,5 @@
 Other packages import:
 
 - api: evaluate
-- stage: evaluate_all, label_check_warnings
+- stage: evaluate_all, label_check_warnings, load_eval_list
 """

@@ -2,9 +2,10 @@
 
 Other packages import:
 
+- cached_embeddings: CachedEmbeddings, find_cached
 - factory: make_preprocessor, open_loader
 - gpu: own_stream
-- row_cache: Kept
+- row_cache: MappedRows
 - transforms: Preprocessor, RGBArray, TimmPreprocessor, UNREADABLE, UndecodableError, normaliser
-- types: Collate, EmbeddingBatch, Floats, Forward, Preprocess, SkippedImage, fault
+- types: Collate, EmbeddingBatch, Floats, Forward, Preprocess, SkippedImage, describe_error
 """

@@ -1,4 +1,4 @@
-"""Which preprocessor a configuration asks for, and how a pass over images reads and prepares them."""
+"""Makes the preprocessor of a configuration, and reads images for it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ import torch
 from imagenet_nk.config import PreprocessBackend
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.preprocessing.gpu import GpuPreprocessor
-from imagenet_nk.preprocessing.transforms import (
-    Preprocessor,
-    TimmPreprocessor,
-    TorchPreprocessor,
-)
+from imagenet_nk.preprocessing.transforms import Preprocessor, TimmPreprocessor, TorchPreprocessor
 from imagenet_nk.preprocessing.types import Collate, Preprocess
 from imagenet_nk.storage import files
 
@@ -30,17 +26,17 @@ def make_preprocessor(
     """The preprocessor of a backend. Raises BackboneError for a transform that it does not support."""
     if backend != PreprocessBackend.gpu:
         return TorchPreprocessor(data) if backend == PreprocessBackend.torch else TimmPreprocessor(data)
-    if len(devices) > 1:  # torchvision has one decoder a process, and builds it anew for another GPU
+    if len(devices) > 1:  # torchvision has one decoder a process, and rebuilds it for another GPU
         raise BackboneError(
             "backbone.preprocess=gpu uses one GPU per process; type backbone.device=cuda:0, or backbone.preprocess=timm"
         )
     if devices[0].type != "cuda":
-        log.warning("backbone.preprocess=gpu: there is no GPU in use, so torchvision decodes on the CPU instead")
+        log.warning("backbone.preprocess=gpu: no GPU is in use; torchvision decodes on the CPU instead")
     return GpuPreprocessor(data, devices[0] if devices[0].type == "cuda" else torch.device("cpu"))
 
 
 @contextmanager
 def open_loader(preprocessor: Preprocessor, images: Sequence[Path]) -> Iterator[tuple[Preprocess, Collate]]:
-    """How a pass over `images` gets its pixels: a function for one image, and one that makes a batch of its results."""
+    """A function that reads and preprocesses one of these images, and one that makes a batch of its results."""
     with files.reader(images) as read:
         yield (lambda path: preprocessor(read(path))), preprocessor.batch

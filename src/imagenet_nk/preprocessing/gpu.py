@@ -22,104 +22,101 @@ from imagenet_nk.preprocessing.transforms import (
     RGBArray,
     TimmPreprocessor,
     UndecodableError,
-    description,
+    describe_transform,
     resize_and_crop,
-    spatial,
+    resize_key,
 )
-from imagenet_nk.preprocessing.types import fault
+from imagenet_nk.preprocessing.types import describe_error
 
-END = b"\xff\xd9"  # of a whole JPEG; nvJPEG takes one that was cut off for whole
-TAIL = 32  # bytes at the end in which it must stand
+END_OF_IMAGE = b"\xff\xd9"  # checked here, because nvJPEG accepts a truncated file
+TAIL_BYTES = 32  # at the end of the file, where the marker must be
 SUBSAMPLINGS = ("444", "422", "420", "440", "411", "Gray")
 
 
 class EncodedJpeg(NamedTuple):
-    """A JPEG that the device is to decode."""
+    """A JPEG for the device to decode."""
 
     data: bytes
 
 
 class GpuPreprocessor:
-    """The reference's resize and crop in float32 on a device, over the device's own JPEG decoder.
+    """Decode, resize and crop on a device, in float32.
 
-    A lane only looks at the header; the thread that runs the model decodes a batch. What the device does not take
-    (other formats, CMYK, a file that is cut off) gets the crop of the reference, on the CPU. Pillow rounds between its
-    two passes and nvJPEG has its own inverse DCT, so pixels differ by a few grey levels.
+    The decoding threads only check the header; the thread that runs the model decodes a batch. What the decoder does
+    not support (other formats, CMYK, truncated files) gets the crop of the reference, on the CPU. Pillow rounds between
+    its two passes and nvJPEG has its own inverse DCT, so pixels differ by a few grey levels.
     """
 
     def __init__(self, data: Mapping[str, Any], device: torch.device) -> None:
         self.side, self.crop, self.mode = resize_and_crop(data, "gpu")
         self.device, self.reference = device, TimmPreprocessor(data)
-        self._decodes()
+        self._check_decoder()
         decoder = "nvjpeg " if device.type == "cuda" else "torch "
-        self.spatial, self.size = decoder + spatial(data), self.reference.size
-        self.identity = decoder + description(data)
+        self.resize_key, self.size = decoder + resize_key(data), self.reference.size
+        self.cache_key = decoder + describe_transform(data)
 
     def __call__(self, data: bytes) -> EncodedJpeg | RGBArray:
-        """The image as it is for the device to decode, or its crop. Raises one of UNREADABLE."""
-        return EncodedJpeg(data) if _takes(data) else self.reference(data)
+        """The bytes for the device to decode, or the crop of the reference. Raises one of UNREADABLE."""
+        return EncodedJpeg(data) if _is_supported(data) else self.reference(data)
 
     def batch(self, items: Sequence[EncodedJpeg | RGBArray]) -> RGBArray | Tensor:
         """(B, H, W, 3) uint8: on a GPU a tensor there, on a CPU an array. Raises UndecodableError."""
         with torch.inference_mode(), own_stream(self.device):
-            places = [place for place, item in enumerate(items) if isinstance(item, EncodedJpeg)]
             images = [item.data for item in items if isinstance(item, EncodedJpeg)]
-            made = dict(zip(places, self._crops(images), strict=True))
-            if bad := {place: crop for place, crop in made.items() if isinstance(crop, str)}:
-                raise UndecodableError(bad)
-            crops = [
-                made[place] if isinstance(item, EncodedJpeg) else self._moved(item) for place, item in enumerate(items)
-            ]
+            decoded = iter(self._crop_batch(images))
+            crops = [next(decoded) if isinstance(item, EncodedJpeg) else self._to_device(item) for item in items]
+            if reasons := {place: crop for place, crop in enumerate(crops) if isinstance(crop, str)}:
+                raise UndecodableError(reasons)
             stacked = torch.stack(crops).permute(0, 2, 3, 1)  # type: ignore[arg-type]
             return stacked if self.device.type == "cuda" else np.ascontiguousarray(stacked.numpy())
 
-    def _crops(self, images: Sequence[bytes]) -> list[Tensor | str]:
-        """(3, H, W) of each, or why there is none; halves a batch that the decoder refuses or that does not fit."""
+    def _crop_batch(self, images: Sequence[bytes]) -> list[Tensor | str]:
+        """(3, H, W) of each, or why it cannot be decoded; halves a batch that fails or does not fit into memory."""
         if not images:
             return []
         try:
-            return [self._cropped(image) for image in self._decoded(images)]
-        except RuntimeError:  # out of memory included; the decoder does not say which image it was
+            return [self._crop(image) for image in self._decode(images)]
+        except RuntimeError:  # also out of memory; the decoder does not say which image failed
             if len(images) == 1:
-                return [self._by_reference(images[0])]
+                return [self._crop_by_reference(images[0])]
         half = len(images) // 2
-        return [*self._crops(images[:half]), *self._crops(images[half:])]
+        return [*self._crop_batch(images[:half]), *self._crop_batch(images[half:])]
 
-    def _decodes(self) -> None:
-        """Raise BackboneError where the decoder is missing, which later would look as if every image were broken."""
+    def _check_decoder(self) -> None:
+        """Raise BackboneError if the decoder is missing; later, every image would be skipped as broken."""
         try:
-            self._decoded([simplejpeg.encode_jpeg(np.zeros((16, 16, 3), np.uint8))])
+            self._decode([simplejpeg.encode_jpeg(np.zeros((16, 16, 3), np.uint8))])
         except RuntimeError as error:
             raise BackboneError(
                 f"backbone.preprocess=gpu: torchvision cannot decode on {self.device}; type backbone.preprocess=timm"
             ) from error
 
-    def _decoded(self, images: Sequence[bytes]) -> list[Tensor]:
-        """(3, H, W) uint8 RGB of each, of any size. Raises RuntimeError where one cannot be decoded."""
+    def _decode(self, images: Sequence[bytes]) -> list[Tensor]:
+        """(3, H, W) uint8 RGB of each, of any size. Raises RuntimeError if one cannot be decoded."""
         data = [torch.from_numpy(np.frombuffer(image, np.uint8).copy()) for image in images]
         decoded: list[Tensor] = decode_jpeg(data, ImageReadMode.RGB, self.device)
         return decoded
 
-    def _cropped(self, image_3HW: Tensor) -> Tensor:
+    def _crop(self, image_3HW: Tensor) -> Tensor:
         height, width = image_3HW.shape[1:]
         size = [self.side * height // min(height, width), self.side * width // min(height, width)]
         resized = interpolate(image_3HW[None].float(), size=size, mode=self.mode, antialias=True)
         cropped: Tensor = center_crop(resized, list(self.crop))[0]  # before rounding: fewer pixels to round
         return cropped.round_().clamp_(0, 255).to(torch.uint8)
 
-    def _by_reference(self, image: bytes) -> Tensor | str:
+    def _crop_by_reference(self, image: bytes) -> Tensor | str:
         try:
-            return self._moved(self.reference(image))
+            return self._to_device(self.reference(image))
         except UNREADABLE as error:
-            return fault(error)
+            return describe_error(error)
 
-    def _moved(self, crop_HW3: RGBArray) -> Tensor:
+    def _to_device(self, crop_HW3: RGBArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(crop_HW3.transpose(2, 0, 1))).to(self.device)
 
 
-def _takes(data: bytes) -> bool:
-    """Whether a device's decoder may have these bytes: a whole JPEG in YCbCr or grey."""
-    if not data.startswith(JPEG) or END not in data[-TAIL:]:
+def _is_supported(data: bytes) -> bool:
+    """Whether a device's decoder supports these bytes: a complete JPEG in YCbCr or grey."""
+    if not data.startswith(JPEG) or END_OF_IMAGE not in data[-TAIL_BYTES:]:
         return False
     try:
         _, _, space, subsampling = simplejpeg.decode_jpeg_header(data)
@@ -128,23 +125,23 @@ def _takes(data: bytes) -> bool:
     return space in ("YCbCr", "Gray") and subsampling in SUBSAMPLINGS
 
 
-_streams = threading.local()
+_local = threading.local()
 
 
 @contextmanager
 def own_stream(device: torch.device) -> Iterator[None]:
-    """On a GPU, work goes to a stream of this thread's own: one thread decodes and copies while another computes.
+    """On a GPU, run the block on a stream of this thread's own: one thread decodes and copies while another computes.
 
-    It is also what keeps the decoder's memory safe: nvJPEG writes on a stream of torchvision's, into memory that the
-    allocator may hand out again as soon as the thread's own stream has been given the work that read it. The forward
-    pass ends by waiting for its result, so when a thread decodes, its stream is idle.
+    This also keeps the decoder's memory safe. nvJPEG writes on a stream of torchvision's, into memory that the
+    allocator may reuse once the reads from it are queued on the thread's own stream. The forward pass ends by waiting
+    for its result, so when a thread decodes, its stream is idle.
     """
     if device.type != "cuda":
         yield
         return
-    known: dict[torch.device, torch.cuda.Stream] = _streams.__dict__.setdefault("of", {})
-    if device not in known:
-        known[device] = torch.cuda.Stream(device)
-        known[device].wait_stream(torch.cuda.default_stream(device))  # the weights were copied there
-    with torch.cuda.device(device), torch.cuda.stream(known[device]):
+    streams: dict[torch.device, torch.cuda.Stream] = _local.__dict__.setdefault("streams", {})
+    if device not in streams:
+        streams[device] = torch.cuda.Stream(device)
+        streams[device].wait_stream(torch.cuda.default_stream(device))  # the weights were copied there
+    with torch.cuda.device(device), torch.cuda.stream(streams[device]):
         yield

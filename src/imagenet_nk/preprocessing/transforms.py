@@ -1,6 +1,6 @@
-"""From the bytes of an image to the pixels that a backbone is given: timm's own evaluation transform.
+"""From the bytes of an image to the pixels of its crop: timm's own evaluation transform.
 
-The transform is cut in two. Resize and crop give uint8 pixels, image by image; division by 255 and normalisation are
+The transform has two parts. Resize and crop give uint8 pixels, image by image; division by 255 and normalisation are
 done for a whole batch, in the same float32 operations.
 """
 
@@ -31,34 +31,34 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.De
 
 
 class UndecodableError(Exception):
-    """Images of a batch that turned out to be unreadable only as it was put together."""
+    """Some images of a batch cannot be decoded, which was found only while the batch was put together."""
 
     def __init__(self, reasons: Mapping[int, str]) -> None:
         super().__init__(f"{len(reasons)} images of a batch cannot be decoded")
-        self.reasons = reasons  # by place in the batch
+        self.reasons = reasons  # place in the batch to reason
 
 
 class Preprocessor(Protocol):
-    """How bytes become the pixels of a crop; GIL-free where the time goes, so that threads share the cores."""
+    """Makes the pixels of a crop from the bytes of an image; releases the GIL, so that threads share the cores."""
 
-    identity: str  # the whole transform, normalisation included
-    spatial: str  # what the pixels of a crop depend on
+    cache_key: str  # the whole transform, normalisation included
+    resize_key: str  # what the pixels of a crop depend on
     size: tuple[int, int]  # height and width of a crop
 
     def __call__(self, data: bytes) -> Any:
-        """(H, W, 3) RGB, or what `batch` makes it of. Raises one of UNREADABLE for bytes that are no whole image."""
+        """(H, W, 3) RGB, or whatever `batch` takes. Raises one of UNREADABLE for bytes that are no complete image."""
 
     def batch(self, items: Sequence[Any]) -> RGBArray | Tensor:
-        """(B, H, W, 3) of what was made of B images. Raises UndecodableError."""
+        """(B, H, W, 3) from the results for B images. Raises UndecodableError."""
 
 
 class TimmPreprocessor:
-    """The pixels of timm's transform, bit for bit: PIL's resize over PIL's decoder, or over one that agrees with it."""
+    """The pixels of timm's transform, bit for bit: PIL's resize after PIL's decoder, or one with the same pixels."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self.resize, _ = halves(data)
-        self.spatial, self.size = spatial(data), tuple(data["input_size"][-2:])
-        self.identity = description(data)
+        self.resize, _ = split_transform(data)
+        self.resize_key, self.size = resize_key(data), tuple(data["input_size"][-2:])
+        self.cache_key = describe_transform(data)
 
     def __call__(self, data: bytes) -> RGBArray:
         pixels: RGBArray = np.asarray(self.resize(Image.fromarray(decode(data))))
@@ -77,8 +77,8 @@ class TorchPreprocessor:
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.side, self.crop, self.mode = resize_and_crop(data, "torch")
-        self.spatial, self.size = "fast " + spatial(data), tuple(data["input_size"][-2:])
-        self.identity = "fast " + description(data)
+        self.resize_key, self.size = "fast " + resize_key(data), tuple(data["input_size"][-2:])
+        self.cache_key = "fast " + describe_transform(data)
 
     def __call__(self, data: bytes) -> RGBArray:
         pixels = torch.from_numpy(decode(data)).permute(2, 0, 1)[None]
@@ -93,11 +93,11 @@ class TorchPreprocessor:
 
 
 def resize_and_crop(data: Mapping[str, Any], name: str) -> tuple[int, tuple[int, int], str]:
-    """The shorter side after resizing, the crop, and the filter of a transform that torch's kernels can do.
+    """The shorter side after resizing, the crop (height, width), and the filter of a transform that torch can do.
 
-    Raises BackboneError for one of another form, in the name of the setting that asked.
+    name: the value of backbone.preprocess, for the BackboneError that a transform of another form raises.
     """
-    steps = halves(data)[0].transforms
+    steps = split_transform(data)[0].transforms
     names, mode = [type(step).__name__ for step in steps], str(data["interpolation"])
     if names != ["Resize", "CenterCrop"] or mode not in ("bicubic", "bilinear") or not isinstance(steps[0].size, int):
         raise BackboneError(
@@ -106,8 +106,8 @@ def resize_and_crop(data: Mapping[str, Any], name: str) -> tuple[int, tuple[int,
     return steps[0].size, steps[1].size, mode
 
 
-def halves(data: Mapping[str, Any]) -> tuple[Any, Normalize]:
-    """timm's transform cut where pixels become floats. Raises BackboneError if it has another form."""
+def split_transform(data: Mapping[str, Any]) -> tuple[Any, Normalize]:
+    """timm's transform, split where pixels become floats. Raises BackboneError if it has another form."""
     steps = create_transform(**data, is_training=False).transforms
     if len(steps) < 2 or not isinstance(steps[-2], MaybeToTensor) or not isinstance(steps[-1], Normalize):
         names = ", ".join(type(step).__name__ for step in steps)
@@ -118,8 +118,8 @@ def halves(data: Mapping[str, Any]) -> tuple[Any, Normalize]:
 def decode(data: bytes) -> RGBArray:
     """(H, W, 3) RGB, what `Image.open(...).convert("RGB")` gives.
 
-    libjpeg-turbo called directly gives PIL's very pixels of a JPEG in RGB or grey, in two thirds of the time; what it
-    declines (other formats, CMYK, a file that libjpeg only warns about) goes to PIL.
+    libjpeg-turbo called directly gives the same pixels as PIL for a JPEG in RGB or grey, in two thirds of the time. PIL
+    decodes the rest: other formats, CMYK, files that libjpeg warns about.
     """
     if data.startswith(JPEG):
         try:
@@ -133,7 +133,7 @@ def decode(data: bytes) -> RGBArray:
 
 def normaliser(data: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
     """(B, 3, H, W) uint8 to float32, with torchvision's to_tensor and Normalize, value for value."""
-    _, normalize = halves(data)
+    _, normalize = split_transform(data)
     mean = torch.as_tensor(normalize.mean, dtype=torch.float32).view(1, 3, 1, 1)
     std = torch.as_tensor(normalize.std, dtype=torch.float32).view(1, 3, 1, 1)
 
@@ -144,11 +144,11 @@ def normaliser(data: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
     return normalise
 
 
-def description(data: Mapping[str, Any]) -> str:
-    """timm's transform in one line, for metadata and for telling runs apart."""
-    return f"{spatial(data)} mean={tuple(data['mean'])} std={tuple(data['std'])}"
+def describe_transform(data: Mapping[str, Any]) -> str:
+    """timm's transform in one line, for metadata and cache keys."""
+    return f"{resize_key(data)} mean={tuple(data['mean'])} std={tuple(data['std'])}"
 
 
-def spatial(data: Mapping[str, Any]) -> str:
-    """The part of timm's transform that makes the pixels of a crop."""
-    return " ".join(" ".join(str(step).split()) for step in halves(data)[0].transforms)
+def resize_key(data: Mapping[str, Any]) -> str:
+    """The steps of timm's transform that make the pixels of a crop, in one line."""
+    return " ".join(" ".join(str(step).split()) for step in split_transform(data)[0].transforms)

@@ -19,10 +19,10 @@ _ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
 Floats = NDArray[np.float32]
 
 
-Preprocess = Callable[[Path], Any]  # what Crops makes of one image, or UNREADABLE; GIL-free where the time goes
+Preprocess = Callable[[Path], Any]  # one image to what `Collate` takes; raises UNREADABLE; holds the GIL little
 
 
-Collate = Callable[[Sequence[Any]], Any]  # those of a slice to (B, H, W, 3), or UndecodableError; where the model runs
+Collate = Callable[[Sequence[Any]], Any]  # the images of a batch to (B, H, W, 3); raises UndecodableError
 
 
 Forward = Callable[[Any], Floats]  # (B, H, W, 3) to (B, D), array or tensor; safe to call from several threads
@@ -39,14 +39,14 @@ class SkippedImage:
 
 @dataclass(frozen=True)
 class EmbeddingBatch:
-    """The embeddings of some rows of the list, in its order."""
+    """The embeddings of some rows of a list, in its order."""
 
     rows: NDArray[np.int64]  # (n,) rows that have an embedding
     embeddings: Floats  # (n, D)
-    faults: tuple[SkippedImage, ...]
+    skipped: tuple[SkippedImage, ...]
 
 
-def fault(error: Exception) -> str:
-    """Why an image cannot be read, in one line: the same in each run, so without Pillow's addresses of objects."""
+def describe_error(error: Exception) -> str:
+    """Why an image cannot be read, in one line that is the same in each run: without Pillow's addresses of objects."""
     text = _ADDRESS.sub("", one_line(error))
     return f"{type(error).__name__}: {text[:160]}"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagenet_nk.centers.stage import build, compute_all
+from imagenet_nk.centers.stage import compute_all
 from imagenet_nk.config import CentersConfig, Keep
-from imagenet_nk.embedding.dataset import EmbeddingConfig
-from imagenet_nk.embedding.distributed import select
+from imagenet_nk.embedding.distributed.select import select_executor
+from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from imagenet_nk.engine.contract import RetryCounter
 from small_models import label_map, picture
 
@@ -70,8 +70,8 @@ def test_three_nodes_give_what_one_process_gives_though_one_dies(many, tiny, tmp
     try:
         assert engine.workers(0) == 3
         setting = EmbeddingConfig(tiny, CentersConfig(cache_embeddings=keep), tmp_path / "ours")
-        here = build(dataclasses.replace(setting, cache=tmp_path / "theirs"), tmp_path / "theirs")
-        there = build(dataclasses.replace(setting, crew=select.select_executor(engine)), tmp_path / "ours")
+        here = make_runs(dataclasses.replace(setting, cache=tmp_path / "theirs"), tmp_path / "theirs")
+        there = make_runs(dataclasses.replace(setting, executor=select_executor(engine)), tmp_path / "ours")
         (theirs,) = compute_all(here, many, label_map(3), "sha")
         compute_all(there, many[:12], label_map(3), "sha")  # all nodes have the model, and are at it from the start
         begun.clear()
@@ -80,6 +80,7 @@ def test_three_nodes_give_what_one_process_gives_though_one_dies(many, tiny, tmp
         engine.close()
     assert killed
     assert len(begun) <= len(set(begun)) + 1, "no shard but the node's own was begun anew"
+    ours, theirs = ours.centers, theirs.centers
     for name in ("centers", "spread"):
         a, b = getattr(ours, name), getattr(theirs, name)
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6 * np.abs(b).max())

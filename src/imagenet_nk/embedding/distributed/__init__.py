@@ -2,5 +2,5 @@
 
 Other packages import:
 
-- select
+- select: select_executor
 """

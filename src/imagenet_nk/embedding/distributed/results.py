@@ -1,4 +1,4 @@
-"""Answers of workers as rows of the list."""
+"""Results of workers as batches of the driver's images, and the other way round."""
 
 from __future__ import annotations
 
@@ -13,32 +13,31 @@ from imagenet_nk.errors import CentersError
 from imagenet_nk.preprocessing.types import EmbeddingBatch, SkippedImage
 
 
-def placed(share: ShardEmbeddings, rows: Sequence[int], paths: Sequence[Path]) -> EmbeddingBatch:
-    """An answer as rows of the list."""
-    there = np.array([rows[row] for row in share.rows.tolist()], np.int64)
-    embeddings = np.require(share.embeddings, requirements="W")  # what Ray has in its memory cannot be written to
-    return EmbeddingBatch(there, embeddings, tuple(named(share.faults, share.host, rows, paths)))
+def to_batch(result: ShardEmbeddings, rows: Sequence[int], paths: Sequence[Path]) -> EmbeddingBatch:
+    """The result of a shard that holds these rows of `paths`."""
+    own_rows = np.asarray(rows, np.int64)[result.rows]
+    embeddings = np.require(result.embeddings, requirements="W")  # arrays in Ray's memory are read-only
+    return EmbeddingBatch(own_rows, embeddings, tuple(to_skipped(result.skipped, result.host, rows, paths)))
 
 
-def named(
-    faults: Sequence[tuple[int, str]], host: str, rows: Sequence[int], paths: Sequence[Path]
+def to_skipped(
+    skipped: Sequence[tuple[int, str]], host: str, rows: Sequence[int], paths: Sequence[Path]
 ) -> list[SkippedImage]:
-    """Faults by rows of the list. Raises CentersError for a file that is there, but not for that host."""
-    found = [SkippedImage(rows[row], paths[rows[row]], reason) for row, reason in faults]
-    for fault in found:
-        if fault.reason.startswith(FileNotFoundError.__name__) and fault.path.is_file():
+    """The skipped images of a shard. Raises CentersError for a file that exists here, but not on that host."""
+    images = [SkippedImage(rows[row], paths[rows[row]], reason) for row, reason in skipped]
+    for image in images:
+        if image.reason.startswith(FileNotFoundError.__name__) and image.path.is_file():
             raise CentersError(
-                f"{host} has no file {fault.path.absolute()}: dataset.dir must lie on a file system that all nodes "
+                f"{host} has no file {image.path.absolute()}: dataset.dir must lie on a file system that all nodes "
                 "share, under the same path"
             )
-    return found
+    return images
 
 
-def joined(parts: Sequence[EmbeddingBatch], rows: Sequence[int]) -> ShardEmbeddings:
-    """Slices as one answer; `rows` are those of the list that were asked for, in its order."""
-    place = {row: index for index, row in enumerate(rows)}
-    some = [part for part in parts if len(part.rows)]
-    there = [place[row] for part in some for row in part.rows.tolist()]
-    embeddings = np.concatenate([part.embeddings for part in some]) if some else np.empty((0, 0), np.float32)
-    faults = tuple((place[fault.row], fault.reason) for part in parts for fault in part.faults)
-    return ShardEmbeddings(socket.gethostname(), np.array(there, np.int64), embeddings, faults)
+def join_batches(batches: Sequence[EmbeddingBatch]) -> ShardEmbeddings:
+    """The batches of a whole shard as one result."""
+    filled = [batch for batch in batches if len(batch.rows)]
+    rows = np.concatenate([batch.rows for batch in filled]) if filled else np.empty(0, np.int64)
+    embeddings = np.concatenate([batch.embeddings for batch in filled]) if filled else np.empty((0, 0), np.float32)
+    skipped = tuple((image.row, image.reason) for batch in batches for image in batch.skipped)
+    return ShardEmbeddings(socket.gethostname(), rows, embeddings, skipped)

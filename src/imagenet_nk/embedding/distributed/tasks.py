@@ -1,11 +1,9 @@
-"""What a worker is told and what it answers. Nothing here imports torch: a worker that lacks it is to say so itself."""
+"""The task that an engine's workers run. Imports no torch: a worker without it reports that in one line."""
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_nk.backbones.allocator import reuse_large_blocks
@@ -16,29 +14,24 @@ from imagenet_nk.errors import BackboneError, CentersError
 if TYPE_CHECKING:
     from imagenet_nk.embedding.distributed.worker import Worker
 
+# The worker of this process: a model is built once, not for each shard.
+_latest: list[tuple[tuple[BackboneSpec, ...], Worker]] = []
+
 
 def embed(shard: Shard, line: Channel) -> ShardEmbeddings:  # noqa: ARG001
-    """Task of an engine."""
+    """Task of an engine: the embeddings of a shard. Raises BackboneError, with the name of the host."""
     reuse_large_blocks()
-    return worker(shard.orders, shard.paths, shard.threads).embed(shard)
+    return _worker(shard).embed(shard.paths)
 
 
-_latest: list[
-    tuple[tuple[BackboneSpec, ...], Worker]
-] = []  # of this process: a model is built once, not for each shard
-
-
-def worker(
-    told: tuple[BackboneSpec, ...], paths: Sequence[Path], threads: int | None = None, device: str | None = None
-) -> Worker:
-    """The backbones as ordered, built; see Worker. Raises BackboneError, with the host's name."""
-    if not _latest or _latest[0][0] != told:
+def _worker(shard: Shard) -> Worker:
+    if not _latest or _latest[0][0] != shard.specs:
         _latest.clear()
-        logging.getLogger("imagenet_nk").addHandler(logging.NullHandler())  # else Python prints warnings by itself
+        logging.getLogger("imagenet_nk").addHandler(logging.NullHandler())  # or Python prints warnings to stderr
         try:
             from imagenet_nk.embedding.distributed.worker import Worker
 
-            _latest.append((told, Worker(told, paths, threads, device)))
+            _latest.append((shard.specs, Worker(shard.specs, shard.paths, shard.threads)))
         except ImportError as error:
             raise BackboneError(
                 f"{socket.gethostname()} lacks {error.name}: install imagenet-nk there as it is here"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imagenet_nk.centers.file import Centers
 from imagenet_nk.lists import list_file
-from imagenet_nk.preprocessing import row_cache
+from imagenet_nk.preprocessing.cached_embeddings import find_cached
 from imagenet_nk.report.analysis import outliers, projections
 from imagenet_nk.report.analysis.outliers import OutlierScores
 from imagenet_nk.report.analysis.projections import Matrix
@@ -93,8 +93,8 @@ def _nearest(vectors: NDArray[np.float32], batch: int = 1024) -> tuple[list[int]
 def _images(
     facts: RunData, centers: Centers, rows: Sequence[int], vectors: NDArray[np.float32], counts: NDArray[np.int64]
 ) -> OutlierScores | None:
-    kept = row_cache.find([facts.home, facts.run], centers.metadata)
-    if kept is None or kept.matrix.shape[1] != vectors.shape[1] or not len(facts.images):
+    kept = find_cached([facts.home, facts.run], centers.metadata)
+    if kept is None or kept.dim != vectors.shape[1] or not len(facts.images):
         return None
     splits = facts.images["split"].to_numpy()
     return outliers.distances(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_nk.preprocessing.row_cache import Kept
+from imagenet_nk.preprocessing.cached_embeddings import CachedEmbeddings
 
 _BATCH = 2048
 Column = NDArray[np.float64]
@@ -29,7 +29,7 @@ class OutlierScores:
 
 
 def distances(
-    kept: Kept,
+    kept: CachedEmbeddings,
     rows: NDArray[np.int64],
     classes: NDArray[np.int64],
     in_center: NDArray[np.bool_],

@@ -1,0 +1,46 @@
+"""Evaluation of saved centers: the one path of the stage `evaluate` and of `imagenet_nk.evaluate`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from imagenet_nk.centers.file import Centers
+from imagenet_nk.config import EvaluateConfig
+from imagenet_nk.embedding.labeled_images import LabeledImages
+from imagenet_nk.evaluation import evaluator
+from imagenet_nk.evaluation.ncm import Predictions
+from imagenet_nk.statistics.streaming import Mean, NormalizedMean
+
+
+def evaluate_centers(
+    centers: Centers, images: LabeledImages, settings: EvaluateConfig, seed: int = 0, *, leave_one_out: bool = False
+) -> tuple[dict[str, Predictions], dict[str, Any]]:
+    """The predictions for the images under each distance, and their figures as metrics.json has them.
+
+    leave_one_out: the images are those that the centers are made of; each is left out of its own center.
+    """
+    predictions = evaluator.evaluate_distances(class_means(centers), images.batches, leave_one_out)
+    if not centers.has_cl2n:
+        del predictions["cl2n"]
+    count = len(predictions["euclidean"].ranks)
+    return predictions, {
+        "classes": len(centers),
+        "images": count,
+        "not_evaluated": len(images.entries) - count,
+        "skipped": images.embeddings.describe_skipped(),
+        "ncm": evaluator.ncm(predictions, len(centers), settings, seed),
+    }
+
+
+def class_means(centers: Centers) -> evaluator.ClassMeans:
+    """The means of a file for a nearest class mean classifier; the plain means stand in for CL2N's if it has none."""
+    plain, centred = Mean(*centers.centers.shape), NormalizedMean(*centers.centers.shape)
+    if centers.has_cl2n:
+        centred.origin = torch.from_numpy(centers.extras["cl2n_origin"]).double()
+    counts_K = torch.from_numpy(centers.counts)
+    for mean, values_KD in ((plain, centers.centers), (centred, centers.extras.get("cl2n", centers.centers))):
+        mean.sums_KD = torch.from_numpy(values_KD).double() * counts_K[:, None]
+        mean.counts_K = counts_K
+    return evaluator.ClassMeans(plain, centred)

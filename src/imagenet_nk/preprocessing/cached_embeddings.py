@@ -1,0 +1,84 @@
+"""What earlier runs left in a cache of embeddings, for reading alone: no lock, and images may have been moved."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_nk.preprocessing.row_cache import IMAGES, KEY, ROWS, MappedRows
+from imagenet_nk.storage import files
+
+
+@dataclass(frozen=True)
+class CachedEmbeddings:
+    """Embeddings on disk."""
+
+    rows: Mapping[str, int]  # by absolute path or URL
+    moved_rows: Mapping[tuple[str, int], int]  # by the end of the path, as images/<wnid>/<file>, and size in bytes
+    values: MappedRows
+
+    @property
+    def dim(self) -> int:
+        return self.values.dim
+
+    def find(self, images: Iterable[tuple[Path, int]]) -> NDArray[np.int64]:
+        """(N,) the row of each image, given with its size in bytes; -1 for one that has no embedding.
+
+        Finds the images of a data set that was moved or copied, although the cache holds full paths.
+        """
+        result = []
+        for path, size in images:
+            name = files.full_name(path)
+            row = self.rows.get(name)
+            result.append(self.moved_rows.get((_path_end(name), size), -1) if row is None else row)
+        return np.array(result, np.int64)
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, D) float32."""
+        return self.values.read(rows)
+
+
+def find_cached(folders: Sequence[Path], metadata: Mapping[str, str]) -> CachedEmbeddings | None:
+    """The embeddings that the centers with this metadata were made of; None if they were not kept."""
+    for model in (model for folder in folders for model in sorted(folder.glob(f"embeddings/*/{KEY}"))):
+        try:
+            key = json.loads(model.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        is_same = key.get("weights_sha256") == metadata.get("weights_sha256")
+        if is_same and key.get("pixels") == metadata.get("transform") and (cached := _read(model.parent, key["dim"])):
+            return cached
+    return None
+
+
+def _read(folder: Path, dim: int) -> CachedEmbeddings | None:
+    """Lines of images.tsv: checksum, bytes, time, path, tabs between. An incomplete last line or row does not count."""
+    try:
+        lines = (folder / IMAGES).read_bytes().split(b"\n")[:-1]
+        count = min(len(lines), (folder / ROWS).stat().st_size // (4 * dim))
+        if not count:
+            return None
+        with FileIO(folder / ROWS) as file:
+            values = MappedRows(file, count, dim)
+    except OSError:
+        return None
+    rows, moved_rows = dict[str, int](), dict[tuple[str, int], int]()
+    for row, line in enumerate(lines[:count]):
+        try:
+            _, size, _, name = line.decode(errors="replace").split("\t", 3)
+            rows[name] = moved_rows[_path_end(name), int(size)] = row
+        except ValueError:  # a line that no run wrote
+            continue
+    return CachedEmbeddings(rows, moved_rows, values)
+
+
+def _path_end(name: str) -> str:
+    """The part of a path that stays the same when its data set moves."""
+    return "/".join(name.replace(os.sep, "/").split("/")[-3:])
