@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from embedding.executor_conformance import SAME_CROPS
 from imagenet_nk.backbones import model, runtimes
 from imagenet_nk.centers.stage import compute_all
 from imagenet_nk.config import BackboneConfig, CentersConfig
@@ -18,7 +19,7 @@ from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from imagenet_nk.errors import CentersError, ConfigError
 from imagenet_nk.evaluation.stage import evaluate_all
 from imagenet_nk.preprocessing import transforms
-from small_models import TINY, compute, label_map, run_centers
+from small_models import compute, label_map, run_centers
 
 CPU = torch.device("cpu")
 
@@ -82,9 +83,9 @@ def test_an_image_that_several_backbones_cannot_read_is_skipped_for_each(keep, e
 
 def test_a_backbone_whose_embeddings_are_cached_is_not_run_with_the_others(entries, tiny, tmp_path, decoded):
     images = [path for path, _ in entries]
-    embed_images(make_runs(EmbeddingConfig(tiny, cache=tmp_path), tmp_path), images)
+    alone, both = (dataclasses.replace(tiny, name=n, models=m) for n, m in ((SAME_CROPS[0], []), ("", SAME_CROPS)))
+    embed_images(make_runs(EmbeddingConfig(alone, cache=tmp_path), tmp_path), images)
     decoded.clear()
-    both = dataclasses.replace(tiny, models=[TINY, "test_vit"])
     first, second = embed_images(make_runs(EmbeddingConfig(both, cache=tmp_path), tmp_path), images)
     assert (first.embedded, second.embedded) == (0, len(images))
     assert decoded["decoded"] == len(images)

@@ -15,7 +15,7 @@ def made(entries, tiny, tmp_path):
     return compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path)
 
 
-def test_images_that_are_not_judged_are_counted_and_unreadable_ones_named(made, entries, tmp_path):
+def test_images_that_are_not_evaluated_are_counted_and_unreadable_ones_named(made, entries, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"<html>")
     judged = imagenet_nk.evaluate(made, [*entries, (broken, 1), (entries[0][0], 77)], cache=tmp_path)
@@ -24,14 +24,14 @@ def test_images_that_are_not_judged_are_counted_and_unreadable_ones_named(made, 
     assert judged["ncm"]["cosine"]["top1"]["value"] > 0
 
 
-def test_where_nothing_can_be_judged_one_line_says_why(made, entries, tmp_path):
+def test_when_nothing_can_be_evaluated_the_error_is_one_line(made, entries, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"<html>")
     for images, error, says in (
         ([], ListError, "no image"),
         ([(entries[0][0], 77)], ListError, "none of the 1 images has a label of the centers .* first: 77 of"),
         ([(tmp_path / "gone.jpg", 1)], ListError, "none of the 1 files"),
-        ([(broken, 1)], CentersError, "could be read .* nothing to judge"),
+        ([(broken, 1)], CentersError, "could be read .* nothing to evaluate"),
     ):
         with pytest.raises(error, match=says) as raised:
             imagenet_nk.evaluate(made, images)

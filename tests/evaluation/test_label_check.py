@@ -11,13 +11,12 @@ import timm
 import torch
 from PIL import Image
 
-from centers.test_stage import one_at_a_time
 from imagenet_nk.classes.loading import load
 from imagenet_nk.config import ClassesConfig, EvaluateConfig, LabelsConfig
 from imagenet_nk.embedding.run import EmbeddingConfig
 from imagenet_nk.evaluation import label_check
 from imagenet_nk.evaluation.stage import label_check_warnings
-from small_models import TINY, evaluate
+from small_models import TINY, embed_one_at_a_time, evaluate
 
 WNIDS = [f"n{k:08d}" for k in range(10)]
 SORTED = dict(enumerate(WNIDS))
@@ -205,7 +204,7 @@ def test_classes_whose_labels_changed_places_are_named(tmp_path, tiny, caplog):
 
 def fitted(images, order):
     """A state_dict of the tiny model whose head of 1000 outputs was fitted to these images by least squares."""
-    x = one_at_a_time([(path, 0) for path, _ in images])
+    x = embed_one_at_a_time([(path, 0) for path, _ in images])
     target = np.eye(1000)[[order.label(wnid) for _, wnid in images]]
     solution, *_ = np.linalg.lstsq(np.concatenate([x, np.ones((len(x), 1))], axis=1), target, rcond=None)
     torch.manual_seed(0)
