@@ -134,7 +134,7 @@ def test_a_model_that_runs_out_of_memory_gives_the_same_centers_from_smaller_bat
     made = compute(entries, label_map(5), setting, tmp_path / "limited", run=run)
     wanted = compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "plain")
     np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-4, atol=1e-6)
-    assert "out of memory with 7 images at once; trying 3" in caplog.text
+    assert "out of memory with a batch of 7 images; trying 3" in caplog.text
 
 
 @pytest.mark.real

@@ -13,10 +13,10 @@ import torch
 from embedding.executor_conformance import SAME_CROPS
 from imagenet_nk.backbones import model, runtimes
 from imagenet_nk.centers.stage import compute_all
-from imagenet_nk.config import BackboneConfig, CentersConfig
+from imagenet_nk.config import CentersConfig
 from imagenet_nk.embedding.embeddings import embed_images
 from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
-from imagenet_nk.errors import CentersError, ConfigError
+from imagenet_nk.errors import CentersError
 from imagenet_nk.evaluation.stage import evaluate_all
 from imagenet_nk.preprocessing import transforms
 from small_models import compute, label_map, run_centers
@@ -134,11 +134,6 @@ def test_deleting_the_cache_leaves_embeddings_readable(entries, tiny, tmp_path):
     before = embeddings.read(embeddings.find(images))
     shutil.rmtree(tmp_path / "out")
     np.testing.assert_array_equal(embeddings.read(embeddings.find(images)), before)
-
-
-def test_a_checkpoint_goes_with_one_backbone_only():
-    with pytest.raises(ConfigError, match="not backbone"):
-        BackboneConfig(name="a", models=["a", "b"], checkpoint="w.pt")
 
 
 def test_replicas_on_several_devices_give_the_same(tiny):
