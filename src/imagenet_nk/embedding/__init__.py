@@ -3,8 +3,9 @@
 Other packages import:
 
 - embeddings: Embeddings, Progress, embed_images
+- executor: Executor, LocalExecutor
 - labeled_images: Classes, Entries, LabeledImages, check, check_files, describe_empty
+- messages: BackboneSpec, Shard, ShardEmbeddings, split_shards
+- plan: EmbeddingPlan, make_plan, resolve_plan
 - run: BackboneRun, EmbeddingConfig, make_runs
-
-`distributed` imports executor, messages and plan.
 """
