@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from imagenet_nk.embedding.dataset import EmbeddingConfig, make_runs
+from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from PIL import Image
 from safetensors.torch import save_file
 
