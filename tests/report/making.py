@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -29,6 +28,7 @@ from imagenet_nk.config import (
     Part,
     Retry,
 )
+from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from imagenet_nk.evaluation import stage as evaluation_stage
 from imagenet_nk.lists import stage as lists_stage
 from imagenet_nk.report import build
