@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from imagenet_nk.centers.stage import compute_all, save
 from imagenet_nk.config import EvaluateConfig
-from imagenet_nk.embedding.run import EmbeddingConfig
+from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
+from imagenet_nk.evaluation.stage import evaluate_all
 from imagenet_nk.lists import list_file
+from imagenet_nk.preprocessing.row_cache import RowCache
 from small_models import class_means, compute, embed_one_at_a_time, evaluate, label_map
 
 
@@ -79,3 +84,32 @@ def test_random_splits_give_mean_and_standard_deviation(entries, tiny, tmp_path)
     values = divided["cosine"]["values"]
     assert divided["cosine"]["mean"] == pytest.approx(np.mean(values))
     assert divided["cosine"]["std"] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_centers_and_evaluation_open_the_cache_once_and_read_and_stat_each_image_once(
+    entries, tiny, tmp_path, monkeypatch
+):
+    counts = collections.Counter()
+
+    def count(owner, name):
+        real = getattr(owner, name)
+
+        def counting(self, *arguments, **options):
+            counts[name, str(self) if isinstance(self, Path) else owner.__name__] += 1
+            return real(self, *arguments, **options)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    count(Path, "stat")
+    count(Path, "read_bytes")
+    count(RowCache, "__init__")
+    held_out = entries[::3]
+    listed = [entry for entry in entries if entry not in held_out]
+    computed = compute_all(make_runs(EmbeddingConfig(tiny), tmp_path), listed, label_map(5), "sha", held_out=held_out)
+    save(computed[0])
+    metrics = evaluate_all(computed, listed, label_map(5), held_out=held_out, settings=EvaluateConfig(random_splits=2))
+    assert metrics[0]["images"] == len(held_out)
+    assert counts["__init__", "RowCache"] == 1
+    for path, _ in entries:
+        assert counts["read_bytes", str(path)] == 1
+        assert counts["stat", str(path)] <= 2
