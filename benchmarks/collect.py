@@ -33,7 +33,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 
-from imagenet_nk import classes  # noqa: E402
+from imagenet_nk.classes import loading  # noqa: E402
 from imagenet_nk.collect.fetching.inspector import Inspector  # noqa: E402
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig  # noqa: E402
 from imagenet_nk.dataset.image_store import ImageStore  # noqa: E402
@@ -140,7 +140,7 @@ def _fetch(port: int, count: int, photographs: int) -> None:
 
 def clean_list(folder: Path, count: int) -> tuple[Path, Path]:
     """The list of a web of `count` classes, and their WNIDs."""
-    wnids = classes.load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted")).wnids[:count]
+    wnids = loading.load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted")).wnids[:count]
     names, url_list = folder / "wnids.txt", folder / "urls.txt"
     names.write_text("\n".join(wnids) + "\n")
     ids = enumerate(f"{wnid}_{k}" for wnid in wnids for k in range(NK))

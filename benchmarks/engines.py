@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 
 from collect import NK, PORT, ROOT, ours, serving
-from imagenet_nk import classes
+from imagenet_nk.classes import loading
 from imagenet_nk.config import ClassesConfig, LabelsConfig
 
 
 def measured(folder: Path, photographs: str, count: int, processes: int) -> tuple[dict[str, float], bytes]:
     """One run, and its eval.txt."""
-    wnids = classes.load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted")).wnids[:count]
+    wnids = loading.load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order="sorted")).wnids[:count]
     (folder / "wnids.txt").write_text("\n".join(wnids) + "\n")
     ids = enumerate(f"{wnid}_{k}" for wnid in wnids for k in range(NK))
     url_list = folder / "urls.txt"

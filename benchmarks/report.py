@@ -28,9 +28,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from imagenet_nk import classes  # noqa: E402
 from imagenet_nk.centers.file import NAME as CENTERS  # noqa: E402
 from imagenet_nk.centers.file import Centers  # noqa: E402
+from imagenet_nk.classes import loading  # noqa: E402
 from imagenet_nk.config import ClassesConfig, LabelsConfig  # noqa: E402
 from imagenet_nk.dataset.class_table import ClassRow, class_frame, write_csv  # noqa: E402
 from imagenet_nk.dataset.folder_layout import MANIFEST  # noqa: E402
@@ -54,7 +54,7 @@ requestAnimationFrame(frame);
 
 def make(folder: Path, run: Path, count: int, each: int, dim: int) -> None:
     """A data set of drawn photographs, with centers and embeddings that fall into clusters."""
-    known = classes.load(ClassesConfig(table="imagenet-1k", limit=count), LabelsConfig(order="sorted"))
+    known = loading.load(ClassesConfig(table="imagenet-1k", limit=count), LabelsConfig(order="sorted"))
     rng = np.random.default_rng(0)
     centers = rng.normal(size=(count // 10 + 1, dim)).repeat(10, axis=0)[:count] + rng.normal(size=(count, dim))
     points = centers.repeat(each, axis=0) + 1.5 * rng.normal(size=(count * each, dim))

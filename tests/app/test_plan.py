@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_nk import classes
 from imagenet_nk.app import plan
+from imagenet_nk.classes import loading
 from imagenet_nk.collect.stage import Job
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig, Retry
 from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder
@@ -24,7 +24,7 @@ WNIDS = ["n01440764", "n01443537"]
 
 @pytest.fixture
 def lines(tmp_path: Path) -> Callable[[Source], dict[str, str]]:
-    label_map = classes.load(ClassesConfig(table="imagenet-1k", wnids=WNIDS), LabelsConfig(order="sorted"))
+    label_map = loading.load(ClassesConfig(table="imagenet-1k", wnids=WNIDS), LabelsConfig(order="sorted"))
     (tmp_path / "train.tar").write_bytes(train({wnid: members(wnid, 12) for wnid in WNIDS}))
     (tmp_path / "list.txt").write_text(
         "".join(f"{wnid}_{n}\thttp://a.example/{wnid}/{n}.jpg\n" for wnid in WNIDS for n in range(20))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.errors import LabelError
 

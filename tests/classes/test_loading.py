@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from imagenet_nk import config
-from imagenet_nk.classes import LabelMap, load
+from imagenet_nk.classes.label_map import LabelMap
+from imagenet_nk.classes.loading import load
 from imagenet_nk.classes.table import read_table
 from imagenet_nk.config import ClassesConfig, LabelsConfig, SubtreeConfig
 from imagenet_nk.errors import LabelError, SourceError

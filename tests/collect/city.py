@@ -20,7 +20,7 @@ import pandas as pd
 
 from collect import pictures
 from collect.hostile import Answer, Asked, Hostile, answer, hostile, redirect
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.job import Job, ProgressCallback

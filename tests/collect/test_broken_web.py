@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.job import Job

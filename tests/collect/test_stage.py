@@ -22,7 +22,7 @@ import pytest
 
 from collect import pictures
 from collect.hostile import Hostile, answer, hostile, redirect
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.job import Job, ProgressCallback

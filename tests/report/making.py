@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from imagenet_nk import classes
 from imagenet_nk.backbones import model
 from imagenet_nk.centers import stage as centers_stage
 from imagenet_nk.centers.classifier import NearestClassMean
 from imagenet_nk.centers.file import load_centers
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes import loading
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.collect.stage import Job, collect
 from imagenet_nk.config import (
     BackboneConfig,
@@ -45,7 +45,7 @@ def wnids(count: int) -> tuple[str, ...]:
 
 
 def label_map(count: int, labels: LabelsConfig | None = None) -> LabelMap:
-    return classes.load(ClassesConfig(table="imagenet-1k", limit=count), labels or LabelsConfig(order="sorted"))
+    return loading.load(ClassesConfig(table="imagenet-1k", limit=count), labels or LabelsConfig(order="sorted"))
 
 
 @dataclass

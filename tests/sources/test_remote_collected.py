@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from imagenet_nk import classes
+from imagenet_nk.classes import loading
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.stage import collect
 from imagenet_nk.config import ClassesConfig, HttpConfig, InspectConfig, LabelsConfig, Retry
@@ -52,7 +52,7 @@ def job(
     seed: int = 0,
     wnids: Sequence[str] = WNIDS,
 ) -> Job:
-    label_map = classes.load(
+    label_map = loading.load(
         ClassesConfig(table="imagenet-1k", wnids=list(wnids)), LabelsConfig(order="sorted"), lambda url: Path(url)
     )
     http = HttpConfig(allow_private=True, backoff=0.0, retries=0)

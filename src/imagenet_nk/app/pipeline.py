@@ -9,8 +9,8 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from imagenet_nk import classes
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes import loading
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.config import Config, NoSourceConfig, refuse_unknown
 from imagenet_nk.dataset.folder_layout import LOCK
 from imagenet_nk.dataset.object_store import check_writable
@@ -28,7 +28,7 @@ def run(cfg: DictConfig) -> int:
         home = files.local_dir_for(folder, config.dataset.state_dir)
         if {"collect", "lists"} & set(config.stages) and not config.plan:
             check_writable(folder, home)
-        label_map = classes.load(config.classes, config.labels, lambda url: _fetched(url, home, config))
+        label_map = loading.load(config.classes, config.labels, lambda url: _fetched(url, home, config))
         _get_ready(engine, config, label_map)
         from imagenet_nk.app import stages  # half a second of pandas and sources, while workers load what they need
 

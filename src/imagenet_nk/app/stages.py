@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from imagenet_nk.app import plan
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.collect import recovery
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.stage import check, collect

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig, InspectConfig, Materialize, Retry
 from imagenet_nk.engine.contract import Engine

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.collect.recorded import select_recorded
 from imagenet_nk.config import InspectConfig
 from imagenet_nk.dataset.dataset import DataSet

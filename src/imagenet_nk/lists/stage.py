@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from imagenet_nk.classes import LabelMap
+from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.dataset.class_table import write_csv
 from imagenet_nk.dataset.folder_layout import MANIFEST
 from imagenet_nk.dataset.manifest import apply_split, iter_columns
