@@ -4,11 +4,11 @@ Other packages import:
 
 - congestion: CongestionWindow
 - connectivity: ConnectivityMonitor, ConnectivityProber, ProbeTarget, REPEATS
-- curl_transport: CurlTransport, Transport
+- curl_transport: CurlTransport
 - download: CONTENT_RANGE, OutOfReachError, Validators, download, innermost_reason, is_remote
 - guarded_session: open_session
 - host_table: HOST_FAULTS, HostTable, host_down_response
-- http: Request, Response
+- http: Request, Response, Transport
 - retry_policy
 - robots: Robots, has_opted_out, next_redirect
 - url_guard: PRIVATE and the module itself

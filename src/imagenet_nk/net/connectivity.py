@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imagenet_nk.config import HttpConfig
-from imagenet_nk.net.curl_transport import Transport
 from imagenet_nk.net.host_table import HOST_FAULTS, HostTable
-from imagenet_nk.net.http import Request, Response
+from imagenet_nk.net.http import Request, Response, Transport
 from imagenet_nk.net.robots import robots_url
 from imagenet_nk.net.transfer_timeouts import LoopClock
 from imagenet_nk.reasons import TRANSIENT_FAULTS, Reason

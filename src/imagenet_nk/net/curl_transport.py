@@ -11,8 +11,6 @@ import socket
 import time
 from collections.abc import Hashable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
 
 import pycurl
 
@@ -20,59 +18,11 @@ from imagenet_nk.config import HttpConfig
 from imagenet_nk.net import url_guard
 from imagenet_nk.net.congestion import connections_within_limit
 from imagenet_nk.net.curl_transfer import MOST_AT_ONCE, Transfer
-from imagenet_nk.net.http import Request, Response
+from imagenet_nk.net.http import MemoryBudget, Request, Response
 from imagenet_nk.net.transfer_timeouts import CHECK_INTERVAL_S, BandwidthMonitor, LoopClock
 from imagenet_nk.reasons import Reason
 
-
-@dataclass
-class MemoryBudget:
-    """A budget that a transport and a reader share."""
-
-    limit: int
-    in_flight: int = 0  # bytes of bodies that are still coming, as last weighed
-    waiting: int = 0  # of those that came whole and wait for inspection
-    most: int = 0  # held at once so far
-
-    @property
-    def room(self) -> int:
-        """Bytes that may still come; negative if too many have."""
-        return self.limit - self.in_flight - self.waiting
-
-    def weigh(self, in_flight: int) -> None:
-        """Note what is in flight at this moment."""
-        self.in_flight = in_flight
-        self.most = max(self.most, in_flight + self.waiting)
-
-    def take(self, size: int) -> None:
-        """Note a body that waits for inspection."""
-        self.waiting += size
-        self.most = max(self.most, self.in_flight + self.waiting)
-
-    def give(self, size: int) -> None:
-        """Note that it is not held any more."""
-        self.waiting -= size
-
-
 _WIRE_SPAN_S = 1.0
-
-
-class Transport(Protocol):
-    """Carries requests. `ticket` comes back with the response and means nothing to the transport."""
-
-    memory: MemoryBudget  # what is held of bodies, here and by whoever waits to inspect them
-
-    def submit(self, request: Request, ticket: Hashable) -> None:
-        """Start a request; its response comes out of poll(), whatever happens to it."""
-
-    def poll(self, timeout: float) -> list[tuple[Hashable, Response]]:
-        """Responses that have ended, after at most `timeout` seconds of waiting for the first one or a wake()."""
-
-    def wake(self) -> None:
-        """Make a poll() that waits return; may be called from any thread."""
-
-    def close(self) -> None:
-        """Drop what is in flight."""
 
 
 class CurlTransport:

@@ -1,9 +1,10 @@
-"""What crosses the wire, without the wire: what a source asks for, and what comes back."""
+"""Requests and responses, and the contract of the transport that carries them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +41,50 @@ class Response:
         """The same as a record that holds no memory. Spelled out: dataclasses.replace takes four times as long."""
         where = self.final_url, self.address, self.headers, self.fault
         return Response(self.status, b"", *where, self.seconds, self.body_seconds, self.detail)
+
+
+@dataclass
+class MemoryBudget:
+    """A budget that a transport and a reader share."""
+
+    limit: int
+    in_flight: int = 0  # bytes of bodies that are still coming, as last weighed
+    waiting: int = 0  # of those that came whole and wait for inspection
+    most: int = 0  # held at once so far
+
+    @property
+    def room(self) -> int:
+        """Bytes that may still come; negative if too many have."""
+        return self.limit - self.in_flight - self.waiting
+
+    def weigh(self, in_flight: int) -> None:
+        """Note what is in flight at this moment."""
+        self.in_flight = in_flight
+        self.most = max(self.most, in_flight + self.waiting)
+
+    def take(self, size: int) -> None:
+        """Note a body that waits for inspection."""
+        self.waiting += size
+        self.most = max(self.most, self.in_flight + self.waiting)
+
+    def give(self, size: int) -> None:
+        """Note that it is not held any more."""
+        self.waiting -= size
+
+
+class Transport(Protocol):
+    """Carries requests. `ticket` comes back with the response and means nothing to the transport."""
+
+    memory: MemoryBudget  # what is held of bodies, here and by whoever waits to inspect them
+
+    def submit(self, request: Request, ticket: Hashable) -> None:
+        """Start a request; its response comes out of poll(), whatever happens to it."""
+
+    def poll(self, timeout: float) -> list[tuple[Hashable, Response]]:
+        """Responses that have ended, after at most `timeout` seconds of waiting for the first one or a wake()."""
+
+    def wake(self) -> None:
+        """Make a poll() that waits return; may be called from any thread."""
+
+    def close(self) -> None:
+        """Drop what is in flight."""

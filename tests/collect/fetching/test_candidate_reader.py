@@ -18,9 +18,8 @@ from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.net.congestion import CongestionWindow
-from imagenet_nk.net.curl_transport import MemoryBudget
 from imagenet_nk.net.host_table import HostTable
-from imagenet_nk.net.http import Request, Response
+from imagenet_nk.net.http import MemoryBudget, Request, Response
 from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, ReadSteps, Rejected, rejection
 from imagenet_nk.sources.none import NoSource
 

@@ -14,8 +14,8 @@ from imagenet_nk.collect.fetching.work_item import CandidateRead, InspectionResu
 from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.connectivity import ConnectivityMonitor
-from imagenet_nk.net.curl_transport import Transport
 from imagenet_nk.net.host_table import HostTable
+from imagenet_nk.net.http import Transport
 from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, Rejected, Source
 

@@ -11,9 +11,8 @@ from dataclasses import replace
 from imagenet_nk.collect.fetching.work_item import CandidateRead, InspectionResult, ReadOutcome
 from imagenet_nk.net import retry_policy, url_guard
 from imagenet_nk.net.connectivity import REPEATS, ConnectivityMonitor, ConnectivityProber, ProbeTarget
-from imagenet_nk.net.curl_transport import Transport
 from imagenet_nk.net.host_table import HostTable, host_down_response
-from imagenet_nk.net.http import Request, Response
+from imagenet_nk.net.http import Request, Response, Transport
 from imagenet_nk.net.robots import Robots, has_opted_out, next_redirect
 from imagenet_nk.reasons import Reason, http_reason
 from imagenet_nk.sources.contract import Rejected
