@@ -11,7 +11,7 @@ import torch
 
 from imagenet_nk.backbones.devices import single_threaded
 from imagenet_nk.backbones.model import Backbone
-from imagenet_nk.config import Dtype
+from imagenet_nk.config.backbones import Dtype
 from imagenet_nk.preprocessing.transforms import RGBArray
 from imagenet_nk.preprocessing.types import Forward
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from imagenet_nk.backbones.weights import HINT, hub_weights, load_state_dict
-from imagenet_nk.config import BackboneConfig
+from imagenet_nk.config.backbones import BackboneConfig
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.wording import one_line
 

@@ -14,7 +14,7 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import nn
 
 from imagenet_nk.backbones.model import Backbone
-from imagenet_nk.config import Dtype
+from imagenet_nk.config.backbones import Dtype
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.preprocessing.transforms import RGBArray
 from imagenet_nk.preprocessing.types import Floats, Forward

@@ -17,7 +17,7 @@ from imagenet_nk.backbones.autotune import MAX_CPU_BATCH, TRIAL_IMAGES, throughp
 from imagenet_nk.backbones.batching import halve_on_oom, pad_batches
 from imagenet_nk.backbones.devices import full_float32
 from imagenet_nk.backbones.model import Backbone
-from imagenet_nk.config import BackboneConfig, Dtype, RuntimeChoice
+from imagenet_nk.config.backbones import BackboneConfig, Dtype, RuntimeChoice
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.preprocessing.gpu import own_stream
 from imagenet_nk.preprocessing.transforms import RGBArray, normaliser

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from imagenet_nk.centers import cost
 from imagenet_nk.centers.accumulate import accumulate_means
 from imagenet_nk.centers.file import NAME, Centers
-from imagenet_nk.config import CentersConfig
+from imagenet_nk.config.backbones import CentersConfig
 from imagenet_nk.embedding.embeddings import Embeddings, Progress, embed_images
 from imagenet_nk.embedding.labeled_images import Classes, Entries, LabeledImages, check
 from imagenet_nk.embedding.run import BackboneRun

@@ -10,7 +10,7 @@ from imagenet_nk.classes import label_files
 from imagenet_nk.classes.hierarchy import read_subtree
 from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.table import ClassTable, read_set
-from imagenet_nk.config import ClassesConfig, LabelsConfig, SubtreeConfig
+from imagenet_nk.config.choices import ClassesConfig, LabelsConfig, SubtreeConfig
 from imagenet_nk.errors import LabelError, SourceError
 from imagenet_nk.image_ids import WNID
 from imagenet_nk.wording import did_you_mean

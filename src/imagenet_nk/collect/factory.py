@@ -11,7 +11,7 @@ from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
 from imagenet_nk.collect.scheduling.scheduler import Scheduler
-from imagenet_nk.config import CrossClassDuplicates, InspectConfig
+from imagenet_nk.config.collecting import CrossClassDuplicates, InspectConfig
 from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.dataset.ledger import AttemptSink, CandidateKey
 from imagenet_nk.dataset.records import CandidateRecord

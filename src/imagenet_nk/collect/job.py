@@ -9,7 +9,8 @@ from pathlib import Path
 
 from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.config import HttpConfig, InspectConfig, Materialize, Retry
+from imagenet_nk.config.collecting import HttpConfig, InspectConfig, Retry
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.engine.contract import Engine
 from imagenet_nk.engine.local import Local
 from imagenet_nk.sampling.draw_order import Sampling, Split

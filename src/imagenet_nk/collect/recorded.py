@@ -8,7 +8,7 @@ from typing import Any
 from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
-from imagenet_nk.config import CrossClassDuplicates, InspectConfig, Retry
+from imagenet_nk.config.collecting import CrossClassDuplicates, InspectConfig, Retry
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.dataset.folder_state import Target
 from imagenet_nk.dataset.records import CandidateRecord

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.collect.recorded import select_recorded
-from imagenet_nk.config import InspectConfig
+from imagenet_nk.config.collecting import InspectConfig
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.dataset.folder_layout import LEDGER, LOCK
 from imagenet_nk.dataset.summary import Summary, TableContext

@@ -13,7 +13,8 @@ from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.open_sources import open_first
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.collect.single_process import LocalRun
-from imagenet_nk.config import HttpConfig, Materialize, Retry
+from imagenet_nk.config.collecting import HttpConfig, Retry
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.dataset.folder_layout import LOCK
 from imagenet_nk.dataset.image_store import RESERVE

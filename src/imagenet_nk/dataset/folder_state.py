@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.dataset.ledger import Ledger
 from imagenet_nk.errors import DatasetError
 

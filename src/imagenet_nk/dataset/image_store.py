@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.dataset.folder_layout import IMAGES, SPARE
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import DatasetError

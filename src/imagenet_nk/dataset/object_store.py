@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from uuid import uuid4
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.dataset.folder_layout import IMAGES, SPARE
 from imagenet_nk.dataset.image_store import ImageStore, as_dataset_error
 from imagenet_nk.errors import DatasetError

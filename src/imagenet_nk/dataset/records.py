@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from imagenet_nk.config import Retry
+from imagenet_nk.config.collecting import Retry
 from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.dataset.ledger import KEPT, CandidateKey, FinalAttempt, Ledger, unsigned
 from imagenet_nk.reasons import Reason

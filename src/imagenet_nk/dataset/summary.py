@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from imagenet_nk.classes.label_map import LabelMap
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.dataset.class_table import ClassRow, class_frame
 from imagenet_nk.dataset.folder_state import Target
 from imagenet_nk.dataset.ledger import KEPT, UNREACHED, FinalAttempt

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.dataset.class_table import missing_images, write_csv, write_missing
 from imagenet_nk.dataset.folder_layout import IMAGES, TERMS
 from imagenet_nk.dataset.folder_state import FolderState

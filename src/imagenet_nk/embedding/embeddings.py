@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_nk.config import CentersConfig, Dtype, Keep, NonFinite
+from imagenet_nk.config.backbones import CentersConfig, Dtype, Keep, NonFinite
 from imagenet_nk.embedding.plan import EmbeddingPlan
 from imagenet_nk.embedding.run import BackboneRun
 from imagenet_nk.errors import CentersError

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from imagenet_nk.config import BackboneConfig
+from imagenet_nk.config.backbones import BackboneConfig
 from imagenet_nk.embedding import loader
 from imagenet_nk.embedding.plan import EmbeddingPlan, make_plan, resolve_plan
 from imagenet_nk.errors import BackboneError

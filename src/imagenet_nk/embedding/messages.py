@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_nk.config import BackboneConfig
+from imagenet_nk.config.backbones import BackboneConfig
 
 
 @dataclass(frozen=True)

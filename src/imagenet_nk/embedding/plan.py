@@ -14,7 +14,7 @@ from imagenet_nk.backbones import autotune, devices, runtimes
 from imagenet_nk.backbones.autotune import warn_if_slow_dtype
 from imagenet_nk.backbones.model import Backbone, build
 from imagenet_nk.backbones.runtimes import Runtime
-from imagenet_nk.config import BackboneConfig, Dtype, RuntimeChoice
+from imagenet_nk.config.backbones import BackboneConfig, Dtype, RuntimeChoice
 from imagenet_nk.embedding import parity
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.preprocessing.factory import make_preprocessor

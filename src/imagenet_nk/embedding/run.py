@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from imagenet_nk.config import BackboneConfig, CentersConfig
+from imagenet_nk.config.backbones import BackboneConfig, CentersConfig
 from imagenet_nk.embedding.executor import Executor, LocalExecutor
 from imagenet_nk.embedding.plan import EmbeddingPlan
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from imagenet_nk.config import EvaluateConfig
+from imagenet_nk.config.backbones import EvaluateConfig
 from imagenet_nk.evaluation import metrics
 from imagenet_nk.evaluation import ncm as evaluation
 from imagenet_nk.evaluation.ncm import Predictions

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.classes.loading import load
-from imagenet_nk.config import ClassesConfig, LabelsConfig
+from imagenet_nk.config.choices import ClassesConfig, LabelsConfig
 
 LabelOrder = Mapping[int, str]  # label to WNID
 MajorityVotes = Mapping[

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from imagenet_nk.centers.file import Centers
-from imagenet_nk.config import EvaluateConfig
+from imagenet_nk.config.backbones import EvaluateConfig
 from imagenet_nk.embedding.labeled_images import LabeledImages
 from imagenet_nk.evaluation import evaluator
 from imagenet_nk.evaluation.ncm import Predictions

@@ -12,7 +12,7 @@ from torch import nn
 
 from imagenet_nk.centers.file import Centers
 from imagenet_nk.centers.stage import BackboneCenters
-from imagenet_nk.config import EvaluateConfig
+from imagenet_nk.config.backbones import EvaluateConfig
 from imagenet_nk.embedding.labeled_images import Classes, Entries, LabeledImages, check
 from imagenet_nk.errors import ListError
 from imagenet_nk.evaluation import evaluator, label_check

@@ -7,7 +7,7 @@ import resource
 from contextlib import suppress
 from functools import cache
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 
 _FIRST_IN_FLIGHT, _LEAST_IN_FLIGHT = 128, 4
 

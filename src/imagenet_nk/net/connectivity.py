@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.net.host_table import HOST_FAULTS, HostTable
 from imagenet_nk.net.http import Request, Response, Transport
 from imagenet_nk.net.robots import robots_url

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import certifi
 import pycurl
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.net import url_guard
 from imagenet_nk.net.http import Request, Response

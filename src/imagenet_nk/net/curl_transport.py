@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import pycurl
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.net import url_guard
 from imagenet_nk.net.congestion import connections_within_limit
 from imagenet_nk.net.curl_transfer import MOST_AT_ONCE, Transfer

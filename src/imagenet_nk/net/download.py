@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import is_page
 from imagenet_nk.net.guarded_session import open_session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.net.http import Response
 from imagenet_nk.reasons import Reason
 

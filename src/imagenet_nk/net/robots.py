@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.net import url_guard
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.reasons import Reason

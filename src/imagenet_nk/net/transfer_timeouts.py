@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 
 CHECK_INTERVAL_S = 0.1
 _SPANS = 4  # to a `stall`: how often the speed of a body is measured

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from imagenet_nk.config import PreprocessBackend
+from imagenet_nk.config.backbones import PreprocessBackend
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.preprocessing.gpu import GpuPreprocessor
 from imagenet_nk.preprocessing.transforms import Preprocessor, TimmPreprocessor, TorchPreprocessor

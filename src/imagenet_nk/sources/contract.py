@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from imagenet_nk.config import HttpConfig, Materialize
+from imagenet_nk.config.collecting import HttpConfig
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.reasons import TRANSIENT_FAULTS, http_reason
 from imagenet_nk.sampling.draw_order import Sampling

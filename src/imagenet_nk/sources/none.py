@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import Candidate, CostModel, ReadSteps, Rejected, SourceContext, SourceTraits
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imagenet_nk.collect.job import Job
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.dataset.ledger import Attempt, CandidateKey
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.engine.local import Local

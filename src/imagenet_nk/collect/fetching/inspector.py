@@ -17,7 +17,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
-from imagenet_nk.config import InspectConfig
+from imagenet_nk.config.collecting import InspectConfig
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.formats.magic import EXTENSIONS, sniff
 from imagenet_nk.reasons import Reason

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from imagenet_nk.config import BackboneConfig, RuntimeChoice
+from imagenet_nk.config.backbones import BackboneConfig, RuntimeChoice
 from imagenet_nk.embedding.distributed import tasks
 from imagenet_nk.embedding.distributed.results import to_batch
 from imagenet_nk.embedding.messages import BackboneSpec, Shard, split_shards

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 
 from imagenet_nk.classes.loading import load
-from imagenet_nk.config import ClassesConfig, LabelsConfig
+from imagenet_nk.config.choices import ClassesConfig, LabelsConfig
 from imagenet_nk.errors import LabelError, ListError
 from imagenet_nk.lists import list_file
 from imagenet_nk.report.run_data import RunData

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.http import Request, Response
 

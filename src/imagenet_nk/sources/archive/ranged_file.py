@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import ContradictionError, SourceError
 from imagenet_nk.net.download import CONTENT_RANGE, OutOfReachError
 from imagenet_nk.net.http import Request, Response

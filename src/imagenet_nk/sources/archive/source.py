@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import image_id
 from imagenet_nk.reasons import Reason

@@ -14,7 +14,7 @@ from itertools import chain, islice
 
 import requests
 
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.formats.tar_headers import BLOCK

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Generator, Iterator, Sequence
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.reasons import Reason

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
 from imagenet_nk.reasons import Reason

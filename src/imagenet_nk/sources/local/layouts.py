@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from imagenet_nk.classes.loading import clsloc_wnids
-from imagenet_nk.config import Part
+from imagenet_nk.config.sources import Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.formats.magic import HEAD, kind_of

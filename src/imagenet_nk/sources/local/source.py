@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from imagenet_nk.config import Materialize, Part
+from imagenet_nk.config.sources import Materialize, Part
 from imagenet_nk.dataset.folder_layout import IMAGES, SPARE
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import distinct_ids

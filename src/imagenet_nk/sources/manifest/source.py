@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import download, is_remote
 from imagenet_nk.net.http import Request, Response

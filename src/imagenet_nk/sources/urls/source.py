@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from imagenet_nk.classes.loading import clsloc_wnids
-from imagenet_nk.config import Materialize
+from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import HEAD, is_page, sniff
 from imagenet_nk.net.download import OutOfReachError, download, is_remote
