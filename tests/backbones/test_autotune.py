@@ -36,13 +36,9 @@ def test_batch_on_a_gpu_grows_while_throughput_grows(clock):
 
 
 @pytest.mark.parametrize(
-    ("device", "seconds", "warns"), [("cpu", 90.0, True), ("cpu", 1.5, False), ("cuda", 90.0, False)]
+    ("dtype", "device", "warnings"),
+    [(Dtype.float16, "cpu", 1), (Dtype.float16, "cuda", 0), (Dtype.bfloat16, "cpu", 0), (Dtype.float32, "cpu", 0)],
 )
-def test_only_a_slow_type_on_a_cpu_is_warned_of(device, seconds, warns, monkeypatch, caplog):
-    times = {torch.float32: 3.0, torch.bfloat16: 1.5, torch.float16: seconds}
-    monkeypatch.setattr(autotune, "_matmul_seconds", times.__getitem__)
-    autotune.warn_if_slow_dtype(Dtype.float16, torch.device(device))
-    assert (
-        "30 times slower than float32; type backbone.dtype=float32 or backbone.dtype=bfloat16" in caplog.text
-    ) == warns
-    assert caplog.text.count("\n") == warns
+def test_only_float16_on_a_cpu_is_warned_of(dtype, device, warnings, caplog):
+    autotune.warn_if_slow_dtype(dtype, torch.device(device))
+    assert caplog.text.count("type backbone.dtype=float32 or") == warnings

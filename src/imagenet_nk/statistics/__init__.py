@@ -1,4 +1,4 @@
-"""Streaming sums over embeddings: mean, spread, medoid, covariance, prototypes.
+"""Statistics of embeddings in passes over batches: mean, spread, medoid, covariance, prototypes.
 
 Other packages import:
 

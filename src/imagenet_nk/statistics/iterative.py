@@ -1,4 +1,4 @@
-"""Statistics that read the embeddings several times: each class here is one step, over one pass.
+"""K-means within each class, for prototypes. Each class here is one step, in one pass over the embeddings.
 
 Letters: B batch, K classes, P prototypes a class, D embedding size.
 """
@@ -11,23 +11,23 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]  # a new reading: (B, D) embeddings and (B,) classes
+Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]  # starts a pass: (B, D) embeddings and (B,) classes
 
 MAX_ITER = 100
-TOLERANCE = 1e-7  # a step that moves no point by more than this share of its class's scale is the last
+TOLERANCE = 1e-7  # iteration ends when no point moves by more than this fraction of its norm
 
 
 class Step(Protocol):
-    """One reading of all embeddings."""
+    """One pass over all embeddings."""
 
     def add(self, embeddings_BD: Tensor, classes_B: Tensor) -> None: ...
     def result(self) -> Tensor: ...
 
 
 class LloydStep:
-    """One step of k-means within each class (Lloyd 1982): an image goes to the nearest prototype, of equals the first.
+    """One step of k-means within each class (Lloyd 1982). Of equally near prototypes, the first gets the image.
 
-    A prototype that gets no image stays where it is, with count 0.
+    A prototype without images keeps its place, with count 0.
     """
 
     def __init__(self, prototypes_KPD: Tensor) -> None:
@@ -48,59 +48,56 @@ class LloydStep:
 
 
 class FarthestPoint:
-    """The image of each class farthest from the points chosen so far (Gonzalez 1985): k-means starts without chance."""
+    """The image of each class farthest from the points so far: a deterministic start of k-means (Gonzalez 1985).
 
-    def __init__(self, chosen_KCD: Tensor) -> None:
-        self.chosen_KCD = chosen_KCD.double()
-        self.distances_K = torch.full((len(chosen_KCD),), -1.0, dtype=torch.float64)
-        self.points_KD = self.chosen_KCD[:, 0].clone()
+    Of equally distant images, the one with the lexicographically smallest embedding, so that order does not matter.
+    """
+
+    def __init__(self, points_KCD: Tensor) -> None:
+        self.points_KCD = points_KCD.double()
+        self.distances_K = torch.full((len(points_KCD),), -1.0, dtype=torch.float64)
+        self.farthest_KD = self.points_KCD[:, 0].clone()
 
     def add(self, embeddings_BD: Tensor, classes_B: Tensor) -> None:
         x_BD = embeddings_BD.double()
-        distances_B = (x_BD[:, None] - self.chosen_KCD[classes_B]).square().sum(2).amin(1)
-        for row in distances_B.argsort(
-            descending=True, stable=True
-        ).tolist():  # the first seen of a class is its farthest
-            k = int(classes_B[row])
-            self._take(k, float(distances_B[row]), x_BD[row])
+        distances_B = (x_BD[:, None] - self.points_KCD[classes_B]).square().sum(2).amin(1)
+        for row in distances_B.argsort(descending=True, stable=True).tolist():
+            self._update(int(classes_B[row]), float(distances_B[row]), x_BD[row])
 
     def result(self) -> Tensor:
         """(K, D) float64."""
-        return self.points_KD
+        return self.farthest_KD
 
-    def _take(self, k: int, distance: float, point_D: Tensor) -> None:
-        tied = distance == self.distances_K[k] and point_D.tolist() < self.points_KD[k].tolist()  # whatever the order
-        if distance > self.distances_K[k] or tied:
-            self.distances_K[k], self.points_KD[k] = distance, point_D
+    def _update(self, k: int, distance: float, x_D: Tensor) -> None:
+        wins_tie = distance == self.distances_K[k] and x_D.tolist() < self.farthest_KD[k].tolist()
+        if distance > self.distances_K[k] or wins_tie:
+            self.distances_K[k], self.farthest_KD[k] = distance, x_D
 
 
 def run_epoch(step: Step, batches: Batches) -> Tensor:
-    """The step's result after one reading."""
+    """The result of a step after one pass."""
     for embeddings_BD, classes_B in batches():
         step.add(embeddings_BD, classes_B)
     return step.result()
 
 
 def prototypes(centers_KD: Tensor, count: int, batches: Batches) -> tuple[Tensor, Tensor]:
-    """(K, P, D) float64 k-means centers of each class and (K, P) images behind each.
+    """(K, P, D) float64 k-means centers of each class and the (K, P) number of images of each.
 
-    Starts at the image farthest from the center, then the farthest from those chosen. A class with fewer different
-    images than P has prototypes with count 0.
+    A class with fewer different images than P has prototypes with count 0.
     """
-    chosen_KCD = run_epoch(FarthestPoint(centers_KD[:, None]), batches)[:, None]
-    while chosen_KCD.shape[1] < count:
-        chosen_KCD = torch.cat([chosen_KCD, run_epoch(FarthestPoint(chosen_KCD), batches)[:, None]], dim=1)
-    settled_KPD = _fixed_point(LloydStep, chosen_KCD, batches)
-    last = LloydStep(settled_KPD)
+    points_KCD = run_epoch(FarthestPoint(centers_KD[:, None]), batches)[:, None]
+    while points_KCD.shape[1] < count:
+        points_KCD = torch.cat([points_KCD, run_epoch(FarthestPoint(points_KCD), batches)[:, None]], dim=1)
+    prototypes_KPD = _fixed_point(LloydStep, points_KCD, batches)
+    last = LloydStep(prototypes_KPD)
     run_epoch(last, batches)
-    return settled_KPD, last.counts_KP
+    return prototypes_KPD, last.counts_KP
 
 
 def _fixed_point(step: Callable[[Tensor], Step], points: Tensor, batches: Batches) -> Tensor:
     for _ in range(MAX_ITER):
-        moved = run_epoch(step(points), batches)
-        still = (moved - points).norm(dim=-1) <= TOLERANCE * moved.norm(dim=-1)
-        points = moved
-        if still.all():
+        previous, points = points, run_epoch(step(points), batches)
+        if ((points - previous).norm(dim=-1) <= TOLERANCE * points.norm(dim=-1)).all():
             break
     return points

@@ -1,7 +1,7 @@
 """Statistics of the embeddings of each class, in one pass and O(classes x dim) memory.
 
-Each has `add` (a batch) and `result`. Letters: B batch, K classes, D embedding size. Sums are float64, so batch size
-and order change a result by float64 rounding only.
+Each class has `add` (a batch) and `result`. Letters: B batch, K classes, P classes in the batch, D embedding size.
+Sums are float64: batch size and order change a result by float64 rounding only.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Mean:
         return self.sums_KD / self.counts_K[:, None]
 
     def grand_mean(self) -> Tensor:
-        """(D,) float64, the mean over all embeddings, of whatever class."""
+        """(D,) float64, the mean over the embeddings of all classes."""
         return self.sums_KD.sum(0) / self.counts_K.sum()
 
 
 class NormalizedMean(Mean):
-    """Means of L2-normalised embeddings, (1 / n_k) * sum of x / |x|; not normalised again (Wang et al. 2019).
+    """Means of L2-normalised embeddings, (1 / n_k) * sum of x / |x|; the means are not normalised.
 
-    With `origin` (D,), embeddings are centred by it first: x becomes (x - origin) / |x - origin|, SimpleShot's CL2N.
+    With `origin` (D,), each x becomes (x - origin) / |x - origin|: CL2N of SimpleShot (Wang et al. 2019).
     """
 
     def __init__(self, classes: int, dim: int, origin: Tensor | None = None) -> None:
@@ -58,8 +58,8 @@ def l2_normalize(embeddings_BD: Tensor, origin_D: Tensor | None = None) -> Tenso
 class Spread:
     """Within-class spread, s_k = sqrt((1 / n_k) * sum of |x - c_k|^2): the root mean square distance to the center.
 
-    Kept as Chan, Golub and LeVeque's (1979) pair of mean and sum of squared deviations, which adds batches without the
-    cancellation of sum(x^2) - n c^2.
+    Batches are merged by mean and sum of squared deviations (Chan, Golub and LeVeque 1979), which avoids the
+    cancellation in sum(x^2) - n c^2.
     """
 
     def __init__(self, classes: int, dim: int) -> None:
@@ -68,33 +68,32 @@ class Spread:
         self.counts_K = torch.zeros(classes, dtype=torch.int64)
 
     def add(self, embeddings_BD: Tensor, classes_B: Tensor) -> None:
-        present_P, inverse_B = classes_B.unique(return_inverse=True)
-        batch = Mean(len(present_P), embeddings_BD.shape[1])
+        classes_P, inverse_B = classes_B.unique(return_inverse=True)
+        batch = Mean(len(classes_P), embeddings_BD.shape[1])
         batch.add(embeddings_BD, inverse_B)
-        mean_PD = batch.result()
+        mean_PD, counts_P, before_P = batch.result(), batch.counts_K, self.counts_K[classes_P]
         deviations_B = (embeddings_BD.double() - mean_PD[inverse_B]).square().sum(1)
-        squares_P = torch.zeros(len(present_P), dtype=torch.float64).index_add_(0, inverse_B, deviations_B)
-        self._join(present_P, mean_PD, squares_P, batch.counts_K)
+        shift_PD = mean_PD - self.mean_KD[classes_P]
+        weight_P = counts_P / (before_P + counts_P)
+        self.squares_K.index_add_(0, classes_B, deviations_B)
+        self.squares_K[classes_P] += shift_PD.square().sum(1) * before_P * weight_P
+        self.mean_KD[classes_P] += shift_PD * weight_P[:, None]
+        self.counts_K[classes_P] += counts_P
 
     def result(self) -> Tensor:
-        """(K,) float64, in the embedding's own unit; 0 for a class of one image."""
+        """(K,) float64, in the unit of the embeddings; 0 for a class of one image.
+
+        Raises EmptyClassError if a class got no embedding.
+        """
         if empty := (self.counts_K == 0).nonzero().flatten().tolist():
             raise EmptyClassError(empty)
         return (self.squares_K / self.counts_K).sqrt()
 
-    def _join(self, classes_P: Tensor, mean_PD: Tensor, squares_P: Tensor, counts_P: Tensor) -> None:
-        ours_P = self.counts_K[classes_P]
-        total_P = (ours_P + counts_P).clamp(min=1)
-        delta_PD = mean_PD - self.mean_KD[classes_P]
-        self.squares_K[classes_P] += squares_P + delta_PD.square().sum(1) * ours_P * counts_P / total_P
-        self.mean_KD[classes_P] += delta_PD * (counts_P / total_P)[:, None]
-        self.counts_K[classes_P] += counts_P
-
 
 class Medoid:
-    """Medoid of each class: the row of the list whose embedding is nearest to a given point, as its center.
+    """The row of each class whose embedding is nearest to a given point, such as the center; of equals, the lowest row.
 
-    Needs the points first, so it is a second reading of the embeddings. Of equally near rows, the lowest.
+    The points must be known, so this is a second pass over the embeddings.
     """
 
     def __init__(self, points_KD: Tensor) -> None:
@@ -104,10 +103,11 @@ class Medoid:
 
     def add(self, embeddings_BD: Tensor, classes_B: Tensor, rows_B: Tensor) -> None:
         distances_B = (embeddings_BD.double() - self.points_KD[classes_B]).square().sum(1)
-        best = torch.full_like(self.distances_K, torch.inf).scatter_reduce(0, classes_B, distances_B, "amin")
-        tied = distances_B == best[classes_B]
-        lowest = torch.full_like(self.rows_K, torch.iinfo(torch.int64).max)
-        self._join(best, lowest.scatter_reduce(0, classes_B[tied], rows_B[tied], "amin"))
+        before_K = self.distances_K
+        self.distances_K = before_K.scatter_reduce(0, classes_B, distances_B, "amin")
+        self.rows_K[self.distances_K < before_K] = torch.iinfo(torch.int64).max
+        nearest_B = distances_B == self.distances_K[classes_B]
+        self.rows_K = self.rows_K.scatter_reduce(0, classes_B[nearest_B], rows_B[nearest_B], "amin")
 
     def result(self) -> Tensor:
         """(K,) int64 rows. Raises EmptyClassError if a class got no embedding."""
@@ -115,17 +115,11 @@ class Medoid:
             raise EmptyClassError(empty)
         return self.rows_K
 
-    def _join(self, distances_K: Tensor, rows_K: Tensor) -> None:
-        better = (distances_K < self.distances_K) | ((distances_K == self.distances_K) & (rows_K < self.rows_K))
-        self.distances_K = torch.where(better, distances_K, self.distances_K)
-        self.rows_K = torch.where(better, rows_K, self.rows_K)
-
 
 class SharedCovariance:
-    """The covariance that all classes share, S = 1 / (N - K) * sum of (x - c_k)(x - c_k)^T, for LDA and Mahalanobis.
+    """The pooled within-class covariance, S = 1 / (N - K) * sum of (x - c_k)(x - c_k)^T (Hastie et al. 2009, sec. 4.3).
 
-    The pooled estimate of Fisher's discriminant (Hastie, Tibshirani and Friedman 2009, eq. 4.10); Lee et al. (2018)
-    judge outliers with it. Needs the centers first.
+    For linear discriminant analysis and Mahalanobis distances. The centers must be known.
     """
 
     def __init__(self, centers_KD: Tensor) -> None:
