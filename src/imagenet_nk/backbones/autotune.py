@@ -30,7 +30,7 @@ def warn_if_slow_dtype(dtype: Dtype, device: torch.device) -> None:
     """Log a warning for float16 on a CPU, which PyTorch mostly computes in software."""
     if device.type == "cpu" and dtype == Dtype.float16:
         log.warning(
-            "backbone.dtype=float16: most CPUs have no float16 arithmetic, and PyTorch is then many times slower than in "
+            "backbone.dtype=float16: most CPUs have no float16 arithmetic, and PyTorch is then much slower than in "
             "float32; type backbone.dtype=float32 or backbone.dtype=bfloat16"
         )
 
