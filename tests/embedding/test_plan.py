@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 
 from imagenet_nk.backbones import runtimes
 from imagenet_nk.config import Dtype
