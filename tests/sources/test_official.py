@@ -66,7 +66,7 @@ def test_it_says_beforehand_what_it_would_fetch(tmp_path: Path, site: Web) -> No
 
 
 def test_without_download_nothing_is_fetched(tmp_path: Path, site: Web) -> None:
-    with pytest.raises(SourceError, match="holds no ImageNet that we know"):
+    with pytest.raises(SourceError, match="has no known layout of ImageNet"):
         opened(tmp_path, [at(site)], download=False)
     assert site.asked == []
 

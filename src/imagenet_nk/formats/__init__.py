@@ -2,7 +2,7 @@
 
 Other packages import:
 
-- gzip_stream: DamagedError, inflated
+- gzip_stream: DamagedError, gunzip
 - magic: EXTENSIONS, GZIP, HEAD, IMAGE_SUFFIXES, JPEG, PARQUET, is_page, kind_of, sniff
 - tar_headers: BLOCK, Header, padded, parse, full_name
 """

@@ -1,13 +1,13 @@
-"""A gzip file unpacked ahead of its reader, in a thread of its own: inflating leaves Python's lock alone."""
+"""Decompressing a gzip file on a thread of its own, ahead of the reader; isal releases Python's lock meanwhile."""
 
 from __future__ import annotations
 
 import logging
 import os
-import threading
+from collections import deque
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Empty, Full, Queue
 from typing import BinaryIO
 
 from isal import isal_zlib
@@ -16,63 +16,32 @@ from imagenet_nk.formats.magic import GZIP
 
 log = logging.getLogger(__name__)
 
-# Packed bytes inflated in one go. The thread has to wait for Python's lock after each, up to 5 ms: so not too few.
-_PACKED = 1 << 21
-_AHEAD = 3  # pieces that wait for the reader
+# Compressed bytes at a time. The thread waits for Python's lock after each, up to 5 ms: so not too few.
+_READ_SIZE = 1 << 21
+_AHEAD = 3  # pieces that are prepared for the reader
 _GZIP_FORMAT = 31  # zlib's wbits
 
 
 class DamagedError(Exception):
-    """The file is no whole gzip file."""
+    """The file is no complete gzip file."""
 
 
-def inflated(path: Path) -> Generator[bytes, None, None]:
-    """The unpacked bytes in pieces of a few MiB. Raises OSError, and DamagedError behind the last sound byte.
+def gunzip(path: Path) -> Generator[bytes, None, None]:
+    """The decompressed bytes in pieces of a few MiB. Raises OSError, and DamagedError behind the last valid byte.
 
-    What stands behind the end and is no gzip is left out, as gzip leaves it out, and said.
+    Bytes behind the end that are no gzip are left out with a warning, as the program gzip does.
     """
-    pieces: Queue[bytes | Exception | None] = Queue(_AHEAD)
-    stopped = threading.Event()
-
-    def put(piece: bytes | Exception | None) -> None:
-        while not stopped.is_set():
-            try:
-                return pieces.put(piece, timeout=0.1)
-            except Full:
-                continue
-        return None
-
-    def work() -> None:
-        try:
-            with path.open("rb") as file:
-                for piece in _inflate(file, path):
-                    put(piece)
-                    if stopped.is_set():
-                        return
-            put(None)
-        except (OSError, DamagedError) as error:
-            put(error)
-
-    thread = threading.Thread(target=work, name="inflate", daemon=True)
-    thread.start()
-    try:
-        while (piece := pieces.get()) is not None:
-            if isinstance(piece, Exception):
-                raise piece
+    with path.open("rb") as file, ThreadPoolExecutor(1, "gunzip") as pool:
+        pieces = _pieces(file, path)
+        ahead = deque(pool.submit(next, pieces, b"") for _ in range(_AHEAD))
+        while piece := ahead.popleft().result():
+            ahead.append(pool.submit(next, pieces, b""))
             yield piece
-    finally:
-        stopped.set()
-        while True:
-            try:
-                pieces.get_nowait()
-            except Empty:
-                break
-        thread.join()
 
 
-def _inflate(file: BinaryIO, path: Path) -> Iterator[bytes]:
+def _pieces(file: BinaryIO, path: Path) -> Iterator[bytes]:
     """The members of a gzip file one after the other; zeros behind the last one are padding."""
-    packed = file.read(_PACKED)
+    packed = file.read(_READ_SIZE)
     while packed:
         member = isal_zlib.decompressobj(_GZIP_FORMAT)
         while not member.eof:
@@ -84,20 +53,16 @@ def _inflate(file: BinaryIO, path: Path) -> Iterator[bytes]:
                 raise DamagedError(str(error)) from error
             if piece:
                 yield piece
-            packed = member.unused_data if member.eof else file.read(_PACKED)
-        packed = _behind(packed, file)
+            packed = member.unused_data if member.eof else file.read(_READ_SIZE)
+        packed = _skip_zeros(packed, file)
         if packed and not packed.startswith(GZIP):
             count = os.fstat(file.fileno()).st_size - file.tell() + len(packed)
-            log.warning(
-                "%s: the last %d bytes, behind the end of what is gzip'ed, are no gzip: left out, as gzip does",
-                path,
-                count,
-            )
+            log.warning("%s: the last %d bytes, behind the end of the gzip data, are no gzip: left out", path, count)
             return
 
 
-def _behind(packed: bytes, file: BinaryIO) -> bytes:
-    """What follows a member, zeros left out: enough of it to tell what it is, nothing at the end of the file."""
-    while len(packed := packed.lstrip(b"\0")) < len(GZIP) and (more := file.read(_PACKED)):
+def _skip_zeros(packed: bytes, file: BinaryIO) -> bytes:
+    """What follows a member and its padding, long enough to recognise it; empty at the end of the file."""
+    while len(packed := packed.lstrip(b"\0")) < len(GZIP) and (more := file.read(_READ_SIZE)):
         packed += more
     return packed

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources.hub.labels import Labels, names_in_card, names_in_schema, official
+from imagenet_nk.sources.hub.labels import Labels, names_in_card, names_in_schema, official_id
 
 REFERENCE = {
     "n01440764": "tench, Tinca tinca",
@@ -48,14 +48,14 @@ def test_without_names_the_image_names_tell_the_class() -> None:
     labels = Labels(None, REFERENCE)
     assert labels.wnid(4, "n01443537_12.JPEG", "here") == "n01443537"
     assert labels.wnid("n02012849", None, "here") == "n02012849"
-    with pytest.raises(SourceError, match=r"row 3: nothing says which class label 4 is; .* source\.sorted_labels=true"):
+    with pytest.raises(SourceError, match=r"row 3: nothing names the class of label 4; .* source\.sorted_labels=true"):
         labels.wnid(4, "picture.jpg", "row 3")
     assert Labels(None, REFERENCE, trusted=True).wnid(4, "picture.jpg", "row 3") == "n03594945"
 
 
 @pytest.mark.parametrize("label", [5, -2, "x", True + 4, "-2", "²"])
 def test_a_label_outside_the_classes_is_refused(label: int | str | None) -> None:
-    with pytest.raises(SourceError, match=r"row 3: label .* is none of the data set's 5 classes"):
+    with pytest.raises(SourceError, match=r"row 3: label .* is not among the data set's 5 classes"):
         Labels(WNIDS, REFERENCE).wnid(label, None, "row 3")
 
 
@@ -86,7 +86,7 @@ def test_an_image_name_that_denies_its_label_is_refused() -> None:
     ],
 )
 def test_official_names_are_told_from_others(name: str | None, expected: tuple[str, str | None] | None) -> None:
-    assert official(name) == expected
+    assert official_id(name) == expected
 
 
 def test_names_come_out_of_schema_and_card() -> None:

@@ -176,8 +176,12 @@ def test_a_gated_set_says_where_to_ask(
     server.gated = True
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
-    said = "some/set is gated, and the token that is set opens it not: ask" if token else "some/set is gated: ask"
-    fails(Hub("some/set"), tmp_path, f"{said} for access at {server.endpoint}/datasets/some/set")
+    message = (
+        "some/set is gated, and the present token gives no access: ask for it"
+        if token
+        else "some/set is gated: ask for access"
+    )
+    fails(Hub("some/set"), tmp_path, f"{message} at {server.endpoint}/datasets/some/set")
 
 
 def test_a_token_that_can_be_none_is_one_line(
@@ -185,7 +189,7 @@ def test_a_token_that_can_be_none_is_one_line(
 ) -> None:
     served(PARQUET)
     monkeypatch.setenv("HF_TOKEN", "hf_caf\xe9")
-    fails(Hub("some/set"), tmp_path, "HF_TOKEN holds a character that no token has; copy it anew")
+    fails(Hub("some/set"), tmp_path, "HF_TOKEN holds a character that no token has; copy it again")
 
 
 def test_a_gated_set_opens_with_the_token_of_the_environment(
@@ -225,12 +229,12 @@ BAD = {
     "no label": (parquet([], image=[b"x"], classes=[1]), "has no column label .*; it has: image, classes"),
     "no image": (parquet([], picture=[b"x"], label=[1]), "has no column image .*; it has: picture, label"),
     "image is a number": (parquet([], image=[7], label=[1]), "has no column image"),
-    "label beyond": (parquet([("a.jpg", 3, b"x")]), "row 0: label 3 is none of the data set's 3 classes"),
+    "label beyond": (parquet([("a.jpg", 3, b"x")]), "row 0: label 3 is not among the data set's 3 classes"),
     "labels null": (parquet([("a.jpg", None, b"x")] * 2), "none of the 2 images of split 'train' has a label, as in a"),  # type: ignore[list-item]
     "labels -1": (parquet([("a.jpg", -1, b"x")] * 3), "none of the 3 images .*; type source.split=validation"),
     "no names": (
         parquet([("a.jpg", 1, b"x")], None),
-        "nothing says which class label 1 is; .*sorted_labels=true",
+        "nothing names the class of label 1; .*sorted_labels=true",
     ),
     "words": (parquet([("a.jpg", 1, b"x")], ["tench", "goldfish"]), "names 2 classes by words"),
     "another order": (
@@ -261,7 +265,7 @@ def test_a_truncated_tar_gives_its_whole_samples(tmp_path: Path, caplog: pytest.
     assert {image.image_id: image.data for image in found}.items() <= {
         name.removesuffix(".JPEG"): data for name, _, data in pictures(3)
     }.items()
-    assert "is broken behind byte" in caplog.text
+    assert "is damaged behind byte" in caplog.text
 
 
 def test_json_labels_and_unlabelled_files_in_tars(tmp_path: Path) -> None:
@@ -360,7 +364,7 @@ def test_a_tar_goes_on_from_where_it_broke_off(tmp_path: Path, served: Callable[
     part.parent.mkdir()
     part.write_bytes(tar[:5000])
     files = HubFiles("some/set", "main")
-    assert files.local("train.tar", tmp_path / "spool").read_bytes() == tar
+    assert files.local_copy("train.tar", tmp_path / "spool").read_bytes() == tar
     assert server.fetched() == {"train.tar": len(tar) - 5000}
 
 
@@ -478,4 +482,4 @@ class TestAShardThatBreaksOff:
             f"{TENCH}_train.tar_{TENCH}_a",
             f"{TENCH}=rest",
         ]
-        assert "is broken behind byte" in caplog.text
+        assert "is damaged behind byte" in caplog.text

@@ -147,7 +147,7 @@ class TestATarThatBreaksOff:
             assert table.kept[FIRST] == 6
             if make is not a_tar_of_tars:
                 assert 0 < table.kept[SECOND] < 6
-            warned = [r.getMessage() for r in caplog.records if "is broken behind byte" in r.getMessage()]
+            warned = [r.getMessage() for r in caplog.records if "is damaged behind byte" in r.getMessage()]
             assert warned, "named where it breaks off"
             assert len(warned) == len(set(warned)), "each once"
 
@@ -189,7 +189,7 @@ def test_named_images_behind_a_break_are_missing_for_that_reason(tmp_path: Path)
     table = pd.read_csv(tmp_path / "set" / "missing.csv")
     assert summary.short == (SECOND,)
     assert list(table.image_id) == [name.removesuffix(".JPEG") for name in names[summary.kept :]]
-    assert all("is broken behind byte" in detail for detail in table.detail)
+    assert all("is damaged behind byte" in detail for detail in table.detail)
     assert "unlisted" not in classes(tmp_path)
 
 
@@ -199,7 +199,7 @@ def test_a_tar_that_breaks_off_behind_what_is_wanted_is_said_and_no_more(
     root, _ = one_class_tar(tmp_path / "root")
     summary = run(tmp_path, Full(str(root)), nk=1)
     assert (summary.kept, summary.short, summary.reasons) == (3, (), {})
-    assert "is broken behind byte" in caplog.text
+    assert "is damaged behind byte" in caplog.text
 
 
 def a_gzipped_class_tar(root: Path) -> Path:
@@ -316,7 +316,7 @@ def test_the_exit_code_says_it_unless_that_is_not_wanted(tmp_path: Path) -> None
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert ended.returncode == 3, ended.stderr
     assert f"1 class is short of images (see classes.csv): {SECOND}" in ended.stderr
-    [line] = [line for line in ended.stderr.splitlines() if "is broken behind byte" in line]
+    [line] = [line for line in ended.stderr.splitlines() if "is damaged behind byte" in line]
     assert re.match(r"\d\d:\d\d:\d\d W ", line), "a line of the log, whoever found it out"
     again = [*command, "require_complete=false"]
     assert subprocess.run(again, cwd=tmp_path, capture_output=True, timeout=100).returncode == 0

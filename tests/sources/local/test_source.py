@@ -116,8 +116,8 @@ def test_a_class_that_is_not_there_has_no_candidates(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "wanted"),
     [
-        ([], "holds no ImageNet that we know"),
-        (["cats/a.jpg"], "holds no ImageNet that we know"),
+        ([], "has no known layout of ImageNet"),
+        (["cats/a.jpg"], "has no known layout of ImageNet"),
         ([f"{SHARK}/a.jpg"], f"has none of the 2 wanted classes; it is class folders in .* such as {SHARK}"),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_root_without_the_classes_is_one_line(tmp_path: Path, files: list[str]
 
 
 def test_a_root_that_is_nothing_of_the_kind_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="is not there; name the folder, or the tar"):
+    with pytest.raises(SourceError, match="does not exist; name the folder, or the tar"):
         opened(tmp_path / "missing")
 
 

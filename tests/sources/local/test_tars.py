@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sources.contract import FetchedImage, Rejected
-from imagenet_nk.sources.local.tars import members, read_place
+from imagenet_nk.sources.local.tars import entries, read_range
 from sources.contract import drive
 from sources.local.test_source import GOLDFISH, TENCH, ids, opened
 from sources.small_tars import tar_bytes, train_tar
@@ -106,7 +106,7 @@ def test_a_truncated_tar_gives_what_is_whole_and_says_so(
     (tmp_path / f"{TENCH}.tar").write_bytes(whole[:cut])
     source = opened(tmp_path)
     assert ids(source) == [*[f"{TENCH}_a"][: cut >= 612], f"{TENCH}=rest"]
-    assert "is broken behind byte" in caplog.text
+    assert "is damaged behind byte" in caplog.text
 
 
 def test_a_size_that_lies_is_no_candidate(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -172,22 +172,22 @@ def test_any_tar_gives_members_within_the_file_or_one_line(
     tar = tmp_path_factory.getbasetemp() / "fuzz.tar"
     tar.write_bytes(data[:cut])
     try:
-        found = list(members(tar))
+        found = list(entries(tar))
     except SourceError as error:
         assert "\n" not in str(error)  # noqa: PT017
         return
     for member in found:
         assert "/" not in member.name
         assert 0 < member.offset <= member.offset + member.size <= len(data[:cut])
-        assert read_place(f"{tar}#bytes={member.offset}-{member.offset + member.size - 1}") == bytes(
+        assert read_range(f"{tar}#bytes={member.offset}-{member.offset + member.size - 1}") == bytes(
             data[member.offset : member.offset + member.size]
         )
 
 
 @pytest.mark.parametrize("place", ["/x.tar", "/x.tar#bytes=0-99999999999", "/x.tar#bytes=-5-1", ""])
 def test_a_place_that_is_none_is_an_os_error(place: str) -> None:
-    with pytest.raises(OSError, match=r"no place|no image"):
-        read_place(place)
+    with pytest.raises(OSError, match=r"no range|no image"):
+        read_range(place)
 
 
 def test_zeros_in_the_middle_are_no_end(tmp_path: Path) -> None:
@@ -197,9 +197,9 @@ def test_zeros_in_the_middle_are_no_end(tmp_path: Path) -> None:
     data[at : at + 2048] = bytes(2048)
     (tmp_path / "t.tar").write_bytes(data)
     said: list[str] = []
-    found = list(members(tmp_path / "t.tar", said=said.append))
+    found = list(entries(tmp_path / "t.tar", on_damage=said.append))
     assert len(found) < len(CLASSES[TENCH])
-    assert "is broken behind byte" in said[0]
+    assert "is damaged behind byte" in said[0]
 
 
 def test_a_sparse_member_hides_no_other(tmp_path: Path) -> None:
@@ -215,5 +215,5 @@ def test_a_sparse_member_hides_no_other(tmp_path: Path) -> None:
     data[1024:1536] = header
     (tmp_path / "t.tar").write_bytes(data)
     said: list[str] = []
-    assert [member.name for member in members(tmp_path / "t.tar", said=said.append)] == [names[0], names[2]]
+    assert [member.name for member in entries(tmp_path / "t.tar", on_damage=said.append)] == [names[0], names[2]]
     assert said == []

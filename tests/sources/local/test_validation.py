@@ -14,7 +14,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sources.contract import SourceContext
 from imagenet_nk.sources.local.source import Full
-from imagenet_nk.sources.local.validation import solution
+from imagenet_nk.sources.local.validation import read_solution
 from sources.contract import SourceContract, images
 from sources.small_tars import tar_bytes
 
@@ -104,7 +104,7 @@ def test_the_folder_itself_and_the_tar_itself_are_roots_too(tmp_path: Path) -> N
 
 def test_training_images_are_not_taken_for_validation(tmp_path: Path) -> None:
     (tmp_path / "train" / FOX).mkdir(parents=True)
-    with pytest.raises(SourceError, match="holds no validation images that we know"):
+    with pytest.raises(SourceError, match="has no known layout of validation images"):
         opened(tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_validation_images_are_not_taken_for_training_and_what_takes_them_is_sai
     tmp_path: Path, layout: Callable[[Path], None]
 ) -> None:
     layout(tmp_path)
-    with pytest.raises(SourceError, match=r"no training images; source\.part=val takes the former"):
+    with pytest.raises(SourceError, match=r"no training images; type source\.part=val for these"):
         Full(str(tmp_path)).open([FOX], SourceContext(tmp_path / "index", HttpConfig(), RandomOrder(0)))
 
 
@@ -136,7 +136,7 @@ def test_any_table_is_classes_or_one_line(tmp_path_factory: pytest.TempPathFacto
     for content in (data, b"ImageId,PredictionString\n" + data):
         path.write_bytes(content)
         try:
-            truth = solution(path)
+            truth = read_solution(path)
         except SourceError as error:
             assert "\n" not in str(error)  # noqa: PT017
             continue

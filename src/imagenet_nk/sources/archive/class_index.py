@@ -22,7 +22,7 @@ class ClassIndex:
 
     version: str = ""  # of the file that was indexed
     next: int = 0  # offset of the outer header to read next
-    is_complete: bool = False  # whether the end of the outer tar has been reached
+    is_complete: bool = False  # whether this run has reached the end of the outer tar; not saved
     tars: dict[str, tuple[int, MemberMap]] = field(default_factory=dict)  # by class: offset, members
     versions: dict[str, str] = field(default_factory=dict)  # of the classes' own files, where each has one
     unreadable: list[str] = field(default_factory=list)  # classes whose tar is none
@@ -35,8 +35,8 @@ class ClassIndex:
             tars = {
                 wnid: (int(offset), MemberMap.from_json(members)) for wnid, (offset, members) in state["tars"].items()
             }
-            position = str(state["version"]), int(state["next"]), bool(state["is_complete"])
-            return cls(*position, tars, dict(state["versions"]), list(state["unreadable"]))
+            versions, unreadable = dict(state["versions"]), list(state["unreadable"])
+            return cls(state["version"], int(state["next"]), tars=tars, versions=versions, unreadable=unreadable)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
@@ -50,8 +50,10 @@ class ClassIndex:
     def save(self, path: Path) -> None:
         """Write the file atomically. Raises SourceError."""
         tars = {wnid: (offset, members.to_json()) for wnid, (offset, members) in self.tars.items()}
+        state = {**vars(self), "tars": tars}
+        del state["is_complete"]
         try:
-            files.write_text(path, json.dumps({**vars(self), "tars": tars}, separators=(",", ":")))
+            files.write_text(path, json.dumps(state, separators=(",", ":")))
         except OSError as error:
             raise SourceError(
                 f"cannot write {path}: {error.strerror}; free space or choose another dataset.dir"

@@ -1,4 +1,4 @@
-"""Which WNID a data set's label means, and the proof that it does. Pure."""
+"""Which class (WNID) a label of a data set means, checked against all that names it. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import WNID
 
-_OFFICIAL = re.compile(r"(?:(n\d{8})_\d+|ILSVRC2012_val_\d{8})(?:_(n\d{8}))?\Z")
+_OFFICIAL_NAME = re.compile(r"(?:(n\d{8})_\d+|ILSVRC2012_val_\d{8})(?:_(n\d{8}))?\Z")
 
 _NO_LABEL = (None, -1, "-1", "")  # -1: what `datasets` writes where a split keeps its labels back
 
@@ -18,13 +18,13 @@ _NO_LABEL = (None, -1, "-1", "")  # -1: what `datasets` writes where a split kee
 class Labels:
     """Label -> WNID by the class names that come with a data set.
 
-    Names that are WNIDs are taken at their word, in any order. Names that are words must be those of the reference
-    order, one by one: words cannot be looked up, since two classes are called crane.
+    Names that are WNIDs may be in any order. Names that are words must be those of the reference order, one by one:
+    words cannot be looked up, since two classes are called crane.
     """
 
     def __init__(self, names: Sequence[str] | None, reference: Mapping[str, str], trusted: bool = False) -> None:
-        """`reference`: WNID -> words ("tench, Tinca tinca") in sorted-WNID order; `trusted`: labels without names count
-        through it. Raises SourceError if names stand in another order.
+        """`reference`: WNID -> words ("tench, Tinca tinca") in sorted-WNID order; `trusted`: labels without names are
+        positions in it. Raises SourceError if the names are in another order.
         """
         self.wnids: list[str] | None = None
         if names is None:
@@ -32,15 +32,15 @@ class Labels:
         elif all(WNID.match(name) for name in names):
             self.wnids = list(names)
         else:
-            self.wnids = _by_words(names, reference)
+            self.wnids = _wnids_by_words(names, reference)
 
     def wnid(self, label: int | str | None, image_name: str | None, where: str) -> str | None:
         """The class of one image; None if it has no label.
 
-        Raises SourceError if its label cannot be understood, or its own name denies it.
+        Raises SourceError if its label has no meaning, or the name of the image contradicts it.
         """
-        own = official(image_name)
-        named = own[1] if own else None
+        official = official_id(image_name)
+        named = official[1] if official else None
         if label in _NO_LABEL and (self.wnids is not None or named is None):
             return None
         if isinstance(label, str):
@@ -52,10 +52,10 @@ class Labels:
         elif isinstance(label, int) and 0 <= label < len(self.wnids):
             wnid = self.wnids[label]
         else:
-            raise SourceError(f"{where}: label {label!r} is none of the data set's {len(self.wnids)} classes")
+            raise SourceError(f"{where}: label {label!r} is not among the data set's {len(self.wnids)} classes")
         if wnid is None:
             raise SourceError(
-                f"{where}: nothing says which class label {label!r} is; if labels count the sorted WNIDs from 0 on, "
+                f"{where}: nothing names the class of label {label!r}; if labels are positions in the sorted WNIDs, "
                 "type source.sorted_labels=true"
             )
         if named and named != wnid:
@@ -66,10 +66,10 @@ class Labels:
         return wnid
 
 
-def official(image_name: str | None) -> tuple[str, str | None] | None:
-    """(image id, WNID) out of a file name as ImageNet gave it, such as n03954731_53652_n03954731.JPEG; else None."""
+def official_id(image_name: str | None) -> tuple[str, str | None] | None:
+    """(image id, WNID) of a file name of ImageNet, such as n03954731_53652_n03954731.JPEG; else None."""
     stem = (image_name or "").rpartition("/")[2].partition(".")[0]
-    if not (match := _OFFICIAL.match(stem)):
+    if not (match := _OFFICIAL_NAME.match(stem)):
         return None
     return (stem.removesuffix(f"_{match[2]}") if match[2] else stem), match[2] or match[1]
 
@@ -78,8 +78,8 @@ def names_in_schema(metadata: Mapping[bytes, bytes] | None, column: str) -> list
     """Class names that `datasets` writes into a parquet file's schema, under the key `huggingface`; None without."""
     try:
         feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][column]
-        return _names(feature["names"])
-    except (KeyError, TypeError, ValueError, RecursionError):  # of brackets without end
+        return _name_list(feature["names"])
+    except (KeyError, TypeError, ValueError, RecursionError):  # nested too deeply
         return None
 
 
@@ -90,13 +90,13 @@ def names_in_card(card: Mapping[str, Any]) -> list[str] | None:
         features = info.get("features") if isinstance(info, Mapping) else None
         for feature in features if isinstance(features, list) else []:
             try:
-                return _names(feature["dtype"]["class_label"]["names"])
+                return _name_list(feature["dtype"]["class_label"]["names"])
             except (KeyError, TypeError, ValueError):
                 continue  # a feature of another kind
     return None
 
 
-def _names(names: Any) -> list[str]:
+def _name_list(names: Any) -> list[str]:
     """Class names by label: a list, or a mapping of numbers. Raises TypeError and ValueError."""
     if isinstance(names, Mapping):
         return [str(names[number]) for number in sorted(names, key=int)]
@@ -105,10 +105,10 @@ def _names(names: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-def _by_words(names: Sequence[str], reference: Mapping[str, str]) -> list[str]:
+def _wnids_by_words(names: Sequence[str], reference: Mapping[str, str]) -> list[str]:
     if len(names) != len(reference):
         raise SourceError(
-            f"the data set names {len(names)} classes by words; only the {len(reference)} of ImageNet-1k can be told so"
+            f"the data set names {len(names)} classes by words; only the {len(reference)} of ImageNet-1k can be"
         )
     for label, (name, (wnid, words)) in enumerate(zip(names, reference.items(), strict=True)):
         if not _lemmas(name) & _lemmas(words):

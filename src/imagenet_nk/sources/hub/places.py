@@ -1,4 +1,4 @@
-"""Single images of data sets by the addresses that source=hub gave them: a row of a parquet file, a piece of a tar."""
+"""Single images of data sets by the addresses that source=hub gave them: a row of a parquet file, a range of a tar."""
 
 from __future__ import annotations
 
@@ -9,77 +9,61 @@ import threading
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from imagenet_nk.storage.locators import text_to_path
 
 if TYPE_CHECKING:
-    from imagenet_nk.sources.hub.files import Files
+    from collections.abc import Callable
 
-_ON_A_HUB = re.compile(
+_HUB_URL = re.compile(
     r"(https?://[^/]+)/datasets/([^/]+/[^/]+|[^/]+)/resolve/([0-9a-f]{40})/([^#]+)#(row=\d+|bytes=\d+-\d+)\Z"
 )
-_HERE = re.compile(r"(/[^#]+\.parquet|file:///[^#]+\.parquet)#row=\d+\Z")
-
-
-class _Shard(Protocol):
-    def read(self, place: str) -> bytes: ...
+_LOCAL_URL = re.compile(r"(/[^#]+\.parquet|file:///[^#]+\.parquet)#row=\d+\Z")
 
 
 class HubPlaces:
-    """Reads images at such addresses; row groups are spooled, since their neighbours are wanted as a rule.
+    """Reads images at such addresses; row groups are cached on disk, since other rows of them are likely to follow.
 
-    Only the hub of the environment is asked: its token must not go wherever a manifest points.
+    Only the hub of the environment is contacted: its token must not go wherever a manifest points.
     """
 
-    def __init__(self, spool: Path) -> None:
-        self._spool = spool
-        self._shards: dict[str, _Shard] = {}
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._readers: dict[str, Callable[[str], bytes]] = {}
         self._lock = threading.Lock()
 
     @staticmethod
-    def holds(url: str) -> bool:
+    def can_read(url: str) -> bool:
         """Whether an address is one of those."""
         hub = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-        match = _ON_A_HUB.match(url)
-        return match[1] == hub if match else bool(_HERE.match(url))
+        match = _HUB_URL.match(url)
+        return match[1] == hub if match else bool(_LOCAL_URL.match(url))
 
     def read(self, url: str) -> bytes:
-        """The bytes at an address. Blocks; raises SourceError where the place is at fault, OSError for damage."""
-        file, _, place = url.rpartition("#")
+        """The bytes at an address. Blocks; raises SourceError if the hub is at fault, OSError for damage."""
+        file, _, fragment = url.rpartition("#")
         with self._lock:
-            shard = self._shards.get(file) or self._shards.setdefault(file, self._shard(url))
-        return shard.read(place)
+            reader = self._readers.get(file) or self._readers.setdefault(file, self._reader(url))
+        return reader(fragment)
 
-    def _shard(self, url: str) -> _Shard:
-        from imagenet_nk.sources.hub.files import HubFiles, LocalFiles
+    def _reader(self, url: str) -> Callable[[str], bytes]:
+        from imagenet_nk.sources.hub.files import DatasetFiles, HubFiles, LocalFiles, read_range
         from imagenet_nk.sources.hub.labels import Labels
         from imagenet_nk.sources.hub.shards import ParquetShard
 
-        if match := _ON_A_HUB.match(url):
-            files: Files = HubFiles(match[2], match[3])
+        if match := _HUB_URL.match(url):
+            files: DatasetFiles = HubFiles(match[2], match[3])
             name = match[4]
         else:
             path = text_to_path(url.rpartition("#")[0])
             files, name = LocalFiles(path), path.name
         if "#bytes=" in url:
-            return _Pieces(files, name)
-        spool = self._spool / blake2b(files.where.encode(), digest_size=6).hexdigest()
-        return ParquetShard(files, name, (), partial(Labels, reference={}), spool)
+            return partial(read_range, files, name)
+        folder = self._folder / blake2b(files.base_url.encode(), digest_size=6).hexdigest()
+        return ParquetShard(files, name, (), partial(Labels, reference={}), folder).read
 
     def close(self) -> None:
-        """Forget what was spooled."""
-        self._shards.clear()
-        shutil.rmtree(self._spool, ignore_errors=True)
-
-
-class _Pieces:
-    """Members of a tar by their offsets."""
-
-    def __init__(self, files: Files, name: str) -> None:
-        self._files, self._name = files, name
-
-    def read(self, place: str) -> bytes:
-        from imagenet_nk.sources.hub.files import read_piece
-
-        return read_piece(self._files, self._name, place)
+        """Delete the cache."""
+        self._readers.clear()
+        shutil.rmtree(self._folder, ignore_errors=True)

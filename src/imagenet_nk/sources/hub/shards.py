@@ -1,4 +1,4 @@
-"""The two forms of shards: parquet with an image and a label column, and tars of samples (webdataset)."""
+"""The two forms of shards: parquet with an image and a label column, and tars of samples (WebDataset)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,92 +17,102 @@ import pyarrow.parquet as pq
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import IMAGE_SUFFIXES
 from imagenet_nk.image_ids import image_id
-from imagenet_nk.sources.hub.files import Files
-from imagenet_nk.sources.hub.labels import Labels, names_in_schema, official
-from imagenet_nk.sources.local.tars import Member, members, read_place
+from imagenet_nk.sources.hub.files import DatasetFiles
+from imagenet_nk.sources.hub.labels import Labels, names_in_schema, official_id
+from imagenet_nk.sources.local.tars import TarEntry, entries, read_range
 from imagenet_nk.storage.files import atomic_write
 from imagenet_nk.wording import one_line
 
-IMAGE, LABEL = ("image", "img", "jpg"), ("label", "labels", "cls")  # names of the columns that data sets use
+_IMAGE, _LABEL = ("image", "img", "jpg"), ("label", "labels", "cls")  # column names that data sets use
+_MAX_LABEL_BYTES = 1 << 20
 
 
 class Row(NamedTuple):
     """One image of a shard."""
 
     image_id: str
-    place: str  # behind `#` in the candidate's url
-    block: int  # images of one block are read together
+    fragment: str  # behind `#` in the address of the candidate
+    row_group: int  # images of one row group are read together
 
 
-Index = dict[str, list[Row]]  # WNID -> its images in one shard, in the order of the shard
+RowsByClass = dict[str, list[Row]]  # by WNID, in the order of the shard
 
 
-class Shard(Protocol):
+class Shard:
     """One file of a data set."""
 
     ahead: int  # how many further shards to index beforehand
-    lacks: str  # why index() may not have given all of it, one line; "" = it has
-    images: int  # of any class that index() has met
-    unlabelled: int  # of them, those that have no label: of no class
-
-    def index(self) -> Index:
-        """The images of the wanted classes. Blocks; raises SourceError."""
-
-    def read(self, place: str) -> bytes:
-        """Bytes of one image. Blocks; raises OSError."""
-
-
-class ParquetShard:
-    """Labels are read alone, which is little; images a row group at a time, spooled for the rows that follow."""
-
-    ahead = 8
-    lacks = ""
-    images = unlabelled = 0
 
     def __init__(
-        self, files: Files, name: str, wnids: Collection[str], labels: Callable[[list[str] | None], Labels], spool: Path
+        self,
+        files: DatasetFiles,
+        name: str,
+        wnids: Collection[str],
+        labels: Callable[[list[str] | None], Labels],
+        folder: Path,
     ) -> None:
-        self._files, self._name, self._wnids, self._labels = files, name, wnids, labels
-        self._spool = spool / name
+        """`labels` gives those of a shard that carries these class names, or none; `folder`: for cached images."""
+        self._files, self._name, self._wnids, self._labels, self._folder = files, name, wnids, labels, folder
         self._lock = threading.Lock()
-        self._meta: pq.FileMetaData | None = None
+        self.url = f"{files.base_url}/{name}"
+        self.incomplete_reason = ""  # why index() may have missed images, one line; "" = it has not
+        self.images = 0  # of any class that index() has met
+        self.unlabelled = 0  # of them, those without a label: of no class
 
-    def index(self) -> Index:
-        where = f"{self._files.where}/{self._name}"
-        index: Index = defaultdict(list)
+    def index(self) -> RowsByClass:
+        """The images of the wanted classes. Blocks; raises SourceError."""
+        raise NotImplementedError
+
+    def read(self, fragment: str) -> bytes:
+        """Bytes of one image. Blocks; raises OSError."""
+        raise NotImplementedError
+
+    def _add(self, rows: RowsByClass, wnid: str | None, name: str | None, own_name: str, *place: Any) -> None:
+        """Note one image: by ImageNet's own image id if its name carries it, else by shard and row."""
+        self.images, self.unlabelled = self.images + 1, self.unlabelled + (wnid is None)
+        if wnid is not None and wnid in self._wnids:
+            official = official_id(name)
+            stem = official[0] if official else f"{self._name}_{own_name}".replace("/", "_")
+            rows[wnid].append(Row(image_id(wnid, stem), *place))
+
+
+class ParquetShard(Shard):
+    """Labels are read without the images, which is little; images by row group, cached for the rows that follow."""
+
+    ahead = 8
+    _meta: pq.FileMetaData | None = None
+
+    def index(self) -> RowsByClass:
+        rows: RowsByClass = defaultdict(list)
+        self.images = self.unlabelled = 0
         try:
             with self._parquet() as parquet:
-                image, label = columns(parquet.schema_arrow, where)
+                image, label = find_columns(parquet.schema_arrow, self.url)
                 labels = self._labels(names_in_schema(parquet.schema_arrow.metadata, label))
-                paths = f"{image}.path" if _has_path(parquet.schema_arrow, image) else None
-                row = unlabelled = 0
-                for block in range(parquet.num_row_groups):
-                    table = parquet.read_row_group(block, columns=[label] + ([paths] if paths else []))
-                    given = table[label].to_pylist()
-                    names = [i and i["path"] for i in table[image].to_pylist()] if paths else [None] * len(given)
-                    for value, name in zip(given, names, strict=True):
-                        wnid = labels.wnid(value, name, f"{where}, row {row}")
-                        unlabelled += wnid is None
-                        if wnid is not None and wnid in self._wnids:
-                            index[wnid].append(Row(_id(wnid, name, f"{self._name}_{row}"), f"row={row}", block))
-                        row += 1
+                paths = f"{image}.path" if _has_field(parquet.schema_arrow, image, "path") else None
+                for group in range(parquet.num_row_groups):
+                    table = parquet.read_row_group(group, columns=[label] + ([paths] if paths else []))
+                    values = table[label].to_pylist()
+                    names = [i and i["path"] for i in table[image].to_pylist()] if paths else [None] * len(values)
+                    for value, name in zip(values, names, strict=True):
+                        row = self.images
+                        wnid = labels.wnid(value, name, f"{self.url}, row {row}")
+                        self._add(rows, wnid, name, str(row), f"row={row}", group)
         except (pa.ArrowException, OSError, ValueError) as error:
-            self._meta = None  # it may be what was damaged
-            raise SourceError(f"{where} cannot be read: {one_line(error)}") from error
-        self.images, self.unlabelled = row, unlabelled
-        return dict(index)
+            raise SourceError(f"{self.url} cannot be read: {one_line(error)}") from error
+        return dict(rows)
 
-    def read(self, place: str) -> bytes:
-        row = int(place.removeprefix("row="))
+    def read(self, fragment: str) -> bytes:
+        row = int(fragment.removeprefix("row="))
         try:
             with self._lock:  # one row group at a time, and each only once
-                block, within = self._block_of(row)
-                spooled = self._spooled(block)
-            with pa.memory_map(str(spooled)) as file:
+                group, row_in_group = self._row_group_of(row)
+                cached = self._cached_images(group)
+            with pa.memory_map(str(cached)) as file:
                 column = pa.ipc.open_file(file).read_all()["bytes"]
-                if within >= len(column):  # of a damaged shard, whose metadata tells another story
+                if row_in_group >= len(column):  # a damaged shard contradicts its metadata
                     raise OSError(f"{self._name} has no row {row}")
-                data = column[within].as_py()
+                data = column[row_in_group].as_py()
         except (pa.ArrowException, ValueError) as error:
             raise OSError(one_line(error)) from error
         if not data:
@@ -111,143 +121,121 @@ class ParquetShard:
 
     @contextmanager
     def _parquet(self) -> Iterator[pq.ParquetFile]:
-        with self._files.opened(self._name) as file:
+        with self._files.open(self._name) as file:
             parquet = pq.ParquetFile(file, metadata=self._meta, pre_buffer=True, page_checksum_verification=True)
             self._meta = parquet.metadata
             yield parquet
 
-    def _block_of(self, row: int) -> tuple[int, int]:
+    def _row_group_of(self, row: int) -> tuple[int, int]:
         """(row group, row within it)."""
-        if self._meta is None:
+        meta, left = self._meta, row
+        if meta is None:
             with self._parquet() as parquet:
-                self._meta = parquet.metadata
-        meta = self._meta
-        for block in range(meta.num_row_groups):
-            if row < (size := meta.row_group(block).num_rows):
-                return block, row
-            row -= size
-        raise OSError(f"{self._name} has no such row")
+                meta = parquet.metadata
+        for group in range(meta.num_row_groups):
+            if left < (size := meta.row_group(group).num_rows):
+                return group, left
+            left -= size
+        raise OSError(f"{self._name} has no row {row}")
 
-    def _spooled(self, block: int) -> Path:
+    def _cached_images(self, group: int) -> Path:
         """The images of one row group as an Arrow file, which can be read by row."""
-        there = self._spool / f"{block}.arrow"
-        if there.is_file():
-            return there
+        cached = self._folder / self._name / f"{group}.arrow"
+        if cached.is_file():
+            return cached
         with self._parquet() as parquet:
-            image, _ = columns(parquet.schema_arrow, self._name)
-            whole = not _has_bytes(parquet.schema_arrow, image)
-            column = parquet.read_row_group(block, columns=[image if whole else f"{image}.bytes"])[image]
-        data = column if whole else pc.struct_field(column, "bytes")
+            image, _ = find_columns(parquet.schema_arrow, self._name)
+            is_plain = not _has_field(parquet.schema_arrow, image, "bytes")
+            column = parquet.read_row_group(group, columns=[image if is_plain else f"{image}.bytes"])[image]
+        data = column if is_plain else pc.struct_field(column, "bytes")
         table = pa.table({"bytes": data.cast(pa.large_binary())})
-        with atomic_write(there) as part, pa.ipc.new_file(str(part), table.schema) as file:
+        with atomic_write(cached) as part, pa.ipc.new_file(str(part), table.schema) as file:
             file.write_table(table, max_chunksize=1 << 16)
-        return there
+        return cached
 
 
-class TarShard:
-    """webdataset: files of one sample follow each other and share their name up to the first dot."""
+class TarShard(Shard):
+    """WebDataset: the files of one sample follow each other and share their name up to the first dot."""
 
     ahead = 1
-    images = unlabelled = 0
 
-    def __init__(
-        self, files: Files, name: str, wnids: Collection[str], labels: Callable[[list[str] | None], Labels], spool: Path
-    ) -> None:
-        self._files, self._name, self._wnids, self._labels, self._spool = files, name, wnids, labels, spool
-        self.lacks = ""
-
-    def index(self) -> Index:
-        where = f"{self._files.where}/{self._name}"
-        index: Index = defaultdict(list)
-        labels, broken = self._labels(None), list[str]()
-        images = unlabelled = 0
+    def index(self) -> RowsByClass:
+        rows: RowsByClass = defaultdict(list)
+        labels, problems = self._labels(None), list[str]()
+        self.images = self.unlabelled = 0
         try:
-            tar = self._files.local(self._name, self._spool)
-            for key, parts in samples(members(tar, said=broken.append)):
-                image = next(
-                    (m for ext, m in sorted(parts.items()) if f".{ext}".lower() in IMAGE_SUFFIXES and m.size), None
-                )
+            tar = self._files.local_copy(self._name, self._folder)
+            for key, parts in samples(entries(tar, on_damage=problems.append)):
+                image = next((e for ext, e in sorted(parts.items()) if _is_image(ext) and e.size), None)
                 if image is None:
                     continue
-                label = _label(tar, parts, where, key)
-                if label is None and broken:
-                    break  # the last sample has lost it
-                wnid = labels.wnid(label, key, f"{where}, sample {key}")
-                images, unlabelled = images + 1, unlabelled + (wnid is None)
-                if wnid is not None and wnid in self._wnids:
-                    place = f"bytes={image.offset}-{image.offset + image.size - 1}"
-                    index[wnid].append(Row(_id(wnid, key, f"{self._name}_{key}"), place, 0))
+                label = _label(tar, parts, f"{self.url}, sample {key}")
+                if label is None and problems:
+                    break  # the last sample has lost its label
+                wnid = labels.wnid(label, key, f"{self.url}, sample {key}")
+                self._add(rows, wnid, key, key, image.range, 0)
         except OSError as error:
-            raise SourceError(f"{where} cannot be read: {one_line(error)}") from error
-        self.lacks, self.images, self.unlabelled = "".join(broken), images, unlabelled
-        return dict(index)
+            raise SourceError(f"{self.url} cannot be read: {one_line(error)}") from error
+        self.incomplete_reason = "".join(problems)
+        return dict(rows)
 
-    def read(self, place: str) -> bytes:
-        return read_place(f"{self._files.local(self._name, self._spool)}#{place}")
+    def read(self, fragment: str) -> bytes:
+        return read_range(f"{self._files.local_copy(self._name, self._folder)}#{fragment}")
 
 
-def columns(schema: pa.Schema, where: str) -> tuple[str, str]:
-    """Names of the image and the label column. Raises SourceError, with what there is, if one is missing."""
-    image = next((name for name in IMAGE if name in schema.names and _holds_images(schema, name)), None)
-    label = next((name for name in LABEL if name in schema.names), None)
+def find_columns(schema: pa.Schema, url: str) -> tuple[str, str]:
+    """Names of the image and the label column. Raises SourceError with the present columns if one is missing."""
+    image = next((name for name in _IMAGE if name in schema.names and _holds_images(schema, name)), None)
+    label = next((name for name in _LABEL if name in schema.names), None)
     if image is None or label is None:
-        missing = " and ".join(name for name, found in (("image", image), ("label", label)) if found is None)
-        raise SourceError(
-            f"{where} has no column {missing} (bytes and class number); it has: {', '.join(schema.names)}"
-        )
+        missing = " and ".join(kind for kind, name in (("image", image), ("label", label)) if name is None)
+        raise SourceError(f"{url} has no column {missing} (bytes and class number); it has: {', '.join(schema.names)}")
     return image, label
 
 
-def samples(files: Iterator[Member]) -> Iterator[tuple[str, dict[str, Member]]]:
-    """(key, extension -> member) of each sample of a webdataset tar."""
+def samples(files: Iterator[TarEntry]) -> Iterator[tuple[str, dict[str, TarEntry]]]:
+    """(key, extension -> entry) of each sample of a WebDataset tar."""
     key = ""
-    parts: dict[str, Member] = {}
-    for member in files:
-        stem, _, extension = member.name.partition(".")
+    parts: dict[str, TarEntry] = {}
+    for entry in files:
+        stem, _, extension = entry.name.partition(".")
         if stem != key and parts:
             yield key, parts
             parts = {}
         key = stem
-        parts[extension] = member
+        parts[extension] = entry
     if parts:
         yield key, parts
 
 
-def _label(tar: Path, parts: dict[str, Member], where: str, key: str) -> int | str | None:
-    """The text of .cls, or `label`, `wnid` or `synset` of .json."""
+def _is_image(extension: str) -> bool:
+    return f".{extension}".lower() in IMAGE_SUFFIXES
+
+
+def _label(tar: Path, parts: dict[str, TarEntry], sample: str) -> int | str | None:
+    """The text of .cls, or `wnid`, `synset`, `label` or `cls` of .json."""
     try:
         if cls := parts.get("cls"):
-            return read_member(tar, cls).decode().strip()
+            return _read_label(tar, cls).decode().strip()
         if sidecar := parts.get("json"):
-            fields: Any = json.loads(read_member(tar, sidecar))
+            fields: Any = json.loads(_read_label(tar, sidecar))
             return next((fields[name] for name in ("wnid", "synset", "label", "cls") if name in fields), None)
     except (ValueError, TypeError, KeyError) as error:
-        raise SourceError(f"{where}, sample {key}: its label cannot be read: {one_line(error)}") from error
+        raise SourceError(f"{sample}: its label cannot be read: {one_line(error)}") from error
     return None
 
 
-def read_member(tar: Path, member: Member) -> bytes:
-    if member.size > 1 << 20:
-        raise ValueError(f"{member.name} has {member.size} bytes")
-    return read_place(f"{tar}#bytes={member.offset}-{member.offset + member.size - 1}")
-
-
-def _id(wnid: str, name: str | None, otherwise: str) -> str:
-    """ImageNet's own image id where the name carries it: then lists of file names find it; else shard and row."""
-    own = official(name)
-    return image_id(wnid, own[0] if own else otherwise.replace("/", "_"))
+def _read_label(tar: Path, entry: TarEntry) -> bytes:
+    if entry.size > _MAX_LABEL_BYTES:
+        raise ValueError(f"{entry.name} has {entry.size} bytes")
+    return read_range(f"{tar}#{entry.range}")
 
 
 def _holds_images(schema: pa.Schema, name: str) -> bool:
     kind = schema.field(name).type
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _has_bytes(schema, name)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _has_field(schema, name, "bytes")
 
 
-def _has_bytes(schema: pa.Schema, name: str) -> bool:
+def _has_field(schema: pa.Schema, name: str, field: str) -> bool:
     kind = schema.field(name).type
-    return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
-
-
-def _has_path(schema: pa.Schema, name: str) -> bool:
-    kind = schema.field(name).type
-    return bool(pa.types.is_struct(kind) and kind.get_field_index("path") >= 0)
+    return bool(pa.types.is_struct(kind) and kind.get_field_index(field) >= 0)

@@ -1,4 +1,4 @@
-"""`source=hub`: a data set of parquet files or webdataset shards, on the Hugging Face hub or here."""
+"""`source=hub`: a data set of parquet files or WebDataset shards, on the Hugging Face hub or on this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from imagenet_nk.sources.contract import (
     candidates_in_order,
 )
 from imagenet_nk.sources.hub.catalogue import Catalogue
-from imagenet_nk.sources.hub.files import Files, HubFiles, LocalFiles
+from imagenet_nk.sources.hub.files import DatasetFiles, HubFiles, LocalFiles
 from imagenet_nk.wording import one_line
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,10 @@ of access hold as well (https://image-net.org/download): non-commercial research
 
 
 class Hub:
-    """Shards come in an order drawn from the seed, and so do the blocks (row groups) of a shard: all classes fill from
-    the same few. A class takes its images of one block before the next; within a block the sampling orders them.
+    """Shards come in an order drawn from the seed, and so do the row groups of a shard, so that all classes are filled
+    from the same few. A class takes its images of one row group before the next; the sampling orders them within it.
 
-    candidates() blocks where the next shard is not indexed yet; the shards that follow are being indexed meanwhile.
+    candidates() blocks until the next shard is indexed; the shards behind it are indexed meanwhile.
     """
 
     name = "hub"
@@ -55,27 +55,27 @@ class Hub:
         revision: str = "main",
         sorted_labels: bool = False,
     ) -> None:
-        """`dataset`: a name on the hub, or a folder or file here. `sorted_labels`: labels without names are numbers in
-        sorted-WNID order.
+        """`dataset`: a name on the hub, or a path. `sorted_labels`: labels without names are positions in the sorted
+        WNIDs.
         """
         self.dataset, self.split, self.revision, self.sorted_labels = dataset, split, revision, sorted_labels
         self._catalogue: Catalogue | None = None
 
     @property
     def identity(self) -> str:
-        here = Path(self.dataset).expanduser()
-        return f"hub:{here.resolve() if here.exists() else f'{self.dataset}@{self.revision}'}:{self.split}"
+        path = Path(self.dataset).expanduser()
+        return f"hub:{path.resolve() if path.exists() else f'{self.dataset}@{self.revision}'}:{self.split}"
 
     def open(self, wnids: Sequence[str], site: SourceContext) -> None:
-        """List the shards. Raises SourceError: not there, gated, no shard of the split."""
+        """List the shards. Raises SourceError: it does not exist, is gated, has no shard of the split."""
         self._sampling = site.sampling
-        here = Path(self.dataset).expanduser()
-        files: Files = LocalFiles(here) if here.exists() else HubFiles(self.dataset, self.revision)
+        path = Path(self.dataset).expanduser()
+        files: DatasetFiles = LocalFiles(path) if path.exists() else HubFiles(self.dataset, self.revision)
         catalogue = Catalogue(files, self.split, site.sampling.seed, wnids, site, self.sorted_labels)
         listed = any(site.sampling.listed(wnid) is not None for wnid in wnids)
         if listed and isinstance(files, HubFiles) and catalogue.names[0].endswith(".tar"):
             raise SourceError(
-                f"{self.dataset} has its image names inside its tars, so that sampling=list would fetch them all; take "
+                f"{self.dataset} has its image names inside its tars, so sampling=list would fetch them all; take "
                 "a parquet data set, or fetch the tars and name their folder with source.dataset"
             )
         count, example = len(catalogue.names), min(catalogue.names)
@@ -83,21 +83,21 @@ class Hub:
         self._catalogue = catalogue
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
-        if wnid not in self._opened.wnids:
+        if wnid not in self._require_open().wnids:
             return iter(())
         if self._sampling.listed(wnid) is None:
             return self._drawn(wnid)
-        places: dict[str, str] = {}
-        for row, url in chain.from_iterable(self._opened.blocks(wnid)):
-            places.setdefault(row.image_id, url)
-        return candidates_in_order(self._sampling, wnid, places)
+        urls: dict[str, str] = {}
+        for row, url in chain.from_iterable(self._require_open().row_groups(wnid)):
+            urls.setdefault(row.image_id, url)
+        return candidates_in_order(self._sampling, wnid, urls)
 
     def read(self, candidate: Candidate) -> ReadSteps:
         if candidate.key.endswith(UNLISTED_KEY):
-            return Rejected(Reason.UNLISTED, detail=self._opened.lacks)
+            return Rejected(Reason.UNLISTED, detail=self._require_open().incomplete_reason)
         if not candidate.url:
             return Rejected(Reason.MISSING, detail="listed, but not in the source")
-        catalogue = self._opened
+        catalogue = self._require_open()
         try:
             data = yield BlockingCall(lambda: catalogue.read(candidate.url))
         except OutOfReachError as error:
@@ -113,17 +113,14 @@ class Hub:
 
     def _drawn(self, wnid: str) -> Iterator[Candidate]:
         seen: set[str] = set()
-        for block in self._opened.blocks(wnid):
-            places = {row.image_id: url for row, url in block if row.image_id not in seen}
-            seen.update(places)
-            yield from (
-                Candidate(image_id, wnid, places[image_id]) for image_id in self._sampling.arrange(wnid, places)
-            )
-        if self._opened.lacks:  # of which classes, none knows
+        for group in self._require_open().row_groups(wnid):
+            urls = {row.image_id: url for row, url in group if row.image_id not in seen}
+            seen.update(urls)
+            yield from (Candidate(image_id, wnid, urls[image_id]) for image_id in self._sampling.arrange(wnid, urls))
+        if self._require_open().incomplete_reason:  # of any class
             yield Candidate(f"{wnid}{UNLISTED_KEY}", wnid, self.dataset)
 
-    @property
-    def _opened(self) -> Catalogue:
+    def _require_open(self) -> Catalogue:
         if self._catalogue is None:
             raise SourceError(f"{self.dataset} is not open; call open() first")
         return self._catalogue

@@ -3,5 +3,5 @@
 Other packages import:
 
 - folders: MAX_BYTES, read_file
-- tars: Member, members, read_place
+- tars: TarEntry, entries, read_range
 """

@@ -1,4 +1,4 @@
-"""`source=full`: ImageNet as it already lies on this machine, in any layout that people have."""
+"""`source=full`: a copy of ImageNet on this machine, in any layout that people have."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from imagenet_nk.sources.local.folders import Listing
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
 from imagenet_nk.storage.locators import path_to_text, text_to_path
 
-_AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})  # a disk of another machine
+_UNMOUNTED = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})  # a network file system
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ OFFICIAL = {Part.train: (TRAIN,), Part.val: (DEVKIT, VAL)}
 
 
 class Full:
-    """Candidates are the files of a class; nothing is listed before its class is asked for."""
+    """Candidates are the files of a class; a class is listed when its candidates are requested."""
 
     name = "full"
     terms = TERMS
@@ -71,45 +71,51 @@ class Full:
         return f"full:{self.root.resolve()}:{self.part}"
 
     def _downloads(self) -> Sequence[tuple[str, int]]:
-        return [(file.name, file.size) for file in self._to_fetch]
+        return [(file.name, file.size) for file in self._missing_files]
 
     @property
-    def _to_fetch(self) -> Sequence[OfficialFile]:
-        """What open() would fetch first."""
-        return self._official if self._official and layouts.find(self.root, self.part) is None else ()
+    def _missing_files(self) -> Sequence[OfficialFile]:
+        """What open() fetches first."""
+        return self._official if self._official and layouts.find_layout(self.root, self.part) is None else ()
 
     def open(self, wnids: Sequence[str], site: SourceContext) -> None:
-        """Find out what source.root holds. Raises SourceError if that is nothing of the wanted classes."""
+        """Detect the layout of source.root. Raises SourceError if it has no image of the wanted classes."""
         if self.materialize is Materialize.none and not list_file.can_hold(str(self.root.absolute())):
             raise SourceError(
                 f"source.root={str(self.root)!r} is a path that no list can hold; rename it, or type "
                 "source.materialize=link"
             )
-        for file in self._to_fetch:
+        for file in self._missing_files:
             official.fetch(file, self.root, site.http)
-        self._layout = layouts.recognise(self.root, self.part)
-        self._require_another(site.index.parent)
+        self._layout = layouts.detect(self.root, self.part)
+        self._reject_own_dataset(site.index.parent)
         self._sampling = site.sampling
-        self._lacks: dict[str, str] = {}  # by class: why not all of it could be listed, or ""
-        here = sum(wnid in self._layout.wnids for wnid in wnids)
-        if not here:
+        self._incomplete_reasons: dict[str, str] = {}  # by class that has been listed; "" = it is complete
+        available = [wnid for wnid in wnids if wnid in self._layout.wnids]
+        if not available:
             raise SourceError(
-                f"source.root={self.root} has none of the {len(wnids)} wanted classes; it is {self._layout.what} "
-                f"with {len(self._layout.wnids)} classes, such as {min(self._layout.wnids)}"
+                f"source.root={self.root} has none of the {len(wnids)} wanted classes; it is "
+                f"{self._layout.description} with {len(self._layout.wnids)} classes, such as {min(self._layout.wnids)}"
             )
-        self._require_one(wnids)
-        log.info("%s: %s, with %d of the %d wanted classes", self.root, self._layout.what, here, len(wnids))
+        self._require_readable_class(available)
+        log.info(
+            "%s: %s, with %d of the %d wanted classes",
+            *(self.root, self._layout.description, len(available), len(wnids)),
+        )
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
-        """The images of a class; behind them one that no reading gives, if not all of them could be listed."""
-        files, lacks = self._listing(wnid)
+        """The images of a class; if not all could be listed, then one more that stands for the others."""
+        files, reason = self._list(wnid)
+        if reason and reason not in self._incomplete_reasons.values():
+            log.warning("%s", reason)
+        self._incomplete_reasons[wnid] = reason
         yield from candidates_in_order(
             self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True))
         )
-        if lacks and self._sampling.listed(wnid) is None:  # of a list, each lost image is missed by its name
+        if reason and self._sampling.listed(wnid) is None:  # of a list, each missing image is missed by its name
             yield Candidate(f"{wnid}{UNLISTED_KEY}", wnid, path_to_text(str(self.root.absolute())))
 
-    def _require_another(self, dataset: Path) -> None:
+    def _reject_own_dataset(self, dataset: Path) -> None:
         """Raise SourceError for the images of the very data set that is to be made: it moves its files about."""
         folder = getattr(self._layout, "folder", None)
         if folder and any(folder.resolve().is_relative_to((dataset / own).resolve()) for own in (IMAGES, SPARE)):
@@ -118,43 +124,38 @@ class Full:
                 f"{folder}; type dataset.dir=ANOTHER"
             )
 
-    def _require_one(self, wnids: Sequence[str]) -> None:
+    def _require_readable_class(self, wnids: Sequence[str]) -> None:
         """Raise SourceError if no wanted class can be read; ends at the first that can."""
-        said = []
+        reasons = []
         for wnid in wnids:
-            if wnid in self._layout.wnids:
-                files, lacks = self._listed(wnid)
-                if files or not lacks:
-                    return
-                said.append(lacks)
-        raise SourceError(f"source.root={self.root}: none of the {len(said)} wanted classes can be read: {said[0]}")
+            files, reason = self._list(wnid)
+            if files or not reason:
+                return
+            reasons.append(reason)
+        raise SourceError(
+            f"source.root={self.root}: none of the {len(reasons)} wanted classes can be read: {reasons[0]}"
+        )
 
-    def _listed(self, wnid: str) -> Listing:
-        """The images of a class; none where it cannot be listed: its fault alone, as long as the root is there."""
+    def _list(self, wnid: str) -> Listing:
+        """The images of a class; none if it cannot be listed, unless the whole root is gone."""
         try:
-            return self._layout.files(wnid)
+            return self._layout.list_images(wnid)
         except SourceError as error:
             self._raise_if_gone(error.__cause__)
             return Listing({}, str(error))
 
     def _raise_if_gone(self, error: BaseException | None) -> None:
-        away = isinstance(error, OSError) and error.errno in _AWAY
-        if away or not self.root.exists():
-            said = error.strerror if isinstance(error, OSError) else error
-            raise SourceError(f"source.root={self.root} is gone ({said}); {TRY_AGAIN}") from error
-
-    def _listing(self, wnid: str) -> Listing:
-        listing = self._listed(wnid)
-        if listing.lacks and listing.lacks not in self._lacks.values():
-            log.warning("%s", listing.lacks)
-        self._lacks[wnid] = listing.lacks
-        return listing
+        unmounted = isinstance(error, OSError) and error.errno in _UNMOUNTED
+        if unmounted or not self.root.exists():
+            problem = error.strerror if isinstance(error, OSError) else error
+            raise SourceError(f"source.root={self.root} is gone ({problem}); {TRY_AGAIN}") from error
 
     def read(self, candidate: Candidate) -> ReadSteps:
+        reason = self._incomplete_reasons.get(candidate.wnid, "")
         if candidate.key.endswith(UNLISTED_KEY):
-            return Rejected(Reason.UNLISTED, detail=self._lacks.get(candidate.wnid, ""))
+            return Rejected(Reason.UNLISTED, detail=reason)
         if not candidate.url:
-            return Rejected(Reason.MISSING, detail=self._lacks.get(candidate.wnid) or "listed, but not in the source")
+            return Rejected(Reason.MISSING, detail=reason or "listed, but not in the source")
         if self.materialize is Materialize.none and not list_file.can_hold(str(text_to_path(candidate.url))):
             return Rejected(
                 Reason.BAD_NAME, detail="no list can hold its path: rename it, or type source.materialize=link"

@@ -1,4 +1,4 @@
-"""Images in tars on this machine, read in place: headers are hopped over, members read by their offset."""
+"""Images in tars on this machine, read in place: only headers are read to list them, then members by their offset."""
 
 from __future__ import annotations
 
@@ -21,152 +21,140 @@ from imagenet_nk.storage.locators import path_to_text, text_to_path
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-_PLACE = re.compile(r"(.*)#bytes=(\d+)-(\d+)\Z", re.DOTALL)
+_RANGE = re.compile(r"(.*)#bytes=(\d+)-(\d+)\Z", re.DOTALL)
 
 
-class Member(NamedTuple):
+class TarEntry(NamedTuple):
     """A regular file in a tar: `size` bytes from `offset` of the outermost file on."""
 
     name: str
     offset: int
     size: int
 
+    @property
+    def range(self) -> str:
+        """`bytes=<first>-<last>`, both included as in HTTP."""
+        return f"bytes={self.offset}-{self.offset + self.size - 1}"
+
 
 class Tars:
-    """What all layouts of tars share: members are places `<tar>#bytes=<first>-<last>`, ends included as in HTTP."""
+    """What all layouts of tars share: the address of an image is `<tar>#bytes=<first>-<last>`."""
 
-    def _files(self, tar: Path, start: int, size: int | None) -> Listing:
-        place, broken = path_to_text(str(tar.absolute())), list[str]()
+    def _list_tar(self, tar: Path, start: int = 0, size: int | None = None) -> Listing:
+        path, problems = path_to_text(str(tar.absolute())), list[str]()
         files = {
-            member.name: f"{place}#bytes={member.offset}-{member.offset + member.size - 1}"
-            for member in sorted(members(tar, start, size, broken.append))
-            if member.name.lower().endswith(IMAGE_SUFFIXES) and member.size
+            entry.name: f"{path}#{entry.range}"
+            for entry in sorted(entries(tar, start, size, problems.append))
+            if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.size
         }
-        return Listing(files, *broken)
+        return Listing(files, *problems)
 
-    def read(self, place: str) -> tuple[bytes, None]:
-        return read_place(place), None
+    def read(self, address: str) -> tuple[bytes, None]:
+        return read_range(address), None
 
 
 class TarOfTars(Tars):
-    """ILSVRC2012_img_train.tar: one `<wnid>.tar` a class, each with that class's images."""
+    """ILSVRC2012_img_train.tar: one `<wnid>.tar` a class, each with the images of that class."""
 
     def __init__(self, tar: Path) -> None:
-        self._tar, broken = tar, list[str]()
+        self._tar, problems = tar, list[str]()
         self._inner = {
-            member.name.removesuffix(".tar"): member
-            for member in members(tar, said=broken.append)
-            if member.name.endswith(".tar") and WNID.match(member.name.removesuffix(".tar"))
+            entry.name.removesuffix(".tar"): entry
+            for entry in entries(tar, on_damage=problems.append)
+            if entry.name.endswith(".tar") and WNID.match(entry.name.removesuffix(".tar"))
         }
-        self._broken = "".join(broken)
+        self._problem = "".join(problems)
         if not self._inner:
             raise SourceError(
-                self._broken
+                self._problem
                 or f"{tar} holds no <wnid>.tar, as ILSVRC2012_img_train.tar does; unpack it, or name another"
             )
         self.wnids = frozenset(self._inner)
-        self.what = f"a tar of {len(self._inner)} class tars, read in place"
+        self.description = f"a tar of {len(self._inner)} class tars, read in place"
 
-    def files(self, wnid: str) -> Listing:
+    def list_images(self, wnid: str) -> Listing:
         if not (inner := self._inner.get(wnid)):
-            return Listing({}, self._broken)
+            return Listing({}, self._problem)
         try:
-            files, lacks = self._files(self._tar, inner.offset, inner.size)
+            files, reason = self._list_tar(self._tar, inner.offset, inner.size)
         except SourceError as error:
             raise SourceError(f"{wnid}.tar in {error}") from error
-        return Listing(files, lacks and f"{wnid}.tar in {lacks}")
+        return Listing(files, reason and f"{wnid}.tar in {reason}")
 
 
 class ClassTars(Tars):
-    """One `<wnid>.tar` a class, as winter21_whole has them, or the train tar unpacked once."""
+    """One `<wnid>.tar` a class, as in winter21_whole, or the train tar unpacked once."""
 
     def __init__(self, tars: Sequence[Path]) -> None:
         self._tars = {tar.stem: tar for tar in tars}
         self.wnids = frozenset(self._tars)
-        self.what = f"<wnid>.tar files in {tars[0].parent}, read in place"
+        self.description = f"<wnid>.tar files in {tars[0].parent}, read in place"
 
-    def files(self, wnid: str) -> Listing:
-        return self._files(self._tars[wnid], 0, None) if wnid in self._tars else Listing({})
+    def list_images(self, wnid: str) -> Listing:
+        return self._list_tar(self._tars[wnid]) if wnid in self._tars else Listing({})
 
 
-def members(
-    tar: Path, start: int = 0, size: int | None = None, said: Callable[[str], None] = log.warning
-) -> Iterator[Member]:
-    """The regular files of the tar at `start` of a file, by their last name alone: nothing is ever unpacked to a path.
+def entries(
+    tar: Path, start: int = 0, size: int | None = None, on_damage: Callable[[str], None] = log.warning
+) -> Iterator[TarEntry]:
+    """The regular files of the tar in `size` bytes of a file from `start` on, by file name without folders.
 
-    A tar that breaks off or turns to nonsense gives the members before that; then `said` gets one line about it. Raises
+    Of a damaged or truncated tar, the entries before the damage; then `on_damage` gets one line about it. Raises
     SourceError if not even the first header can be read.
     """
-    with _opened(tar) as file, closing(_tarfile(tar, window := _Window(file, start, size))) as archive:
-        end = 0
+    with _open(tar) as file, closing(_open_tar(tar, file, start)) as archive:
+        whole = os.fstat(file.fileno()).st_size
+        limit = whole if size is None else min(start + size, whole)
+        end = start
         try:
             while (info := archive.next()) is not None:
-                if info.issparse():  # its size is that of the file it stands for, not that of its data
-                    continue
-                if info.offset_data <= end or info.offset_data + info.size > window.size:
-                    raise tarfile.ReadError(f"{info.name} does not lie within it")
-                end = info.offset_data + max(info.size, 0)
-                if info.isreg():
-                    yield Member(PurePosixPath(info.name).name, start + info.offset_data, info.size)
-            window.seek(archive.offset)  # tarfile takes a header that it cannot read for the end
-            if archive.offset >= window.size:
-                raise tarfile.ReadError("no end mark")
-            while data := window.read(_CHUNK):
+                if not info.issparse():  # the size of a sparse file is not that of its data
+                    if info.offset_data <= end or info.offset_data + info.size > limit:
+                        raise tarfile.ReadError(f"{info.name} does not lie within it")
+                    end = info.offset_data + max(info.size, 0)
+                    if info.isreg():
+                        yield TarEntry(PurePosixPath(info.name).name, info.offset_data, info.size)
+                if archive.offset >= limit:
+                    raise tarfile.ReadError("no end mark")
+            file.seek(archive.offset)  # tarfile takes a header that it cannot read for the end
+            while data := file.read(min(_CHUNK, limit - file.tell())):
                 if data.strip(b"\0"):
                     raise tarfile.ReadError("no tar header")
         except (tarfile.TarError, OSError, ValueError) as error:
-            wrong = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))  # it quotes a name of the tar
-            said(f"{tar} is broken behind byte {start + end} ({wrong}): only what comes before is used")
+            problem = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))  # quotes a name of the tar
+            on_damage(f"{tar} is damaged behind byte {end} ({problem}): only the files before that are used")
 
 
-def read_place(place: str) -> bytes:
+def read_range(address: str) -> bytes:
     """The bytes of `<tar>#bytes=<first>-<last>`. Raises OSError."""
-    if not (parts := _PLACE.match(place)):
-        raise OSError(f"{place} is no place in a tar")
+    if not (parts := _RANGE.match(address)):
+        raise OSError(f"{address} is no range of a file")
     first, size = int(parts[2]), int(parts[3]) - int(parts[2]) + 1
     if size > MAX_BYTES:
-        raise OSError(f"{place} has {size} bytes; no image is read beyond {MAX_BYTES}")
+        raise OSError(f"{address} has {size} bytes; no image is read beyond {MAX_BYTES}")
     with text_to_path(parts[1]).open("rb", buffering=0) as file:
         data = os.pread(file.fileno(), size, first)
     if len(data) < size:
-        raise OSError(f"{place}: the tar ends before")
+        raise OSError(f"{address}: the tar ends before")
     return data
 
 
-class _Window(io.RawIOBase):
-    """A part of a file as a file."""
-
-    def __init__(self, file: io.BufferedReader, start: int, size: int | None) -> None:
-        whole = os.fstat(file.fileno()).st_size
-        self.size = whole - start if size is None else min(size, whole - start)
-        self._file, self._start, self._at = file, start, 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(0, self.size - self._at)
-        self._file.seek(self._start + self._at)
-        data = self._file.read(left if size < 0 else min(size, left))
-        self._at += len(data)
-        return data
-
-
-def _opened(tar: Path) -> io.BufferedReader:
+def _open(tar: Path) -> io.BufferedReader:
     try:
         return tar.open("rb")
     except OSError as error:
         raise SourceError(f"{tar} cannot be read: {error.strerror}") from error
 
 
-def _tarfile(tar: Path, window: _Window) -> tarfile.TarFile:
+def _open_tar(tar: Path, file: io.BufferedReader, start: int) -> tarfile.TarFile:
     try:
-        return tarfile.open(fileobj=window, mode="r:")
+        file.seek(start)
+        head = file.read(tarfile.BLOCKSIZE)
+        if head.strip(b"\0"):  # tarfile itself takes an invalid header that is not at the very beginning for the end
+            tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+        file.seek(start)
+        return tarfile.open(fileobj=file, mode="r:")
     except (tarfile.TarError, OSError, ValueError) as error:
-        window.seek(0)
-        kind = "is gzip'ed; gunzip it first" if window.read(2) == GZIP else f"is no tar: {error}"
-        raise SourceError(f"{tar} {kind}") from error
+        file.seek(start)
+        problem = "is gzip'ed; gunzip it first" if file.read(2) == GZIP else f"is no tar: {error}"
+        raise SourceError(f"{tar} {problem}") from error

@@ -31,7 +31,7 @@ from imagenet_nk.sources.contract import (
 )
 from imagenet_nk.sources.hub.places import HubPlaces
 from imagenet_nk.sources.local.folders import read_file
-from imagenet_nk.sources.local.tars import read_place
+from imagenet_nk.sources.local.tars import read_range
 from imagenet_nk.sources.manifest import table
 from imagenet_nk.storage.locators import text_to_path
 from imagenet_nk.wording import one_line
@@ -120,7 +120,7 @@ class Manifest:
     def _fetched(self, candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
         """The bytes at an address: http(s), a path here, a range of either, or a row of a data set."""
         url, hub = candidate.url, self._hub
-        if hub and hub.holds(url):
+        if hub and hub.can_read(url):
             try:
                 data = yield BlockingCall(lambda: hub.read(url))
             except SourceError as error:
@@ -146,7 +146,7 @@ def unreadable(url: str) -> Rejected | None:
     """Why nothing can be fetched at an address of a manifest, as far as that can be seen; None if it may be."""
     if not url:
         return Rejected(Reason.MISSING, detail="listed, but not in the manifest, or there without an address")
-    if HubPlaces.holds(url):
+    if HubPlaces.can_read(url):
         return None
     if "#row=" in url:
         return Rejected(Reason.NO_ADDRESS, detail="a row of a parquet file of another hub; HF_ENDPOINT names the hub")
@@ -187,7 +187,7 @@ def _from_disk(candidate: Candidate) -> Generator[Request | BlockingCall, Any, F
     within = bool(_RANGE.match(candidate.url))
     path = None if within else text_to_path(candidate.url)
     try:
-        data = yield BlockingCall(lambda: read_file(path) if path else read_place(candidate.url))
+        data = yield BlockingCall(lambda: read_file(path) if path else read_range(candidate.url))
     except FileNotFoundError:
         return Rejected(
             Reason.ELSEWHERE,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
-from imagenet_nk.formats.gzip_stream import DamagedError, inflated
+from imagenet_nk.formats.gzip_stream import DamagedError, gunzip
 from imagenet_nk.formats.magic import GZIP, HEAD, PARQUET, kind_of
 from imagenet_nk.wording import first_few
 
@@ -31,7 +31,7 @@ def chunks(path: Path) -> Iterator[bytes | memoryview]:
             if magic == PARQUET:
                 yield from _rows(path)
             elif magic.startswith(GZIP):
-                with closing(inflated(path)) as pieces:
+                with closing(gunzip(path)) as pieces:
                     yield from _text(path, _Stream(pieces))
             else:
                 yield from _text(path, _Stream(iter(partial(file.read, CHUNK), b"")))
