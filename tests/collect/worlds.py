@@ -5,17 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
+from imagenet_nk.collect.fetching.candidate_read import CandidateRead
 from imagenet_nk.collect.fetching.inspector import ImageInfo
 from imagenet_nk.collect.fetching.ledger_rows import Attempt
-from imagenet_nk.collect.fetching.work_item import CandidateRead, InspectionResult, QueuedCandidate, ReadOutcome
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules, is_near_duplicate
+from imagenet_nk.collect.scheduling.acceptance import is_near_duplicate
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
-from imagenet_nk.collect.scheduling.cross_class import CrossClassIndex
 from imagenet_nk.collect.scheduling.scheduler import Scheduler
-from imagenet_nk.config import HttpConfig
+from imagenet_nk.config import CrossClassDuplicates, HttpConfig, InspectConfig
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.net.connectivity import ConnectivityMonitor
 from imagenet_nk.net.host_table import HostTable
@@ -49,32 +47,34 @@ class World:
 class Settler:
     """A Reader that knows everything already; `pick` says which of those in flight ends next."""
 
-    late_after = 1.0
+    slow_threshold = 1.0
 
     def __init__(self, world: World, limit: int, pick: Callable[[int], int]) -> None:
         self._world, self._limit, self._pick = world, limit, pick
-        self.web = ConnectivityMonitor(HttpConfig())
-        self._reading: list[CandidateRead] = []
+        self.connectivity = ConnectivityMonitor(HttpConfig())
+        self._in_flight: list[CandidateRead] = []
         self.started: list[Candidate] = []
 
     @property
-    def free(self) -> bool:
-        return len(self._reading) < self._limit
+    def has_capacity(self) -> bool:
+        return len(self._in_flight) < self._limit
 
-    def start(self, candidate: Candidate, source: Any, ticket: Any, taken: Collection[str]) -> None:
-        self.started.append(candidate)
-        self._reading.append(CandidateRead(candidate, source, ticket, iter(()), 0.0))  # type: ignore[arg-type]
+    def start(self, read: CandidateRead, existing_ids: Collection[str]) -> None:
+        self.started.append(read.candidate)
+        self._in_flight.append(read)
 
-    def poll(self, timeout: float) -> list[ReadOutcome]:
-        if not self._reading:
+    def poll(self, timeout: float) -> list[CandidateRead]:
+        if not self._in_flight:
             return []
-        reading = self._reading.pop(self._pick(len(self._reading)) % len(self._reading))
-        truth = self._world.classes[reading.candidate.wnid][int(reading.candidate.key)]
+        read = self._in_flight.pop(self._pick(len(self._in_flight)) % len(self._in_flight))
+        truth = self._world.classes[read.candidate.wnid][int(read.candidate.key)]
         if truth.reason:
-            return [ReadOutcome(reading, InspectionResult(Rejected(truth.reason)))]
-        reading.found = FetchedImage(truth.image_id, b"")
-        picture = ImageInfo("JPEG", 64, 64, "RGB", f"{truth.content:016x}" + "0" * 48, truth.pixels, truth.look)
-        return [ReadOutcome(reading, InspectionResult(picture, 1, f"{truth.image_id}.jpg"))]
+            read.verdict = Rejected(truth.reason)
+            return [read]
+        read.image, read.size = FetchedImage(truth.image_id, b""), 1
+        sha256 = f"{truth.content:016x}" + "0" * 48
+        read.verdict = ImageInfo("JPEG", 64, 64, "RGB", sha256, truth.pixels, truth.look)
+        return [read]
 
 
 @dataclass
@@ -87,41 +87,51 @@ class Noted:
         self.attempts.append(attempt)
 
 
+def record(wnid: str, index: int, truth: Truth) -> CandidateRecord:
+    """What is on record of a candidate."""
+    key, url = str(index), truth.url or f"x://{wnid}/{index}"
+    if truth.reason:
+        return CandidateRecord(key, truth.image_id, truth.reason, url)
+    file = f"{truth.image_id}.jpg"
+    return CandidateRecord(key, truth.image_id, "", url, file, truth.content, truth.pixels, truth.look)
+
+
 def candidates(
-    world: World, wnid: str, known: Callable[[str, int], bool]
-) -> Iterator[tuple[QueuedCandidate, CandidateRecord | None]]:
+    world: World, wnid: str, is_settled: Callable[[str, int], bool]
+) -> Iterator[CandidateRead | CandidateRecord]:
     for index, truth in enumerate(world.classes[wnid]):
-        drawn = QueuedCandidate(Candidate(str(index), wnid, truth.url or f"x://{wnid}/{index}"), NoSource(), 0, index)
-        fact = CandidateRecord(str(index), truth.image_id, truth.reason, drawn.candidate.url)
-        if not truth.reason:
-            file = f"{truth.image_id}.jpg"
-            fact = CandidateRecord(
-                str(index), truth.image_id, "", drawn.candidate.url, file, truth.content, truth.pixels, truth.look
-            )
-        yield drawn, fact if known(wnid, index) else None
+        settled = record(wnid, index, truth)
+        read = CandidateRead(Candidate(settled.key, wnid, settled.url), NoSource(), 0, index)
+        yield settled if is_settled(wnid, index) else read
 
 
 def collect(
     world: World,
     limit: int,
     pick: Callable[[int], int],
-    known: Callable[[str, int], bool] = lambda *_: False,
+    is_settled: Callable[[str, int], bool] = lambda *_: False,
     hosts: HostTable | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[dict[str, list[str]], Settler]:
     """Verdicts of each class as far as its draw order was walked, and the reader with what was started."""
-    quotas = [ClassQuota(wnid, world.quota, candidates(world, wnid, known)) for wnid in world.classes]
+    quotas = [ClassQuota(wnid, world.quota, candidates(world, wnid, is_settled)) for wnid in world.classes]
     settler = Settler(world, limit, pick)
     Scheduler(
         quotas,
         reader=settler,  # type: ignore[arg-type]
         hosts=hosts or HostTable(HttpConfig()),
         ledger=Noted(),  # type: ignore[arg-type]
-        rules=AcceptanceRules(world.near_bits),
-        repeats=CrossClassIndex(world.repeats),
-        drop_shared=world.drop_shared,
+        inspect=inspection(world),
     ).run(watch)
     return {quota.wnid: quota.selection.verdicts for quota in quotas}, settler
+
+
+def inspection(world: World) -> InspectConfig:
+    return InspectConfig(
+        placeholder_repeats=world.repeats,
+        near_duplicate_bits=world.near_bits,
+        cross_class_duplicates=CrossClassDuplicates.drop if world.drop_shared else CrossClassDuplicates.report,
+    )
 
 
 def by_definition(world: World) -> dict[str, list[str]]:
@@ -129,10 +139,10 @@ def by_definition(world: World) -> dict[str, list[str]]:
     placeholders: set[int] = set()
     shared: set[int] = set()
     while True:
-        walks = {wnid: walk(world, truths, placeholders, shared) for wnid, truths in world.classes.items()}
+        selected = {wnid: select(world, truths, placeholders, shared) for wnid, truths in world.classes.items()}
         addresses: dict[int, set[str]] = {}
         owners: dict[int, set[str]] = {}
-        for wnid, verdicts in walks.items():
+        for wnid, verdicts in selected.items():
             for index, truth in enumerate(world.classes[wnid][: len(verdicts)]):
                 if not truth.reason and verdicts[index] != "redrawn":
                     addresses.setdefault(truth.content, set()).add(truth.url or f"x://{wnid}/{index}")
@@ -140,12 +150,12 @@ def by_definition(world: World) -> dict[str, list[str]]:
         now = {content for content, urls in addresses.items() if len(urls) >= world.repeats}
         both = {pixels for pixels, wnids in owners.items() if len(wnids) > 1} if world.drop_shared else set()
         if now <= placeholders and both <= shared:
-            return walks
+            return selected
         placeholders |= now
         shared |= both
 
 
-def walk(world: World, truths: list[Truth], placeholders: set[int], shared: set[int]) -> list[str]:
+def select(world: World, truths: list[Truth], placeholders: set[int], shared: set[int]) -> list[str]:
     verdicts: list[str] = []
     before: list[Truth] = []
     for truth in truths:

@@ -134,7 +134,7 @@ def test_each_hop_of_a_redirect_is_asked_for_by_its_own_rules(tmp_path: Path) ->
         server.put("/x.jpg", redirect(open_target))
         http = HttpConfig(robots_txt=True, allow_private=True)
         parts = HostTable(http), CongestionWindow(http), Inspector(InspectConfig()), ImageStore(tmp_path)
-        one = Reader(CurlTransport(http), *parts, workers=1)
+        one = Reader(CurlTransport(http), *parts, threads=1)
         reasons = final_reasons(read(one, *urls))
         one.close()
         assert list(reasons.values()) == ["robots", "", "redirects", "forbidden", ""]
@@ -148,7 +148,7 @@ def test_a_redirect_leads_to_no_other_port_here_either(tmp_path: Path) -> None:
         url = server.put("/x.jpg", redirect(other.url("/x.jpg")))
         http = HttpConfig(robots_txt=True, allow_private=True)
         parts = HostTable(http), CongestionWindow(http), Inspector(InspectConfig()), ImageStore(tmp_path)
-        one = Reader(CurlTransport(http), *parts, workers=1)
+        one = Reader(CurlTransport(http), *parts, threads=1)
         assert final_reasons(read(one, url)) == {0: "forbidden"}
         one.close()
 

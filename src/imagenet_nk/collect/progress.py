@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from imagenet_nk.net.host_table import HostTable
 
 
+class RequestCounts(Protocol):
+    """Counts that add up over workers."""
+
+    @property
+    def images(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def reasons(self) -> Mapping[str, int]: ...
+
+
 @dataclass
 class Progress:
-    """Numbers for whoever watches."""
+    """Numbers for the display."""
 
     classes: int
     hosts: HostTable
     wanted: int | None = None  # images in all; None = as many as there are
     done: int = 0  # classes full or exhausted
-    kept: int = 0  # images so far, those of earlier runs included
-    images: int = 0  # valid ones, in all
+    kept: int = 0  # images so far, with those of earlier runs
+    images: int = 0  # valid ones of this run
     bytes: int = 0
     requests: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+
+    def add_requests(self, part: RequestCounts) -> None:
+        """Add what another process did."""
+        self.images += part.images
+        self.bytes += part.bytes
+        self.requests += part.requests
+        self.reasons.update(part.reasons)

@@ -64,30 +64,30 @@ def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
     warn_if_tls_unverified(job.http)
     dataset.state.note_request(job.label_map.wnids, job.nk, job.materialize)
     try:
-        filling = _run_with_restart(job, dataset, _DiskGuard(dataset, watch))
+        collection = _run_with_restart(job, dataset, _DiskGuard(dataset, watch))
     finally:
         _close_sources(job)
-    summary = dataset.tables.finalize(filling.walks, _completion_stamp(job, filling), _tables(job, dataset))
+    summary = dataset.tables.finalize(collection.quotas, _completion_stamp(job, collection), _tables(job, dataset))
     dataset.tables.write_terms(
         [source.terms for source in job.sources if source.name in summary.sources] or [job.source.terms]
     )
-    _log_summary(summary, time.monotonic() - started, job.http.allow_private, cut_off=filling.cut_off)
+    _log_summary(summary, time.monotonic() - started, job.http.allow_private, is_cut_off=collection.is_cut_off)
     return summary
 
 
-def _completion_stamp(job: Job, filling: LocalRun | DistributedRun) -> str:
+def _completion_stamp(job: Job, collection: LocalRun | DistributedRun) -> str:
     """The job's fingerprint if the same command would find nothing more; "" if it is to go on.
 
     RECHECK where it is to look once more: at what lies in one place a look costs next to nothing, and someone may have
     put there what was lacking.
     """
-    if filling.cut_off or not filling.complete:
+    if collection.is_cut_off or not collection.is_complete:
         return ""
-    if not filling.first_is_open and not all(walk.is_full for walk in filling.walks):
+    if not collection.first_is_open and not all(walk.is_full for walk in collection.quotas):
         return ""
     return (
         RECHECK
-        if job.source.traits.single_origin and any(walk.lacks_images for walk in filling.walks)
+        if job.source.traits.single_origin and any(walk.lacks_images for walk in collection.quotas)
         else job.fingerprint
     )
 
@@ -124,33 +124,33 @@ def _run_with_restart(job: Job, dataset: DataSet, watch: ProgressCallback) -> Lo
 def _run_once(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
     """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
     since = dataset.ledger.last_id()
-    filling = _make_run(job, dataset, since)
+    collection = _make_run(job, dataset, since)
     try:
-        filling.run(watch)
+        collection.run(watch)
     except (KeyboardInterrupt, SourceError) as error:  # what is there is left in order
         if isinstance(error, ContradictionError):
             _discard_contradictions(job, dataset)
-        dataset.tables.finalize(filling.walks, "", _tables(job, dataset))
+        dataset.tables.finalize(collection.quotas, "", _tables(job, dataset))
         raise
     finally:
-        filling.close()
+        collection.close()
         dataset.ledger.flush()
-    if not filling.has_answers:
+    if not collection.has_answers:
         dataset.ledger.reopen_connection_failures(since)
-        commonest = filling.progress.reasons.most_common(1)[0][0]
+        commonest = collection.progress.reasons.most_common(1)[0][0]
         raise SourceError(
-            f"none of {filling.hosts_asked} hosts answered (mostly {commonest}): is this machine connected? "
+            f"none of {collection.hosts_asked} hosts answered (mostly {commonest}): is this machine connected? "
             f"Nothing was held against the candidates; run it again"
         )
-    if filling.files_lost:
-        log.info("image files that were missing or damaged, and were asked for again: %d", filling.files_lost)
-    if filling.cut_off:
+    if files_lost := dataset.records.missing_files:
+        log.info("image files that were missing or damaged, and were asked for again: %d", files_lost)
+    if collection.is_cut_off:
         log.warning(
             "the web has not answered for %.0f s: what was asked meanwhile stays open, and the same command goes on "
             "from there",
             job.http.max_pause,
         )
-    return filling
+    return collection
 
 
 def _discard_contradictions(job: Job, dataset: DataSet) -> None:
@@ -194,7 +194,7 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
-def _log_summary(summary: Summary, seconds: float, allow_private: bool, *, cut_off: bool) -> None:
+def _log_summary(summary: Summary, seconds: float, allow_private: bool, *, is_cut_off: bool) -> None:
     log.info(
         "kept %d of %d candidates tried, %d classes, %.0f s; rejected: %s",
         summary.kept,
@@ -214,14 +214,14 @@ def _log_summary(summary: Summary, seconds: float, allow_private: bool, *, cut_o
             len(summary.missing),
             first_few(summary.missing),
         )
-    _warn_if_short(summary, cut_off=cut_off)
+    _warn_if_short(summary, is_cut_off=is_cut_off)
 
 
-def _warn_if_short(summary: Summary, *, cut_off: bool = False) -> None:
+def _warn_if_short(summary: Summary, *, is_cut_off: bool = False) -> None:
     if summary.short:
         lacking = f"{plural(len(summary.short), 'class', 'classes')} {'is' if len(summary.short) == 1 else 'are'}"
         log.warning("%s short of images (see classes.csv): %s", lacking, first_few(summary.short))
-    if summary.short and summary.transient and not cut_off:  # else the same command is to go on first
+    if summary.short and summary.transient and not is_cut_off:  # else the same command is to go on first
         reasons = ", ".join(f"{reason} {count}" for reason, count in summary.transient.items())
         log.warning(
             "%d of the rejected failed for now (%s): retry=transient asks them again",

@@ -7,7 +7,7 @@ Other packages import:
 - curl_transport: CurlTransport
 - download: CONTENT_RANGE, OutOfReachError, Validators, download, innermost_reason, is_remote
 - guarded_session: open_session
-- host_table: HOST_FAULTS, HostTable, host_down_response
+- host_table: HOST_FAULTS, HostTable, LongPause, host_down_response
 - http: Request, Response, Transport
 - retry_policy
 - robots: Robots, has_opted_out, next_redirect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.net.http import Response
@@ -20,6 +21,28 @@ def host_down_response(fault: str, url: str) -> Response:
     """The response recorded for a URL that is not requested because its host is down."""
     status = fault.removeprefix("http_")
     return Response(int(status), final_url=url) if status != fault else Response(0, fault=fault, final_url=url)
+
+
+class Admission(NamedTuple):
+    """Whether a request may go to a host at this moment."""
+
+    can_start: bool  # its limits, its pauses and its probes allow it
+    is_suspended: bool  # it failed or asked for a long pause: other hosts go first
+    down_reason: str  # why its candidates are rejected without a request; "" = it is not down
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return self.can_start or bool(self.down_reason)
+
+
+class LongPause(NamedTuple):
+    """A suspension after a Retry-After of more than http.max_pause, as another process is told of it."""
+
+    host: str
+    reason: str
+    probes: int
+    seconds: float  # until the next request may start
 
 
 @dataclass(slots=True)
@@ -53,6 +76,10 @@ class HostTable:
         if (host := self.table.get(key)) is None:
             host = self.table[key] = HostState()
         return host
+
+    def admission(self, key: str, now: float) -> Admission:
+        """The only question that is asked before a candidate is started or a request is sent."""
+        return Admission(self.can_start(key, now), self.get(key).is_suspended, self.down_reason(key))
 
     def can_start(self, key: str, now: float) -> bool:
         """Whether a request may start now. A suspended host gets one request at a time, as a probe."""
@@ -127,6 +154,21 @@ class HostTable:
         host.fault, host.last_answer = fault, now
         self.pause(key, now + self.http.max_pause)
 
+    def long_pauses(self, now: float) -> list[LongPause]:
+        """The hosts that are suspended because of a long Retry-After."""
+        return [
+            LongPause(key, host.fault, host.probes, host.next_start - now)
+            for key, host in self.table.items()
+            if host.is_suspended and host.fault not in HOST_FAULTS
+        ]
+
+    def apply_long_pause(self, pause: LongPause, now: float) -> None:
+        """Suspend a host because of what it answered to another process."""
+        host = self.get(pause.host)
+        host.is_suspended, host.suspended_at, host.fault, host.last_answer = True, now, pause.reason, now
+        host.probes = max(host.probes, pause.probes)
+        self.pause(pause.host, now + pause.seconds)
+
     def slowest(self, count: int, least: int = 3) -> list[tuple[str, float]]:
         """The hosts with the longest mean seconds per request, among those with `least` finished requests."""
         means = (
@@ -135,6 +177,11 @@ class HostTable:
             if (finished := host.requests - host.in_flight) >= least
         )
         return heapq.nlargest(count, means, key=lambda item: item[1])
+
+    @property
+    def asked(self) -> int:
+        """Number of hosts that got a request."""
+        return sum(1 for host in self.table.values() if host.requests)
 
     @property
     def any_answered(self) -> bool:

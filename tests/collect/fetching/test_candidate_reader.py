@@ -4,16 +4,15 @@ import random
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collect import pictures
+from imagenet_nk.collect.fetching.candidate_read import CandidateRead
 from imagenet_nk.collect.fetching.candidate_reader import Reader
 from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector
-from imagenet_nk.collect.fetching.work_item import ReadOutcome
 from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.errors import DatasetError
@@ -72,17 +71,27 @@ class InTurn(NoSource):
 def reader(transport: Scripted, folder: Path, hosts: HostTable | None = None, **http: object) -> Reader:
     config = HttpConfig(**({"backoff": 0.0, "dead_host_after": 10**6, "max_pause": 0.01} | http))  # type: ignore[arg-type]
     parts = hosts or HostTable(config), CongestionWindow(config), Inspector(InspectConfig()), ImageStore(folder)
-    return Reader(transport, *parts, workers=2)
+    return Reader(transport, *parts, threads=2)
 
 
-def read(reading: Reader, *urls: str, wnid: str = WNID) -> list[ReadOutcome]:
-    """All outcomes of candidates that ask for these addresses; keys are their numbers."""
+def queued(index: int, urls: str, key: str = "") -> CandidateRead:
+    """A candidate that requests these URLs in turn."""
+    return CandidateRead(Candidate(key or f"{WNID}_{index}", WNID, urls), InTurn(), 0, index, index)
+
+
+def read(one: Reader, *urls: str) -> list[CandidateRead]:
+    """All results of candidates that request these URLs; their indexes are their numbers."""
     for number, url in enumerate(urls):
-        reading.start(Candidate(f"{wnid}_{number}", wnid, url), InTurn(), number)
-    outcomes: list[ReadOutcome] = []
-    while reading.in_flight:
-        outcomes.extend(reading.poll(0.05))
-    return outcomes
+        one.start(queued(number, url))
+    return drain(one)
+
+
+def drain(one: Reader) -> list[CandidateRead]:
+    """What comes out of a reader until nothing is in flight."""
+    results: list[CandidateRead] = []
+    while one.in_flight:
+        results.extend(one.poll(0.05))
+    return results
 
 
 @pytest.fixture
@@ -93,14 +102,15 @@ def closing() -> Iterator[list[Reader]]:
         one.close()
 
 
-def final_reasons(outcomes: Sequence[ReadOutcome]) -> dict[Any, str]:
-    """Reason by ticket, "" for an image; every ticket must have ended once."""
-    ended = [outcome for outcome in outcomes if outcome.final]
-    assert max(Counter(outcome.reading.ticket for outcome in ended).values(), default=1) == 1
-    verdicts = {outcome.reading.ticket: outcome.judged.verdict for outcome in ended}
-    return {
-        ticket: "" if isinstance(verdict, ImageInfo) else verdict.reason for ticket, verdict in sorted(verdicts.items())
-    }
+def final_reasons(results: Sequence[CandidateRead]) -> dict[int, str]:
+    """Reason by index, "" for an image; every candidate must have ended once."""
+    ended = sorted((result for result in results if result.is_final), key=lambda result: result.index)
+    assert max(Counter(result.index for result in ended).values(), default=1) == 1
+    return {result.index: reason(result) for result in ended}
+
+
+def reason(result: CandidateRead) -> str:
+    return result.verdict.reason if isinstance(result.verdict, Rejected) else ""
 
 
 ANSWERS = {
@@ -139,8 +149,8 @@ def test_every_reading_ends_once(scripts: list[list[str]], seed: int, robots: bo
     one = reader(Scripted(answer, seed), tmp_path, robots_txt=robots, per_host=2, deadline=0.3)
     try:
         urls = [" ".join(url(n, word) for n, word in enumerate(script)) for script in scripts]
-        outcomes = read(one, *urls)
-        assert sorted(final_reasons(outcomes)) == list(range(len(scripts)))
+        results = read(one, *urls)
+        assert sorted(final_reasons(results)) == list(range(len(scripts)))
         assert one.poll(0.0) == []
         assert one.in_flight == 0
     finally:
@@ -174,22 +184,22 @@ def test_503_then_200_is_an_image_and_both_are_on_record(tmp_path: Path, closing
     answers = [Response(503, b"x" * 10**6), Response(200, BODY)]
     closing.append(one := reader(Scripted(lambda request: answers.pop(0)), tmp_path))
     first, second = read(one, "http://a.test/x")
-    assert (first.final, first.judged.verdict.reason) == (False, "http_503")  # type: ignore[union-attr]
-    assert first.reading.response.body == b""  # what waits for its next try holds no body
-    assert second.final
-    assert isinstance(second.judged.verdict, ImageInfo)
-    assert second.reading.tries == 2
+    assert (first.is_final, reason(first)) == (False, "http_503")
+    assert first.response.body == b""  # what waits for its next try holds no body
+    assert second.is_final
+    assert isinstance(second.verdict, ImageInfo)
+    assert second.tries == 2
     assert (tmp_path / "images" / WNID / f"{WNID}_0.jpg").read_bytes() == BODY
 
 
 def test_a_pause_holds_for_the_whole_host(tmp_path: Path, closing: list[Reader]) -> None:
     closing.append(one := reader(Scripted(lambda request: ANSWERS["long"]), tmp_path, max_pause=60.0))
-    one.start(Candidate("a", WNID, "http://a.test/1"), InTurn(), "a")
-    (outcome,) = one.poll(0.0)
-    assert outcome.final  # it asks for more than is waited for
-    one.start(Candidate("b", WNID, "http://a.test/2"), InTurn(), "b")
-    one.start(Candidate("c", WNID, "http://b.test/3"), InTurn(), "c")
-    assert [outcome.reading.ticket for outcome in one.poll(0.0)] == ["c"]
+    one.start(queued(1, "http://a.test/1"))
+    (result,) = one.poll(0.0)
+    assert result.is_final  # it asks for more than is waited for
+    one.start(queued(2, "http://a.test/2"))
+    one.start(queued(3, "http://b.test/3"))
+    assert [result.index for result in one.poll(0.0)] == [3]
     assert one.poll(0.0) == []
     assert one.in_flight == 1
 
@@ -200,11 +210,11 @@ def test_who_waits_for_a_pause_holds_up_nobody_else(tmp_path: Path, closing: lis
     transport = Scripted(lambda request: busy if "//slow" in request.url else Response(200, BODY))
     closing.append(one := reader(transport, tmp_path, max_pause=90.0, concurrency=2))
     urls = [f"http://slow{n}.test/" if n % 2 else f"http://quick.test/{n}" for n in range(12)]
-    ended: list[Any] = []
+    ended: list[str] = []
     while urls or len(ended) < 6:
-        while urls and one.free:
-            one.start(Candidate(f"{WNID}_{len(urls)}", WNID, url := urls.pop(0)), InTurn(), url)
-        ended += [outcome.reading.ticket for outcome in one.poll(0.05) if outcome.final]
+        while urls and one.has_capacity:
+            one.start(queued(len(urls), urls.pop(0)))
+        ended += [result.candidate.url for result in one.poll(0.05) if result.is_final]
     assert all("quick" in url for url in ended)
     assert one.in_flight == 6
 
@@ -214,8 +224,8 @@ def test_only_so_many_wait(tmp_path: Path, closing: list[Reader]) -> None:
     transport = Scripted(lambda request: busy)
     closing.append(one := reader(transport, tmp_path, max_pause=90.0, concurrency=2))
     for number in range(100):
-        if one.free:
-            one.start(Candidate(f"{WNID}_{number}", WNID, f"http://h{number}.test/"), InTurn(), number)
+        if one.has_capacity:
+            one.start(queued(number, f"http://h{number}.test/"))
         one.poll(0.0)
     assert 2 < one.in_flight <= 5 * 2
 
@@ -225,9 +235,9 @@ def test_who_comes_back_takes_a_place_like_anybody(tmp_path: Path, closing: list
     closing.append(one := reader(transport, tmp_path, concurrency=1, retries=1))
     waiting = list(range(8))
     while waiting or one.in_flight:
-        while waiting and one.free:
+        while waiting and one.has_capacity:
             number = waiting.pop()
-            one.start(Candidate(f"{WNID}_{number}", WNID, f"http://h{number}.test/"), InTurn(), number)
+            one.start(queued(number, f"http://h{number}.test/"))
         one.poll(0.01)
     assert transport.most == 1
     assert len(transport.asked) == 16
@@ -238,12 +248,12 @@ def test_bodies_that_wait_for_inspection_count(tmp_path: Path, closing: list[Rea
     transport.memory = MemoryBudget(2 * len(BODY))
     closing.append(one := reader(transport, tmp_path))
     urls = [f"http://a.test/{n}" for n in range(50)]
-    outcomes: list[ReadOutcome] = []
+    results: list[CandidateRead] = []
     while urls or one.in_flight:
-        if urls and one.free:
-            one.start(Candidate(f"{WNID}_{len(urls)}", WNID, urls.pop()), InTurn(), len(urls))
-        outcomes += one.poll(0.05)
-    assert len(outcomes) == 50
+        if urls and one.has_capacity:
+            one.start(queued(len(urls), urls.pop()))
+        results += one.poll(0.05)
+    assert len(results) == 50
     assert transport.memory.waiting == 0
     assert 0 < transport.memory.most <= 2 * len(BODY)
 
@@ -255,15 +265,12 @@ def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, c
         hosts.get(host).next_start = float("inf")
     for number in range(6):
         urls = " ".join(f"http://{host}.test/{number}" for host in (*"abc"[number % 3 :], "d"))
-        one.start(Candidate(str(number), WNID, urls), InTurn(), number)
+        one.start(queued(number, urls))
     assert one.poll(0.0) == []
     for host in ("a.test:80", "b.test:80", "c.test:80"):
         state = hosts.get(host)
         state.is_suspended, state.probes, state.fault, state.next_start = True, 9, "refused", 0.0
-    outcomes: list[ReadOutcome] = []
-    while one.in_flight:
-        outcomes.extend(one.poll(0.05))
-    assert final_reasons(outcomes) == dict.fromkeys(range(6), "http_404")
+    assert final_reasons(drain(one)) == dict.fromkeys(range(6), "http_404")
     assert len(transport.asked) == 6
 
 
@@ -276,17 +283,14 @@ def test_what_a_worker_cannot_do_ends_the_run(tmp_path: Path, closing: list[Read
 
 def test_an_image_that_another_source_gave_is_not_written_again(tmp_path: Path, closing: list[Reader]) -> None:
     closing.append(one := reader(Scripted(lambda request: Response(200, BODY)), tmp_path))
-    one.start(Candidate("k", WNID, "http://a.test/x"), InTurn(), 0, existing_ids={"k"})
-    outcomes: list[ReadOutcome] = []
-    while one.in_flight:
-        outcomes.extend(one.poll(0.05))
-    assert final_reasons(outcomes) == {0: "redrawn"}
+    one.start(queued(0, "http://a.test/x", key="k"), existing_ids={"k"})
+    assert final_reasons(drain(one)) == {0: "redrawn"}
     assert not list((tmp_path / "images").rglob("*.jpg"))
 
 
 def test_closing_in_the_middle(tmp_path: Path) -> None:
     one = reader(Scripted(lambda request: Response(200, BODY)), tmp_path)
     for number in range(20):
-        one.start(Candidate(str(number), WNID, "call" if number % 2 else "http://a.test/x"), InTurn(), number)
+        one.start(queued(number, "call" if number % 2 else "http://a.test/x"))
     one.poll(0.0)
     one.close()

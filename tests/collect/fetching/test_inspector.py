@@ -58,7 +58,7 @@ def test_every_format_and_mode_is_taken(format_: str, mode: str) -> None:
     data = pictures.encoded("x", format_, mode)
     picture = accepted(data)
     assert (picture.format, picture.width, picture.height) == (format_, 64, 48)
-    assert picture.extension == EXTENSIONS[format_]
+    assert picture.file_name("x") == f"x.{EXTENSIONS[format_]}"
     assert picture.sha256 == hashlib.sha256(data).hexdigest()
     if (format_, mode) not in {("GIF", "L"), ("WEBP", "RGBA")} and mode != "I;16":
         assert picture.mode == mode
@@ -85,7 +85,7 @@ def test_broken_metadata_is_nobodys_concern() -> None:
 
 
 def test_names_and_headers_play_no_part() -> None:
-    assert accepted(pictures.encoded("x", "PNG")).extension == "png"  # as n02105855_2933.JPEG of ILSVRC2012 is one
+    assert accepted(pictures.encoded("x", "PNG")).format == "PNG"  # as n02105855_2933.JPEG of ILSVRC2012 is one
 
 
 def test_bytes_behind_the_end_are_kept_and_do_no_harm() -> None:

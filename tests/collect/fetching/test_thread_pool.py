@@ -11,23 +11,23 @@ from imagenet_nk.collect.fetching.thread_pool import InspectionPool, single_step
 def _all_ended(
     workers: InspectionPool, woken: threading.Semaphore, count: int
 ) -> list[tuple[Any, Any, Exception | None]]:
-    ended: list[tuple[Any, Any, Exception | None]] = []
-    while len(ended) < count:
+    completed: list[tuple[Any, Any, Exception | None]] = []
+    while len(completed) < count:
         assert woken.acquire(timeout=10)
-        ended += workers.ended()
-    return ended
+        completed += workers.completed()
+    return completed
 
 
 def test_results_and_faults_come_back_with_their_tickets() -> None:
     woken = threading.Semaphore(0)
     workers = InspectionPool(2, woken.release)
     for number in range(20):
-        workers.give(number, single_step(lambda number=number: 1 / (number - 7)))
-    ended = {ticket: (result, error) for ticket, result, error in _all_ended(workers, woken, 20)}
-    assert sorted(ended) == list(range(20))
-    assert isinstance(ended[7][1], ZeroDivisionError)
-    assert ended[8] == (1.0, None)
-    assert workers.ended() == []
+        workers.submit(number, single_step(lambda number=number: 1 / (number - 7)))
+    completed = {ticket: (result, error) for ticket, result, error in _all_ended(workers, woken, 20)}
+    assert sorted(completed) == list(range(20))
+    assert isinstance(completed[7][1], ZeroDivisionError)
+    assert completed[8] == (1.0, None)
+    assert workers.completed() == []
     workers.close()
 
 
@@ -47,20 +47,20 @@ def test_what_waits_is_done_side_by_side_from_one_pause_to_the_next() -> None:
         return number
 
     workers = InspectionPool(1, woken.release)
-    workers.give("first", single_step(lambda: go.wait(10)))
+    workers.submit("first", single_step(lambda: go.wait(10)))
     while workers.waiting:
         pass
     for number in range(5):
-        workers.give(number, partial(work, number))
+        workers.submit(number, partial(work, number))
     go.set()
-    ended = {ticket: (result, type(error)) for ticket, result, error in _all_ended(workers, woken, 6)}
+    completed = {ticket: (result, type(error)) for ticket, result, error in _all_ended(workers, woken, 6)}
     assert log == [
         *(("decode", number) for number in range(5)),
         *(("hash", number) for number in (0, 1, 3, 4)),
         *(("write", number) for number in (0, 1, 4)),
     ]
-    assert ended[2] == ended[3] == (None, ValueError)
-    assert [ended[number] for number in (0, 1, 4)] == [(number, type(None)) for number in (0, 1, 4)]
+    assert completed[2] == completed[3] == (None, ValueError)
+    assert [completed[number] for number in (0, 1, 4)] == [(number, type(None)) for number in (0, 1, 4)]
     workers.close()
 
 
@@ -68,7 +68,7 @@ def test_no_thread_takes_up_what_another_one_is_free_for() -> None:
     woken, together = threading.Semaphore(0), threading.Barrier(4)
     workers = InspectionPool(4, woken.release)
     for number in range(4):
-        workers.give(number, single_step(lambda: together.wait(10)))  # it breaks unless four threads come
+        workers.submit(number, single_step(lambda: together.wait(10)))  # it breaks unless four threads come
     assert all(error is None for _, _, error in _all_ended(workers, woken, 4))
     workers.close()
 
@@ -76,10 +76,10 @@ def test_no_thread_takes_up_what_another_one_is_free_for() -> None:
 def test_closing_drops_what_nobody_has_begun() -> None:
     began, go, done = threading.Event(), threading.Event(), list[int]()
     workers = InspectionPool(1, lambda: None)
-    workers.give(0, single_step(lambda: (began.set(), go.wait(10), done.append(0))))
+    workers.submit(0, single_step(lambda: (began.set(), go.wait(10), done.append(0))))
     assert began.wait(10)
     for number in range(1, 5):
-        workers.give(number, single_step(lambda number=number: done.append(number)))
+        workers.submit(number, single_step(lambda number=number: done.append(number)))
     assert workers.waiting == 4
     closing = threading.Thread(target=workers.close)
     closing.start()

@@ -44,12 +44,12 @@ def test_the_outcome_is_that_of_the_definition_in_whatever_order_answers_come(
 def test_what_an_earlier_run_settled_changes_nothing_and_is_not_asked_again(
     world: World, seed: int, known: set[tuple[int, int]]
 ) -> None:
-    def is_known(wnid: str, index: int) -> bool:
+    def is_settled(wnid: str, index: int) -> bool:
         return (int(wnid[1:]), index) in known
 
-    verdicts, settler = collect(world, 3, seeded(seed), is_known)
+    verdicts, settler = collect(world, 3, seeded(seed), is_settled)
     assert verdicts == by_definition(world)
-    assert not any(is_known(candidate.wnid, int(candidate.key)) for candidate in settler.started)
+    assert not any(is_settled(candidate.wnid, int(candidate.key)) for candidate in settler.started)
     assert len(set(settler.started)) == len(settler.started)
 
 

@@ -1,72 +1,77 @@
-"""What goes to a worker, and what comes back."""
+"""The messages between the driver and the workers of a collection."""
 
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from imagenet_nk.collect.fetching.candidate_read import Records
 from imagenet_nk.collect.job import Job
 from imagenet_nk.config.collecting import HttpConfig
-from imagenet_nk.dataset.ledger import Attempt, CandidateKey
+from imagenet_nk.dataset.ledger import Attempt
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.engine.local import Local
+from imagenet_nk.net.host_table import LongPause
 from imagenet_nk.storage import files
-
-Records = Mapping[CandidateKey, CandidateRecord]
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """The same for all workers of a run."""
+    """What is the same for all workers of a run."""
 
     job: bytes  # pickled, its sources not open
     cwd: str  # of the driver: paths in the settings may be relative to it
 
     @classmethod
     def of(cls, job: Job, workers: int) -> WorkerSpec:
-        """The job with the worker's share of every limit. `job`: before its sources are open."""
-        own = replace(
+        """The job with a worker's share of every limit. The sources of `job` must not be open yet."""
+        worker_job = replace(
             job,
             http=share_of_limits(job.http, workers),
             engine=Local(1),
             folder=_absolute(job.folder),
             local=_absolute(job.home),
         )
-        return cls(pickle.dumps(own), str(Path.cwd()))
+        return cls(pickle.dumps(worker_job), str(Path.cwd()))
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some classes of a run, with what is settled of them."""
+    """Some classes of a run, with the records of their settled candidates."""
 
     spec: WorkerSpec
+    attempt: int  # from 1; a shard whose worker dies is started again
     rank: int  # 0 = collect from the source, 1 = from the fallback
     targets: Mapping[str, int | None]  # images wanted, by class; None = all that there are
     records: Mapping[str, Records]  # by class
 
 
 class Shards(Sequence[Shard]):
-    """The shards of a run. Each is made when a try of it starts, so a second try goes on where the first ended."""
+    """The shards of a run. Each is built when an attempt starts, so that a second one goes on where the first ended."""
 
-    def __init__(self, wnids: Sequence[str], count: int, make: Callable[[Sequence[str]], Shard]) -> None:
-        """`make`: the shard of some classes."""
+    def __init__(self, wnids: Sequence[str], count: int, build: Callable[[Sequence[str], int], Shard]) -> None:
+        """`build`: makes the shard of some classes; it gets the number of the attempt as well."""
         self.wnids = [wnids[first::count] for first in range(count)]
-        self._make = make
+        self._build = build
+        self._attempts = Counter[int]()
 
     def __len__(self) -> int:
         return len(self.wnids)
 
     def __getitem__(self, number: int) -> Shard:  # type: ignore[override] # no slices
-        return self._make(self.wnids[number])
+        self._attempts[number] += 1
+        return self._build(self.wnids[number], self._attempts[number])
 
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What has happened since the last report, and how far the shard is."""
+    """What has happened since the last report, and counts of the attempt so far."""
 
-    rows: list[Attempt]  # of attempts that ended
+    attempt: int
+    rows: list[Attempt]  # for the ledger
     warnings: list[str]
     done: int  # classes
     kept: int
@@ -74,20 +79,24 @@ class WorkerReport:
     bytes: int
     requests: int
     reasons: Mapping[str, int]
-    slow_hosts: Sequence[tuple[str, int, float]]  # name, requests, seconds in all
+    slow_hosts: Sequence[tuple[str, int, float]]  # name, requests, their total duration in seconds
 
 
 @dataclass(frozen=True)
 class ShardResult:
     """How the collection of a shard ended."""
 
+    records: Mapping[
+        str, Sequence[CandidateRecord | None]
+    ]  # by class, in draw order, None = not settled; {} = too many
     has_answers: bool  # whether any host answered, or none was asked
     hosts: int  # that were asked
-    cut_off: bool  # it ended because nothing on the web answered any more
+    is_cut_off: bool  # it ended because nothing on the web answered any more
+    long_pauses: Sequence[LongPause]
 
 
 def share_of_limits(http: HttpConfig, workers: int) -> HttpConfig:
-    """The limits of one of several workers: together they keep those of the run, if there are at most `per_host`."""
+    """The limits of one of several workers. They add up to those of the run if there are at most `per_host`."""
     return replace(
         http,
         concurrency=max(1, http.concurrency // workers),

@@ -1,12 +1,12 @@
-"""A worker's side: the ordinary scheduler over the classes of a shard, which reports to the driver as it goes."""
+"""A worker: the ordinary scheduler over the classes of a shard, which reports to the driver as it goes."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import pickle
-from collections.abc import Iterator
-from functools import partial
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from warnings import filterwarnings
 
@@ -14,16 +14,17 @@ from imagenet_nk.collect.distributed.shard import Shard, ShardResult, WorkerRepo
 from imagenet_nk.collect.factory import build_scheduler, iter_candidates
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.progress import Progress
-from imagenet_nk.collect.scheduling.acceptance import AcceptanceRules
 from imagenet_nk.collect.scheduling.class_quota import ClassQuota
 from imagenet_nk.dataset.ledger import Attempt
 from imagenet_nk.dataset.object_store import open_store
+from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.engine.contract import Channel
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.sources.contract import Source
 from imagenet_nk.storage import files
 
 _SLOW_HOSTS = 3  # that a report names
+_MAX_RECORDS = 100_000  # of a shard that are sent at its end; the driver reads more than that from the ledger
 
 
 def collect_shard(shard: Shard, channel: Channel) -> ShardResult:
@@ -34,82 +35,125 @@ def collect_shard(shard: Shard, channel: Channel) -> ShardResult:
             stack.enter_context(contextlib.chdir(shard.spec.cwd))
         job: Job = pickle.loads(shard.spec.job)  # noqa: S301 - the driver's own
         warnings, hosts = stack.enter_context(collected_warnings()), HostTable(job.http)
-        attempts = AttemptBuffer(hosts)
+        reporter = Reporter(shard.attempt, channel, hosts, warnings)
+        stack.callback(reporter.send_last)
         source = stack.enter_context(_open(job, shard.rank))
-        warnings.drain()  # the driver has opened the source before, and logged the same
+        warnings.drain()  # the driver has opened the source and logged the same
         store = open_store(job.folder)
+        quotas = [
+            ClassQuota(wnid, target, iter_candidates(source, shard.rank, wnid, shard.records.__getitem__))
+            for wnid, target in shard.targets.items()
+        ]
         scheduler, reader = build_scheduler(
-            [
-                ClassQuota(
-                    wnid, target, iter_candidates(source, shard.rank, wnid, partial(shard.records.__getitem__, wnid))
-                )
-                for wnid, target in shard.targets.items()
-            ],
+            quotas,
             hosts=hosts,
             inspect=job.inspect,
             store=store,
-            ledger=attempts,
-            rules=AcceptanceRules(job.inspect.near_duplicate_bits),
+            ledger=reporter,
             hosts_allowed=source.traits.hosts_allowed(),
             threads=store.writers if files.is_remote(job.folder) else 1,
         )
         stack.callback(reader.close)
-        scheduler.run(lambda progress: channel.send(_report(progress, attempts, warnings, hosts)))
-        asked = sum(1 for host in hosts.table.values() if host.requests)
-        return ShardResult(hosts.any_answered, asked, scheduler.cut_off)
+        scheduler.run(reporter.send)
+        pauses = hosts.long_pauses(time.monotonic())
+        return ShardResult(
+            _records(quotas, reporter.unconfirmed), hosts.any_answered, hosts.asked, scheduler.is_cut_off, pauses
+        )
 
 
-class AttemptBuffer:
-    """Takes attempts in the place of a ledger, until they are sent to the driver's.
+def _records(
+    quotas: Sequence[ClassQuota], unconfirmed: set[tuple[str, str]]
+) -> Mapping[str, Sequence[CandidateRecord | None]]:
+    if sum(len(quota.records) for quota in quotas) > _MAX_RECORDS:
+        return {}
+    return {
+        quota.wnid: [None if record and (quota.wnid, record.key) in unconfirmed else record for record in quota.records]
+        for quota in quotas
+    }
 
-    Until a first host answers, a failure to connect may be this worker's own: it stays open, and the driver asks again.
+
+class Reporter:
+    """Collects attempts in place of a ledger, and sends them to the driver with warnings and counts.
+
+    Until a first host answers, a connection failure may be this worker's own: the candidate stays open.
     """
 
-    def __init__(self, hosts: HostTable) -> None:
-        self._hosts, self._has_answers = hosts, False
+    def __init__(self, attempt: int, channel: Channel, hosts: HostTable, warnings: WarningBuffer) -> None:
+        self._attempt, self._channel, self._hosts, self._warnings = attempt, channel, hosts, warnings
+        self._has_answers = False
+        self.unconfirmed: set[tuple[str, str]] = set()  # (wnid, key) of candidates that stay open
         self._rows: list[Attempt] = []
+        self._progress = Progress(0, hosts)
 
     def record(self, attempt: Attempt) -> None:
+        """Take the row of an attempt."""
         if attempt.transient and not attempt.status and not self._has_answers:
             self._has_answers = self._hosts.any_answered
-            attempt = attempt if self._has_answers else attempt._replace(final=0)
+            if not self._has_answers:
+                self.unconfirmed.add((attempt.wnid, attempt.key))
+                attempt = attempt._replace(final=0)
         self._rows.append(attempt)
 
-    def drain(self) -> list[Attempt]:
-        """The rows since the last call."""
+    def send(self, progress: Progress) -> None:
+        """Send a report."""
+        self._progress = progress
         rows, self._rows = self._rows, []
-        return rows
+        states = [(name, self._hosts.get(name)) for name, _ in self._hosts.slowest(_SLOW_HOSTS)]
+        report = WorkerReport(
+            self._attempt,
+            rows,
+            self._warnings.drain(),
+            progress.done,
+            progress.kept,
+            progress.images,
+            progress.bytes,
+            progress.requests,
+            dict(progress.reasons),
+            [(name, state.requests, state.seconds) for name, state in states],
+        )
+        self._channel.send(report)
+
+    def send_last(self) -> None:
+        """Send what has come since the last report, however the shard ended."""
+        self.send(self._progress)
 
 
 class WarningBuffer(logging.Handler):
-    """Keeps the warnings of this process, each once."""
+    """Collects the warnings of this process, each once. Thread-safe."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._pending: dict[str, None] = {}
-        self._sent: set[str] = set()
+        self._pending: list[str] = []
+        self._texts: set[str] = set()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if (text := record.getMessage()) not in self._sent:
-            self._pending[text] = None
+    def emit(self, record: logging.LogRecord) -> None:  # logging holds the handler's lock
+        if not self.contains(text := record.getMessage()):
+            self._texts.add(text)
+            self._pending.append(text)
+
+    def contains(self, text: str) -> bool:
+        """Whether a warning has been logged here."""
+        return text in self._texts
 
     def drain(self) -> list[str]:
         """The warnings since the last call."""
-        texts = list(self._pending)
-        self._pending.clear()
-        self._sent.update(texts)
-        return texts
+        self.acquire()
+        try:
+            pending, self._pending = self._pending, []
+        finally:
+            self.release()
+        return pending
 
 
 @contextlib.contextmanager
 def collected_warnings() -> Iterator[WarningBuffer]:
     """The warnings that this package logs within the block."""
-    forwarder = WarningBuffer()
-    logging.getLogger("imagenet_nk").addHandler(forwarder)
+    buffer = WarningBuffer()
+    logging.getLogger("imagenet_nk").addHandler(buffer)
     try:
-        yield forwarder
+        yield buffer
     finally:
-        logging.getLogger("imagenet_nk").removeHandler(forwarder)
+        logging.getLogger("imagenet_nk").removeHandler(buffer)
 
 
 @contextlib.contextmanager
@@ -121,17 +165,3 @@ def _open(job: Job, rank: int) -> Iterator[Source]:
         yield source
     finally:
         source.close()
-
-
-def _report(progress: Progress, attempts: AttemptBuffer, warnings: WarningBuffer, hosts: HostTable) -> WorkerReport:
-    return WorkerReport(
-        attempts.drain(),
-        warnings.drain(),
-        progress.done,
-        progress.kept,
-        progress.images,
-        progress.bytes,
-        progress.requests,
-        dict(progress.reasons),
-        [(name, hosts.get(name).requests, hosts.get(name).seconds) for name, _ in hosts.slowest(_SLOW_HOSTS)],
-    )

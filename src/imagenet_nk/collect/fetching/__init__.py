@@ -2,8 +2,8 @@
 
 Other packages import:
 
+- candidate_read: CandidateRead, Records
 - candidate_reader: Reader
 - inspector: ImageInfo, Inspector, dhash
 - ledger_rows
-- work_item: QueuedCandidate, ReadOutcome
 """

@@ -1,4 +1,4 @@
-"""Is this a picture? Format from the bytes, every pixel decoded, strictly; nothing believed from names or headers."""
+"""Inspection: the format from the first bytes, then strict decoding. File names and headers are not trusted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b, sha256
 from typing import Any, TypeVar
@@ -27,8 +27,8 @@ _MAX_SCANS = 200  # progressive JPEGs have about ten; each one more costs a pass
 _SOS = b"\xff\xda"  # start of scan
 _BLANK_SPREAD = 4  # grey levels: what JPEG and WebP make of one colour
 _HASH_SIDE = 8
-_LARGE = 2**24  # pixels; what is larger is decoded by itself
-_BAND = 2**21  # pixels that are looked at together
+_LARGE = 2**24  # pixels; larger images are decoded one at a time
+_BAND = 2**21  # pixels that are processed together
 
 Pixels = npt.NDArray[np.uint8]
 _T = TypeVar("_T")
@@ -36,25 +36,25 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What an inspected image is."""
+    """Properties of a valid image."""
 
     format: str  # a key of EXTENSIONS
     width: int
     height: int
-    mode: str  # Pillow's word: RGB, L, CMYK, P, ...
+    mode: str  # as Pillow names it: RGB, L, CMYK, P, ...
     sha256: str  # of the bytes
     pixels: int  # 64-bit hash of the decoded pixels: equal for equal pixels under different bytes
-    dhash: int  # 64-bit difference hash; few bits apart = the same to the eye
+    dhash: int  # 64-bit difference hash; images a few bits apart look the same
 
-    @property
-    def extension(self) -> str:
-        return EXTENSIONS[self.format]
+    def file_name(self, image_id: str) -> str:
+        """Name under images/<wnid>/."""
+        return f"{image_id}.{EXTENSIONS[self.format]}"
 
 
 class Inspector:
-    """Turns bytes into a Picture or the reason why they are none. Thread-safe.
+    """Decides whether bytes are a valid image. Thread-safe.
 
-    Raises DatasetError where this machine has not the memory that an image takes, which is no fault of the image.
+    Raises DatasetError if this machine has too little memory for an image, which is not the image's fault.
     """
 
     def __init__(self, config: InspectConfig) -> None:
@@ -64,16 +64,13 @@ class Inspector:
         )
 
     def url_verdict(self, final_url: str) -> Rejected | None:
-        """Rejected if the address that answered is known for placeholders."""
+        """Rejected if the URL that answered matches inspect.placeholder_urls."""
         if self._placeholder_url.search(final_url):
             return Rejected(Reason.PLACEHOLDER, detail="known address")
         return None
 
     def inspect(self, data: bytes) -> ImageInfo | Rejected:
-        """Decode the whole image: not_image, truncated, corrupt, too_small, too_large, blank, or a Picture.
-
-        What is rejected says of which bytes.
-        """
+        """Decode the whole image; rejects it as not_image, truncated, corrupt, too_small, too_large or blank."""
         steps = self.inspect_steps(data)
         while True:
             try:
@@ -83,11 +80,7 @@ class Inspector:
                 return verdict
 
     def inspect_steps(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
-        """inspect(), which pauses where a JPEG is decoded: what is held by then is a 64th of its pixels."""
-        verdict = yield from self._decoded(data)
-        return replace(verdict, content=sha256(data).hexdigest()) if isinstance(verdict, Rejected) else verdict
-
-    def _decoded(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
+        """The same, with a pause after a JPEG is decoded: what it holds by then is a 64th of its pixels."""
         format_ = sniff(data)
         if format_ is None:
             return Rejected(Reason.NOT_IMAGE)
@@ -112,7 +105,9 @@ class Inspector:
                 return Rejected(Reason.TOO_LARGE, detail="too many scans")
             space = "CMYK" if colour in ("CMYK", "YCCK") else "RGB"
             decode = partial(simplejpeg.decode_jpeg, data, space, min_height=1, min_width=1, min_factor=8)
-            small: Pixels = self._serialise_large((width, height), decode)  # a progressive one is held whole meanwhile
+            small: Pixels = self._serialise_large(
+                (width, height), decode
+            )  # a progressive JPEG is in memory as a whole meanwhile
         except ValueError as error:
             if "nsufficient memory" in str(error):
                 raise _out_of_memory() from error
@@ -121,9 +116,7 @@ class Inspector:
             )
         yield
         mode = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colour, "RGB")
-        if _is_one_colour([small[::7, ::7, 1:2]]) and _is_one_colour(
-            [small]
-        ):  # few images need more than the quick look
+        if _is_one_colour([small[::7, ::7, 1:2]]) and _is_one_colour([small]):  # the sample decides for most images
             return Rejected(Reason.BLANK)
         digest = _digest((width, height), mode)
         digest.update(np.ascontiguousarray(small).data)
@@ -138,9 +131,9 @@ class Inspector:
         except Image.DecompressionBombError as error:
             return Rejected(Reason.TOO_LARGE, detail=str(error))
         except UnidentifiedImageError as error:
-            return Rejected(Reason.CORRUPT, detail=str(error).partition(" <")[0])  # not the address of an object
+            return Rejected(Reason.CORRUPT, detail=str(error).partition(" <")[0])  # without the address of the object
         except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError) as error:
-            # Pillow's plugins let all of these through for broken files; PNG's CRC faults are SyntaxErrors.
+            # What Pillow's plugins raise for broken files; CRC errors of PNG are SyntaxErrors.
             return Rejected(
                 Reason.TRUNCATED if "truncated" in str(error).lower() else Reason.CORRUPT, detail=str(error)
             )
@@ -157,7 +150,7 @@ class Inspector:
 
 
 def _inspect_in_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> ImageInfo | Rejected:
-    """What is thought of an image. It is looked at a few rows at a time: a large one is not copied whole."""
+    """Check and hash an image a few rows at a time, so that a large one is not copied as a whole."""
     image.load()
     digest, grey, sample = _digest(image.size, mode), Image.new("L", image.size), []
     for top, band in _bands(image):
@@ -198,7 +191,7 @@ def _out_of_memory() -> DatasetError:
 
 
 def _has_too_many_scans(data: bytes) -> bool:
-    # Where all is in one scan the decoder takes no second one; all of the bytes are looked through only for others.
+    # A decoder takes no second scan where the headers announce one; only other images are searched for scans.
     return not _is_one_scan(data) and data.count(_SOS) > _MAX_SCANS
 
 
@@ -211,7 +204,7 @@ def _is_one_scan(data: bytes) -> bool:
         elif marker == _SOS:
             return data[place + 4] == components
         elif b"\xff\xc2" <= marker <= b"\xff\xcf" and marker not in (b"\xff\xc4", b"\xff\xcc"):
-            return False  # progressive, or of a kind that hardly exists
+            return False  # progressive, or of a rare kind
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     return False
 
@@ -239,6 +232,6 @@ def _dhash_grey(grey: Image.Image) -> int:
     cells = grey.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX).tobytes()
     bits = 0
     for place, (left, right) in enumerate(itertools.pairwise(cells), 1):
-        if place % (_HASH_SIDE + 1):  # else the right one begins the next row
+        if place % (_HASH_SIDE + 1):  # else the right one is in the next row
             bits = bits << 1 | (left < right)
     return bits

@@ -1,4 +1,4 @@
-"""Rows of the ledger, and back: what a reading came to as an Attempt, and what an attempt means as a Fact."""
+"""What a reading came to, as a row of the ledger and as the record that selection works on."""
 
 from __future__ import annotations
 
@@ -6,89 +6,72 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from imagenet_nk.collect.fetching.candidate_read import CandidateRead
 from imagenet_nk.collect.fetching.inspector import ImageInfo
-from imagenet_nk.collect.fetching.work_item import QueuedCandidate, ReadOutcome
 from imagenet_nk.dataset.ledger import Attempt, signed
 from imagenet_nk.dataset.records import CandidateRecord, content_hash
 from imagenet_nk.net.host_table import HOST_FAULTS
 from imagenet_nk.sources.contract import Rejected
 from imagenet_nk.storage.locators import path_to_text
 
-_MAX_DETAIL = 200
+_MAX_DETAIL = 200  # characters
 
 
-def attempt_row(drawn: QueuedCandidate, outcome: ReadOutcome) -> Attempt:
-    """A reading that ended, or that is to be tried again, as a row."""
-    reading, judged = outcome.reading, outcome.judged
-    response, found = reading.response, reading.found
+def attempt_row(read: CandidateRead) -> Attempt:
+    """The row of a reading that ended, or of a failed request that is repeated."""
+    candidate, response, image = read.candidate, read.response, read.image
     return Attempt(
-        **_where(drawn),
-        **_verdict(judged.verdict, drawn),
-        final=int(outcome.final),
-        image_id=found.image_id if found else "",
-        final_url=(found.final_url if found else "") or response.final_url,
+        source=read.source.name,
+        rank=read.rank,
+        draw=read.draw,
+        key=candidate.key,
+        wnid=candidate.wnid,
+        url=candidate.url,
+        final=int(read.is_final),
+        image_id=image.image_id if image else "",
+        final_url=(image.final_url if image else "") or response.final_url,
         address=response.address,
         status=response.status,
-        bytes=judged.size,
-        path=path_to_text(str(found.path)) if found and found.path else "",
-        tries=reading.tries,
-        fetched_at=_now(),
-        seconds=round(time.monotonic() - reading.started, 4),
+        bytes=read.size,
+        path=path_to_text(str(image.path)) if image and image.path else "",
+        tries=read.tries,
+        fetched_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        seconds=round(time.monotonic() - read.started, 4) if read.started else 0.0,
+        **_verdict_columns(read),
     )
 
 
-def host_down_row(drawn: QueuedCandidate, fault: str) -> Attempt:
-    """The row of a candidate that is rejected with its host, without a request."""
-    detail = "its host does not answer" if fault in HOST_FAULTS else "its host asked for too long a pause"
-    rejected = Rejected(fault, transient=True, detail=detail)
-    return Attempt(**_where(drawn), **_verdict(rejected, drawn), final=1, fetched_at=_now())
-
-
-def record(drawn: QueuedCandidate, outcome: ReadOutcome) -> CandidateRecord:
-    """A reading that ended, reduced to what the rules need."""
-    verdict, found = outcome.judged.verdict, outcome.reading.found
-    key, url = drawn.candidate.key, drawn.candidate.url
-    image_id = found.image_id if found else ""
-    source, rank = drawn.source.name, drawn.rank
-    if isinstance(verdict, Rejected):
-        return CandidateRecord(key, image_id, verdict.reason, url, source=source, rank=rank)
+def record(read: CandidateRead) -> CandidateRecord:
+    """A reading that ended, reduced to what selection needs."""
+    verdict, key, url = read.verdict, read.candidate.key, read.candidate.url
+    image_id = read.image.image_id if read.image else ""
+    if not isinstance(verdict, ImageInfo):
+        reason = verdict.reason if verdict else ""
+        return CandidateRecord(key, image_id, reason, url, source=read.source.name, rank=read.rank)
+    file = verdict.file_name(image_id)
     hashes = content_hash(verdict.sha256), verdict.pixels, verdict.dhash
-    return CandidateRecord(key, image_id, "", url, outcome.judged.file, *hashes, source, rank)
+    return CandidateRecord(key, image_id, "", url, file, *hashes, read.source.name, read.rank)
 
 
-def fact_unasked(drawn: QueuedCandidate, fault: str) -> CandidateRecord:
-    """A candidate that is rejected with its host."""
-    candidate = drawn.candidate
-    return CandidateRecord(candidate.key, reason=fault, url=candidate.url, source=drawn.source.name, rank=drawn.rank)
+def host_down(fault: str) -> Rejected:
+    """The verdict on a candidate whose host is down, so that no request is made."""
+    detail = "its host does not answer" if fault in HOST_FAULTS else "its host asked for too long a pause"
+    return Rejected(fault, transient=True, detail=detail)
 
 
-def _where(drawn: QueuedCandidate) -> dict[str, Any]:
-    candidate = drawn.candidate
-    return {
-        "source": drawn.source.name,
-        "rank": drawn.rank,
-        "draw": drawn.draw,
-        "key": candidate.key,
-        "wnid": candidate.wnid,
-        "url": candidate.url,
-    }
-
-
-def _verdict(verdict: ImageInfo | Rejected, drawn: QueuedCandidate) -> dict[str, Any]:
-    if isinstance(verdict, Rejected):
-        detail = verdict.detail[:_MAX_DETAIL].encode(errors="backslashreplace").decode()  # a path need not be Unicode
-        wanted = drawn.candidate.sha256
-        return {"reason": verdict.reason, "transient": int(verdict.transient), "detail": detail, "sha256": wanted}
-    return {
-        "sha256": verdict.sha256,
-        "pixels": signed(verdict.pixels),
-        "look": signed(verdict.dhash),
-        "width": verdict.width,
-        "height": verdict.height,
-        "format": verdict.format,
-        "mode": verdict.mode,
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _verdict_columns(read: CandidateRead) -> dict[str, Any]:
+    verdict = read.verdict
+    if isinstance(verdict, ImageInfo):
+        return {
+            "sha256": verdict.sha256,
+            "pixels": signed(verdict.pixels),
+            "look": signed(verdict.dhash),
+            "width": verdict.width,
+            "height": verdict.height,
+            "format": verdict.format,
+            "mode": verdict.mode,
+        }
+    rejected = verdict or Rejected("")
+    detail = rejected.detail[:_MAX_DETAIL].encode(errors="backslashreplace").decode()  # a path need not be Unicode
+    columns = {"reason": rejected.reason, "transient": int(rejected.transient), "detail": detail}
+    return {**columns, "sha256": read.candidate.sha256}

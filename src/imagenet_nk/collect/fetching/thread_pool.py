@@ -1,4 +1,4 @@
-"""Threads for blocking work: decoding, writing, a library to ask. Results come back to the loop that gave the work."""
+"""Threads for blocking work: decoding, writing, calls of libraries. Results come back to the loop that submitted it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 
 Work = Callable[[], Generator[None, None, Any]]
 
-_MOST_AT_ONCE, _LONGEST_S = 16, 0.02  # pieces of work that a thread takes up together, and how long it goes on taking
+_MAX_BATCH, _MAX_BATCH_S = 16, 0.02  # work that a thread takes up together: how much, and for how long it takes more
 
 
 class InspectionPool:
-    """A few threads over one queue. Cheaper than an executor: no Future, no lock but the queues' own.
+    """A few threads over one queue. Cheaper than an executor: no futures, no locks but those of the queues.
 
-    Where much waits, a thread takes up several pieces of work and does them side by side, from one `yield` to the next:
-    the same code over and over stays in the processor's caches, from which decoding an image drives out all else.
+    If much is queued, a thread takes several pieces of work and runs them in turns, from `yield` to `yield`: so the
+    code of one step stays in the processor's caches while it runs for several images.
     """
 
     def __init__(self, count: int, wake: Callable[[], None]) -> None:
-        """`wake` is called from a worker's thread whenever there is something to collect."""
+        """`wake` is called from a thread of the pool whenever work has been completed."""
         self._wake, self._count = wake, count
-        self._given: queue.SimpleQueue[tuple[Any, Work] | None] = queue.SimpleQueue()
-        self._ended: deque[tuple[Any, Any, Exception | None]] = deque()
+        self._queue: queue.SimpleQueue[tuple[Any, Work] | None] = queue.SimpleQueue()
+        self._completed: deque[tuple[Any, Any, Exception | None]] = deque()
         self._threads = [
             threading.Thread(target=self._run, name=f"inspect_{number}", daemon=True) for number in range(count)
         ]
@@ -34,64 +34,64 @@ class InspectionPool:
 
     @property
     def waiting(self) -> int:
-        """How much work no thread has taken up yet."""
-        return self._given.qsize()
+        """How much work no thread has begun."""
+        return self._queue.qsize()
 
-    def give(self, ticket: Any, work: Work) -> None:
-        """Have `work` done; what it returns comes out of ended() with the ticket."""
-        self._given.put((ticket, work))
+    def submit(self, context: Any, work: Work) -> None:
+        """Queue work; its result comes out of completed() with the context."""
+        self._queue.put((context, work))
 
-    def ended(self) -> list[tuple[Any, Any, Exception | None]]:
-        """(ticket, result, exception) of what has ended since the last call."""
-        return [self._ended.popleft() for _ in range(len(self._ended))]
+    def completed(self) -> list[tuple[Any, Any, Exception | None]]:
+        """(context, result, exception) of what was completed since the last call."""
+        return [self._completed.popleft() for _ in range(len(self._completed))]
 
     def close(self) -> None:
-        """Drop what nobody has begun, and wait for what somebody has."""
-        while not self._given.empty():
-            self._given.get_nowait()
+        """Drop work that has not begun, and wait for the rest."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
         for _ in self._threads:
-            self._given.put(None)
+            self._queue.put(None)
         for thread in self._threads:
             thread.join()
 
     def _run(self) -> None:
-        while (item := self._given.get()) is not None:
-            going = self._begin(item)
-            del item  # an idle thread holds no body
-            while going:
-                going = [(ticket, steps) for ticket, steps in going if self._advance_work(ticket, steps)]
+        while (item := self._queue.get()) is not None:
+            active = self._begin(item)
+            del item  # an idle thread keeps no body in memory
+            while active:
+                active = [(context, steps) for context, steps in active if self._advance_work(context, steps)]
             self._wake()
 
     def _begin(self, item: tuple[Any, Work] | None) -> list[tuple[Any, Generator[None, None, Any]]]:
-        """Take the first step of a piece of work, and of more as long as enough is left for the other threads."""
-        going, existing_ids, until = [], 0, time.monotonic() + _LONGEST_S
+        """Run the first step of a piece of work, and of more while enough is left for the other threads."""
+        active, begun, until = [], 0, time.monotonic() + _MAX_BATCH_S
         while item is not None:
-            ticket, work = item
+            context, work = item
             steps = work()
-            if self._advance_work(ticket, steps):
-                going.append((ticket, steps))
-            existing_ids += 1
-            more = existing_ids < _MOST_AT_ONCE and self._given.qsize() >= self._count and time.monotonic() < until
+            if self._advance_work(context, steps):
+                active.append((context, steps))
+            begun += 1
+            more = begun < _MAX_BATCH and self._queue.qsize() >= self._count and time.monotonic() < until
             item = self._next() if more else None
-        return going
+        return active
 
     def _next(self) -> tuple[Any, Work] | None:
         try:
-            item = self._given.get_nowait()
+            item = self._queue.get_nowait()
         except queue.Empty:
             return None
         if item is None:
-            self._given.put(None)  # the word to stop: it is heard when what is begun is done
+            self._queue.put(None)  # it says to stop, after what has begun
         return item
 
-    def _advance_work(self, ticket: Any, steps: Generator[None, None, Any]) -> bool:
-        """Do one step of a piece of work; False when that was its end."""
+    def _advance_work(self, context: Any, steps: Generator[None, None, Any]) -> bool:
+        """Run one step of a piece of work; False if it was the last."""
         try:
             next(steps)
         except StopIteration as end:
-            self._ended.append((ticket, end.value, None))
+            self._completed.append((context, end.value, None))
         except Exception as error:  # noqa: BLE001 - carried to the loop's thread, where it is raised again
-            self._ended.append((ticket, None, error))
+            self._completed.append((context, None, error))
         else:
             return True
         return False

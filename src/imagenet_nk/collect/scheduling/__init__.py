@@ -1,9 +1,8 @@
-"""Which candidate is asked next, and which images a class keeps.
+"""Which candidate is read next, and which images a class keeps.
 
 Other packages import:
 
-- acceptance: AcceptanceRules
 - class_quota: ClassQuota
-- cross_class: CrossClassIndex
+- cross_class: CrossClassSelection
 - scheduler: Scheduler
 """

@@ -11,7 +11,7 @@ from imagenet_nk.reasons import Reason
 
 @dataclass(slots=True)
 class Selection:
-    """The draw order up to where the class is full, or up to the first unsettled candidate.
+    """The candidates up to the one that fills the class, or up to the first that is not settled.
 
     `verdicts[i]` is "" for a kept candidate, else why it is not kept.
     """
@@ -21,36 +21,38 @@ class Selection:
     image_ids: set[str] = field(default_factory=set)
     contents: set[int] = field(default_factory=set)
     pixels: set[int] = field(default_factory=set)
-    looks: list[int] = field(default_factory=list)
+    dhashes: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceRules:
-    """What makes a valid image of a class unwanted because of others. The two sets grow while a run goes on."""
+    """The rules by which a class rejects a valid image because of other images. The two sets grow during a run."""
 
-    near_bits: int | None = None
-    placeholders: set[int] = field(default_factory=set)  # contents
-    shared: set[int] = field(default_factory=set)  # pixels that two classes have, where those are dropped
+    near_duplicate_bits: int | None = None
+    placeholders: set[int] = field(default_factory=set)  # by content
+    shared: set[int] = field(default_factory=set)  # by pixels, of images that two classes have
 
-    def verdict(self, fact: CandidateRecord, walk: Selection) -> str:
-        """Why a valid image is not kept behind what the walk has passed; "" if it is.
+    def verdict(self, record: CandidateRecord, selection: Selection) -> str:
+        """Why a valid image is not kept after those that the selection has reached; "" if it is kept.
 
-        Compared with every valid image before it, kept or not: throwing one out again can then only make the walk
-        longer, so that the outcome does not depend on when a placeholder was noticed.
+        It is compared with every valid image before it, kept or not. So a new exclusion can only make the selection
+        longer, and the result does not depend on when a placeholder was noticed.
         """
-        if fact.image_id in walk.image_ids:
+        if record.image_id in selection.image_ids:
             return Reason.REDRAWN
-        if fact.content in self.placeholders:
+        if record.content in self.placeholders:
             return Reason.PLACEHOLDER
-        if fact.content in walk.contents or fact.pixels in walk.pixels:
+        if record.content in selection.contents or record.pixels in selection.pixels:
             return Reason.DUPLICATE
-        if fact.pixels in self.shared:
+        if record.pixels in self.shared:
             return Reason.SHARED
-        if self.near_bits is not None and is_near_duplicate(fact.look, walk.looks, self.near_bits):
+        if self.near_duplicate_bits is not None and is_near_duplicate(
+            record.look, selection.dhashes, self.near_duplicate_bits
+        ):
             return Reason.NEAR_DUPLICATE
         return ""
 
 
 def is_near_duplicate(one: int, others: Sequence[int], bits: int) -> bool:
-    """Whether a look hash differs from any of the others in at most `bits` bits."""
+    """Whether a difference hash differs from any of the others in at most `bits` bits."""
     return any((one ^ other).bit_count() <= bits for other in others)
