@@ -27,7 +27,7 @@ def listed(tmp_path: Path) -> Path:
     return tmp_path / "eval.txt"
 
 
-def test_item_is_the_image_and_its_label(listed: Path) -> None:
+def test_item_is_image_and_label(listed: Path) -> None:
     data = imagenet_nk.ImageList(listed)
     assert len(data) == 5
     assert data.labels == [0, 2, 4, 6, 1]
@@ -39,7 +39,7 @@ def test_item_is_the_image_and_its_label(listed: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_loader_gives_batches(listed: Path, workers: int) -> None:
+def test_data_loader_makes_batches(listed: Path, workers: int) -> None:
     data = imagenet_nk.ImageList(str(listed), transform=np.array)
     (images, labels), *rest = DataLoader(data, batch_size=4, num_workers=workers)
     assert images.shape == (4, 6, 8, 3)
@@ -49,7 +49,7 @@ def test_a_loader_gives_batches(listed: Path, workers: int) -> None:
 
 
 @pytest.mark.parametrize(("data", "workers"), [(None, 0), (b"no image", 0), ("cut", 0), ("cut", 1)])
-def test_an_unreadable_image_is_named(listed: Path, data: bytes | str | None, workers: int) -> None:
+def test_unreadable_image_is_named(listed: Path, data: bytes | str | None, workers: int) -> None:
     file = listed.parent / "images" / "a 2.png"
     whole = file.read_bytes()
     file.unlink()
@@ -60,11 +60,11 @@ def test_an_unreadable_image_is_named(listed: Path, data: bytes | str | None, wo
         list(DataLoader(images, num_workers=workers))
 
 
-def test_the_package_itself_imports_no_torch() -> None:
+def test_package_does_not_import_torch() -> None:
     code = "import sys, imagenet_nk; assert 'ImageList' in dir(imagenet_nk); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "src"}).returncode == 0
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         imagenet_nk.nothing  # noqa: B018

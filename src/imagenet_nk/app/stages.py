@@ -152,7 +152,7 @@ def _centers(
             computed = computed or compute(display)
             metrics = evaluate_all(computed, listed.entries, label_map, held_out=held_out, settings=config.evaluate)
             notes = label_check_warnings(metrics)
-    listing.check_still_there(folder, listed)
+    listing.check_images_exist(folder, listed)
     return notes
 
 

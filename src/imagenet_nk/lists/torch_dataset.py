@@ -27,7 +27,7 @@ class ImageList(Dataset[tuple[Any, int]]):
 
     @property
     def labels(self) -> list[int]:
-        """The label of each item, in order: what a balanced sampler asks for."""
+        """The label of each item, in order, for example for a balanced sampler."""
         return [entry.label for entry in self.entries]
 
     def __len__(self) -> int:
@@ -40,9 +40,9 @@ class ImageList(Dataset[tuple[Any, int]]):
 
 
 def load_rgb(file: Path) -> Image.Image:
-    """The image in RGB as its pixels stand: EXIF rotation is not applied, as torchvision's loaders do not either.
+    """The image in RGB as its pixels are stored: without EXIF rotation, like torchvision's loaders.
 
-    Raises ListError that names the file if it is missing or will not decode.
+    Raises ListError that names the file if it is missing or cannot be decoded.
     """
     try:
         with file.open("rb") as data, Image.open(data) as image:
