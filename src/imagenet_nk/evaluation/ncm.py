@@ -1,6 +1,6 @@
-"""How well the centers tell their classes apart: nearest class mean (NCM) accuracy.
+"""Nearest class mean (NCM) classification (Mensink et al. 2013): an image gets the class with the nearest mean.
 
-Letters: B batch, K classes, D embedding size. Distances are squared where that does not change their order.
+Letters: B batch, K classes, D embedding size. Distances are squared if that does not change their order.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Distance(Protocol):
     """Distances of embeddings to class means in some geometry."""
 
     def __call__(self, embeddings_BD: Tensor, means_KD: Tensor) -> Tensor:
-        """(B, K), or (B, 1) where means are (B, 1, D): one mean for each embedding."""
+        """(B, K); or (B, 1) for means of shape (B, 1, D), one for each embedding."""
 
 
 def euclidean(embeddings_BD: Tensor, means_KD: Tensor) -> Tensor:
-    """|x - c|^2."""
+    """Squared Euclidean distance, |x - c|^2."""
     if means_KD.ndim == 3:
         return (embeddings_BD[:, None] - means_KD).square().sum(2)
     products_BK = embeddings_BD @ means_KD.T
@@ -33,7 +33,7 @@ def euclidean(embeddings_BD: Tensor, means_KD: Tensor) -> Tensor:
 
 
 def cosine(embeddings_BD: Tensor, means_KD: Tensor) -> Tensor:
-    """1 - x.c / (|x| |c|)."""
+    """Cosine distance, 1 - x.c / (|x| |c|)."""
     directions = normalize(means_KD, dim=-1)
     unit_BD = normalize(embeddings_BD, dim=1)
     if directions.ndim == 3:
@@ -48,7 +48,7 @@ def leave_one_out(embeddings_BD: Tensor, means_KD: Tensor, counts_K: Tensor, cla
 
 
 def true_class_rank(distances_BK: Tensor, classes_B: Tensor) -> Tensor:
-    """(B,) how many classes come before the right one; between equal distances the lower row comes first."""
+    """(B,) number of classes nearer than the true one; of equal distances, the lower row is the nearer."""
     own_B1 = distances_BK.gather(1, classes_B[:, None])
     lower_BK = torch.arange(distances_BK.shape[1]) < classes_B[:, None]
     return ((distances_BK < own_B1) | ((distances_BK == own_B1) & lower_BK)).sum(1)
@@ -56,23 +56,24 @@ def true_class_rank(distances_BK: Tensor, classes_B: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What became of each judged image under one distance."""
+    """The nearest class of each image, and the rank of its true class, under one distance."""
 
-    classes: NDArray[np.int64]  # (N,) row of the right class
-    ranks: NDArray[np.int64]  # (N,) 0 = the right class is the nearest
+    classes: NDArray[np.int64]  # (N,) row of the true class
+    ranks: NDArray[np.int64]  # (N,) of the true class; 0 = it is the nearest
     nearest: NDArray[np.int64]  # (N,) row of the nearest class
 
     def top(self, n: int) -> float:
-        """Share of images whose class is among the n nearest; nan without images."""
+        """Top-n accuracy: the fraction of images whose class is among the n nearest; nan without images."""
         return float((self.ranks < n).mean()) if len(self.ranks) else float("nan")
 
 
 def classify(
     embeddings_BD: Tensor, classes_B: Tensor, means_KD: Tensor, distance: Distance, counts_K: Tensor | None = None
 ) -> Predictions:
-    """Judge embeddings by the nearest mean; with counts_K, by means that leave the judged image out.
+    """Classify embeddings by the nearest mean, in float64.
 
-    All in float64. Under leave-one-out every judged class must have two images or more.
+    With counts_K, the number of images behind each mean, every image is left out of its own class's mean; each class
+    must then have two images or more.
     """
     x_BD, means_KD = embeddings_BD.double(), means_KD.double()
     distances_BK = distance(x_BD, means_KD)

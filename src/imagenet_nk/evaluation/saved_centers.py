@@ -1,4 +1,4 @@
-"""Evaluation of saved centers: the one path of the stage `evaluate` and of `imagenet_nk.evaluate`."""
+"""Evaluation of centers, for both the stage `evaluate` and `imagenet_nk.evaluate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage `evaluate`: metrics.json."""
+"""The stage `evaluate`, which writes metrics.json."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from imagenet_nk.centers.file import Centers
 from imagenet_nk.centers.stage import BackboneCenters
 from imagenet_nk.config.backbones import EvaluateConfig
 from imagenet_nk.embedding.labeled_images import Classes, Entries, LabeledImages, check
 from imagenet_nk.errors import ListError
-from imagenet_nk.evaluation import evaluator, label_check
+from imagenet_nk.evaluation import evaluator
+from imagenet_nk.evaluation.head import evaluate_head
+from imagenet_nk.evaluation.label_check import MajorityVotes
 from imagenet_nk.evaluation.metrics import confusion_pairs, per_class_accuracy
 from imagenet_nk.evaluation.ncm import Predictions
 from imagenet_nk.evaluation.saved_centers import evaluate_centers
@@ -26,10 +27,10 @@ log = logging.getLogger(__name__)
 
 
 def label_check_warnings(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the label check says of the runs whose labels are wrong, all of them or those of some classes."""
-    found = [(each["backbone"], each["label_check"]) for each in metrics if each["label_check"]]
-    wrong = [(name, checked) for name, checked in found if checked["labels_wrong"] or checked["swapped_classes"]]
-    return [f"{name}: {checked['message']}" for name, checked in wrong]
+    """One line for each run whose labels are wrong, for all classes or for some."""
+    checks = [(each["backbone"], each["label_check"]) for each in metrics if each["label_check"]]
+    wrong = [(name, check) for name, check in checks if check["labels_wrong"] or check["swapped_classes"]]
+    return [f"{name}: {check['message']}" for name, check in wrong]
 
 
 def evaluate_all(
@@ -84,8 +85,8 @@ def _metrics(
     centers, embeddings, seed = computed.centers, computed.embeddings, computed.run.config.seed
     plan, rows = embeddings.plan, {int(label): row for row, label in enumerate(centers.labels)}
     images = LabeledImages(held_out or entries, rows, embeddings)
-    judged, figures = evaluate_centers(centers, images, settings, seed, leave_one_out=not held_out)
-    head, votes = _head(plan.backbone.head, rows, images, label_map, judged)
+    predictions, figures = evaluate_centers(centers, images, settings, seed, leave_one_out=not held_out)
+    head, votes = evaluate_head(plan.backbone.head, centers.wnids, images, label_map, predictions)
     pooled = LabeledImages([*entries, *held_out], rows, embeddings)
     return {
         "protocol": "held-out" if held_out else "leave-one-out",
@@ -95,15 +96,15 @@ def _metrics(
         "chance": 1 / len(rows),
         **head,
         "random_splits": _random_splits(pooled, plan.backbone.dim, settings, seed),
-        "per_class": _per_class(centers, label_map, judged, votes),
-        "confused": _confusions(centers.wnids, judged, settings.confused_pairs),
+        "per_class": _per_class(centers, label_map, predictions, votes),
+        "confused": _confusions(centers.wnids, predictions, settings.confused_pairs),
         "pixels": plan.preprocessor.cache_key,
         "parity": plan.parity,
     }
 
 
 def _why_empty(metrics: dict[str, Any]) -> str:
-    """Why there is no figure."""
+    """Why no image was evaluated."""
     if metrics["images"]:
         return "nothing to evaluate: there is one class, so no other that an image could be taken for"
     if metrics["protocol"] == "held-out":
@@ -116,45 +117,6 @@ def _why_empty(metrics: dict[str, Any]) -> str:
     return "nothing to evaluate: every class has a single image, which no center can leave out; nk=2 or more"
 
 
-def _head(
-    head: nn.Linear | None,
-    rows: dict[int, int],
-    asked: LabeledImages,
-    label_map: Classes,
-    judged: dict[str, Predictions],
-) -> tuple[dict[str, Any], label_check.MajorityVotes]:
-    """Accuracy of the model's own classifier, the ratio of both, and the label check; and what it calls each class.
-
-    Nothing without such a head.
-    """
-    given = dict(zip(label_map.labels, label_map.wnids, strict=True))
-    order = label_check.head_order(head.out_features, label_map.wnids) if head is not None else None
-    if head is None or order is None or not len(judged["euclidean"].ranks):
-        return {"classifier_head": None, "label_check": None}, {}
-    wnids = [given[label] for label in rows]
-    figures, said, rows_N = evaluator.head_accuracy(head, order, wnids, asked.batches)
-    labels_N = asked.labels[rows_N]
-    best = max(each.top(1) for each in judged.values())
-    ratio = best / figures["top1_among_centers"] if figures["top1_among_centers"] else None
-    separation = max(best, _alike(judged, wnids, said))
-    orders, heads = label_check.imagenet_label_orders(), label_check.other_head_orders(head.out_features)
-    checked = label_check.check(labels_N, said, given, orders, separation, heads)
-    if checked["labels_wrong"]:
-        log.error("label check: %s", checked["message"])
-    elif checked["matching_head_order"] or checked["swapped_classes"]:
-        log.warning("label check: %s", checked["message"])
-    votes = label_check.majority_votes(labels_N.tolist(), said)
-    return {"classifier_head": {**figures, "ncm_to_head_ratio": ratio}, "label_check": checked}, votes
-
-
-def _alike(judged: dict[str, Predictions], wnids: Sequence[str], said: Sequence[str]) -> float:
-    """On what share of a held-out list the centers and the head agree, whatever its labels say."""
-    taken = [[wnids[row] for row in each.nearest.tolist()] for each in judged.values()]
-    if len(taken[0]) != len(said):  # leave-one-out leaves out classes of one image
-        return 0.0
-    return max(float(np.mean([one == other for one, other in zip(names, said, strict=True)])) for names in taken)
-
-
 def _random_splits(images: LabeledImages, dim: int, settings: EvaluateConfig, seed: int) -> dict[str, Any] | None:
     if not settings.random_splits:
         return None
@@ -162,11 +124,11 @@ def _random_splits(images: LabeledImages, dim: int, settings: EvaluateConfig, se
 
 
 def _per_class(
-    centers: Centers, label_map: Classes, judged: dict[str, Predictions], votes: label_check.MajorityVotes
+    centers: Centers, label_map: Classes, predictions: dict[str, Predictions], votes: MajorityVotes
 ) -> list[Any]:
     names = dict(zip(label_map.labels, label_map.names, strict=True))
-    evaluated_K = np.bincount(judged["euclidean"].classes, minlength=len(centers))
-    columns = {name: per_class_accuracy(each, len(centers)) for name, each in judged.items()}
+    evaluated_K = np.bincount(predictions["euclidean"].classes, minlength=len(centers))
+    columns = {name: per_class_accuracy(each, len(centers)) for name, each in predictions.items()}
     return [
         {
             "label": label,
@@ -181,11 +143,11 @@ def _per_class(
     ]
 
 
-def _confusions(wnids: Sequence[str], judged: dict[str, Predictions], count: int) -> dict[str, Any]:
+def _confusions(wnids: Sequence[str], predictions: dict[str, Predictions], count: int) -> dict[str, Any]:
     return {
         name: [
             {"wnid": wnids[true], "predicted": wnids[taken], "images": n}
             for true, taken, n in confusion_pairs(each, count)
         ]
-        for name, each in judged.items()
+        for name, each in predictions.items()
     }
