@@ -18,13 +18,13 @@ class Reason(StrEnum):
 
     # --- the network
     TIMEOUT = "timeout", True, "No byte came in time (http.first_byte_timeout, half of it on a first try)."
-    TOO_SLOW = "too_slow", True, "Bytes came, but fewer than http.min_speed, or not all before http.deadline."
+    TOO_SLOW = "too_slow", True, "Bytes came, but fewer than 10 kB/s, or not all before http.deadline."
     REFUSED = "refused", True, "The host refused the connection."
     NO_DNS = "no_dns", True, "The host name could not be resolved."
     RESET = "reset", True, "The connection broke."
     TRUNCATED = "truncated", True, "Fewer bytes than announced, or (not transient) an image that ends too early."
     TLS = "tls", False, "No encrypted connection that can be verified."
-    REDIRECTS = "redirects", False, "More redirects than http.max_redirects."
+    REDIRECTS = "redirects", False, "More than five redirects."
     BAD_URL = "bad_url", False, "The address is malformed."
     BAD_ANSWER = "bad_answer", False, "The answer is not HTTP, or its headers are malformed or never end."
     TOO_MANY_BYTES = "too_many_bytes", False, "The body is larger than http.max_bytes."

@@ -128,7 +128,7 @@ class City:
         return summary
 
     def http(self) -> HttpConfig:
-        limits = {"retries": 3, "backoff": 0.05, "deadline": 20.0, "first_byte_timeout": 15.0} | self.limits
+        limits = {"retries": 3, "deadline": 20.0, "first_byte_timeout": 15.0} | self.limits
         return HttpConfig(allow_private=True, per_host=PER_HOST, concurrency=30, **limits)
 
     def overrides(self, folder: str, *more: str) -> list[str]:
@@ -137,7 +137,7 @@ class City:
             "nk=6", "source=urls", f"source.list={self.folder / 'urls.txt'}", "source@fallback=none",
             f"dataset.dir={self.folder / folder}", f"classes.wnids=[{','.join(WNIDS)}]", "stages=[collect,lists]",
             "http.allow_private=true", f"http.per_host={PER_HOST}", "http.concurrency=30", "http.retries=3",
-            "http.backoff=0.05", "http.deadline=20", "http.first_byte_timeout=15",
+            "http.deadline=20", "http.first_byte_timeout=15",
             "inspect.cross_class_duplicates=drop",
             f"hydra.run.dir={self.folder / 'outputs' / folder}", *more,
         ]  # fmt: skip

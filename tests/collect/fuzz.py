@@ -82,7 +82,7 @@ def answers(generator: random.Random, bodies: Bodies) -> bytes:
 def drive(server: Hostile, cases: int, seed: int, at_once: int = 32) -> Iterator[str]:
     """Fetch and inspect `cases` answers; yields what each came to: a reason, or "" for an image."""
     generator, bodies = random.Random(seed), Bodies()
-    http = HttpConfig(allow_private=True, deadline=2.0, first_byte_timeout=1.0, connect_timeout=1.0, max_bytes=1 << 20)
+    http = HttpConfig(allow_private=True, deadline=2.0, first_byte_timeout=1.0, max_bytes=1 << 20)
     transport, inspector = CurlTransport(http), Inspector(InspectConfig())
     try:
         started = ended = 0

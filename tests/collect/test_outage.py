@@ -20,6 +20,7 @@ from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.dataset.folder_layout import LEDGER
 from imagenet_nk.engine.local import Local
+from imagenet_nk.net import retry_policy
 from imagenet_nk.net.connectivity import ConnectivityMonitor
 from imagenet_nk.net.http import Response
 
@@ -87,11 +88,14 @@ def test_failures_of_a_worker_that_starts_during_an_outage_do_not_count(town: Ci
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_web_that_does_not_come_back(town: City, processes: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_outage_without_end_ends_the_run_short(
+    town: City, processes: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The run ends short, in bounded time, says so in a line, and settles nothing that it asked in vain."""
-    town.limits = {"max_pause": 6.0}
+    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 6.0)
+    engine = Local(1) if processes == 1 else Threads(2)
     with caplog.at_level("WARNING"):
-        summary = town.run("disturbed", Local(processes), watch=outage(town.server.go, None, 0.0))
+        summary = town.run("disturbed", engine, watch=outage(town.server.go, None, 0.0))
     assert summary.short
     assert len([line for line in caplog.messages if "the web has not answered" in line]) == 1
     assert "retry=transient" not in caplog.text, "that is for what failed while the web was there"
@@ -100,7 +104,7 @@ def test_a_web_that_does_not_come_back(town: City, processes: int, caplog: pytes
         assert db.execute(query).fetchone() == (0,)
     db.close()
     town.server.come_back()
-    town.run("disturbed", Local(processes))
+    town.run("disturbed", engine)
     assert town.outcome("disturbed") == town.outcome("undisturbed")
 
 
@@ -144,7 +148,7 @@ class Times:
     """A Presence whose clock the test moves."""
 
     def __init__(self) -> None:
-        self.web = ConnectivityMonitor(HttpConfig(deadline=10.0, max_pause=60.0))
+        self.web = ConnectivityMonitor(HttpConfig(deadline=10.0))
 
     def at(self, seconds: float) -> ConnectivityMonitor:
         self.web._clock.now = seconds

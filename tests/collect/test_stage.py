@@ -35,6 +35,7 @@ from imagenet_nk.dataset.table_writer import TableWriter
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.lists import stage as lists_stage
+from imagenet_nk.net import host_table, retry_policy
 from imagenet_nk.sampling.draw_order import EvalOnly, RandomOrder, Sampling, Split, draw
 from imagenet_nk.sampling.listed_order import ListedOrder
 from imagenet_nk.sources.contract import Source
@@ -129,8 +130,6 @@ def run(
         "allow_private": True,
         "deadline": 5.0,
         "first_byte_timeout": 2.0,
-        "connect_timeout": 2.0,
-        "backoff": 0.05,
     }
     into = town.folder / folder
     used = source or Urls(str(town.folder / "urls.txt"))
@@ -449,13 +448,14 @@ def test_what_failed_for_now_is_asked_again_by_key(town: Town, caplog: pytest.Lo
     assert town.asked() == Counter(f"/{image_id}.jpg" for image_id in town.fates if image_id != busy)
 
 
-def test_a_dead_network_holds_nothing_against_anyone(town: Town) -> None:
+def test_a_dead_network_holds_nothing_against_anyone(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_table, "DEAD_HOST_FAILURES", 1)
     with hostile() as taken:
         port = taken.port
     text = (town.folder / "urls.txt").read_text()
     (town.folder / "urls.txt").write_text(text.replace(f":{town.server.port}/", f":{port}/"))
     with pytest.raises(SourceError, match="connected") as caught:
-        run(town, 3, dead_host_after=1, connect_timeout=0.5)
+        run(town, 3)
     assert "\n" not in str(caught.value)
     rows = sqlite3.connect(town.folder / "set" / LEDGER)
     assert rows.execute("SELECT count(*) FROM attempts WHERE final").fetchone() == (0,)
@@ -463,10 +463,12 @@ def test_a_dead_network_holds_nothing_against_anyone(town: Town) -> None:
     rows.close()
 
 
-def test_a_retry_that_meets_a_dead_network_leaves_what_was_known(town: Town) -> None:
+def test_a_retry_that_meets_a_dead_network_leaves_what_was_known(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_table, "DEAD_HOST_FAILURES", 1)
+    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 2.0)
     mute = min(town.fates)
     town.server.put(f"/{mute}.jpg", lambda asked: (asked.wait(30), None)[1])
-    limits = {"first_byte_timeout": 0.5, "deadline": 1.0, "retries": 0, "dead_host_after": 1, "max_pause": 2.0}
+    limits = {"first_byte_timeout": 0.5, "deadline": 1.0, "retries": 0}
     run(town, town.per_class, **limits)
     tables = [town.folder / "set" / name for name in ("classes.csv", "eval.txt", "manifest.csv")]
     before = [table.read_bytes() for table in tables]
@@ -479,13 +481,14 @@ def test_a_retry_that_meets_a_dead_network_leaves_what_was_known(town: Town) -> 
     assert [table.read_bytes() for table in tables] == before
 
 
-def test_the_web_comes_back(town: Town) -> None:
+def test_the_web_comes_back(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every host hangs up on everyone; later the same run fills all."""
     pages = dict(town.server.pages)
     for path in (*pages, "/robots.txt"):
         town.server.put(path, lambda asked: (asked.wait(30), None)[1])
+    monkeypatch.setattr(host_table, "DEAD_HOST_FAILURES", 1)
     with pytest.raises(SourceError):
-        run(town, 3, dead_host_after=1, first_byte_timeout=0.3, deadline=1.0, retries=0)
+        run(town, 3, first_byte_timeout=0.3, deadline=1.0, retries=0)
     town.server.pages.update(pages)
     assert run(town, 3).kept == 9
     assert kept(town) == town.first_good(3)

@@ -119,7 +119,7 @@ def test_null_means_all() -> None:
         ("http.url_templates=[]", "http.url_templates must name at least one URL template"),
         (
             "http.url_templates=['{uri}']",
-            "http.url_templates: '{uri}' may hold {url}, {https}, {flickr}, {timestamp}, as they",
+            "http.url_templates: '{uri}' may hold {url}, {https}, {flickr}, as they",
         ),
         ("http.url_templates=['{url}','{url}{0}']", "'{url}{0}' may hold {url}"),
         ("http.url_templates=['{url!r}']", "'{url!r}' may hold {url}"),
@@ -128,12 +128,10 @@ def test_null_means_all() -> None:
         ("http.url_templates=['{}']", "'{}' may hold {url}"),
         ("http.url_templates=['{']", "http.url_templates: '{' cannot be read: "),
         ("http.url_templates=['http://a.test/x.jpg']", "is one address for all images; put {url} where theirs belongs"),
-        ("http.url_templates=['https://a.test/{timestamp}']", "is one address for all images"),
         (
-            "http.url_templates=['web.archive.org/web/{timestamp}id_/{url}']",
+            "http.url_templates=['web.archive.org/web/2011id_/{url}']",
             "makes 'web.archive.org/web/2011id_/http://farm1",
         ),
-        ("http.timestamp=2011-04", "http.timestamp must be digits of YYYYMMDDhhmmss, such as 2011 or 20110401, got"),
         ("http.user_agent='me {mail}'", "http.user_agent may hold {contact} alone in braces, got 'me {mail}'"),
         ("http.user_agent='me {'", "http.user_agent may hold {contact} alone"),
         ("http.contact='jürgen@example.org'", "must be plain ASCII, as a header is, got"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from imagenet_nk.config import HttpConfig
+from imagenet_nk.net import host_table
 from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.net.http import Response
@@ -11,8 +12,14 @@ A, B = "a.test:80", "b.test:80"
 TIMEOUT, REFUSED, FINE = Response(0, fault="timeout"), Response(0, fault="refused"), Response(200)
 
 
+@pytest.fixture(autouse=True)
+def two_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two failures in a row suspend a host."""
+    monkeypatch.setattr(host_table, "DEAD_HOST_FAILURES", 2)
+
+
 def hosts(**settings: object) -> HostTable:
-    return HostTable(HttpConfig(**{"per_host": 3, "dead_host_after": 2} | settings))
+    return HostTable(HttpConfig(**{"per_host": 3} | settings))
 
 
 def ask(of: HostTable, key: str, response: Response, started: float, ended: float) -> None:
@@ -42,7 +49,7 @@ def test_rate_limit_spaces_requests() -> None:
     assert not of.can_start(A, 10.4)
     assert of.can_start(A, 10.5)
     assert of.can_start(B, 10)
-    everywhere = hosts(per_host_rate=1.0)
+    everywhere = hosts(host_rates={"*": 1.0, "a.test": 2.0})
     everywhere.acquire(B, 10)
     assert not everywhere.can_start(B, 10.9)
 
@@ -99,7 +106,7 @@ def test_host_that_has_answered_gets_more_probes_at_growing_intervals() -> None:
 
 
 def test_host_that_repeats_a_long_retry_after_is_down() -> None:
-    of = hosts(max_pause=60.0)
+    of = hosts()
     ask(of, A, FINE, 0, 1)
     for _ in range(2):  # in flight together
         of.acquire(A, 1)
@@ -133,8 +140,9 @@ def test_requests_in_flight_at_suspension_are_not_probes() -> None:
     assert of.get(A).next_start < 60
 
 
-def test_failure_of_a_request_older_than_the_last_answer_is_ignored() -> None:
-    of = hosts(dead_host_after=1)
+def test_failure_of_a_request_older_than_the_last_answer_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_table, "DEAD_HOST_FAILURES", 1)
+    of = hosts()
     of.acquire(A, 0)
     ask(of, A, FINE, 1, 2)
     finish(of, A, TIMEOUT, 0, 10)

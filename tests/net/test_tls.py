@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 import threading
 from collections.abc import Iterator
@@ -11,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_nk.collect.stage import warn_if_tls_unverified
-from imagenet_nk.config import HttpConfig
 from net.test_curl_transport import get
 
 BODY = b"the image"
@@ -50,12 +47,3 @@ def test_the_user_may_vouch_for_it(url: str, certificate: Path, monkeypatch: pyt
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert get(url).body == BODY
     assert get(url.replace("127.0.0.1", "127.0.0.2")).fault in ("tls", "refused")  # it is not in that name
-
-
-def test_or_turn_the_check_off_loudly(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert get(url, verify_tls=False).body == BODY
-    with caplog.at_level(logging.WARNING):
-        warn_if_tls_unverified(HttpConfig())
-        assert not caplog.records
-        warn_if_tls_unverified(HttpConfig(verify_tls=False))
-    assert "http.verify_tls=false" in caplog.text

@@ -9,7 +9,7 @@ import pytest
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.net.transfer_timeouts import CHECK_INTERVAL_S, BandwidthMonitor, TransferTimeout
 
-HTTP = HttpConfig(first_byte_timeout=4.0, deadline=10.0, min_speed=1000)
+HTTP = HttpConfig(first_byte_timeout=4.0, deadline=10.0)
 LENGTH = 1_000_000
 
 

@@ -127,7 +127,7 @@ class SourceContract:
     @pytest.fixture
     def site(self, tmp_path: Path) -> Callable[..., SourceContext]:
         def make(sampling: Sampling | None = None, *, seed: int = 0, index: str = "index") -> SourceContext:
-            http = HttpConfig(allow_private=True, backoff=0.0)
+            http = HttpConfig(allow_private=True)
             return SourceContext(tmp_path / index, http, sampling or RandomOrder(seed))
 
         return make

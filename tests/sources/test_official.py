@@ -20,7 +20,7 @@ from sources.web import Answer, Asked, Web, ranged, web
 
 TENCH, GOLDFISH = "n01440764", "n01443537"
 TAR = tar_bytes({f"{wnid}.tar": tar_bytes({f"{wnid}_1.JPEG": wnid.encode()}) for wnid in (TENCH, GOLDFISH)})
-HTTP = HttpConfig(allow_private=True, backoff=0.0)
+HTTP = HttpConfig(allow_private=True)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def job(
     label_map = loading.load(
         ClassesConfig(table="imagenet-1k", wnids=list(wnids)), LabelsConfig(order="sorted"), lambda url: Path(url)
     )
-    http = HttpConfig(allow_private=True, backoff=0.0, retries=0)
+    http = HttpConfig(allow_private=True, retries=0)
     return Job(
         source,
         fallback or NoSource(),
@@ -467,7 +467,7 @@ def test_copies_are_asked_for_at_their_own_pace(tmp_path: Path, server: Web) -> 
     (tmp_path / "list.txt").write_text("".join(lines))
     copies = server.base.replace("127.0.0.1", "localhost")
     task = job(tmp_path / "set", Urls(str(tmp_path / "list.txt")), nk=8, wnids=WNIDS[:1])
-    attempts = ["{url}", copies + "/web/{timestamp}id_/{url}"]
+    attempts = ["{url}", copies + "/web/2011id_/{url}"]
     collect(replace(task, http=replace(task.http, url_templates=attempts, host_rates={"localhost": 20.0})))
     rows = kept(tmp_path / "set")
     assert sorted(rows.index) == sorted(name.removesuffix(".JPEG") for name, _ in files)

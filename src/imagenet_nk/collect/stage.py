@@ -13,7 +13,7 @@ from imagenet_nk.collect.job import Job, ProgressCallback
 from imagenet_nk.collect.open_sources import open_first
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.collect.single_process import LocalRun
-from imagenet_nk.config.collecting import HttpConfig, Retry
+from imagenet_nk.config.collecting import Retry
 from imagenet_nk.config.sources import Materialize
 from imagenet_nk.dataset.dataset import DataSet
 from imagenet_nk.dataset.folder_layout import LOCK
@@ -21,7 +21,7 @@ from imagenet_nk.dataset.image_store import RESERVE
 from imagenet_nk.dataset.summary import Summary, TableContext
 from imagenet_nk.dataset.table_writer import RECHECK
 from imagenet_nk.errors import ContradictionError, DatasetError, SourceError
-from imagenet_nk.net import url_guard
+from imagenet_nk.net import retry_policy, url_guard
 from imagenet_nk.storage import files
 from imagenet_nk.storage.run_lock import run_lock
 from imagenet_nk.wording import first_few, plural
@@ -61,7 +61,6 @@ def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
         log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
         _warn_if_short(summary)
         return summary
-    warn_if_tls_unverified(job.http)
     dataset.state.note_request(job.label_map.wnids, job.nk, job.materialize)
     try:
         collection = _run_with_restart(job, dataset, _DiskGuard(dataset, watch))
@@ -94,12 +93,6 @@ def _completion_stamp(job: Job, collection: LocalRun | DistributedRun) -> str:
 
 def _tables(job: Job, dataset: DataSet) -> TableContext:
     return TableContext(job.label_map, dataset.state.target_of(job.nk), job.split, job.materialize)
-
-
-def warn_if_tls_unverified(http: HttpConfig) -> None:
-    """Say aloud that certificates are not checked, if they are not."""
-    if not http.verify_tls:
-        log.warning("http.verify_tls=false: certificates are not checked, so anybody on the way may answer for a host")
 
 
 def _close_sources(job: Job) -> None:
@@ -148,7 +141,7 @@ def _run_once(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun |
         log.warning(
             "the web has not answered for %.0f s: what was asked meanwhile stays open, and the same command goes on "
             "from there",
-            job.http.max_pause,
+            retry_policy.MAX_PAUSE_S,
         )
     return collection
 

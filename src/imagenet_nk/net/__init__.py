@@ -6,10 +6,10 @@ Other packages import:
 - connectivity: ConnectivityMonitor, ConnectivityProber, ProbeTarget, REPEATS
 - curl_transport: CurlTransport
 - download: CONTENT_RANGE, OutOfReachError, Validators, download, innermost_reason, is_remote
-- guarded_session: open_session
+- guarded_session: CONNECT_TIMEOUT_S, open_session
 - host_table: HOST_FAULTS, HostTable, LongPause, host_down_response
-- http: Request, Response, Transport
-- retry_policy
+- http: MAX_REDIRECTS, Request, Response, Transport
+- retry_policy, and from it backoff_seconds
 - robots: Robots, has_opted_out, next_redirect
 - url_guard: PRIVATE and the module itself
 """

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imagenet_nk.config.collecting import HttpConfig
+from imagenet_nk.net import retry_policy
 from imagenet_nk.net.host_table import HOST_FAULTS, HostTable
 from imagenet_nk.net.http import Request, Response, Transport
 from imagenet_nk.net.robots import robots_url
@@ -153,7 +154,7 @@ class ConnectivityMonitor:
         """Whether nothing has answered for so long, however often it was asked, that there is no use in waiting."""
         if not self._held or not self._witnesses or self._in_vain < _LEAST_ASKED:
             return False
-        return self.now - max(self._alive, self._held[0].ended) >= self._http.max_pause
+        return self.now - max(self._alive, self._held[0].ended) >= retry_policy.MAX_PAUSE_S
 
 
 def remember(addresses: OrderedDict[str, str], host: str, url: str) -> None:

@@ -16,7 +16,7 @@ import pycurl
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.net import url_guard
-from imagenet_nk.net.http import Request, Response
+from imagenet_nk.net.http import MAX_REDIRECTS, Request, Response
 from imagenet_nk.net.transfer_timeouts import TransferTimeout
 from imagenet_nk.reasons import Reason
 
@@ -262,7 +262,7 @@ def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket |
         _DISALLOW_USERNAME_IN_URL: 1,
         pycurl.PROTOCOLS: web,
         pycurl.REDIR_PROTOCOLS: web,
-        pycurl.MAXREDIRS: http.max_redirects,
+        pycurl.MAXREDIRS: MAX_REDIRECTS,
         pycurl.PROXY: "",  # not from the environment: a proxy would hide the address that the guard must see
         pycurl.NOSIGNAL: 1,
         pycurl.OPENSOCKETFUNCTION: open_socket,
@@ -273,7 +273,5 @@ def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket |
         pycurl.HTTP09_ALLOWED: 0,
         pycurl.USERAGENT: http.user_agent.format(contact=http.contact),
         pycurl.HTTPHEADER: ["Accept: image/*,*/*;q=0.5"],  # no Accept-Encoding: images gain nothing from gzip
-        pycurl.SSL_VERIFYPEER: int(http.verify_tls),
-        pycurl.SSL_VERIFYHOST: 2 if http.verify_tls else 0,
         pycurl.CAINFO: os.environ.get("SSL_CERT_FILE") or certifi.where(),
     }

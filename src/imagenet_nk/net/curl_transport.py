@@ -22,6 +22,7 @@ from imagenet_nk.net.http import MemoryBudget, Request, Response
 from imagenet_nk.net.transfer_timeouts import CHECK_INTERVAL_S, BandwidthMonitor, LoopClock
 from imagenet_nk.reasons import Reason
 
+MAX_BUFFERED_BYTES = 128 * 2**20  # of bodies in memory: four of the largest, or a thousand of usual size
 _WIRE_SPAN_S = 1.0
 
 
@@ -30,7 +31,7 @@ class CurlTransport:
 
     def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset()) -> None:
         """`hosts_allowed`: address:port of servers of our own, which the guard lets through."""
-        self.memory = MemoryBudget(http.max_buffered_bytes)
+        self.memory = MemoryBudget(MAX_BUFFERED_BYTES)
         self._http = http
         self._hosts_allowed = hosts_allowed
         self._multi = pycurl.CurlMulti()

@@ -16,7 +16,8 @@ from urllib3.exceptions import HTTPError
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import is_page
-from imagenet_nk.net.guarded_session import open_session
+from imagenet_nk.net.guarded_session import CONNECT_TIMEOUT_S, open_session
+from imagenet_nk.net.retry_policy import backoff_seconds
 from imagenet_nk.wording import one_line
 
 CHUNK = 1 << 16  # what is lost of a connection that breaks
@@ -99,7 +100,7 @@ def _notes(file: Path) -> Path:
 
 
 def _timeout(http: HttpConfig) -> tuple[float, float]:
-    return http.connect_timeout, max(
+    return CONNECT_TIMEOUT_S, max(
         http.first_byte_timeout, 20.0
     )  # one slow file is worth more patience than one of many images
 
@@ -138,7 +139,7 @@ class _Download:
                 failures = failures + 1 if self._have() <= before else 1
                 if failures >= MAX_TRIES or "BlockedAddressError" in repr(error):
                     raise OutOfReachError(f"{self.url}: {innermost_reason(error)}") from error
-                time.sleep(self.http.backoff * 2 ** (failures - 1))
+                time.sleep(backoff_seconds(failures))
             except (requests.RequestException, ValueError) as error:  # ValueError: a redirect to no URL
                 raise OutOfReachError(f"{self.url}: {innermost_reason(error)}") from error
         self.part.replace(self.to)

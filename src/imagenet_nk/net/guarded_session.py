@@ -11,7 +11,10 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from imagenet_nk.config.collecting import HttpConfig
+from imagenet_nk.net.http import MAX_REDIRECTS
 from imagenet_nk.net.url_guard import block_reason
+
+CONNECT_TIMEOUT_S = 4.0  # TCP repeats a lost SYN after 1 s and 3 s (RFC 6298); a live host has answered by then
 
 
 class BlockedAddressError(OSError):
@@ -76,6 +79,5 @@ def open_session(http: HttpConfig, connections: int = 1) -> requests.Session:
         made.mount(scheme, _Adapter(http.allow_private, connections))
     made.headers["User-Agent"] = http.user_agent.format(contact=http.contact)
     made.headers["Accept-Encoding"] = "identity"  # bytes as they are stored: ranges and sizes mean nothing otherwise
-    made.max_redirects = http.max_redirects
-    made.verify = http.verify_tls
+    made.max_redirects = MAX_REDIRECTS
     return made

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from imagenet_nk.config.collecting import HttpConfig
+from imagenet_nk.net import retry_policy
 from imagenet_nk.net.http import Response
 from imagenet_nk.reasons import Reason
 
 # Faults of a host as a whole, rather than of one URL on it.
 HOST_FAULTS = frozenset({Reason.NO_DNS, Reason.REFUSED, Reason.TIMEOUT})
+DEAD_HOST_FAILURES = 4  # consecutive, until a host is suspended: one lost packet or slow page is no dead host
 _FIRST_PROBE_S, _PROBE_GROWTH = 2.0, 2.0
 _PROBES_NEVER_ANSWERED, _PROBES_ANSWERED = 1, 3  # failed probes after which a host counts as down
 _PRIOR = 5.0  # weight, in candidates, of the overall success rate in the estimate for one host
@@ -37,7 +39,7 @@ class Admission(NamedTuple):
 
 
 class LongPause(NamedTuple):
-    """A suspension after a Retry-After of more than http.max_pause, as another process is told of it."""
+    """A suspension after a Retry-After of more than MAX_PAUSE_S, as another process is told of it."""
 
     host: str
     reason: str
@@ -101,7 +103,7 @@ class HostTable:
         host = self.get(key)
         host.requests += 1
         host.in_flight += 1
-        rate = self.http.host_rates.get(key.rpartition(":")[0], self.http.per_host_rate)
+        rate = self.http.rate_of(key.rpartition(":")[0])
         if rate:
             host.next_start = max(host.next_start, now) + 1 / rate
 
@@ -138,13 +140,13 @@ class HostTable:
             if host.is_suspended and started >= host.suspended_at:
                 host.probes += 1
                 host.next_start = now + _FIRST_PROBE_S * _PROBE_GROWTH**host.probes
-            elif not host.is_suspended and host.failures >= self.http.dead_host_after:
+            elif not host.is_suspended and host.failures >= DEAD_HOST_FAILURES:
                 host.is_suspended, host.suspended_at, host.next_start = True, now, now + _FIRST_PROBE_S
 
     def on_long_retry_after(self, key: str, fault: str, started: float, now: float) -> None:
-        """Record a Retry-After of more than http.max_pause in answer to a request that began at `started`.
+        """Record a Retry-After of more than MAX_PAUSE_S in answer to a request that began at `started`.
 
-        The host is suspended for http.max_pause seconds; if a probe gets the same answer, the host counts as down.
+        The host is suspended for MAX_PAUSE_S; if a probe gets the same answer, the host counts as down.
         """
         host = self.get(key)
         if not host.is_suspended:
@@ -152,7 +154,7 @@ class HostTable:
         elif started >= host.suspended_at:
             host.probes += 1
         host.fault, host.last_answer = fault, now
-        self.pause(key, now + self.http.max_pause)
+        self.pause(key, now + retry_policy.MAX_PAUSE_S)
 
     def long_pauses(self, now: float) -> list[LongPause]:
         """The hosts that are suspended because of a long Retry-After."""

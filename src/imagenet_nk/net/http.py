@@ -6,6 +6,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+MAX_REDIRECTS = 5  # of one request: image hosts need one or two, and more are mostly a circle
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

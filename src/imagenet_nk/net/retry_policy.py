@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from imagenet_nk.net.http import Response
 from imagenet_nk.reasons import Reason
 
+BACKOFF_S = 0.5  # before the first retry: time for a restarting server or a burst of 429 to pass
+MAX_PAUSE_S = 60.0  # longest Retry-After and outage that a run waits for; a longer one is left to the next run
 _PASSING = frozenset({Reason.TIMEOUT, Reason.RESET})
 
 
@@ -35,6 +37,6 @@ def retry_after_seconds(response: Response) -> float:
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def backoff_seconds(base: float, tries: int) -> float:
-    """Seconds before try number `tries` + 1: doubled each time, with jitter so that many do not come back at once."""
-    return base * float(2 ** (tries - 1)) * random.uniform(0.5, 1.5)
+def backoff_seconds(tries: int) -> float:
+    """Seconds to wait before try number `tries` + 1: doubled each time, with jitter against simultaneous retries."""
+    return BACKOFF_S * float(2 ** (tries - 1)) * random.uniform(0.5, 1.5)

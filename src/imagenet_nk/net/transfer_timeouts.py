@@ -8,6 +8,7 @@ import time
 from imagenet_nk.config.collecting import HttpConfig
 
 CHECK_INTERVAL_S = 0.1
+MIN_BYTES_PER_S = 10_000  # an image of usual size, 100 kB, within the default deadline of 10 s
 _SPANS = 4  # to a `stall`: how often the speed of a body is measured
 _SLOW_SPANS = 3  # running, after which a body is given up that would not arrive in time
 _FADES = 0.9  # what is left, after a span, of the best that the wire has brought: it may have become a thinner one
@@ -91,7 +92,7 @@ class TransferTimeout:
         if now - began < self._http.first_byte_timeout:
             return hopeless
         self._window = (now, size)
-        return hopeless or size - before < self._http.min_speed * self._http.first_byte_timeout
+        return hopeless or size - before < MIN_BYTES_PER_S * self._http.first_byte_timeout
 
     def extend(self, seconds: float) -> None:
         """Do not count so many seconds: it was kept from going on."""

@@ -19,10 +19,12 @@ from hydra.utils import instantiate
 
 from collect.city import PER_HOST, WNIDS, City, city, wait_for
 from collect.hostile import answer
+from collect.threads import Threads
 from imagenet_nk import config
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError
+from imagenet_nk.net import retry_policy
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -45,7 +47,9 @@ def test_two_processes_keep_what_one_keeps(town: City) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_host_that_asks_for_an_endless_pause_is_asked_once_more(town: City, processes: int) -> None:
+def test_a_host_that_asks_for_an_endless_pause_is_asked_once_more(
+    town: City, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not for each of its addresses: the others are rejected with it."""
     mine = [path for path in town.server.pages if path.startswith("/n01440764")]
     lines = (town.folder / "urls.txt").read_text().splitlines(keepends=True)
@@ -54,8 +58,8 @@ def test_a_host_that_asks_for_an_endless_pause_is_asked_once_more(town: City, pr
     (town.folder / "urls.txt").write_text("".join(moved))
     for path in mine:
         town.server.put(path, answer(b"", "429 Too Many Requests", "Retry-After: 99999"))
-    town.limits = {"max_pause": 1.0}
-    summary = town.run("set", Local(processes))
+    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 1.0)
+    summary = town.run("set", Local(1) if processes == 1 else Threads(2))
     assert "n01440764" in summary.short
     assert summary.transient["http_429"] == len(mine)
     assert sum(town.images_asked()[path] for path in mine) <= PER_HOST + 1

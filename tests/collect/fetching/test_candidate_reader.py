@@ -16,6 +16,7 @@ from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector
 from imagenet_nk.config import HttpConfig, InspectConfig
 from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.errors import DatasetError
+from imagenet_nk.net import host_table, retry_policy
 from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.net.http import MemoryBudget, Request, Response
@@ -68,8 +69,15 @@ class InTurn(NoSource):
         return last
 
 
+@pytest.fixture(autouse=True)
+def limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No host is suspended for its failures, and no Retry-After is waited for."""
+    monkeypatch.setattr(host_table, "DEAD_HOST_FAILURES", 10**6)
+    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 0.01)
+
+
 def reader(transport: Scripted, folder: Path, hosts: HostTable | None = None, **http: object) -> Reader:
-    config = HttpConfig(**({"backoff": 0.0, "dead_host_after": 10**6, "max_pause": 0.01} | http))  # type: ignore[arg-type]
+    config = HttpConfig(**http)  # type: ignore[arg-type]
     parts = hosts or HostTable(config), CongestionWindow(config), Inspector(InspectConfig()), ImageStore(folder)
     return Reader(transport, *parts, threads=2)
 
@@ -192,8 +200,11 @@ def test_503_then_200_is_an_image_and_both_are_on_record(tmp_path: Path, closing
     assert (tmp_path / "images" / WNID / f"{WNID}_0.jpg").read_bytes() == BODY
 
 
-def test_a_pause_holds_for_the_whole_host(tmp_path: Path, closing: list[Reader]) -> None:
-    closing.append(one := reader(Scripted(lambda request: ANSWERS["long"]), tmp_path, max_pause=60.0))
+def test_a_pause_holds_for_the_whole_host(
+    tmp_path: Path, closing: list[Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 60.0)
+    closing.append(one := reader(Scripted(lambda request: ANSWERS["long"]), tmp_path))
     one.start(queued(1, "http://a.test/1"))
     (result,) = one.poll(0.0)
     assert result.is_final  # it asks for more than is waited for
@@ -204,11 +215,14 @@ def test_a_pause_holds_for_the_whole_host(tmp_path: Path, closing: list[Reader])
     assert one.in_flight == 1
 
 
-def test_who_waits_for_a_pause_holds_up_nobody_else(tmp_path: Path, closing: list[Reader]) -> None:
+def test_who_waits_for_a_pause_holds_up_nobody_else(
+    tmp_path: Path, closing: list[Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With two places in flight, six that are told to come back in a minute do not keep the others from ending."""
+    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 90.0)
     busy = Response(429, headers={"retry-after": "60"})
     transport = Scripted(lambda request: busy if "//slow" in request.url else Response(200, BODY))
-    closing.append(one := reader(transport, tmp_path, max_pause=90.0, concurrency=2))
+    closing.append(one := reader(transport, tmp_path, concurrency=2))
     urls = [f"http://slow{n}.test/" if n % 2 else f"http://quick.test/{n}" for n in range(12)]
     ended: list[str] = []
     while urls or len(ended) < 6:
@@ -219,10 +233,11 @@ def test_who_waits_for_a_pause_holds_up_nobody_else(tmp_path: Path, closing: lis
     assert one.in_flight == 6
 
 
-def test_only_so_many_wait(tmp_path: Path, closing: list[Reader]) -> None:
+def test_only_so_many_wait(tmp_path: Path, closing: list[Reader], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 90.0)
     busy = Response(429, headers={"retry-after": "60"})
     transport = Scripted(lambda request: busy)
-    closing.append(one := reader(transport, tmp_path, max_pause=90.0, concurrency=2))
+    closing.append(one := reader(transport, tmp_path, concurrency=2))
     for number in range(100):
         if one.has_capacity:
             one.start(queued(number, f"http://h{number}.test/"))
@@ -259,7 +274,7 @@ def test_bodies_that_wait_for_inspection_count(tmp_path: Path, closing: list[Rea
 
 
 def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, closing: list[Reader]) -> None:
-    transport, hosts = Scripted(lambda request: Response(404)), HostTable(HttpConfig(backoff=0.0))
+    transport, hosts = Scripted(lambda request: Response(404)), HostTable(HttpConfig())
     closing.append(one := reader(transport, tmp_path, hosts))
     for host in ("a.test:80", "b.test:80", "c.test:80"):
         hosts.get(host).next_start = float("inf")

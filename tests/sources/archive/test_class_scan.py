@@ -16,7 +16,7 @@ from imagenet_nk.sources.archive.ranged_file import HttpFile, LocalFile
 from sources.tars import train
 from sources.web import Answer, Asked, Web, ranged, web
 
-HTTP = HttpConfig(allow_private=True, backoff=0.0)
+HTTP = HttpConfig(allow_private=True)
 WNIDS = [f"n{number:08d}" for number in range(100, 180)]
 
 

@@ -33,7 +33,7 @@ def classes() -> dict[str, list[tuple[str, bytes]]]:
 
 
 def here(tmp_path: Path, sampling: object = None, seed: int = 0, **http: object) -> SourceContext:
-    options = HttpConfig(allow_private=True, backoff=0.0, connect_timeout=2.0, **http)  # type: ignore[arg-type]
+    options = HttpConfig(allow_private=True, **http)  # type: ignore[arg-type]
     return SourceContext(tmp_path / "index", options, sampling or RandomOrder(seed))  # type: ignore[arg-type]
 
 
@@ -405,7 +405,7 @@ class TestBadServers:
     def test_nobody_there_is_one_line(self, tmp_path, server) -> None:
         with pytest.raises(SourceError, match="refused"):
             Archive(train="http://127.0.0.1:9/t.tar").open([A], here(tmp_path))
-        site = SourceContext(tmp_path / "index", HttpConfig(backoff=0.0), RandomOrder(0))
+        site = SourceContext(tmp_path / "index", HttpConfig(), RandomOrder(0))
         with pytest.raises(SourceError, match="loopback"):
             Archive(train=server.put("/t.tar", b"")).open([A], site)
         with pytest.raises(SourceError, match="No such file"):

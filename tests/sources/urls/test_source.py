@@ -104,7 +104,7 @@ class TestUrls(SourceContract):
 
 
 def here(tmp_path: Path, **http: object) -> SourceContext:
-    return SourceContext(tmp_path / "index", HttpConfig(allow_private=True, backoff=0.0, **http), RandomOrder(0))  # type: ignore[arg-type]
+    return SourceContext(tmp_path / "index", HttpConfig(allow_private=True, **http), RandomOrder(0))  # type: ignore[arg-type]
 
 
 def write(tmp_path: Path, data: bytes, name: str = "list.txt") -> str:
@@ -392,7 +392,7 @@ class TestAttempts:
             return drive(source, candidate)
 
     def test_the_next_template_is_asked_and_the_first_answer_gives_the_reason(self, tmp_path, site_web) -> None:
-        wayback = site_web.base + "/web/{timestamp}id_/{url}"
+        wayback = site_web.base + "/web/2011id_/{url}"
         assert self.read(tmp_path, site_web, ["{url}", wayback]) == Rejected("http_404")
         assert [a.path for a in site_web.asked] == ["/1.jpg", f"/web/2011id_/{site_web.base}/1.jpg"]
         site_web.put(f"/web/2011id_/{site_web.base}/1.jpg", JPEG)

@@ -101,8 +101,6 @@ def share_of_limits(http: HttpConfig, workers: int) -> HttpConfig:
         http,
         concurrency=max(1, http.concurrency // workers),
         per_host=max(1, http.per_host // workers),
-        max_buffered_bytes=max(1, http.max_buffered_bytes // workers),
-        per_host_rate=None if http.per_host_rate is None else http.per_host_rate / workers,
         host_rates={host: rate / workers for host, rate in http.host_rates.items()},
     )
 

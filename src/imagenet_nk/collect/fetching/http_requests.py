@@ -13,7 +13,7 @@ from imagenet_nk.collect.fetching.candidate_read import CandidateRead
 from imagenet_nk.net import retry_policy, url_guard
 from imagenet_nk.net.connectivity import REPEATS, ConnectivityMonitor, ConnectivityProber, ProbeTarget
 from imagenet_nk.net.host_table import HostTable, host_down_response
-from imagenet_nk.net.http import Request, Response, Transport
+from imagenet_nk.net.http import MAX_REDIRECTS, Request, Response, Transport
 from imagenet_nk.net.robots import Robots, has_opted_out, next_redirect
 from imagenet_nk.reasons import Reason, http_reason
 from imagenet_nk.sources.contract import Rejected
@@ -185,7 +185,7 @@ class RequestQueue:
 
     def _on_confirmed_response(self, read: CandidateRead, response: Response, now: float) -> None:
         pause = retry_policy.retry_after_seconds(response)
-        if pause > self._http.max_pause:
+        if pause > retry_policy.MAX_PAUSE_S:
             reason = http_reason(response.status)
             self._hosts.on_long_retry_after(read.request_host, reason, read.request_started, now)
         else:
@@ -194,14 +194,14 @@ class RequestQueue:
         if self._should_retry(read, response, pause, now):
             read.retries += 1
             self._note_retry(read, response)
-            wait = max(pause, retry_policy.backoff_seconds(self._http.backoff, read.retries))
+            wait = max(pause, retry_policy.backoff_seconds(read.retries))
             self._delay(now + wait, read)
             return
         read.response = response.without_body()
         if has_opted_out(response.headers, self._http.respect_opt_out):
             response = read.response = replace(read.response, fault=Reason.OPT_OUT)
         if self._robots and read.request:
-            step = next_redirect(read.request, response, self._http.max_redirects - read.hops)
+            step = next_redirect(read.request, response, MAX_REDIRECTS - read.hops)
             if isinstance(step, Request):
                 self._set_request(read, step, read.hops + 1)
                 self._send_or_wait(read, now)
@@ -213,6 +213,6 @@ class RequestQueue:
         return (
             retry_policy.is_retryable(response)
             and read.retries < self._http.retries
-            and pause <= self._http.max_pause
+            and pause <= retry_policy.MAX_PAUSE_S
             and not self._hosts.admission(read.request_host, now).is_suspended
         )

@@ -12,6 +12,7 @@ from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import ContradictionError, SourceError
 from imagenet_nk.net.download import CONTENT_RANGE, OutOfReachError
 from imagenet_nk.net.http import Request, Response
+from imagenet_nk.net.retry_policy import backoff_seconds
 from imagenet_nk.net.url_guard import PRIVATE
 from imagenet_nk.reasons import Reason
 from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, Rejected, rejection
@@ -136,7 +137,7 @@ class HttpFile:
         raise SourceError(f"{self._describe(problem)}; {TRY_AGAIN}")
 
     def _request(self, first: int, last: int, attempt: int) -> Request:
-        delay = self._http.backoff * 2**attempt if attempt else 0.0
+        delay = backoff_seconds(attempt) if attempt else 0.0
         return Request(self.location, first, last, max_bytes=last - first + 1, delay=delay)
 
     def _describe(self, problem: Rejected) -> str:

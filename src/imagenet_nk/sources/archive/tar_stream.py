@@ -19,7 +19,8 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.formats.tar_headers import BLOCK
 from imagenet_nk.net.download import Validators, innermost_reason
-from imagenet_nk.net.guarded_session import open_session
+from imagenet_nk.net.guarded_session import CONNECT_TIMEOUT_S, open_session
+from imagenet_nk.net.retry_policy import backoff_seconds
 from imagenet_nk.sources.archive.member_map import Member
 from imagenet_nk.sources.contract import TRY_AGAIN
 
@@ -78,7 +79,7 @@ class TarStream:
                 except (requests.RequestException, OSError) as error:
                     self._disconnect()
                     problem = innermost_reason(error)
-                time.sleep(self._http.backoff * 2**attempt)
+                time.sleep(backoff_seconds(attempt + 1))
             raise SourceError(f"{self.url}: {problem}; {TRY_AGAIN}")
 
     def _read_to(self, number: int) -> list[tuple[Member, bytes]]:
@@ -101,7 +102,7 @@ class TarStream:
 
     def _connect(self) -> None:
         self._disconnect()
-        timeout = self._http.connect_timeout, self._http.deadline
+        timeout = CONNECT_TIMEOUT_S, self._http.deadline
         self._response = self._web.get(self.url, stream=True, timeout=timeout)
         self._response.raise_for_status()
         length = self._response.headers.get("Content-Length", "")

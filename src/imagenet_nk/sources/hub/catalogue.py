@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
+from imagenet_nk.net.retry_policy import backoff_seconds
 from imagenet_nk.sampling.draw_order import draw
 from imagenet_nk.sources.contract import SourceContext
 from imagenet_nk.sources.hub.files import DatasetFiles, find_shards
@@ -52,7 +53,7 @@ class Catalogue:
         self.names = sorted(found, key=lambda name: (draw(seed, "shard", name), name))
         self.wnids = frozenset(wnids)
         self._files, self._seed, self._sorted_labels = files, seed, sorted_labels
-        self._split, self._backoff = split, site.http.backoff
+        self._split = split
         self._warned: set[str] = set()  # kinds of warnings
         self._folder = site.index / f"hub-{blake2b(files.base_url.encode(), digest_size=6).hexdigest()}"
         self._shards = {name: self._shard(name) for name in self.names}
@@ -141,7 +142,7 @@ class Catalogue:
                 return work()
             except OutOfReachError as error:
                 self._warn_once("retry", f"{error}; trying again")
-                time.sleep(self._backoff * 2**attempt)
+                time.sleep(backoff_seconds(attempt + 1))
         return work()
 
 

@@ -96,7 +96,7 @@ class Urls:
             return Rejected(Reason.MISSING)
         http = self._site.http
         first: FetchedImage | Rejected | None = None
-        for url in url_forms.url_variants(candidate.url, http.url_templates, http.timestamp):
+        for url in url_forms.url_variants(candidate.url, http.url_templates):
             if first is not None and _in_vain(url, candidate.url, first):
                 continue
             response: Response = yield Request(url)

@@ -33,12 +33,12 @@ def canonical(url: str) -> str:
     return host.lower().removesuffix(default) + rest[len(host) :]
 
 
-def url_variants(url: str, templates: Sequence[str], timestamp: str) -> Iterator[str]:
+def url_variants(url: str, templates: Sequence[str]) -> Iterator[str]:
     """The addresses to ask for one candidate, in turn; each once, and only those that the address has a form for.
 
     `templates`: as config.collecting lets them through.
     """
-    forms = _Forms(url=url, timestamp=timestamp)
+    forms = _Forms(url=url)
     seen: set[str] = set()
     for template in templates:
         try:
