@@ -77,3 +77,9 @@ def test_forward_pass_leaves_the_flags_of_pytorch(backbone, crops, tiny, monkeyp
     runtimes.select_runtime(backbone, [CPU], tiny, calibrate=False, threads=2).forward(crops)
     assert inside == [False]
     assert torch.backends.cudnn.allow_tf32 is True
+
+
+def test_replicas_on_several_devices_give_the_same(backbone, crops, tiny):
+    both = runtimes.replicate(backbone, [CPU, CPU], tiny.dtype, torch.contiguous_format)
+    for _ in range(5):
+        np.testing.assert_allclose(both(crops), runtimes.eager(backbone, CPU)(crops), rtol=1e-5, atol=1e-6)

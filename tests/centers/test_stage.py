@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import imagenet_nk
 from imagenet_nk.config import CentersConfig
-from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
-from imagenet_nk.errors import CentersError, ListError
+from imagenet_nk.embedding.run import EmbeddingConfig
+from imagenet_nk.errors import CentersError
 from small_models import class_means, compute, embed_one_at_a_time, label_map, run_centers
 
 
@@ -49,20 +47,6 @@ def test_classes_without_images_are_named_and_the_others_get_centers(entries, ti
     assert made.labels.tolist() == [0, 1, 2, 3, 4]
     assert json.loads(made.metadata["empty_wnids"]) == ["n00000005", "n00000006"]
     assert "n00000005" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [
-        ([], "has no entry"),
-        ([(Path("gone/a.jpg"), 0), (Path("gone/b.jpg"), 1)], "none of the 2 files"),
-        ([(Path("gone/a.jpg"), 9)], "outside the label map"),
-    ],
-)
-def test_a_list_that_no_center_can_come_from_is_one_line(bad, said, tiny, tmp_path):
-    with pytest.raises(ListError, match=said) as raised:
-        compute(bad, label_map(5), EmbeddingConfig(tiny), tmp_path)
-    assert "\n" not in str(raised.value)
 
 
 def test_when_no_image_can_be_read_there_is_no_center(tmp_path, tiny):
@@ -111,37 +95,3 @@ def test_without_a_cache_the_file_is_the_same_and_no_embedding_stays(entries, ti
     np.testing.assert_allclose(ours.centers, theirs.centers, rtol=1e-5, atol=1e-7)
     assert ours.extras.keys() == theirs.extras.keys()
     assert sorted(path.name for path in (tmp_path / "never").iterdir()) == ["centers.safetensors", "cost.json"]
-
-
-class LimitedMemory(torch.nn.Module):
-    """A backbone's model that runs out of memory with more than two images."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, x):
-        if len(x) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-        return self.model(x)
-
-
-def test_a_model_that_runs_out_of_memory_gives_the_same_centers_from_smaller_batches(entries, tiny, tmp_path, caplog):
-    setting = EmbeddingConfig(dataclasses.replace(tiny, batch_size=7))
-    (run,) = make_runs(setting, tmp_path / "limited")
-    backbone = dataclasses.replace(run.plan.backbone, model=LimitedMemory(run.plan.backbone.model))
-    run = dataclasses.replace(run, plan=dataclasses.replace(run.plan, backbone=backbone))
-    made = compute(entries, label_map(5), setting, tmp_path / "limited", run=run)
-    wanted = compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path / "plain")
-    np.testing.assert_allclose(made.centers, wanted.centers, rtol=1e-4, atol=1e-6)
-    assert "out of memory with a batch of 7 images; trying 3" in caplog.text
-
-
-@pytest.mark.real
-def test_real_photographs(shared, tiny, tmp_path):
-    folders = sorted((shared / "data" / "tiny-imagenet").iterdir())[:4]
-    entries = [(path, label) for label, folder in enumerate(folders) for path in sorted(folder.iterdir())[:4]]
-    made = compute(entries, label_map(4), EmbeddingConfig(tiny), tmp_path)
-    wanted = class_means(embed_one_at_a_time(entries), [label for _, label in entries])
-    error = np.linalg.norm(made.centers - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
-    assert error.max() < 1e-6

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from imagenet_nk.config import CentersConfig
-from imagenet_nk.embedding.embeddings import NOT_FINITE, embed_images
+from imagenet_nk.embedding.embed import embed_images
+from imagenet_nk.embedding.embeddings import NOT_FINITE
 from imagenet_nk.embedding.executor import Executor, LocalExecutor
 from imagenet_nk.embedding.plan import EmbeddingPlan
 from imagenet_nk.embedding.run import EmbeddingConfig, make_runs

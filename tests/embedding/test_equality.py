@@ -1,9 +1,8 @@
-"""Every statistic of real photographs against plain numpy, whatever the batches, workers, shards and their order."""
+"""Every statistic of real photographs against plain numpy, for several batch sizes and numbers of threads."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 
 import numpy as np
@@ -15,7 +14,6 @@ from timm.data import create_transform, resolve_model_data_config
 
 from imagenet_nk.config import CentersConfig
 from imagenet_nk.embedding.run import EmbeddingConfig
-from imagenet_nk.statistics import streaming
 from small_models import TINY, compute, label_map
 
 CLASSES, EACH, SIZE = 8, 6, 64
@@ -86,7 +84,9 @@ def same(made, wanted, name, tolerance=1e-5):
 
 
 @pytest.mark.parametrize(("batch", "workers"), [*zip((1, 7, 64, 7), (0, 1, 2, 3), strict=True), (1, 3), (64, 0)])
-def test_whatever_the_batch_and_the_workers(batch, workers, photographs, embeddings, tiny, tmp_path):
+def test_all_statistics_equal_numpy_for_any_batch_size_and_threads(
+    batch, workers, photographs, embeddings, tiny, tmp_path
+):
     config = dataclasses.replace(tiny, img_size=SIZE, batch_size=batch, threads=workers)
     made = compute(photographs, label_map(CLASSES), EmbeddingConfig(config, EVERYTHING), tmp_path)
     wanted = numpys(embeddings)
@@ -96,21 +96,3 @@ def test_whatever_the_batch_and_the_workers(batch, workers, photographs, embeddi
         # The covariance of units that hardly vary has what float32 rounds in a batch, which the processor decides.
         tolerance = 5e-5 if name == "covariance" else 1e-5
         same(made.extras[name] if name in made.extras else getattr(made, name), value, name, tolerance)
-
-
-@pytest.mark.parametrize(("batch", "order"), list(itertools.product((1, 7, 64), (0, 1))))
-def test_batches_in_any_order_give_what_numpy_gives(batch, order, embeddings):
-    """Shuffled images, to 1e-6 of plain numpy."""
-    wanted, centers = numpys(embeddings), torch.from_numpy(by_class(embeddings).mean(1))
-    rows = torch.from_numpy(np.random.default_rng(order).permutation(len(embeddings)))
-    x, classes = torch.from_numpy(embeddings), torch.arange(CLASSES).repeat_interleave(EACH)
-    dim = embeddings.shape[1]
-    for name, statistic in {
-        "centers": streaming.Mean(CLASSES, dim),
-        "spread": streaming.Spread(CLASSES, dim),
-        "normalized": streaming.NormalizedMean(CLASSES, dim),
-        "covariance": streaming.SharedCovariance(centers),
-    }.items():
-        for cut in rows.split(batch):
-            statistic.add(x[cut], classes[cut])
-        same(statistic.result().numpy(), wanted[name], name, 1e-6)

@@ -13,14 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from imagenet_nk.centers import cost
-from imagenet_nk.centers.accumulate import accumulate_means
 from imagenet_nk.centers.file import NAME, Centers
 from imagenet_nk.config.backbones import CentersConfig
-from imagenet_nk.embedding.embeddings import Embeddings, Progress, embed_images
-from imagenet_nk.embedding.labeled_images import Classes, Entries, LabeledImages, check
+from imagenet_nk.embedding.embed import Progress, embed_images
+from imagenet_nk.embedding.embeddings import Embeddings
+from imagenet_nk.embedding.labeled_images import Classes, Entries, LabeledImages, check, describe_empty
 from imagenet_nk.embedding.run import BackboneRun
+from imagenet_nk.errors import CentersError
 from imagenet_nk.statistics import iterative
-from imagenet_nk.statistics.streaming import Mean, Medoid, NormalizedMean, SharedCovariance
+from imagenet_nk.statistics.streaming import Mean, Medoid, NormalizedMean, SharedCovariance, Spread
 from imagenet_nk.version import __version__
 from imagenet_nk.wording import first_few, plural
 
@@ -85,6 +86,24 @@ def _centers(
         metadata,
         extras,
     )
+
+
+def accumulate_means(entries: Entries, embeddings: Embeddings) -> tuple[LabeledImages, Mean, Spread]:
+    """The images with the rows of their classes, and mean and spread of each class.
+
+    A class without any embedding has no row. Raises CentersError if no class has one.
+    """
+    paths = [path for path, _ in entries]
+    filled = sorted({label for path, label in entries if path in embeddings.rows})
+    if not filled:
+        raise CentersError(f"{describe_empty(embeddings, paths)} (first: {paths[0]}): there is no center to make")
+    images = LabeledImages(entries, {label: row for row, label in enumerate(filled)}, embeddings)
+    dim = embeddings.plan.backbone.dim
+    mean, spread = Mean(len(filled), dim), Spread(len(filled), dim)
+    for x_BD, classes_B in images.pairs():
+        mean.add(x_BD, classes_B)
+        spread.add(x_BD, classes_B)
+    return images, mean, spread
 
 
 def _extra_statistics(

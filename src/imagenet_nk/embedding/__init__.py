@@ -2,7 +2,8 @@
 
 Other packages import:
 
-- embeddings: Embeddings, Progress, embed_images
+- embed: Progress, embed_images
+- embeddings: Embeddings
 - executor: Executor, LocalExecutor
 - labeled_images: Classes, Entries, LabeledImages, check, check_files, describe_empty
 - messages: BackboneSpec, Shard, ShardEmbeddings, split_shards

@@ -12,7 +12,7 @@ from typing import Any
 from imagenet_nk.backbones.model import Backbone
 from imagenet_nk.centers.file import Centers, load_centers
 from imagenet_nk.config.backbones import BackboneConfig, CentersConfig, EvaluateConfig
-from imagenet_nk.embedding.embeddings import embed_images
+from imagenet_nk.embedding.embed import embed_images
 from imagenet_nk.embedding.labeled_images import Entries, LabeledImages, check_files, describe_empty
 from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from imagenet_nk.errors import CentersError, ConfigError, ListError
