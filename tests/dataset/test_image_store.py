@@ -21,7 +21,7 @@ def names(folder: Path, sub: str = IMAGES) -> list[str]:
     return sorted(path.name for path in (folder / sub / A).glob("*")) if (folder / sub / A).is_dir() else []
 
 
-def test_an_image_is_there_whole_and_nothing_else(tmp_path: Path) -> None:
+def test_written_image_is_complete_and_alone(tmp_path: Path) -> None:
     store = ImageStore(tmp_path)
     store.write(A, "a.jpg", b"one")
     store.write(A, "a.jpg", b"another")
@@ -32,7 +32,7 @@ def test_an_image_is_there_whole_and_nothing_else(tmp_path: Path) -> None:
     assert store.sizes("n01443537") == {}
 
 
-def test_many_threads_may_write_one_name(tmp_path: Path) -> None:
+def test_threads_may_write_one_name_at_once(tmp_path: Path) -> None:
     store = ImageStore(tmp_path)
     bodies = [bytes([number]) * 300_000 for number in range(8)]
     threads = [threading.Thread(target=store.write, args=(A, "a.jpg", body)) for body in bodies]
@@ -44,7 +44,7 @@ def test_many_threads_may_write_one_name(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.jpg"]
 
 
-def test_leftovers_of_a_killed_run_go_and_count_for_nothing(tmp_path: Path) -> None:
+def test_incomplete_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     store = ImageStore(tmp_path)
     store.write(A, "a.jpg", b"one")
     (tmp_path / IMAGES / A / "b.jpg.123.part").write_bytes(b"hal")
@@ -52,7 +52,7 @@ def test_leftovers_of_a_killed_run_go_and_count_for_nothing(tmp_path: Path) -> N
     assert names(tmp_path) == ["a.jpg"]
 
 
-def test_settling_moves_to_spare_and_back(tmp_path: Path) -> None:
+def test_arrange_moves_to_spare_and_back(tmp_path: Path) -> None:
     store = ImageStore(tmp_path)
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         store.write(A, name, name.encode())
@@ -67,44 +67,41 @@ def test_settling_moves_to_spare_and_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [Materialize.link, Materialize.copy])
-def test_a_local_file_is_adopted(tmp_path: Path, how: Materialize) -> None:
+def test_local_file_is_linked_or_copied(tmp_path: Path, how: Materialize) -> None:
     original = tmp_path / "elsewhere.jpg"
     original.write_bytes(b"theirs")
     store = ImageStore(tmp_path / "set")
     for _ in range(2):
         store.link_or_copy(A, "a.jpg", original, how)
-    adopted = tmp_path / "set" / IMAGES / A / "a.jpg"
-    assert adopted.read_bytes() == b"theirs"
-    assert adopted.samefile(original) == (how == Materialize.link)
+    result = tmp_path / "set" / IMAGES / A / "a.jpg"
+    assert result.read_bytes() == b"theirs"
+    assert result.samefile(original) == (how == Materialize.link)
     assert names(tmp_path / "set") == ["a.jpg"]
 
 
-# --- disks and folders that will not do
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_no_space_left_is_one_line_and_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_an_error_and_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ImageStore(tmp_path)
     store.write(A, "a.jpg", b"one")
     with monkeypatch.context() as patched:
-        (tmp_path / IMAGES / A / "a.part").symlink_to("/dev/full")  # a device without room
+        (tmp_path / IMAGES / A / "a.part").symlink_to("/dev/full")  # a device that is always full
         patched.setattr(files, "part_name", lambda name: "a.part")
         with pytest.raises(DatasetError, match=r"no space left for .*another dataset\.dir"):
             store.write(A, "a.jpg", b"x" * 100_000)
     assert (tmp_path / IMAGES / A / "a.jpg").read_bytes() == b"one"
     assert names(tmp_path) == ["a.jpg"]
-    store.write(A, "a.jpg", b"two")  # once there is room again
+    store.write(A, "a.jpg", b"two")  # once there is space again
     assert store.sizes(A) == {"a.jpg": 3}
 
 
 @pytest.mark.parametrize("sub", [IMAGES, SPARE])
-def test_a_file_where_a_folder_must_be(tmp_path: Path, sub: str) -> None:
+def test_file_in_place_of_a_folder_is_named(tmp_path: Path, sub: str) -> None:
     (tmp_path / sub).write_text("")
     with pytest.raises(DatasetError, match=f"{tmp_path / sub} is a file where a folder must be"):
         ImageStore(tmp_path)
 
 
-def test_a_file_where_the_folder_of_a_class_must_be(tmp_path: Path) -> None:
+def test_file_in_place_of_the_folder_of_a_class_is_named(tmp_path: Path) -> None:
     store = ImageStore(tmp_path)
     (tmp_path / IMAGES / A).write_text("")
     named = f"{tmp_path / IMAGES / A} is a file where a folder must be: move it away"
@@ -114,7 +111,7 @@ def test_a_file_where_the_folder_of_a_class_must_be(tmp_path: Path) -> None:
         store.link_or_copy(A, "a.jpg", tmp_path / IMAGES / A, Materialize.copy)
 
 
-def test_an_original_that_is_gone(tmp_path: Path) -> None:
+def test_missing_original_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"gone\.jpg"):
         ImageStore(tmp_path).link_or_copy(A, "a.jpg", tmp_path / "gone.jpg", Materialize.copy)
 
@@ -140,13 +137,13 @@ def unprivileged() -> Iterator[Path]:
                 path.chmod(0o755)
 
 
-def test_a_folder_that_may_not_be_written(unprivileged: Path) -> None:
+def test_folder_without_permission_is_an_error(unprivileged: Path) -> None:
     with pytest.raises(DatasetError, match=r"cannot be written \(Permission denied\): choose another dataset\.dir"):
         ImageStore(unprivileged).write(A, "a.jpg", b"one")
     with pytest.raises(DatasetError, match="cannot be written"):
         ImageStore(unprivileged / "new")
 
 
-def test_room_is_what_the_disk_has_less_a_reserve(tmp_path: Path) -> None:
+def test_free_bytes_leave_a_reserve(tmp_path: Path) -> None:
     stat = os.statvfs(tmp_path)
     assert ImageStore(tmp_path).free_bytes() < stat.f_bavail * stat.f_frsize

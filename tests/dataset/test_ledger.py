@@ -26,7 +26,7 @@ def count_attempts(folder: Path) -> int:
         return int(db.execute("SELECT count(*) FROM attempts").fetchone()[0])
 
 
-def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_text_that_cannot_be_written_is_an_error_at_the_next_flush(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.record(ONE._replace(url="http://a.test/\udcff"))
     with pytest.raises(DatasetError, match="surrogates not allowed"):
@@ -34,7 +34,7 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_what_is_recorded_is_there_after_reopening(tmp_path: Path) -> None:
+def test_recorded_attempts_are_read_after_reopening(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.record(ONE)
     ledger.record(
@@ -55,7 +55,7 @@ def test_what_is_recorded_is_there_after_reopening(tmp_path: Path) -> None:
     assert row == {name: getattr(ONE, name) for name in row}
 
 
-def test_the_last_final_attempt_settles_a_candidate(tmp_path: Path) -> None:
+def test_last_final_attempt_settles_a_candidate(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for attempt in (
         ONE._replace(reason="http_503", final=0),
@@ -78,7 +78,7 @@ def test_the_last_final_attempt_settles_a_candidate(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_verdicts_and_facts_are_kept(tmp_path: Path) -> None:
+def test_verdicts_and_meta_are_read_after_reopening(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.record(ONE)
     ledger.flush()
@@ -93,7 +93,7 @@ def test_verdicts_and_facts_are_kept(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_dead_network_settles_nothing(tmp_path: Path) -> None:
+def test_connection_failures_are_reopened(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.record(ONE._replace(reason="refused", transient=1))
     ledger.record(ONE._replace(key="k2", reason="http_404", status=404))
@@ -113,22 +113,7 @@ def test_a_dead_network_settles_nothing(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_another_process_may_read_while_a_run_writes(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    reader = sqlite3.connect(tmp_path / LEDGER)
-    reader.execute("BEGIN")
-    assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (0,)
-    for number in range(500):
-        ledger.record(ONE._replace(key=str(number)))
-    ledger.flush()
-    assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (0,)  # its own snapshot
-    reader.execute("COMMIT")
-    assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (500,)
-    reader.close()
-    ledger.close()
-
-
-def test_what_was_flushed_survives_a_kill(tmp_path: Path) -> None:
+def test_flushed_attempts_survive_a_kill(tmp_path: Path) -> None:
     program = f"""
 import sys, time
 from pathlib import Path
@@ -157,13 +142,10 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
 
 
-# --- what cannot be used
-
-
 @pytest.mark.parametrize(
     "content", [b"not a database at all, but long enough to be one" * 50, b"SQLite format 3\0" + b"\xff" * 4096]
 )
-def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_ledger_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LEDGER).write_bytes(content)
     with pytest.raises(DatasetError, match=r"cannot be used.*another dataset\.dir") as caught:
         Ledger(tmp_path)
@@ -171,13 +153,7 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path, content: bytes) -> 
     assert (tmp_path / LEDGER).read_bytes() == content
 
 
-def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
-    (tmp_path / LEDGER).mkdir()
-    with pytest.raises(DatasetError, match="cannot be used"):
-        Ledger(tmp_path)
-
-
-def test_a_later_version_is_refused(tmp_path: Path) -> None:
+def test_later_version_is_refused(tmp_path: Path) -> None:
     Ledger(tmp_path).close()
     with sqlite3.connect(tmp_path / LEDGER) as db:
         db.execute("PRAGMA user_version = 99")
@@ -186,7 +162,7 @@ def test_a_later_version_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path)
 
 
-def test_a_table_that_is_damaged_is_one_line(tmp_path: Path) -> None:
+def test_damaged_table_is_an_error_of_one_line(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in range(3000):
         ledger.record(ONE._replace(key=str(number)))
@@ -202,7 +178,7 @@ def test_a_table_that_is_damaged_is_one_line(tmp_path: Path) -> None:
             again.close()
 
 
-def test_a_full_disk_is_said_by_the_next_record_or_flush(tmp_path: Path) -> None:
+def test_full_disk_is_an_error_at_the_next_record_or_flush(tmp_path: Path) -> None:
     """SQLite's own limit on pages gives the very error of a full disk: SQLITE_FULL."""
     program = f"""
 import sqlite3
@@ -230,7 +206,7 @@ ledger.close()
     assert "no space left" in done.stdout or "full" in done.stdout
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
-    ledger = Ledger(tmp_path)  # and what was written before is whole
+    ledger = Ledger(tmp_path)  # what was written before is intact
     ledger.final_attempts(A)
     ledger.close()
 

@@ -17,7 +17,7 @@ def row(number: int, **other: Any) -> ManifestRow:
 
 
 @pytest.mark.parametrize("group", [2, 100_000])
-def test_the_two_manifests_say_what_pandas_would_write(
+def test_both_manifests_have_the_bytes_that_pandas_writes(
     group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manifest, "_ROW_GROUP", group)
@@ -39,7 +39,7 @@ def test_the_two_manifests_say_what_pandas_would_write(
         assert (tmp_path / MANIFEST).read_bytes() == (tmp_path / "expected.parquet").read_bytes()
 
 
-def test_no_image_at_all(tmp_path: Path) -> None:
+def test_manifest_without_images_has_its_columns(tmp_path: Path) -> None:
     with manifest.open_writer(tmp_path):
         pass
     assert read_manifest(tmp_path).empty
@@ -47,15 +47,10 @@ def test_no_image_at_all(tmp_path: Path) -> None:
     assert (tmp_path / "manifest.csv").read_text() == ",".join(MANIFEST_COLUMNS) + "\n"
 
 
-def add_and_fail(folder: Path) -> None:
-    with manifest.open_writer(folder) as images:
+def test_error_while_writing_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), manifest.open_writer(tmp_path) as images:  # noqa: PT012
         images.add([row(1)])
         raise KeyError
-
-
-def test_broken_off_there_is_none(tmp_path: Path) -> None:
-    with pytest.raises(KeyError):
-        add_and_fail(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

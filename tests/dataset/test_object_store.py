@@ -36,11 +36,11 @@ def store(folder: Path) -> ObjectStore:
     return opened
 
 
-def test_a_folder_has_the_other_store(tmp_path: Path) -> None:
+def test_local_folder_has_an_image_store(tmp_path: Path) -> None:
     assert type(open_store(tmp_path)) is ImageStore
 
 
-def test_what_is_written_is_there(store: ObjectStore) -> None:
+def test_written_images_are_listed(store: ObjectStore) -> None:
     store.write(A, "a.jpg", b"one")
     assert store.sizes(A) == {"a.jpg": 3}
     store.write(A, "a.jpg", b"longer")
@@ -50,12 +50,12 @@ def test_what_is_written_is_there(store: ObjectStore) -> None:
     assert (store.folder / "images" / A / "a.jpg").read_bytes() == b"longer"
 
 
-def test_settling_makes_images_hold_exactly_what_is_kept(store: ObjectStore) -> None:
+def test_arrange_makes_images_hold_exactly_what_is_kept(store: ObjectStore) -> None:
     for name in ("keep.jpg", "spare.jpg", "bad.jpg"):
         store.write(A, name, name.encode())
     store.arrange(A, {"keep.jpg"}, {"bad.jpg"})
     fresh = ObjectStore(store.folder)
-    for each in (store, fresh):  # as it remembers, and as it is
+    for each in (store, fresh):  # by its own listing, and by a new one
         assert each.sizes(A) == {"keep.jpg": 8, "spare.jpg": 9}
     assert files.is_file(store.folder / "spare" / A / "spare.jpg")
     fresh.arrange(A, {"spare.jpg"}, {"keep.jpg"})
@@ -63,14 +63,14 @@ def test_settling_makes_images_hold_exactly_what_is_kept(store: ObjectStore) -> 
     assert (store.folder / "images" / A / "spare.jpg").read_bytes() == b"spare.jpg"
 
 
-def test_what_others_write_is_seen_after_a_refresh(store: ObjectStore) -> None:
+def test_images_of_other_processes_are_listed_after_a_refresh(store: ObjectStore) -> None:
     assert store.sizes(A) == {}
     ObjectStore(store.folder).write(A, "a.jpg", b"one")
     store.refresh()
     assert store.sizes(A) == {"a.jpg": 3}
 
 
-def test_local_files_are_copied_never_linked(store: ObjectStore, tmp_path: Path) -> None:
+def test_local_file_is_copied_and_never_linked(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"theirs")
     store.link_or_copy(A, "a.jpg", tmp_path / "a.jpg", Materialize.copy)
     assert store.sizes(A) == {"a.jpg": 6}
@@ -78,7 +78,7 @@ def test_local_files_are_copied_never_linked(store: ObjectStore, tmp_path: Path)
         store.link_or_copy(A, "b.jpg", tmp_path / "a.jpg", Materialize.link)
 
 
-def test_a_url_has_one_ledger(folder: Path, tmp_path: Path) -> None:
+def test_url_belongs_to_one_ledger(folder: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
     claim_bucket(folder, tmp_path / "first")
@@ -89,14 +89,14 @@ def test_a_url_has_one_ledger(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_bucket_that_is_not_there() -> None:
+def test_missing_bucket_is_named() -> None:
     nowhere = files.resolve("s3://nowhere/set")
     with pytest.raises(DatasetError, match=r"s3://nowhere/set is not there .*make the bucket"):
         open_store(nowhere).write(A, "a.jpg", b"one")
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     away = files.resolve(f"s3://{BUCKET}/away")
     away.fs.config_kwargs["retries"] = {"max_attempts": 0}  # type: ignore[attr-defined]
