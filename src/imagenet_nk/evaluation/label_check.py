@@ -1,4 +1,4 @@
-"""The label check: a classifier head knows its classes by their place, and so betrays labels in another order."""
+"""The label check: compares the labels of a list with what the classifier head predicts for its images."""
 
 from __future__ import annotations
 
@@ -15,31 +15,26 @@ from imagenet_nk.classes.loading import load
 from imagenet_nk.config.choices import ClassesConfig, LabelsConfig
 
 LabelOrder = Mapping[int, str]  # label to WNID
-MajorityVotes = Mapping[
-    int, tuple[str, float]
-]  # label to the WNID that a head gives most of its images, and their share
+MajorityVotes = Mapping[int, tuple[str, float]]  # label to the most frequent prediction for its images, and its share
 GIVEN = "as given"
-MIN_HEAD_ACCURACY = (
-    0.6  # of the images of all other classes: a head that is right on fewer bears no witness against a class
-)
-ALPHA = 0.01  # of an exchange that is none, see _by_chance: seven images that speak with one voice are below it
-MAX_SHOWN = 3  # exchanges that the verdict names
+MIN_HEAD_ACCURACY = 0.6  # on all other classes: below it, the head is no evidence that classes are swapped
+ALPHA = 0.01  # significance level of a swap, see _sign_test_p: seven images that agree are below it
+MAX_SHOWN = 3  # swaps that the message names
 K = TypeVar("K", int, str)
 V = TypeVar("V", int, str)
 
 
 def imagenet_label_orders() -> dict[str, LabelOrder]:
-    """The orders in which people number the 1000 classes: sorted WNIDs and the devkit's, from 0 and from 1."""
-    maps = {name: _imagenet(name) for name in ("sorted", "clsloc")}
+    """The common numberings of the 1000 classes: by sorted WNID and as in the devkit, from 0 and from 1."""
     return {
-        f"{name} from {first}": dict(enumerate(map_.wnids, start=first))
-        for name, map_ in maps.items()
+        f"{name} from {first}": dict(enumerate(_imagenet(name).wnids, start=first))
+        for name in ("sorted", "clsloc")
         for first in (0, 1)
     }
 
 
 def head_order(outputs: int, wnids: Sequence[str]) -> tuple[str, ...] | None:
-    """The WNID of each output of a head, as timm orders them; None for a head over other classes."""
+    """The WNID of each output of a head, in timm's order; None for a head over other classes."""
     if outputs == 1000:
         order = tuple(_imagenet("sorted").wnids)
         return order if set(wnids) <= set(order) else None
@@ -47,131 +42,147 @@ def head_order(outputs: int, wnids: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def other_head_orders(outputs: int) -> dict[str, Mapping[str, str]]:
-    """Other orders that a head's outputs may be in: the class that an output then means, by the one it seems to."""
+    """Other orders of a head's outputs: what a prediction in timm's order then means, by the name of the order."""
     if outputs != 1000:
         return {}
-    seems, means = _imagenet("sorted").wnids, _imagenet("clsloc").wnids
-    return {"clsloc": dict(zip(seems, means, strict=True))}
+    return {"clsloc": dict(zip(_imagenet("sorted").wnids, _imagenet("clsloc").wnids, strict=True))}
 
 
 def check(
     labels_N: NDArray[np.int64],
-    said_N: Sequence[str],
+    predicted_N: Sequence[str],
     given: LabelOrder,
     orders: Mapping[str, LabelOrder],
     ncm: float,
-    heads: Mapping[str, Mapping[str, str]] | None = None,
+    head_orders: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Whether head and labels agree, and if not, which known order does: another one of the labels, or of the head.
+    """Whether labels and head agree; if not, which known order of the labels or of the head's outputs explains it.
 
-    labels_N: the numbers in the list; said_N: the WNID that the head gives each image; ncm: top-1 of the centers, or on
-    what share of the images they agree with the head, if that is more: the list may be another than theirs; heads: as
-    heads_orders() has them.
-    Labels count as wrong when the head is right on fewer than half as many images as the centers, which separate the
-    classes well, and when another order at least doubles that, or one that is not known would: a head that knows the
-    classes by other numbers still tells them apart, one that was never trained does not. Where the order is right,
-    `exchanged` names the classes whose labels have changed places: rings of WNIDs, of which the head calls the images
-    of each by the next one's name, and those of the last by the first one's.
+    labels_N: the numbers in the list; predicted_N: the head's WNID for each image; ncm: top-1 of the centers, or the
+    fraction of images on which they agree with the head if that is larger; head_orders: see other_head_orders().
+
+    Labels are wrong if the centers separate the classes, the head is right on fewer than half as many images as they
+    are, and another order at least doubles that. It may be an unknown one: then the best matching of labels and
+    predictions must double it, which fails for an untrained head. If the order is right, `swapped_classes` names cycles
+    of classes: for the images of each, the head predicts the next one.
     """
     labels = labels_N.tolist()
-    agreement = {name: _accuracy(labels, said_N, order) for name, order in {GIVEN: given, **orders}.items()}
-    enough = max(2 * agreement[GIVEN], ncm / 2)
-    separate = ncm >= min(0.5, 5 / len(set(labels)))
-    disagree = separate and agreement[GIVEN] < ncm / 2
-    best = max(agreement, key=lambda name: (agreement[name], name == GIVEN))
-    fits = best if disagree and agreement[best] > enough else None
-    turned = {name: _accuracy(labels, [means[said] for said in said_N], given) for name, means in (heads or {}).items()}
-    head = next((name for name, share in turned.items() if disagree and fits is None and share > enough), None)
-    wrong = disagree and head is None and (fits is not None or _matched_accuracy(labels, said_N) > enough)
-    rings = [] if wrong or head or not separate else _find_swapped_classes(labels, said_N, given)
-    said = _message(separate, disagree, wrong, fits, head, agreement[GIVEN])
+    accuracy = {name: _accuracy(labels, predicted_N, order) for name, order in {GIVEN: given, **orders}.items()}
+    threshold = max(2 * accuracy[GIVEN], ncm / 2)
+    is_separated = ncm >= min(0.5, 5 / len(set(labels)))
+    disagrees = is_separated and accuracy[GIVEN] < ncm / 2
+    best = max(accuracy, key=lambda name: (accuracy[name], name == GIVEN))
+    label_order = best if disagrees and accuracy[best] > threshold else None
+    head = _matching_head_order(labels, predicted_N, given, head_orders or {}, threshold) if disagrees else None
+    head = head if label_order is None else None
+    is_wrong = (
+        disagrees and head is None and (label_order is not None or _matched_accuracy(labels, predicted_N) > threshold)
+    )
+    cycles = [] if is_wrong or head or not is_separated else _find_swapped_classes(labels, predicted_N, given)
+    message = _message(is_separated, disagrees, is_wrong, label_order, head, accuracy[GIVEN])
     return {
-        "agreement": agreement,
-        "labels_wrong": wrong,
-        "matching_label_order": fits,
+        "agreement": accuracy,
+        "labels_wrong": is_wrong,
+        "matching_label_order": label_order,
         "matching_head_order": head,
-        "swapped_classes": rings,
-        "message": _describe_cycles(rings) if rings else said,
+        "swapped_classes": cycles,
+        "message": _describe_cycles(cycles) if cycles else message,
     }
 
 
-def _accuracy(labels: Sequence[int], said: Sequence[str], order: LabelOrder) -> float:
-    return float(np.mean([order.get(label) == wnid for label, wnid in zip(labels, said, strict=True)]))
+def _accuracy(labels: Sequence[int], predicted: Sequence[str], order: LabelOrder) -> float:
+    return float(np.mean([order.get(label) == wnid for label, wnid in zip(labels, predicted, strict=True)]))
 
 
-def _matched_accuracy(labels: Sequence[int], said: Sequence[str]) -> float:
-    """The share of images on which a head is right if each of its classes is the label that it gives most of them to,
-    and each label the class that it is given most."""
-    of_label = {label: wnid for label, (wnid, _) in _majority(labels, said).items()}
-    of_class = {wnid: label for wnid, (label, _) in _majority(said, labels).items()}
-    pairs = [of_label[label] == wnid and of_class[wnid] == label for label, wnid in zip(labels, said, strict=True)]
-    return float(np.mean(pairs))
+def _matching_head_order(
+    labels: Sequence[int],
+    predicted: Sequence[str],
+    given: LabelOrder,
+    head_orders: Mapping[str, Mapping[str, str]],
+    threshold: float,
+) -> str | None:
+    for name, meaning in head_orders.items():
+        if _accuracy(labels, [meaning[wnid] for wnid in predicted], given) > threshold:
+            return name
+    return None
 
 
-def majority_votes(labels: Sequence[int], said: Sequence[str]) -> MajorityVotes:
-    """What the head calls the images of each label for the most part; the smaller WNID where two are level."""
-    return _majority(labels, said)
+def _matched_accuracy(labels: Sequence[int], predicted: Sequence[str]) -> float:
+    """The head's accuracy if label and WNID belong together whenever each is the most frequent partner of the other."""
+    wnid_of = {label: wnid for label, (wnid, _) in _majority(labels, predicted).items()}
+    label_of = {wnid: label for wnid, (label, _) in _majority(predicted, labels).items()}
+    return float(
+        np.mean([wnid_of[k] == wnid and label_of[wnid] == k for k, wnid in zip(labels, predicted, strict=True)])
+    )
 
 
-def _find_swapped_classes(labels: Sequence[int], said: Sequence[str], given: LabelOrder) -> list[list[str]]:
-    """Rings of classes whose images the head calls, for the most part, by the name of the next.
+def majority_votes(labels: Sequence[int], predicted: Sequence[str]) -> MajorityVotes:
+    """The WNID that the head predicts most often for the images of each label, and for what fraction of them."""
+    return _majority(labels, predicted)
 
-    A head that confuses classes takes one for another, but hardly ever each for the other and neither for itself.
+
+def _find_swapped_classes(labels: Sequence[int], predicted: Sequence[str], given: LabelOrder) -> list[list[str]]:
+    """Cycles of classes: for most images of each, the head predicts the next.
+
+    A head that confuses two classes rarely predicts each for the other and neither for itself.
     """
-    called = {given[label]: wnid for label, (wnid, _) in majority_votes(labels, said).items() if wnid != given[label]}
-    images = Counter((given[label], wnid) for label, wnid in zip(labels, said, strict=True))
-    rings = []
-    for first in sorted(called):
-        ring = [first]
-        while (following := called.get(ring[-1])) is not None and following not in ring:
-            ring.append(following)
-        if following == first == min(ring) and _sign_test_p(ring, called, images) <= ALPHA:
-            rings.append(ring)
-    inside = {wnid for ring in rings for wnid in ring}
-    others = [wnid == given[label] for label, wnid in zip(labels, said, strict=True) if given[label] not in inside]
-    return rings if others and np.mean(others) >= MIN_HEAD_ACCURACY else []
+    majority = majority_votes(labels, predicted)
+    next_of = {given[label]: wnid for label, (wnid, _) in majority.items() if wnid != given[label]}
+    images = Counter((given[label], wnid) for label, wnid in zip(labels, predicted, strict=True))
+    cycles = []
+    for first in sorted(next_of):
+        cycle = [first]
+        while (following := next_of.get(cycle[-1])) is not None and following not in cycle:
+            cycle.append(following)
+        if following == first == min(cycle) and _sign_test_p(cycle, next_of, images) <= ALPHA:
+            cycles.append(cycle)
+    swapped = {wnid for cycle in cycles for wnid in cycle}
+    hits = [wnid == given[label] for label, wnid in zip(labels, predicted, strict=True) if given[label] not in swapped]
+    return cycles if hits and np.mean(hits) >= MIN_HEAD_ACCURACY else []
 
 
-def _sign_test_p(ring: Sequence[str], called: Mapping[str, str], images: Mapping[tuple[str, str], int]) -> float:
-    """The chance that a head which takes each class for the other as often as for itself calls so many otherwise.
+def _sign_test_p(cycle: Sequence[str], next_of: Mapping[str, str], images: Mapping[tuple[str, str], int]) -> float:
+    """p-value of a cycle, if the head predicted the next class as often as the image's own.
 
-    The sign test (Dixon and Mood 1946) over the images of a ring; those that are called by a third name do not count.
+    The sign test (Dixon and Mood 1946) over the images of the cycle; other predictions do not count.
     """
-    otherwise = sum(images[wnid, called[wnid]] for wnid in ring)
-    n = otherwise + sum(images[wnid, wnid] for wnid in ring)
-    return float(sum(comb(n, k) for k in range(otherwise, n + 1)) / 2**n)
+    swapped = sum(images[wnid, next_of[wnid]] for wnid in cycle)
+    n = swapped + sum(images[wnid, wnid] for wnid in cycle)
+    return float(sum(comb(n, k) for k in range(swapped, n + 1)) / 2**n)
 
 
-def _majority(of: Sequence[K], given: Sequence[V]) -> dict[K, tuple[V, float]]:
-    """What each of some things is given most often, and its share; the smaller where two are level."""
-    counted: dict[K, Counter[V]] = defaultdict(Counter)
-    for one, other in zip(of, given, strict=True):
-        counted[one][other] += 1
-    most = {one: max(sorted(count), key=count.__getitem__) for one, count in counted.items()}
-    return {one: (other, counted[one][other] / counted[one].total()) for one, other in most.items()}
+def _majority(keys: Sequence[K], values: Sequence[V]) -> dict[K, tuple[V, float]]:
+    """The most frequent value of each key, and the fraction that it makes up; of equally frequent ones, the smaller."""
+    counters: dict[K, Counter[V]] = defaultdict(Counter)
+    for key, value in zip(keys, values, strict=True):
+        counters[key][value] += 1
+    majority = {key: max(sorted(counter), key=counter.__getitem__) for key, counter in counters.items()}
+    return {key: (value, counters[key][value] / counters[key].total()) for key, value in majority.items()}
 
 
-def _message(separate: bool, disagree: bool, wrong: bool, fits: str | None, head: str | None, agreement: float) -> str:
-    if not separate:
-        return "the centers do not separate the classes well enough to tell"
-    if fits is not None:
-        return f"the labels are in another order than labels= says: they are numbered as {fits}"
+def _message(
+    is_separated: bool, disagrees: bool, is_wrong: bool, label_order: str | None, head: str | None, accuracy: float
+) -> str:
+    if not is_separated:
+        return "cannot tell: the centers do not separate the classes well enough"
+    if label_order is not None:
+        return f"the labels are in another order than labels= says: they are numbered as {label_order}"
     if head is not None:
         return (
-            f"the labels are right, but the outputs of the head are in the order of labels={head}, not in sorted order"
+            f"the labels are right, but the outputs of the head are in the order of labels={head}, not sorted by WNID"
         )
-    if wrong:
-        return "the labels are not in the order of labels=, nor in one that is known; check the list against its source"
-    if disagree:
-        return f"the head does not know the classes well enough to tell: it is right on {agreement:.0%} of the images"
-    return f"labels are consistent with the classifier head (top-1 {100 * agreement:.0f} %)"
+    if is_wrong:
+        return "the labels are neither in the order of labels= nor in a known one; check the list against its source"
+    if disagrees:
+        return f"cannot tell: the head is right on only {100 * accuracy:.0f} % of the images"
+    return f"labels are consistent with the classifier head (top-1 {100 * accuracy:.0f} %)"
 
 
-def _describe_cycles(rings: Sequence[Sequence[str]]) -> str:
-    shown = ", ".join(" -> ".join([*ring, ring[0]]) for ring in rings[:MAX_SHOWN])
-    rest = f" and {len(rings) - MAX_SHOWN} more" if len(rings) > MAX_SHOWN else ""
+def _describe_cycles(cycles: Sequence[Sequence[str]]) -> str:
+    shown = ", ".join(" -> ".join([*cycle, cycle[0]]) for cycle in cycles[:MAX_SHOWN])
+    rest = f" and {len(cycles) - MAX_SHOWN} more" if len(cycles) > MAX_SHOWN else ""
     return (
-        f"the labels of {sum(map(len, rings))} classes look exchanged among them (label -> what the head sees): "
+        f"the labels of {sum(map(len, cycles))} classes look swapped (label -> prediction of the head): "
         f"{shown}{rest}; check them in the list against its source"
     )
 
