@@ -1,4 +1,4 @@
-"""The entry point: compose the configuration, build the parts, run the stages."""
+"""The entry point: compose the configuration, prepare a job, run its stages."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ def run() -> None:
     @hydra.main(version_base="1.3", config_path=cli.config_folder(), config_name="imagenet")
     def main(cfg: DictConfig) -> int:
         """One job; returns its exit code."""
-        from imagenet_nk.app import pipeline  # after composition: --help and a config error import no stage
+        from imagenet_nk.app.job_setup import prepare  # not needed for --help and errors in the configuration
 
-        return pipeline.run(cfg)
+        with prepare(cfg) as setup:
+            from imagenet_nk.app import stages  # half a second, in which worker processes load what they need
+
+            return stages.run(setup)
 
     cli.run(main)
 

@@ -30,26 +30,26 @@ def begun(run: Path, folder: Path, stages: list[str], at: float) -> Path:
 
 
 def test_a_run_that_made_centers_reports_on_itself(good: Run) -> None:
-    assert find_run.to_show(None, good.output, good.folder, good.place) == good.output
+    assert find_run.select_run(None, good.output, good.folder, good.place) == good.output
 
 
 def test_another_reports_on_the_newest_over_the_data_set(good: Run, tmp_path: Path) -> None:
-    assert find_run.to_show(None, tmp_path, good.folder, good.place) == good.output
+    assert find_run.select_run(None, tmp_path, good.folder, good.place) == good.output
 
 
 def test_centers_of_another_list_do_not_count(spoiled: Run, tmp_path: Path) -> None:
     with (spoiled.folder / "eval.txt").open("a") as file:
         file.write("images/another.jpg 0\n")
-    assert find_run.to_show(None, tmp_path / "x", spoiled.folder, spoiled.place) == tmp_path / "x"
+    assert find_run.select_run(None, tmp_path / "x", spoiled.folder, spoiled.place) == tmp_path / "x"
 
 
 def test_a_named_one_goes_before_all(good: Run, tmp_path: Path) -> None:
-    assert find_run.to_show(str(tmp_path), good.output, good.folder, good.place) == tmp_path
+    assert find_run.select_run(str(tmp_path), good.output, good.folder, good.place) == tmp_path
 
 
 def test_a_named_one_must_be_there(good: Run) -> None:
     with pytest.raises(DatasetError, match=r"report\.run=gone is no folder"):
-        find_run.to_show("gone", good.output, good.folder, good.place)
+        find_run.select_run("gone", good.output, good.folder, good.place)
 
 
 def test_the_newest_one_counts_though_it_was_stopped(spoiled: Run, tmp_path: Path) -> None:
@@ -59,13 +59,13 @@ def test_the_newest_one_counts_though_it_was_stopped(spoiled: Run, tmp_path: Pat
     begun(spoiled.place / "older", spoiled.folder, all_, made - 10)
     begun(spoiled.place / "elsewhere", tmp_path / "another", all_, made + 20)
     begun(spoiled.place / "images_alone", spoiled.folder, ["collect", "lists"], made + 20)
-    assert find_run.to_show(None, tmp_path / "x", spoiled.folder, spoiled.place) == stopped
+    assert find_run.select_run(None, tmp_path / "x", spoiled.folder, spoiled.place) == stopped
 
 
 def test_several_backbones_of_one_run_are_runs_and_the_folder_above_them_is_none(spoiled: Run, tmp_path: Path) -> None:
     above = begun(spoiled.place / "several", spoiled.folder, ["centers"], time.time() + 100)
     spoiled.output.rename(above / "test_resnet")
-    assert find_run.to_show(None, tmp_path / "x", spoiled.folder, spoiled.place) == above / "test_resnet"
+    assert find_run.select_run(None, tmp_path / "x", spoiled.folder, spoiled.place) == above / "test_resnet"
 
 
 def test_a_killed_collection_has_a_report_of_what_it_kept_and_goes_on(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The process: command line, pipeline of stages, exit codes, error lines and plan."""
+"""The process: command line, job setup, stages, exit codes, error lines and plan."""

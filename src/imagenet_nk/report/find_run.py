@@ -15,7 +15,7 @@ from imagenet_nk.report.run_data import read_yaml
 from imagenet_nk.storage import files
 
 
-def to_show(named: str | None, output: Path, folder: Path, runs: Path) -> Path:
+def select_run(named: str | None, output: Path, folder: Path, runs: Path) -> Path:
     """The output folder that a report is about: the one named, else this run's own if it made centers.
 
     Else the newest one below `runs` that was to make centers of this data set, whether it came to its end or not;
