@@ -97,7 +97,7 @@ def test_outage_without_end_ends_the_run_short(
     with caplog.at_level("WARNING"):
         summary = town.run("disturbed", engine, watch=outage(town.server.go, None, 0.0))
     assert summary.short
-    assert len([line for line in caplog.messages if "the web has not answered" in line]) == 1
+    assert len([line for line in caplog.messages if "nothing on the network has answered" in line]) == 1
     assert "retry=transient" not in caplog.text, "that is for what failed while the web was there"
     with sqlite3.connect(town.folder / "disturbed" / LEDGER) as db:
         query = "SELECT count(*) FROM attempts WHERE final AND url NOT LIKE '%:9/%' AND transient"

@@ -246,7 +246,7 @@ def test_a_file_that_was_lost_is_fetched_again(town: Town, processes: int, caplo
     cut.write_bytes(cut.read_bytes()[:-1])
     town.server.clear()
     run(town, 5, processes=processes)
-    assert "missing or damaged, and were asked for again: 2" in caplog.text
+    assert "missing or damaged and are fetched again: 2" in caplog.text
     assert kept(town) == town.first_good(5)
     assert sorted(settled_twice(town)) == sorted([lost.stem, cut.stem])
 
@@ -356,7 +356,7 @@ def test_a_fallback_out_of_reach_is_tried_again(town: Town, processes: int, capl
     fallback = Full(str(town.folder / "local"))
     first = run(town, 4, fallback=fallback, processes=processes)
     assert first.short == (WNIDS[2],)
-    assert "what it was to fill stays open: the same command goes on from there" in caplog.text
+    assert "its classes stay incomplete: the same command continues from here" in caplog.text
     local_copy(town, {f"{WNIDS[2]}_{number}": f"local {number}" for number in range(1000, 1012)})
     town.server.clear()
     assert run(town, 4, fallback=fallback, processes=processes).sources == {"urls": 8, "full": 4}
@@ -430,7 +430,7 @@ def test_what_failed_for_now_is_asked_again_by_key(town: Town, caplog: pytest.Lo
     busy, gone = sorted(town.fates)[:2]
     town.server.put(f"/{busy}.jpg", answer(b"", "503 Service Unavailable"))
     assert run(town, wanted).kept == 0
-    advice = "1 of the rejected failed for now (http_503 1): retry=transient asks them again"
+    advice = "1 rejections may be temporary (http_503 1): retry=transient tries them again"
     assert advice in caplog.text
     for image_id in (busy, gone):
         town.put(image_id, "good")
@@ -444,7 +444,7 @@ def test_what_failed_for_now_is_asked_again_by_key(town: Town, caplog: pytest.Lo
     town.server.clear()
     caplog.clear()
     assert run(town, wanted, retry=Retry.failed).kept == 2
-    assert "failed for now" not in caplog.text
+    assert "may be temporary" not in caplog.text
     assert town.asked() == Counter(f"/{image_id}.jpg" for image_id in town.fates if image_id != busy)
 
 
@@ -736,13 +736,13 @@ def test_the_key_is_named_only_for_what_it_helps_with(
     town.write_list()
     with caplog.at_level("WARNING"):
         run(town, None, allow_private=allowed)
-    said = [line for line in caplog.messages if "addresses lead" in line]
+    said = [line for line in caplog.messages if "URLs lead" in line]
     if allowed:
         assert said == [
-            "4 addresses lead where none may: another port 1, another scheme 1, credentials 1, metadata service 1"
+            "4 URLs lead to forbidden places: another port 1, another scheme 1, credentials 1, metadata service 1"
         ]
     else:
-        assert said == ["4 addresses lead to private networks; http.allow_private=true lets them through"]
+        assert said == ["4 URLs lead to private networks; http.allow_private=true allows them"]
 
 
 def test_what_is_left_behind(town: Town) -> None:

@@ -73,7 +73,7 @@ def test_every_stage_gives_what_a_folder_gives(
         s3, f"dataset.dir={url}", f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path / 'c'}", *BACKBONE
     )
     assert again.returncode == 0, again.stderr
-    assert "is there already: 12 images" in again.stderr
+    assert "is complete: 12 images" in again.stderr
     assert "images/s" not in again.stderr  # every embedding is there from before
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment of our choosing."""
+"""Ctrl-C raised only where it is safe."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def defer_sigint() -> Iterator[Callable[[], None]]:
     A callback of libcurl runs in the middle of C code, which prints an exception and goes on: Ctrl-C would be lost.
     Nothing changes outside the main thread, or where SIGINT is ignored or handled by someone else.
     """
-    ours = threading.current_thread() is threading.main_thread()
-    if not (ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if not (is_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
         yield lambda: None
         return
-    came: list[int] = []
+    received: list[int] = []
 
     def note(number: int, frame: object) -> None:  # noqa: ARG001
-        if came:
+        if received:
             raise KeyboardInterrupt
-        came.append(number)
+        received.append(number)
 
     def check() -> None:
-        if came:
+        if received:
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, note)

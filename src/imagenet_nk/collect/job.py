@@ -1,4 +1,4 @@
-"""What is to be collected, how, and where to: one call of the stage."""
+"""The settings of one collection."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from imagenet_nk.engine.local import Local
 from imagenet_nk.sampling.draw_order import Sampling, Split
 from imagenet_nk.sources.contract import Source, SourceContext
 
-ProgressCallback = Callable[[Progress], None]  # called five times a second while candidates are asked
+ProgressCallback = Callable[[Progress], None]  # called five times a second
 
-_JUDGED_BY = ("min_side", "max_pixels", "placeholder_urls")  # of inspect.*: what settles an image for good
+_VALIDITY_KEYS = ("min_side", "max_pixels", "placeholder_urls")  # of inspect.*: they decide whether an image is valid
 
 
 @dataclass(frozen=True)
 class Job:
-    """Plain settings and the parts made of them; nothing is open yet."""
+    """Settings and the sources built from them; nothing is open yet."""
 
     source: Source
     fallback: Source
@@ -35,13 +35,13 @@ class Job:
     http: HttpConfig
     inspect: InspectConfig
     retry: Retry
-    fingerprint: str  # of all settings that the outcome depends on; the same again = nothing to do
+    fingerprint: str  # of all settings that the result depends on
     engine: Engine = field(default_factory=lambda: Local(1))
     local: Path | None = None  # for ledger, lock and indexes, where `folder` is a URL
 
     @property
     def home(self) -> Path:
-        """The folder of this machine for what cannot lie in an object store."""
+        """The folder on this machine, for what an object store cannot hold."""
         return self.local or self.folder
 
     @property
@@ -50,13 +50,13 @@ class Job:
 
     @property
     def draw_settings(self) -> dict[str, object]:
-        """What the candidates' order and verdicts depend on, as far as it is known before the source is open."""
-        judged = {f"inspect.{name}": getattr(self.inspect, name) for name in _JUDGED_BY}
+        """What the order and the verdicts of candidates depend on, as far as known before the source is open."""
+        validity = {f"inspect.{name}": getattr(self.inspect, name) for name in _VALIDITY_KEYS}
         return {
             "seed": self.sampling.seed,
             "sampling": self.sampling.identity,
             "source": self.source.name,
-            **judged,
+            **validity,
         }
 
     @property
@@ -69,5 +69,5 @@ class Job:
 
     @property
     def target_total(self) -> float:
-        """How many are wanted, at most."""
+        """Images wanted in all, at most."""
         return math.inf if self.nk is None else self.nk * len(self.label_map)

@@ -1,4 +1,4 @@
-"""Opening the sources of a run, and going on with the other one where that is what the user wants."""
+"""Opening the source and the fallback of a run, and going on with one of them if the other is unreachable."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ log = logging.getLogger(__name__)
 
 
 def open_first(job: Job, dataset: DataSet) -> bool:
-    """Open the source, and make the folder its own. False, and a line that says why, if it is out of reach but there is
-    a fallback to go on with.
+    """Open the source, and bind the folder to it. False, with a warning, if it is out of reach but there is a fallback.
 
-    Not in a folder that was begun with the source: its images would all be replaced.
+    An error in a folder that was begun with the source, whose images would all be replaced.
     """
     try:
         job.source.open(job.label_map.wnids, job.source_context)
@@ -29,20 +28,17 @@ def open_first(job: Job, dataset: DataSet) -> bool:
             raise SourceError(
                 f"{error}; {job.folder} was begun with it, so make it reachable again, or type dataset.dir=ANOTHER"
             ) from error
-        log.warning("%s; going on with fallback=%s", error, job.fallback.name)
+        log.warning("%s; continuing with fallback=%s", error, job.fallback.name)
         dataset.state.set_targets({})
         return False
     dataset.state.set_targets(_listed_counts(job))
     dataset.state.bind_to_draw({**job.draw_settings, "identity": job.source.identity})
-    dataset.tables.write_terms([job.source.terms])  # at once: images may outlive a run that is stopped
+    dataset.tables.write_terms([job.source.terms])  # at once: a run that is stopped leaves images as well
     return True
 
 
 def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
-    """Open the fallback. What it cannot fill stays short; only where it stands alone is its failure an error.
-
-    False, and a line that says why, if it cannot be used.
-    """
+    """Open the fallback. False, with a warning, if it cannot be used; an error if it is the only source (`alone`)."""
     try:
         job.fallback.open(job.label_map.wnids, job.source_context)
     except SourceError as error:
@@ -52,18 +48,18 @@ def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
                 f"type source.list=FILE for a list, or source=full source.root=FOLDER for images that you have"
             ) from error
         log.warning("fallback=%s cannot be used: %s", job.fallback.name, error)
-        log.warning("what it was to fill stays open: the same command goes on from there")
+        log.warning("its classes stay incomplete: the same command continues from here")
         return False
     dataset.state.bind_to_draw(job.draw_settings)
     return True
 
 
 def warn_fallback_unbounded(job: Job, wnids: Sequence[str]) -> None:
-    """Say that of these classes the fallback gives all that it has: there is no telling how much that is."""
+    """Warn that with nk=null the fallback adds all images that it has of these classes, however many."""
     if wnids and job.fallback.name != "none":
         log.warning(
-            "source=%s has no image, or not all, of %s: with nk=null fallback=%s gives all that it has of them (%s); "
-            "source@fallback=none leaves them short",
+            "source=%s has no images, or not all, of %s: with nk=null fallback=%s adds all that it has (%s); "
+            "source@fallback=none leaves them incomplete",
             job.source.name,
             plural(len(wnids), "class", "classes"),
             job.fallback.name,
@@ -72,7 +68,7 @@ def warn_fallback_unbounded(job: Job, wnids: Sequence[str]) -> None:
 
 
 def _listed_counts(job: Job) -> dict[str, int]:
-    """How many images of a class are wanted with nk=null where they are named one by one: by a list or a manifest."""
+    """Images wanted of each class with nk=null if a list or a manifest names them one by one."""
     if job.nk is not None:
         return {}
     target_of = job.source.traits.target_of

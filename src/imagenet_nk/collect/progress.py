@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from imagenet_nk.net.host_table import HostTable
-
-
-class RequestCounts(Protocol):
-    """Counts that add up over workers."""
-
-    @property
-    def images(self) -> int: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def requests(self) -> int: ...
-    @property
-    def reasons(self) -> Mapping[str, int]: ...
 
 
 @dataclass
@@ -37,7 +22,7 @@ class Progress:
     requests: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def add_requests(self, part: RequestCounts) -> None:
+    def add_requests(self, part: Progress) -> None:
         """Add what another process did."""
         self.images += part.images
         self.bytes += part.bytes

@@ -1,4 +1,4 @@
-"""What a run that was killed while it collected has left: settled here, as Ctrl-C would have settled it."""
+"""Tables for a collection that was killed, as Ctrl-C would have left them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 def finalize_killed_run(
     folder: Path, label_map: LabelMap, split: Split, inspect: InspectConfig, home: Path | None = None
 ) -> Summary | None:
-    """Have manifest and classes.csv of what a killed collection kept so far; None where none was killed.
+    """Write manifest and classes.csv of what a killed collection kept so far; None if there was none.
 
-    Its candidates are taken as they were settled, without those that were still to come before them: what the same
-    command keeps in the end may differ, so the folder stays unfinished. Raises DatasetError.
+    Candidates that were not settled are left out, so the same command may keep other images in the end, and the folder
+    stays unfinished. Raises DatasetError.
     """
     home = home or folder  # where the ledger is
     if not (home / LEDGER).is_file():
@@ -45,19 +45,19 @@ def finalize_killed_run(
 
 @contextmanager
 def _exclusive_if_idle(path: Path) -> Iterator[bool]:
-    """Whether no other run is at work in the folder; none begins within the block then. Waits for none."""
+    """Whether no other run works in the folder; none can start within the block then. Does not wait."""
     lock = FileLock(path, is_singleton=True)  # that of lock.alone(), which this process may hold
     there = lock_owner(path)
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
-        log.warning("%s is in use, or cannot be written: its tables are taken as they stand", path.parent)
+        log.warning("%s is in use or not writable: its tables are used as they are", path.parent)
         yield False
         return
     try:
         elsewhere = there is not None and there.host != socket.gethostname()
         if elsewhere:
-            log.warning("%s is in use by %s: its tables are taken as they stand", path.parent, there)
+            log.warning("%s is in use by %s: its tables are used as they are", path.parent, there)
         yield not elsewhere
     finally:
         lock.release()
@@ -72,8 +72,8 @@ def _finalize(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Insp
     selected = select_recorded(dataset, requested, target_of, inspect)
     summary = dataset.tables.finalize(selected, "", TableContext(requested, target_of, split, request.materialize))
     log.warning(
-        "a run that collected into %s did not come to its end; it has kept %d images of %d classes so far, and the "
-        "same command goes on from there",
+        "a collection into %s was interrupted; it has kept %d images of %d classes so far, and the same command "
+        "continues from there",
         dataset.folder,
         summary.kept,
         summary.classes,

@@ -30,19 +30,19 @@ log = logging.getLogger(__name__)
 
 
 def no_progress(progress: Progress) -> None:
-    """Nobody watches."""
+    """Show nothing."""
 
 
 def check(job: Job) -> None:
-    """Raise DatasetError for what its folder cannot hold. Makes nothing."""
+    """Raise DatasetError if the folder cannot hold what the job asks for. Creates nothing."""
     if files.is_remote(job.folder) and Materialize.link in job.materialize.values():
         raise DatasetError(f"{job.folder} can hold no links; type source.materialize=copy, or none")
 
 
 def collect(job: Job, watch: ProgressCallback = no_progress) -> Summary:
-    """Have nk images of every class in the folder, as far as the sources have them; only what is missing is fetched.
+    """Bring nk images of every class into the folder, as far as the sources have them; fetches only missing ones.
 
-    Raises DatasetError or SourceError. Interrupted at any instant, the same call goes on from there.
+    Raises DatasetError or SourceError. After an interruption at any instant, the same call goes on from there.
     """
     check(job)
     with run_lock(job.home / LOCK):
@@ -58,7 +58,7 @@ def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
     dataset.state.check_draw(job.draw_settings)
     if job.retry == Retry.none and dataset.is_complete(job.fingerprint, job.label_map.wnids):
         summary = dataset.tables.write_tables(_tables(job, dataset))
-        log.info("%s is there already: %d images of %d classes", job.folder, summary.kept, summary.classes)
+        log.info("%s is complete: %d images of %d classes", job.folder, summary.kept, summary.classes)
         _warn_if_short(summary)
         return summary
     dataset.state.note_request(job.label_map.wnids, job.nk, job.materialize)
@@ -75,20 +75,18 @@ def _collect(job: Job, dataset: DataSet, watch: ProgressCallback) -> Summary:
 
 
 def _completion_stamp(job: Job, collection: LocalRun | DistributedRun) -> str:
-    """The job's fingerprint if the same command would find nothing more; "" if it is to go on.
+    """The job's fingerprint if the same command would find nothing more; "" if it is to continue this run.
 
-    RECHECK where it is to look once more: at what lies in one place a look costs next to nothing, and someone may have
-    put there what was lacking.
+    RECHECK if it is to look again: for a source of a single origin that costs little, and missing images may have been
+    added to it.
     """
     if collection.is_cut_off or not collection.is_complete:
         return ""
-    if not collection.first_is_open and not all(walk.is_full for walk in collection.quotas):
+    if not collection.first_is_open and not all(quota.is_full for quota in collection.quotas):
         return ""
-    return (
-        RECHECK
-        if job.source.traits.single_origin and any(walk.lacks_images for walk in collection.quotas)
-        else job.fingerprint
-    )
+    if job.source.traits.single_origin and any(quota.lacks_images for quota in collection.quotas):
+        return RECHECK
+    return job.fingerprint
 
 
 def _tables(job: Job, dataset: DataSet) -> TableContext:
@@ -101,7 +99,7 @@ def _close_sources(job: Job) -> None:
 
 
 def _run_with_restart(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
-    """Fill; where a source contradicts itself, once more without anything that it ever said."""
+    """Run; if a source contradicts itself, run once more without anything that was read from it."""
     try:
         return _run_once(job, dataset, watch)
     except ContradictionError as error:
@@ -115,12 +113,12 @@ def _run_with_restart(job: Job, dataset: DataSet, watch: ProgressCallback) -> Lo
 
 
 def _run_once(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun | DistributedRun:
-    """Open the source and fill all classes, in this process or over the engine; returns what did, and has the walks."""
+    """Open the source and fill all classes, in this process or over the engine; returns the run with its quotas."""
     since = dataset.ledger.last_id()
     collection = _make_run(job, dataset, since)
     try:
         collection.run(watch)
-    except (KeyboardInterrupt, SourceError) as error:  # what is there is left in order
+    except (KeyboardInterrupt, SourceError) as error:  # the tables describe what is kept so far
         if isinstance(error, ContradictionError):
             _discard_contradictions(job, dataset)
         dataset.tables.finalize(collection.quotas, "", _tables(job, dataset))
@@ -133,21 +131,21 @@ def _run_once(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun |
         commonest = collection.progress.reasons.most_common(1)[0][0]
         raise SourceError(
             f"none of {collection.hosts_asked} hosts answered (mostly {commonest}): is this machine connected? "
-            f"Nothing was held against the candidates; run it again"
+            f"No candidate is marked as failed; run it again"
         )
     if files_lost := dataset.records.missing_files:
-        log.info("image files that were missing or damaged, and were asked for again: %d", files_lost)
+        log.info("image files that were missing or damaged and are fetched again: %d", files_lost)
     if collection.is_cut_off:
         log.warning(
-            "the web has not answered for %.0f s: what was asked meanwhile stays open, and the same command goes on "
-            "from there",
+            "nothing on the network has answered for %.0f s: candidates tried meanwhile stay open; the same command "
+            "continues from here",
             retry_policy.MAX_PAUSE_S,
         )
     return collection
 
 
 def _discard_contradictions(job: Job, dataset: DataSet) -> None:
-    """Settle nothing by what a source gave that contradicts itself, in whatever run it gave it."""
+    """Reopen all candidates of the sources that keep an index, and clear that index."""
     dataset.ledger.flush()
     for source in job.sources:
         if clear_index := source.traits.clear_index:
@@ -156,28 +154,28 @@ def _discard_contradictions(job: Job, dataset: DataSet) -> None:
 
 
 def _make_run(job: Job, dataset: DataSet, since: int) -> LocalRun | DistributedRun:
-    asked_for = job.engine.workers(int(min(job.target_total, 2**62)))
-    workers = min(asked_for, job.http.concurrency, job.http.per_host, len(job.label_map))
+    engine_workers = job.engine.workers(int(min(job.target_total, 2**62)))
+    workers = min(engine_workers, job.http.concurrency, job.http.per_host, len(job.label_map))
     if workers == 1 and job.engine.is_local:
         return LocalRun(job, dataset, first_is_open=open_first(job, dataset))
-    spec = WorkerSpec.of(job, workers)  # before the sources are open: they are to be sent
+    spec = WorkerSpec.of(job, workers)  # before the sources are open, because it contains them
     return DistributedRun(job, dataset, spec, workers, since=since, first_is_open=open_first(job, dataset))
 
 
 class _DiskGuard:
-    """Keeps an eye on the disk, and passes on how far things are."""
+    """A progress callback that also raises when the disk is nearly full."""
 
     def __init__(self, dataset: DataSet, watch: ProgressCallback) -> None:
         self._dataset, self._watch = dataset, watch
-        self._looked = -math.inf  # the first look is before anything is asked for
+        self._checked = -math.inf  # the first check is before the first request
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self._looked > 1:
-            self._looked = now
-            if (room := self._dataset.store.free_bytes()) < 0:
+        if now - self._checked > 1:
+            self._checked = now
+            if (free := self._dataset.store.free_bytes()) < 0:
                 raise DatasetError(
-                    f"the disk of {self._dataset.folder} is full but for {_mib(room + RESERVE)}, and the last "
+                    f"the disk of {self._dataset.folder} is full but for {_mib(free + RESERVE)}, and the last "
                     f"{_mib(RESERVE)} are for the ledger and the lists: free some space, then run it again"
                 )
         self._watch(progress)
@@ -199,7 +197,7 @@ def _log_summary(summary: Summary, seconds: float, allow_private: bool, *, is_cu
     if len(summary.sources) > 1:
         log.info("by source: %s", ", ".join(f"{name} {count}" for name, count in summary.sources.items()))
     if summary.shared:
-        log.info("%d kept images show the same pixels as one of another class", summary.shared)
+        log.info("%d kept images have the same pixels as one of another class", summary.shared)
     _warn_about_forbidden(summary.forbidden, allow_private)
     if summary.missing:
         log.warning(
@@ -214,22 +212,22 @@ def _warn_if_short(summary: Summary, *, is_cut_off: bool = False) -> None:
     if summary.short:
         lacking = f"{plural(len(summary.short), 'class', 'classes')} {'is' if len(summary.short) == 1 else 'are'}"
         log.warning("%s short of images (see classes.csv): %s", lacking, first_few(summary.short))
-    if summary.short and summary.transient and not is_cut_off:  # else the same command is to go on first
+    if summary.short and summary.transient and not is_cut_off:  # else the same command has to continue first
         reasons = ", ".join(f"{reason} {count}" for reason, count in summary.transient.items())
         log.warning(
-            "%d of the rejected failed for now (%s): retry=transient asks them again",
+            "%d rejections may be temporary (%s): retry=transient tries them again",
             sum(summary.transient.values()),
             reasons,
         )
 
 
 def _warn_about_forbidden(counts: Mapping[str, int], allow_private: bool) -> None:
-    """Name the key that helps for what it helps with, and what was refused of the rest."""
+    """Name the setting that would allow private addresses, and count the other refusals."""
     private = sum(count for what, count in counts.items() if what in url_guard.PRIVATE)
     if private and not allow_private:
-        log.warning("%d addresses lead to private networks; http.allow_private=true lets them through", private)
+        log.warning("%d URLs lead to private networks; http.allow_private=true allows them", private)
     rest = [(what or "unknown", count) for what, count in counts.items() if what not in url_guard.PRIVATE]
     if rest:
         rest.sort(key=lambda one: (-one[1], one[0]))
         shown = first_few([f"{what} {count}" for what, count in rest])
-        log.warning("%d addresses lead where none may: %s", sum(count for _, count in rest), shown)
+        log.warning("%d URLs lead to forbidden places: %s", sum(count for _, count in rest), shown)

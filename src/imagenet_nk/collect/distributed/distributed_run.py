@@ -43,18 +43,17 @@ class DistributedRun:
         self._hosts = HostTable(job.http)  # the slowest ones of the workers, for the display
         self._total = self._target_total()
         self._reports: dict[int, WorkerReport] = {}  # the last one of each shard
-        self._lost_attempts: list[WorkerReport] = []  # the last ones of attempts whose worker died
+        self._lost_attempts: list[Progress] = []  # of attempts whose worker died
         self._results: list[ShardResult] = []
         self._completing_run: LocalRun | None = None
 
     @property
     def progress(self) -> Progress:
         """Over all workers, and the run that completes the classes."""
-        reports = list(self._reports.values())
-        done, kept = sum(report.done for report in reports), sum(report.kept for report in reports)
-        parts = [*self._lost_attempts, *reports]
+        shards = [report.progress for report in self._reports.values()]
+        done, kept = sum(shard.done for shard in shards), sum(shard.kept for shard in shards)
         progress = Progress(len(self._job.label_map), self._hosts, self._total, done, kept)
-        for part in parts:
+        for part in [*self._lost_attempts, *shards]:
             progress.add_requests(part)
         if self._completing_run:
             last = self._completing_run.progress
@@ -142,11 +141,9 @@ class DistributedRun:
         self._dataset.ledger.record_many(report.rows)
         before = self._reports.get(shard)
         if before is not None and report.attempt != before.attempt:
-            self._lost_attempts.append(before)
+            self._lost_attempts.append(before.progress)
         self._reports[shard] = report
-        for name, requests, seconds in report.slow_hosts:
-            host = self._hosts.get(name)
-            host.requests, host.seconds = requests, seconds
+        self._hosts.table.update(report.progress.hosts.table)
 
     def _target_total(self) -> int | None:
         """Images of all classes; None = as many as there are."""

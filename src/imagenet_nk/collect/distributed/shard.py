@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imagenet_nk.collect.fetching.candidate_read import Records
 from imagenet_nk.collect.job import Job
+from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.dataset.ledger import Attempt
 from imagenet_nk.dataset.records import CandidateRecord
@@ -68,18 +69,12 @@ class Shards(Sequence[Shard]):
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What has happened since the last report, and counts of the attempt so far."""
+    """What has happened since the last report, and how far the attempt is."""
 
     attempt: int
     rows: list[Attempt]  # for the ledger
     warnings: list[str]
-    done: int  # classes
-    kept: int
-    images: int
-    bytes: int
-    requests: int
-    reasons: Mapping[str, int]
-    slow_hosts: Sequence[tuple[str, int, float]]  # name, requests, their total duration in seconds
+    progress: Progress  # of the attempt, with the slowest hosts only
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import logging
 import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from warnings import filterwarnings
 
@@ -98,20 +99,9 @@ class Reporter:
         """Send a report."""
         self._progress = progress
         rows, self._rows = self._rows, []
-        states = [(name, self._hosts.get(name)) for name, _ in self._hosts.slowest(_SLOW_HOSTS)]
-        report = WorkerReport(
-            self._attempt,
-            rows,
-            self._warnings.drain(),
-            progress.done,
-            progress.kept,
-            progress.images,
-            progress.bytes,
-            progress.requests,
-            dict(progress.reasons),
-            [(name, state.requests, state.seconds) for name, state in states],
-        )
-        self._channel.send(report)
+        slowest = {name: self._hosts.get(name) for name, _ in self._hosts.slowest(_SLOW_HOSTS)}
+        snapshot = replace(progress, hosts=HostTable(self._hosts.http, slowest), reasons=progress.reasons.copy())
+        self._channel.send(WorkerReport(self._attempt, rows, self._warnings.drain(), snapshot))
 
     def send_last(self) -> None:
         """Send what has come since the last report, however the shard ended."""
