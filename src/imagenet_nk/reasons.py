@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
@@ -84,3 +85,13 @@ TRANSIENT_FAULTS = frozenset(reason for reason in Reason if reason.is_transient)
 def http_reason(status: int) -> str:
     """The reason of an answer with an HTTP status that is not success: http_404."""
     return f"http_{status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a candidate gave no image."""
+
+    reason: str  # a Reason, or http_reason() of a status
+    transient: bool = False  # it may be there tomorrow
+    detail: str = ""
+    content: str = field(default="", compare=False)  # sha256 of the bytes that were judged, in hex; "" if none came

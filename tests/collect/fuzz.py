@@ -14,7 +14,8 @@ from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.http import Request
 from imagenet_nk.net.retry_policy import is_retryable, retry_after_seconds
 from imagenet_nk.net.robots import has_opted_out
-from imagenet_nk.sources.contract import Rejected, rejection
+from imagenet_nk.reasons import Rejected
+from imagenet_nk.sources.contract import rejection
 
 _TOKENS = [
     b"HTTP/1.1 ", b"HTTP/2 ", b"200 OK", b"301 Moved", b"429 Wait", b"503 Busy", b"100 Continue", b"\r\n",

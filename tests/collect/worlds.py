@@ -17,7 +17,8 @@ from imagenet_nk.config import CrossClassDuplicates, HttpConfig, InspectConfig
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.net.connectivity import ConnectivityMonitor
 from imagenet_nk.net.host_table import HostTable
-from imagenet_nk.sources.contract import Candidate, FetchedImage, Rejected
+from imagenet_nk.reasons import Rejected
+from imagenet_nk.sources.contract import Candidate, FetchedImage
 from imagenet_nk.sources.none import NoSource
 
 

@@ -21,8 +21,9 @@ import requests
 
 from imagenet_nk.config import HttpConfig, Materialize
 from imagenet_nk.net.http import Request, Response
+from imagenet_nk.reasons import Rejected
 from imagenet_nk.sampling.draw_order import RandomOrder, Sampling
-from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, Rejected, Source, SourceContext
+from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, Source, SourceContext
 
 UNKNOWN = "n99999999"
 SAFE_ID = re.compile(r"[A-Za-z0-9._=-]{1,200}\Z")

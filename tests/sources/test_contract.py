@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from imagenet_nk.image_ids import distinct_ids
 from imagenet_nk.net.http import Response
+from imagenet_nk.reasons import Rejected
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import Rejected, candidates_in_order, rejection
+from imagenet_nk.sources.contract import candidates_in_order, rejection
 
 TENCH = "n01440764"
 NAMES = st.text(min_size=1, max_size=250) | st.from_regex(r"(n01440764_)?[a=2.]{1,5}\.(jpg|png)", fullmatch=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from imagenet_nk.config.collecting import Retry
-from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.dataset.ledger import KEPT, CandidateKey, FinalAttempt, Ledger, unsigned
 from imagenet_nk.reasons import Reason
 from imagenet_nk.storage.locators import text_to_path
@@ -33,10 +33,17 @@ class CandidateRecord:
         return CandidateKey(self.source, self.rank, self.key)
 
 
+class FileSizes(Protocol):
+    """Knows the image files of a data set: an ImageStore."""
+
+    def sizes(self, wnid: str) -> Mapping[str, int]:
+        """Size in bytes of each file of a class by name."""
+
+
 class CandidateRecords:
     """The records of a data set folder, out of its ledger and of the image files that are there."""
 
-    def __init__(self, ledger: Ledger, store: ImageStore) -> None:
+    def __init__(self, ledger: Ledger, store: FileSizes) -> None:
         self._ledger, self._store = ledger, store
         self._missing_files: dict[str, int] = {}  # by class, as it was before this run fetched any again
 

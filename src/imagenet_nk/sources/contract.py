@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.config.sources import Materialize
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.reasons import TRANSIENT_FAULTS, http_reason
+from imagenet_nk.reasons import TRANSIENT_FAULTS, Rejected, http_reason
 from imagenet_nk.sampling.draw_order import Sampling
 
 
@@ -40,16 +40,6 @@ class FetchedImage:
     data: bytes
     final_url: str = ""
     path: Path | None = None  # the local file that holds exactly `data`, if there is one: it can be linked
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """Why a candidate gave no image."""
-
-    reason: str  # a Reason, or http_reason() of a status
-    transient: bool = False  # it may be there tomorrow
-    detail: str = ""
-    content: str = field(default="", compare=False)  # sha256 of the bytes that were judged, in hex; "" if none came
 
 
 # A source's reading of one candidate: it yields what it needs, is sent a Response or a Call's result, and returns.

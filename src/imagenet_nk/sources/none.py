@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imagenet_nk.config.sources import Materialize
-from imagenet_nk.reasons import Reason
-from imagenet_nk.sources.contract import Candidate, CostModel, ReadSteps, Rejected, SourceContext, SourceTraits
+from imagenet_nk.reasons import Reason, Rejected
+from imagenet_nk.sources.contract import Candidate, CostModel, ReadSteps, SourceContext, SourceTraits
 
 
 class NoSource:

@@ -20,7 +20,8 @@ from imagenet_nk.net import host_table, retry_policy
 from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.net.http import MemoryBudget, Request, Response
-from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, ReadSteps, Rejected, rejection
+from imagenet_nk.reasons import Rejected
+from imagenet_nk.sources.contract import BlockingCall, Candidate, FetchedImage, ReadSteps, rejection
 from imagenet_nk.sources.none import NoSource
 
 WNID = "n01440764"

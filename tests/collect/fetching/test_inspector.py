@@ -22,7 +22,7 @@ from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector, dhash
 from imagenet_nk.collect.scheduling.acceptance import is_near_duplicate
 from imagenet_nk.config import InspectConfig
 from imagenet_nk.formats.magic import EXTENSIONS, sniff
-from imagenet_nk.sources.contract import Rejected
+from imagenet_nk.reasons import Rejected
 
 
 def inspect(data: bytes) -> ImageInfo | Rejected:

@@ -12,9 +12,10 @@ import pytest
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
+from imagenet_nk.reasons import Rejected
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sources.archive.source import Archive
-from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
+from imagenet_nk.sources.contract import FetchedImage, SourceContext
 from imagenet_nk.sources.local.source import Full
 from sources.contract import Listed, SourceContract, drive, images, opened
 from sources.tars import A, B, C, devkit, jpeg, members, tar, train

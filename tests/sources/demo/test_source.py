@@ -15,8 +15,9 @@ import simplejpeg
 from PIL import Image
 
 from imagenet_nk.config import HttpConfig, InspectConfig
+from imagenet_nk.reasons import Rejected
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import Candidate, FetchedImage, Rejected, Source, SourceContext
+from imagenet_nk.sources.contract import Candidate, FetchedImage, Source, SourceContext
 from imagenet_nk.sources.demo import server
 from imagenet_nk.sources.demo.server import Fault, body, fate
 from imagenet_nk.sources.demo.source import Demo

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from imagenet_nk.collect.stage import collect
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
+from imagenet_nk.reasons import Rejected
 from imagenet_nk.sampling.draw_order import RandomOrder, Sampling
-from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
+from imagenet_nk.sources.contract import FetchedImage, SourceContext
 from imagenet_nk.sources.hub.files import HubFiles
 from imagenet_nk.sources.hub.source import Hub
 from sources.contract import Listed as ListedIds

@@ -9,9 +9,10 @@ import pytest
 
 from imagenet_nk.config import HttpConfig, Materialize, Part
 from imagenet_nk.errors import SourceError
+from imagenet_nk.reasons import Rejected
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sampling.listed_order import parse_line
-from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
+from imagenet_nk.sources.contract import FetchedImage, SourceContext
 from imagenet_nk.sources.local.source import Full
 from sources.contract import drive
 

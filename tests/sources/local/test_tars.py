@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_nk.errors import SourceError
-from imagenet_nk.sources.contract import FetchedImage, Rejected
+from imagenet_nk.reasons import Rejected
+from imagenet_nk.sources.contract import FetchedImage
 from imagenet_nk.sources.local.tars import entries, read_range
 from sources.contract import drive
 from sources.local.test_source import GOLDFISH, TENCH, ids, opened

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
+from imagenet_nk.reasons import Rejected
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
+from imagenet_nk.sources.contract import FetchedImage, SourceContext
 from imagenet_nk.sources.hub.source import Hub
 from imagenet_nk.sources.manifest import table
 from imagenet_nk.sources.manifest.source import Manifest

@@ -16,8 +16,9 @@ import pytest
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
+from imagenet_nk.reasons import Rejected
 from imagenet_nk.sampling.draw_order import RandomOrder
-from imagenet_nk.sources.contract import FetchedImage, Rejected, SourceContext
+from imagenet_nk.sources.contract import FetchedImage, SourceContext
 from imagenet_nk.sources.urls.source import Urls
 from sources.contract import Listed, SourceContract, drive, images, opened
 from sources.small_tars import tar_bytes

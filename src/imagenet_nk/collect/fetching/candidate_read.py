@@ -10,7 +10,8 @@ from imagenet_nk.dataset.ledger import CandidateKey
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.net import url_guard
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.sources.contract import Candidate, FetchedImage, ReadSteps, Rejected, Source
+from imagenet_nk.reasons import Rejected
+from imagenet_nk.sources.contract import Candidate, FetchedImage, ReadSteps, Source
 
 Records = Mapping[CandidateKey, CandidateRecord]  # of settled candidates
 

@@ -17,8 +17,8 @@ from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.connectivity import ConnectivityMonitor
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.net.http import Transport
-from imagenet_nk.reasons import Reason
-from imagenet_nk.sources.contract import BlockingCall, FetchedImage, Rejected
+from imagenet_nk.reasons import Reason, Rejected
+from imagenet_nk.sources.contract import BlockingCall, FetchedImage
 
 _BACKLOG = 32  # bodies that may wait for each inspection thread
 _WAITING = 4  # readings that may wait for a time or a host, per request that may be in flight

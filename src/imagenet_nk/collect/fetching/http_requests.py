@@ -15,8 +15,7 @@ from imagenet_nk.net.connectivity import REPEATS, ConnectivityMonitor, Connectiv
 from imagenet_nk.net.host_table import HostTable, host_down_response
 from imagenet_nk.net.http import MAX_REDIRECTS, Request, Response, Transport
 from imagenet_nk.net.robots import Robots, has_opted_out, next_redirect
-from imagenet_nk.reasons import Reason, http_reason
-from imagenet_nk.sources.contract import Rejected
+from imagenet_nk.reasons import Reason, Rejected, http_reason
 
 
 class RequestQueue:

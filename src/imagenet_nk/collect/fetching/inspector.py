@@ -20,8 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from imagenet_nk.config.collecting import InspectConfig
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.formats.magic import EXTENSIONS, sniff
-from imagenet_nk.reasons import Reason
-from imagenet_nk.sources.contract import Rejected
+from imagenet_nk.reasons import Reason, Rejected
 
 _MAX_SCANS = 200  # progressive JPEGs have about ten; each one more costs a pass over all coefficients
 _SOS = b"\xff\xda"  # start of scan

@@ -11,7 +11,7 @@ from imagenet_nk.collect.fetching.inspector import ImageInfo
 from imagenet_nk.dataset.ledger import Attempt, signed
 from imagenet_nk.dataset.records import CandidateRecord, content_hash
 from imagenet_nk.net.host_table import HOST_FAULTS
-from imagenet_nk.sources.contract import Rejected
+from imagenet_nk.reasons import Rejected
 from imagenet_nk.storage.locators import path_to_text
 
 _MAX_DETAIL = 200  # characters

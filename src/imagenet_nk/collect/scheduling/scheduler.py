@@ -19,7 +19,7 @@ from imagenet_nk.collect.scheduling.cross_class import CrossClassSelection
 from imagenet_nk.config.collecting import InspectConfig
 from imagenet_nk.dataset.ledger import AttemptSink
 from imagenet_nk.net.host_table import HostTable
-from imagenet_nk.sources.contract import Rejected
+from imagenet_nk.reasons import Rejected
 
 _LOOK_AHEAD = 8  # candidates of a class that are passed over because their hosts have no capacity
 _TICK_S = 0.2  # seconds between two looks at what changes with time alone, and two calls of the progress callback

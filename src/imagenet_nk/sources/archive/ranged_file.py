@@ -14,8 +14,8 @@ from imagenet_nk.net.download import CONTENT_RANGE, OutOfReachError
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.net.retry_policy import backoff_seconds
 from imagenet_nk.net.url_guard import PRIVATE
-from imagenet_nk.reasons import Reason
-from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, Rejected, rejection
+from imagenet_nk.reasons import Reason, Rejected
+from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, rejection
 
 _ATTEMPTS = 4
 _HEAD = 1024  # bytes of the first request

@@ -14,7 +14,7 @@ from itertools import count
 from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import image_id
-from imagenet_nk.reasons import Reason
+from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sampling.draw_order import draw
 from imagenet_nk.sources.archive.member_map import Member
 from imagenet_nk.sources.archive.opening import OpenArchive, open_synsets, open_train, open_val
@@ -27,7 +27,6 @@ from imagenet_nk.sources.contract import (
     CostModel,
     FetchedImage,
     ReadSteps,
-    Rejected,
     SourceContext,
     SourceTraits,
     candidates_in_order,

@@ -12,11 +12,11 @@ from typing import Any
 from imagenet_nk.errors import ContradictionError
 from imagenet_nk.formats.tar_headers import BLOCK, full_name, padded, parse
 from imagenet_nk.net.http import Request
-from imagenet_nk.reasons import Reason
+from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sources.archive.member_map import Gap, Member, MemberMap
 from imagenet_nk.sources.archive.name_search import NameIndex
 from imagenet_nk.sources.archive.ranged_file import RangeReadable, RangeSteps
-from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, Rejected
+from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall
 
 _MAX_READS = 64  # for one candidate; a window that doubles gets through any tar with fewer
 _EXTENSION_BYTES = 16 * BLOCK  # before a member, for the headers that give its full name

@@ -9,17 +9,9 @@ from collections.abc import Generator, Iterator, Sequence
 from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.reasons import Reason
+from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sampling.draw_order import Sampling
-from imagenet_nk.sources.contract import (
-    Candidate,
-    CostModel,
-    FetchedImage,
-    Rejected,
-    SourceContext,
-    SourceTraits,
-    rejection,
-)
+from imagenet_nk.sources.contract import Candidate, CostModel, FetchedImage, SourceContext, SourceTraits, rejection
 from imagenet_nk.sources.demo import pictures
 from imagenet_nk.sources.demo.server import DemoServer, Fault, fate
 

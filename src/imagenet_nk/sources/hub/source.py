@@ -10,7 +10,7 @@ from pathlib import Path
 from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import OutOfReachError
-from imagenet_nk.reasons import Reason
+from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sources.contract import (
     TRY_AGAIN,
     UNLISTED_KEY,
@@ -19,7 +19,6 @@ from imagenet_nk.sources.contract import (
     CostModel,
     FetchedImage,
     ReadSteps,
-    Rejected,
     SourceContext,
     SourceTraits,
     candidates_in_order,

@@ -12,7 +12,7 @@ from imagenet_nk.dataset.folder_layout import IMAGES, SPARE
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import distinct_ids
 from imagenet_nk.lists import list_file
-from imagenet_nk.reasons import Reason
+from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sources import official
 from imagenet_nk.sources.contract import (
     TRY_AGAIN,
@@ -22,7 +22,6 @@ from imagenet_nk.sources.contract import (
     CostModel,
     FetchedImage,
     ReadSteps,
-    Rejected,
     SourceContext,
     SourceTraits,
     candidates_in_order,

@@ -16,14 +16,13 @@ from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.net.download import download, is_remote
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.reasons import Reason
+from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sources.contract import (
     BlockingCall,
     Candidate,
     CostModel,
     FetchedImage,
     ReadSteps,
-    Rejected,
     SourceContext,
     SourceTraits,
     candidates_in_order,

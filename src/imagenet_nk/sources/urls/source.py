@@ -17,13 +17,12 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import HEAD, is_page, sniff
 from imagenet_nk.net.download import OutOfReachError, download, is_remote
 from imagenet_nk.net.http import Request, Response
-from imagenet_nk.reasons import Reason
+from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sources.contract import (
     Candidate,
     CostModel,
     FetchedImage,
     ReadSteps,
-    Rejected,
     SourceContext,
     SourceTraits,
     candidates_in_order,
