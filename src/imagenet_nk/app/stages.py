@@ -25,6 +25,8 @@ from imagenet_nk.dataset.dataset import fingerprint
 from imagenet_nk.dataset.folder_layout import LOCK
 from imagenet_nk.dataset.summary import Summary
 from imagenet_nk.errors import DatasetError
+from imagenet_nk.export.contract import Exporter
+from imagenet_nk.export.stage import export
 from imagenet_nk.lists import stage as listing
 from imagenet_nk.lists.stage import LoadedLists
 from imagenet_nk.progress import run_summary
@@ -52,6 +54,7 @@ def run(setup: JobSetup) -> int:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
     tracker = instantiate(setup.cfg.tracker)
+    exporter = _exporter(setup) if "export" in setup.stages else None
     _check_eval_list(setup, files_exist=False)
     # Built before anything is collected: a mistake in the backbone shows at once, not hours later.
     runs = _backbone_runs(setup, output) if {"centers", "evaluate"} & setup.stages else []
@@ -65,6 +68,10 @@ def run(setup: JobSetup) -> int:
     if "report" in setup.stages:
         with timer.stage("report"):
             reported = _report(setup, output)
+    if exporter is not None:
+        target = resolve(config.export.dir) if config.export.dir else output / "export"
+        with timer.stage("export"):
+            export(exporter, setup.folder, target, require_complete=config.require_complete)
     for folder in [output / name for name in config.backbone.models] or [output]:
         tracker.log(RunRecord(folder, cast(dict[str, Any], OmegaConf.to_container(setup.cfg, resolve=True))))
     folders = [setup.folder, output, *(each.output for each in runs), *reported]
@@ -75,6 +82,13 @@ def run(setup: JobSetup) -> int:
         raise DatasetError(f"no image was kept, so there are no centers: see the reasons in {setup.folder}/classes.csv")
     is_complete = summary is None or not summary.short
     return COMPLETE if is_complete or not config.require_complete else SHORT
+
+
+def _exporter(setup: JobSetup) -> Exporter:
+    settings = cast(dict[str, Any], OmegaConf.to_container(setup.cfg.export, resolve=True))
+    settings.pop("dir")
+    exporter: Exporter = instantiate(settings)
+    return exporter
 
 
 def _collect_and_list(setup: JobSetup, job: Job, timer: StageTimer) -> tuple[Summary | None, LoadedLists | None]:

@@ -36,6 +36,16 @@ from imagenet_nk.config.choices import (
 )
 from imagenet_nk.config.collecting import CrossClassDuplicates, HttpConfig, InspectConfig, Retry
 from imagenet_nk.config.engines import LocalEngineConfig, RayEngineConfig
+from imagenet_nk.config.exports import (
+    CalibrationExportConfig,
+    CroissantExportConfig,
+    FiftyOneExportConfig,
+    HuggingFaceExportConfig,
+    ImageFolderExportConfig,
+    NoExportConfig,
+    OneHotExportConfig,
+    WebDatasetExportConfig,
+)
 from imagenet_nk.config.sources import (
     ArchiveConfig,
     DemoConfig,
@@ -53,17 +63,22 @@ __all__ = [
     "STAGES",
     "ArchiveConfig",
     "BackboneConfig",
+    "CalibrationExportConfig",
     "CentersConfig",
     "ClassesConfig",
     "Config",
+    "CroissantExportConfig",
     "CrossClassDuplicates",
     "DatasetConfig",
     "DemoConfig",
     "Dtype",
     "EvaluateConfig",
+    "FiftyOneExportConfig",
     "FullConfig",
     "HttpConfig",
     "HubConfig",
+    "HuggingFaceExportConfig",
+    "ImageFolderExportConfig",
     "InspectConfig",
     "Keep",
     "LabelsConfig",
@@ -73,8 +88,10 @@ __all__ = [
     "ManifestConfig",
     "Materialize",
     "MlflowConfig",
+    "NoExportConfig",
     "NoSourceConfig",
     "NonFinite",
+    "OneHotExportConfig",
     "Part",
     "PreprocessBackend",
     "RandomSamplingConfig",
@@ -87,11 +104,13 @@ __all__ = [
     "TensorboardConfig",
     "TrackerConfig",
     "UrlsConfig",
+    "WebDatasetExportConfig",
     "refuse_unknown",
     "register",
 ]
 
-STAGES = ("collect", "lists", "centers", "evaluate", "report")
+DEFAULT_STAGES = ("collect", "lists", "centers", "evaluate", "report")
+STAGES = (*DEFAULT_STAGES, "export")
 
 
 @dataclass
@@ -109,6 +128,7 @@ class Config:
     backbone: Any = MISSING
     engine: Any = MISSING
     tracker: Any = MISSING
+    export: Any = MISSING
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     inspect: InspectConfig = field(default_factory=InspectConfig)
@@ -116,7 +136,7 @@ class Config:
     centers: CentersConfig = field(default_factory=CentersConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
-    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    stages: list[str] = field(default_factory=lambda: list(DEFAULT_STAGES))
     retry: Retry = Retry.none
     plan: bool = False  # print what would be done and stop
     require_complete: bool = True  # exit 3 when a class is short
@@ -130,6 +150,11 @@ class Config:
         )
         for stage in self.stages:
             require(stage in STAGES, f"stages: no stage {stage!r}; there are: {', '.join(STAGES)}")
+        require(
+            "export" not in self.stages or hasattr(self.export, "_target_"),
+            "the stage export needs a form: type export=imagefolder, webdataset, hf, onehot, calibration, fiftyone or "
+            "croissant",
+        )
         require(len(self.stages) > 0, f"stages is empty; choose from [{','.join(STAGES)}]")
 
 
@@ -171,6 +196,14 @@ def register() -> None:
         ("backbone", "timm", BackboneConfig),
         ("engine", "local", LocalEngineConfig),
         ("engine", "ray", RayEngineConfig),
+        ("export", "none", NoExportConfig),
+        ("export", "imagefolder", ImageFolderExportConfig),
+        ("export", "webdataset", WebDatasetExportConfig),
+        ("export", "hf", HuggingFaceExportConfig),
+        ("export", "onehot", OneHotExportConfig),
+        ("export", "calibration", CalibrationExportConfig),
+        ("export", "fiftyone", FiftyOneExportConfig),
+        ("export", "croissant", CroissantExportConfig),
         ("tracker", "none", TrackerConfig),
         ("tracker", "tensorboard", TensorboardConfig),
         ("tracker", "mlflow", MlflowConfig),
