@@ -8,7 +8,7 @@ Other packages import:
 - folder_state: Target
 - image_store: ImageStore, RESERVE
 - ledger: Attempt, AttemptSink, CandidateKey, KEPT, UNREACHED, signed
-- manifest: apply_split, iter_columns, read_manifest
+- manifest: MANIFEST_COLUMNS, apply_split, iter_columns, read_manifest
 - object_store: check_writable, open_store
 - records: CandidateRecord, content_hash
 - summary: Summary, TableContext

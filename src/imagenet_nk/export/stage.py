@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from imagenet_nk.dataset.files import MANIFEST
+from imagenet_nk.dataset.folder_layout import MANIFEST
 from imagenet_nk.dataset.manifest import read_manifest
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.export.contract import ExportClass, ExportData, Exporter, ExportImage
