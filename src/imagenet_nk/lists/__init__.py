@@ -2,7 +2,7 @@
 
 Other packages import:
 
-- list_file: can_hold
+- list_file: Entry, can_hold
 - stage: LoadedLists
 - torch_dataset: ImageList, load_rgb
 """
