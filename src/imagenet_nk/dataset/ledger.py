@@ -39,7 +39,7 @@ class Attempt(NamedTuple):
     draw: int  # position in the draw order of the class and source, from 0
     key: str  # of the candidate in its source
     wnid: str
-    final: int  # 1 = this settled the candidate; 0 = it was tried again
+    final: int  # 1 = the result of the candidate; 0 = it was tried again
     url: str
     image_id: str = ""
     final_url: str = ""
@@ -63,7 +63,7 @@ class Attempt(NamedTuple):
 
 
 class FinalAttempt(NamedTuple):
-    """The attempt that settled a candidate, as records and tables need it: columns of the table `attempts`."""
+    """The result of a candidate, as records and tables need it: columns of the table `attempts`."""
 
     id: int
     source: str
@@ -211,14 +211,14 @@ class Ledger:
         return attempts, images or 0, size or 0, seconds or 0.0
 
     def classes_without_verdicts(self) -> set[str]:
-        """Classes with a settled candidate that has no verdict: a run was killed before it could write one."""
+        """Classes with a final attempt that has no verdict: a run was killed before it could write one."""
         query = "SELECT DISTINCT wnid FROM attempts WHERE verdict = '' AND final = 1"
         with self._dataset_errors():
             wnids = [wnid for (wnid,) in self._db.execute(query)]
         return {wnid for wnid in wnids if any(not attempt.verdict for attempt in self.final_attempts(wnid))}
 
     def write_verdicts(self, verdicts: Iterable[tuple[str, int]]) -> None:
-        """Queue (verdict, id) pairs: what the whole run made of the attempt that settled a candidate."""
+        """Queue (verdict, id) pairs: the run's decision on a final attempt."""
         self._check_writer()
         self._writer.update_verdicts(verdicts)
         self._check_writer()
@@ -226,7 +226,7 @@ class Ledger:
     def reopen_connection_failures(self, since: int) -> None:
         """Make attempts with an id above `since` that failed to connect count for nothing; they stay on record.
 
-        What earlier runs settled of their candidates counts as before.
+        Final attempts of earlier runs at the same candidates count as before.
         """
         with self._dataset_errors(), self._db:
             self._db.execute(
@@ -238,16 +238,16 @@ class Ledger:
         with self._dataset_errors(), self._db:
             self._db.execute("UPDATE attempts SET final = 0 WHERE source = ?", (name,))
 
-    # --- facts about the data set as a whole
+    # --- the data set as a whole
 
     def get_meta(self, name: str) -> Any:
-        """A fact by its name; None if there is none."""
+        """A value by its name; None if there is none."""
         with self._dataset_errors():
             row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
 
     def set_meta(self, name: str, value: Any) -> None:
-        """Write a fact, over an older one of its name."""
+        """Write a value, over an older one of its name."""
         with self._dataset_errors():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
 

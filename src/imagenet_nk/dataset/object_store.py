@@ -98,14 +98,14 @@ def claim_bucket(folder: Path, home: Path) -> None:
 
     A lock on a file keeps two drivers of one machine apart; this keeps apart those of two machines.
     """
-    ours = home / OWNER
-    if not ours.is_file():
+    local = home / OWNER
+    if not local.is_file():
         files.write_text(
-            ours, json.dumps({"id": uuid4().hex, "host": socket.gethostname(), "folder": str(home.absolute())})
+            local, json.dumps({"id": uuid4().hex, "host": socket.gethostname(), "folder": str(home.absolute())})
         )
     with as_dataset_error(folder):
-        owner = json.loads(fsspec_store.create_exclusive(folder / OWNER, ours.read_bytes()))
-    if owner["id"] != json.loads(ours.read_bytes())["id"]:
+        owner = json.loads(fsspec_store.create_exclusive(folder / OWNER, local.read_bytes()))
+    if owner["id"] != json.loads(local.read_bytes())["id"]:
         raise DatasetError(
             f"{folder} belongs to the ledger in {owner['folder']} on {owner['host']}: run there, or type "
             f"dataset.state_dir=FOLDER for it, or remove {folder / OWNER} to start a new ledger"

@@ -1,4 +1,4 @@
-"""What earlier runs settled of the candidates of a class, as far as it still counts."""
+"""The results of earlier runs for the candidates of a class, as far as they still count."""
 
 from __future__ import annotations
 
