@@ -6,31 +6,47 @@ from pathlib import Path
 
 import pytest
 
+from imagenet_nk.config import HttpConfig
+from imagenet_nk.net.congestion import CongestionWindow
+
 ROOT = Path(__file__).resolve().parents[2]
 ASK = """
 import resource
 import sys
 sys.path.insert(0, {src!r})
-resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
 from imagenet_nk.net.congestion import connections_within_limit
-connections_within_limit({wanted})
-print(connections_within_limit({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+connections_within_limit({requested})
+print(connections_within_limit({requested}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
 
 @pytest.mark.parametrize(
-    ("soft", "hard", "wanted", "granted", "soft_then"),
+    ("limit", "requested", "allowed"),
     [
-        (900, 900, 100, 100, 900),  # there is room
-        (100, 900, 100, 100, 264),  # the soft limit can be raised
-        (100, 200, 100, 75, 200),  # as far as the hard one
-        (64, 64, 100, 16, 64),  # a small one is shared
-        (30, 30, 100, 1, 30),  # one at a time goes always
+        (900, 100, 100),  # enough
+        (200, 100, 75),
+        (64, 100, 16),  # a small limit is shared with other files
+        (30, 100, 1),  # one connection is always allowed
     ],
 )
-def test_as_many_as_the_process_may_open(soft: int, hard: int, wanted: int, granted: int, soft_then: int) -> None:
-    program = ASK.format(src=str(ROOT / "src"), soft=soft, hard=hard, wanted=wanted)
+def test_connections_stay_within_the_limit_of_open_files(limit: int, requested: int, allowed: int) -> None:
+    program = ASK.format(src=str(ROOT / "src"), limit=limit, requested=requested)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(granted), str(soft_then)]
-    said = f"holds connections down to {granted} of {wanted}"
-    assert done.stderr.count(said) == (granted < wanted)
+    assert done.stdout.split() == [str(allowed), str(limit)], "the limit itself is not changed"
+    assert done.stderr.count(f"holds connections down to {allowed} of {requested}") == (allowed < requested)
+
+
+def test_congestion_window_shrinks_when_late_and_grows_when_quick() -> None:
+    for late in ((3.0, 0.1), (0.1, 9.0)):
+        window = CongestionWindow(HttpConfig(concurrency=256, first_byte_timeout=4, deadline=10))
+        begin = window.limit
+        for _ in range(300):
+            window.observe(*late)
+        assert window.limit == 4
+        window.observe(0.1, 0.1, may_grow=False)
+        assert window.limit == 4
+        for _ in range(600):
+            window.observe(0.1, 0.1)
+        assert window.limit == 256 > begin
+    assert CongestionWindow(HttpConfig(concurrency=1)).limit == 1

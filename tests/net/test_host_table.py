@@ -4,7 +4,6 @@ import pytest
 
 from imagenet_nk.config import HttpConfig
 from imagenet_nk.net import host_table
-from imagenet_nk.net.congestion import CongestionWindow
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.net.http import Response
 
@@ -181,18 +180,3 @@ def test_host_success_rate_moves_from_overall_rate_to_its_own() -> None:
     assert of.host_success_rate(A) > 0.95
     assert of.host_success_rate(B) < 0.05
     assert of.host_success_rate("new.test:80") == pytest.approx(of.success_rate)
-
-
-def test_congestion_window_shrinks_when_late_and_grows_when_quick() -> None:
-    for late in ((3.0, 0.1), (0.1, 9.0)):
-        pace = CongestionWindow(HttpConfig(concurrency=256, first_byte_timeout=4, deadline=10))
-        begin = pace.limit
-        for _ in range(300):
-            pace.observe(*late)
-        assert pace.limit == 4
-        pace.observe(0.1, 0.1, may_grow=False)
-        assert pace.limit == 4
-        for _ in range(600):
-            pace.observe(0.1, 0.1)
-        assert pace.limit == 256 > begin
-    assert CongestionWindow(HttpConfig(concurrency=1)).limit == 1

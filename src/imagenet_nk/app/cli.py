@@ -35,6 +35,7 @@ def run(main: Callable[[], object]) -> None:
             "torchrun is not supported: type engine=ray for a cluster; one process uses all cores and GPUs of a machine"
         )
         sys.exit(FAILED)
+    startup.raise_open_file_limit()
     _findable()
     came = _terminated_like_interrupted()
     os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))

@@ -1,82 +1,66 @@
-"""Sockets within the number of open files that the process may have (RLIMIT_NOFILE, see getrlimit(2))."""
+"""How many requests may be in flight: a congestion window, within the limit of open files (RLIMIT_NOFILE)."""
 
 from __future__ import annotations
 
 import logging
 import resource
-from contextlib import suppress
 from functools import cache
 
 from imagenet_nk.config.collecting import HttpConfig
 
-_FIRST_IN_FLIGHT, _LEAST_IN_FLIGHT = 128, 4
+log = logging.getLogger(__name__)
 
-
-_NEWEST, _BUSY = 0.05, 0.25  # weight of the newest time; share of stall or deadline from which on it is too much
+_INITIAL_WINDOW, _MIN_WINDOW = 128, 4  # requests
+_WEIGHT = 0.05  # of the newest value in the moving averages
+_HIGH_LOAD = 0.25  # share of first_byte_timeout or deadline above which the window shrinks
+_OTHER_FILES = 64  # descriptors for the ledger, images that are being written, files of sources, libraries
+_MIN_OTHER_FILES = 32  # where descriptors are scarce; a run holds about 20
+_FILES_PER_CONNECTION = 2  # the socket, and those open while a name is looked up
 
 
 class CongestionWindow:
-    """How many requests may be in flight: as many as are still answered, and get their bodies through, in good time.
+    """How many requests may be in flight, so that responses and their bodies still arrive in good time.
 
-    On a thin wire or a busy machine many at once would all be late, and good images would be lost to the deadline. The
-    observed times drive additive increase and multiplicative decrease (as TCP does it, RFC 5681). While bodies already
-    wait to be inspected, more in flight would only be held in memory.
+    On a slow connection or a busy machine too many at once would all be late, and good images would be lost to the
+    deadline. Observed times drive additive increase and multiplicative decrease, as in TCP (RFC 5681).
     """
 
     def __init__(self, http: HttpConfig) -> None:
-        self._most = connections_within_limit(http.concurrency)
-        self.limit = float(min(self._most, _FIRST_IN_FLIGHT))
+        self._max = connections_within_limit(http.concurrency)
+        self.limit = float(min(self._max, _INITIAL_WINDOW))
         self._http = http
         self._first_byte = self._body = 0.0  # seconds, moving averages
 
     @property
     def typical_latency(self) -> float:
-        """Seconds that an answer takes at present, whole."""
+        """Seconds that a complete response takes at present."""
         return self._first_byte + self._body
 
     def observe(self, first_byte: float, body: float, *, may_grow: bool = True) -> None:
-        """Learn from an answer that came whole: seconds until its first byte, and from there to the last.
+        """Learn from a complete response: seconds until its first byte, and from there to the last.
 
-        `may_grow`: whether nothing else waits to be inspected.
+        `may_grow`: false while bodies wait for inspection, since more of them would only fill the memory.
         """
-        self._first_byte += _NEWEST * (first_byte - self._first_byte)
-        self._body += _NEWEST * (body - self._body)
+        self._first_byte += _WEIGHT * (first_byte - self._first_byte)
+        self._body += _WEIGHT * (body - self._body)
         load = max(self._first_byte / self._http.first_byte_timeout, self._body / self._http.deadline)
-        if load > _BUSY:
-            self.limit = max(min(self._most, _LEAST_IN_FLIGHT), self.limit * 0.97)
-        elif may_grow and load < _BUSY / 2:
-            self.limit = min(self._most, self.limit + 1)
+        if load > _HIGH_LOAD:
+            self.limit = max(min(self._max, _MIN_WINDOW), self.limit * 0.97)
+        elif may_grow and load < _HIGH_LOAD / 2:
+            self.limit = min(self._max, self.limit + 1)
 
 
-log = logging.getLogger(__name__)
-
-_OTHERS = 64  # the ledger, images that are being written, the sources' files, what libraries hold
-_LEAST_OTHERS = 32  # where descriptors are scarce; a run holds about 20
-_EACH = 2  # of a connection: its socket, and a pair's worth while its name is looked up
-
-
-def connections_within_limit(wanted: int) -> int:
-    """As many of the wanted connections as there may be, at least 1. Raises the soft limit towards the hard one.
-
-    Says so in the log, once, if they are fewer.
-    """
-    needed = _EACH * wanted + _OTHERS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if _exceeds(needed, soft):
-        with suppress(ValueError, OSError):  # some systems know a limit below the one that they name
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard if _exceeds(needed, hard) else needed, hard))
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if not _exceeds(needed, soft):
-        return wanted
-    granted = max(1, (soft - max(_LEAST_OTHERS, min(_OTHERS, soft // 4))) // _EACH)
-    _warn(granted, wanted, soft)
-    return granted
+def connections_within_limit(requested: int) -> int:
+    """As many of the requested connections as the limit of open files allows, at least 1; logs once if fewer."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY or _FILES_PER_CONNECTION * requested + _OTHER_FILES <= limit:
+        return requested
+    other_files = max(_MIN_OTHER_FILES, min(_OTHER_FILES, limit // 4))
+    allowed = max(1, (limit - other_files) // _FILES_PER_CONNECTION)
+    _warn(allowed, requested, limit)
+    return allowed
 
 
-@cache  # once: every part that opens connections asks
-def _warn(granted: int, wanted: int, limit: int) -> None:
-    log.warning("the limit of open files (ulimit -n, %d) holds connections down to %d of %d", limit, granted, wanted)
-
-
-def _exceeds(number: int, limit: int) -> bool:
-    return limit != resource.RLIM_INFINITY and number > limit
+@cache  # one warning, though every part that opens connections asks
+def _warn(allowed: int, requested: int, limit: int) -> None:
+    log.warning("the limit of open files (ulimit -n, %d) holds connections down to %d of %d", limit, allowed, requested)

@@ -85,7 +85,6 @@ def parse_headers(lines: list[bytes]) -> dict[str, str]:
 
 
 BUFFER = 256 * 1024
-MOST_AT_ONCE = 10 * BUFFER  # libcurl reads so often before it lets others have their turn
 _DISALLOW_USERNAME_IN_URL = 278  # CURLOPT_..., for which pycurl has no name; a redirect could bring one
 _DNS_CACHE_S = 600
 _MOST_HEADERS = 100_000  # bytes of them, over all redirects; libcurl itself ends at three times that
@@ -110,7 +109,6 @@ class Transfer:
         self.ticket: Hashable = None
         self.curl = pycurl.Curl()
         self.curl.transfer = self
-        self._held_since: float | None = None  # it is kept from going on
         for option, value in _options(http, self._open_socket).items():
             self.curl.setopt(option, value)
 
@@ -122,7 +120,7 @@ class Transfer:
         self._headers: list[bytes] = []
         self._stopped = ""  # what it was that the guard refused
         self._no_socket: OSError | None = None  # this machine has none left, which says nothing of the address
-        self._patience = TransferTimeout(self._http, request.first_byte_timeout or self._http.first_byte_timeout, now)
+        self._timeout = TransferTimeout(self._http, request.first_byte_timeout or self._http.first_byte_timeout, now)
         _, host, self._port = url_guard.parse_url(request.origin or request.url)
         self._own = host in self._hosts_allowed
         self._url = quote(request.url, safe=_URL_SAFE, errors="surrogatepass")
@@ -145,61 +143,14 @@ class Transfer:
             self._counted += 1
         return self._bytes
 
-    @property
-    def descriptor(self) -> int:
-        """Of the socket that it comes by; -1 if there is none."""
-        return int(self.curl.getinfo(pycurl.ACTIVESOCKET))
+    def has_timed_out(self, now: float) -> bool:
+        """Whether it is past one of its timeouts, or sends headers without end."""
+        return self._is_header_flood or self._timeout.has_expired(now, answered=bool(self._headers), size=self.size)
 
     @property
-    def has_begun(self) -> bool:
-        """Whether some of its body is there."""
-        return bool(self._chunks)
-
-    @property
-    def expected(self) -> int:
-        """Bytes of body that are still to come, as far as one knows; of what has not begun, one look will tell."""
-        if not self.has_begun:
-            return min(self._limit, MOST_AT_ONCE)
-        return max(0, (length if (length := self._length) >= 0 else self._limit) - self.size)
-
-    @property
-    def _length(self) -> int:
-        return int(self.curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T))  # -1 if it is not known
-
-    def stalled(self, now: float, *, wire_is_free: bool) -> bool:
-        """Whether it is not worth waiting for any longer."""
-        if self._held_since is not None:
-            return False
-        if self._is_rambling:
-            return True
-        size = self.size
-        return self._patience.is_over(
-            now,
-            answered=bool(self._headers),
-            size=size,
-            length=self._length if size else -1,
-            wire_is_free=wire_is_free,
-        )
-
-    @property
-    def _is_rambling(self) -> bool:
+    def _is_header_flood(self) -> bool:
         """Whether nothing but headers comes, and no end of them."""
         return not self._chunks and sum(map(len, self._headers)) > _MOST_HEADERS
-
-    def hold(self, now: float) -> None:
-        """Wait no longer for it, nor read more of its body, until let_go()."""
-        if self._held_since is None:
-            self._held_since = now
-            with suppress(pycurl.error):  # it has no connection yet, or not any more
-                self.curl.pause(pycurl.PAUSE_RECV)
-
-    def let_go(self, now: float) -> None:
-        """Read on. The time that it was held does not count."""
-        if self._held_since is not None:
-            self._patience.extend(now - self._held_since)
-            self._held_since = None
-            with suppress(pycurl.error):
-                self.curl.pause(pycurl.PAUSE_CONT)
 
     def finish(self, code: int) -> Response:
         """What it came to. Raises DatasetError if this machine could open no socket for it."""
@@ -211,8 +162,8 @@ class Transfer:
         status, final_url = self.curl.getinfo(pycurl.RESPONSE_CODE), ""
         with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
             final_url = to_text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
-        stopped = Reason.FORBIDDEN if self._stopped else OTHER_FAULT if code and self._is_rambling else ""
-        chunks, self._chunks, self._held_since = self._chunks, [], None
+        stopped = Reason.FORBIDDEN if self._stopped else OTHER_FAULT if code and self._is_header_flood else ""
+        chunks, self._chunks = self._chunks, []
         self.curl.setopt(pycurl.WRITEFUNCTION, _discard)  # an idle handle holds no body
         fault = fault_of(code, status, len(chunks), stopped)
         detail = (self._stopped or forbidden_detail(code)) if fault == Reason.FORBIDDEN else ""
@@ -267,7 +218,7 @@ def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket |
         pycurl.NOSIGNAL: 1,
         pycurl.OPENSOCKETFUNCTION: open_socket,
         pycurl.BUFFERSIZE: BUFFER,
-        pycurl.CONNECTTIMEOUT_MS: int(http.deadline * 10_000),  # the limits that count are those of stalled()
+        pycurl.CONNECTTIMEOUT_MS: int(http.deadline * 10_000),  # the limits that count are those of has_timed_out()
         pycurl.DNS_CACHE_TIMEOUT: _DNS_CACHE_S,
         pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
         pycurl.HTTP09_ALLOWED: 0,

@@ -17,13 +17,12 @@ import pycurl
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.net import url_guard
 from imagenet_nk.net.congestion import connections_within_limit
-from imagenet_nk.net.curl_transfer import MOST_AT_ONCE, Transfer
+from imagenet_nk.net.curl_transfer import Transfer
 from imagenet_nk.net.http import MemoryBudget, Request, Response
-from imagenet_nk.net.transfer_timeouts import CHECK_INTERVAL_S, BandwidthMonitor, LoopClock
+from imagenet_nk.net.transfer_timeouts import CHECK_INTERVAL_S, LoopClock
 from imagenet_nk.reasons import Reason
 
 MAX_BUFFERED_BYTES = 128 * 2**20  # of bodies in memory: four of the largest, or a thousand of usual size
-_WIRE_SPAN_S = 1.0
 
 
 class CurlTransport:
@@ -50,11 +49,7 @@ class CurlTransport:
         self._woken = False
         self._timer: float | None = None
         self._clock = LoopClock()
-        self._looked = 0.0  # for stalled transfers
-        self._wire = BandwidthMonitor(_WIRE_SPAN_S)
-        self._ended_bytes = 0
-        self._unweighed = 0  # bytes that may have come since what is in flight was last weighed
-        self._going: list[Transfer] | None = None  # too much is held: only these may go on
+        self._checked = 0.0  # when transfers were last checked for timeouts
         self._active: set[Transfer] = set()
         self._idle: list[Transfer] = []
         self._done: list[tuple[Hashable, Response]] = []
@@ -72,7 +67,7 @@ class CurlTransport:
         timeout = 0 if self._done else min(timeout, CHECK_INTERVAL_S)
         if self._timer is not None:
             timeout = min(timeout, max(0.0, self._timer - time.monotonic()))
-        for key, events in self._ready(timeout):
+        for key, events in self._selector.select(timeout):
             if key.fileobj is self._wake_read:
                 with suppress(BlockingIOError):
                     self._wake_read.recv(64)
@@ -82,16 +77,11 @@ class CurlTransport:
                 pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
             )
             self._multi.socket_action(key.fd, bits)
-            self._unweighed += MOST_AT_ONCE
-            if self._unweighed >= self.memory.room and self._ration():
-                break  # what else is ready will be so next time
         if self._timer is not None and time.monotonic() >= self._timer:
             self._timer = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
-        self._drop_stalled(self._clock.tick())
-        if self._going is not None or self.memory.room <= 0:
-            self._ration()
+        self._check_transfers(self._clock.tick())
         done, self._done = self._done, []
         return done
 
@@ -123,58 +113,20 @@ class CurlTransport:
     def _end(self, transfer: Transfer, code: int) -> None:
         self._multi.remove_handle(transfer.curl)
         self._active.discard(transfer)
-        self._ended_bytes += transfer.size
         self._done.append((transfer.ticket, transfer.finish(code)))
         self._idle.append(transfer)
 
-    def _drop_stalled(self, now: float) -> None:
-        """End what has come to a stop. libcurl's own low-speed limit takes up to twice its time to notice."""
-        if now - self._looked < CHECK_INTERVAL_S:
-            return
-        self._looked = now
-        self._wire.note(now, self._ended_bytes + sum(transfer.size for transfer in self._active))
-        free = self._wire.is_free
-        for transfer in [transfer for transfer in self._active if transfer.stalled(now, wire_is_free=free)]:
-            self._end(transfer, pycurl.E_OPERATION_TIMEDOUT)
+    def _check_transfers(self, now: float) -> None:
+        """End the transfers that are past a timeout, and count the bytes of the others.
 
-    def _ready(self, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
-        if self._going is None:
-            return self._selector.select(timeout)
-        registered = self._selector.get_map()
-        with selectors.DefaultSelector() as few:
-            for fd in {
-                self._wake_read.fileno(),
-                *(transfer.descriptor for transfer in self._going),
-            } & registered.keys():
-                few.register(registered[fd].fileobj, registered[fd].events)
-            return few.select(timeout)
-
-    def _ration(self) -> bool:
-        """Weigh what is in flight. If that is too much, only those go on that there is room for, the largest first.
-
-        One always does, so that it comes to an end; and it stays so until there is room for all that has begun.
-        It is to happen to nobody but who meets very large bodies. Returns whether it is so.
+        libcurl's own low-speed limit takes up to twice its time to notice.
         """
-        self._unweighed = 0
-        self.memory.weigh(sum(transfer.size for transfer in self._active))
-        room = self.memory.room
-        if self._going is None and room >= 0:
-            return False
-        if room >= self.memory.limit // 2 and room >= sum(one.expected for one in self._active if one.has_begun):
-            self._going = None
-            for transfer in self._active:
-                transfer.let_go(self._clock.now)
-            return False
-        self._going = []
-        for transfer in sorted(self._active, key=lambda one: one.size, reverse=True):
-            expected = transfer.expected
-            if not self._going or expected <= room:
-                room -= expected
-                transfer.let_go(self._clock.now)
-                self._going.append(transfer)
-            else:
-                transfer.hold(self._clock.now)
-        return True
+        if now - self._checked < CHECK_INTERVAL_S:
+            return
+        self._checked = now
+        for transfer in [transfer for transfer in self._active if transfer.has_timed_out(now)]:
+            self._end(transfer, pycurl.E_OPERATION_TIMEDOUT)
+        self.memory.in_flight = sum(transfer.size for transfer in self._active)
 
     def _on_timer(self, timeout_ms: int) -> None:
         self._timer = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000

@@ -47,37 +47,29 @@ class Response:
 
 @dataclass
 class MemoryBudget:
-    """A budget that a transport and a reader share."""
+    """Bytes of bodies in memory, which a transport and a reader count together; no request starts above the limit."""
 
     limit: int
-    in_flight: int = 0  # bytes of bodies that are still coming, as last weighed
-    waiting: int = 0  # of those that came whole and wait for inspection
-    most: int = 0  # held at once so far
+    in_flight: int = 0  # bytes of bodies that are still arriving, at the last check
+    waiting: int = 0  # bytes of complete bodies that wait for inspection
 
     @property
-    def room(self) -> int:
-        """Bytes that may still come; negative if too many have."""
-        return self.limit - self.in_flight - self.waiting
+    def is_full(self) -> bool:
+        return self.in_flight + self.waiting >= self.limit
 
-    def weigh(self, in_flight: int) -> None:
-        """Note what is in flight at this moment."""
-        self.in_flight = in_flight
-        self.most = max(self.most, in_flight + self.waiting)
-
-    def take(self, size: int) -> None:
-        """Note a body that waits for inspection."""
+    def acquire(self, size: int) -> None:
+        """Count a body that waits for inspection."""
         self.waiting += size
-        self.most = max(self.most, self.in_flight + self.waiting)
 
-    def give(self, size: int) -> None:
-        """Note that it is not held any more."""
+    def release(self, size: int) -> None:
+        """Stop to count it."""
         self.waiting -= size
 
 
 class Transport(Protocol):
     """Carries requests. `ticket` comes back with the response and means nothing to the transport."""
 
-    memory: MemoryBudget  # what is held of bodies, here and by whoever waits to inspect them
+    memory: MemoryBudget  # of bodies, in the transport and waiting for inspection
 
     def submit(self, request: Request, ticket: Hashable) -> None:
         """Start a request; its response comes out of poll(), whatever happens to it."""

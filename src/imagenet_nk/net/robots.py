@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
-from urllib.robotparser import RobotFileParser
+
+from protego import Protego
 
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.net import url_guard
@@ -58,7 +59,7 @@ class Robots:
 
     def __init__(self, http: HttpConfig) -> None:
         self._agent = http.user_agent.split("/")[0]
-        self._rules: dict[str, RobotFileParser] = {}
+        self._rules: dict[str, Protego] = {}
         self._waiting: dict[str, list[Any]] = {}
 
     def check(self, url: str, reading: Any) -> bool | Request | None:
@@ -68,7 +69,7 @@ class Robots:
         """
         host = url_guard.host_key(url)  # of each hop of a redirect: its own rules count (RFC 9309, 2.1)
         if rules := self._rules.get(host):
-            return rules.can_fetch(self._agent, url)
+            return rules.can_fetch(url, self._agent)
         first = host not in self._waiting
         self._waiting.setdefault(host, []).append(reading)
         return Request(robots_url(url), max_bytes=_MAX_BYTES) if first else None
@@ -79,11 +80,9 @@ class Robots:
         No file, no rules (RFC 9309, 2.3.1.3). A server that fails allows nothing (2.3.1.4); one that cannot be reached
         at all has none to keep: its candidates will fail by themselves, and say why.
         """
-        rules = RobotFileParser()
         if response.status >= 500:
             text = "User-agent: *\nDisallow: /"
         else:
             text = response.body.decode("utf-8", "replace") if response.status == 200 and not response.fault else ""
-        rules.parse(text.splitlines())
-        self._rules[host := url_guard.host_key(url)] = rules
+        self._rules[host := url_guard.host_key(url)] = Protego.parse(text)
         return self._waiting.pop(host, [])

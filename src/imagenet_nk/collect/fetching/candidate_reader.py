@@ -56,7 +56,7 @@ class Reader:
         return (
             self.in_flight - self._requests.waiting < self._window.limit
             and self._pool.waiting < self._max_backlog
-            and self._memory.room > 0
+            and not self._memory.is_full
         )
 
     @property
@@ -120,7 +120,7 @@ class Reader:
                 verdict = Rejected(Reason.REDRAWN)
             if verdict is None:
                 read.image, read.size = result, len(result.data)
-                self._memory.take(read.size)
+                self._memory.acquire(read.size)
                 self._pool.submit(read, partial(self._inspect_and_store, read.candidate.wnid, result))
                 return
             result = verdict
@@ -143,6 +143,6 @@ class Reader:
         elif error:
             raise error
         else:
-            self._memory.give(read.size)
+            self._memory.release(read.size)
             read.image, read.verdict = replace(read.image, data=b""), result
             self._ended.append(read)
