@@ -45,7 +45,7 @@ def test_the_classifier_chooses_the_nearest_center(made):
 
 
 @pytest.fixture
-def alike(tmp_path):
+def similar_classes(tmp_path):
     """Twelve classes of eight noisy pictures each, hard to tell apart, as entries."""
     rng, made = np.random.default_rng(0), []
     for label in range(12):
@@ -57,9 +57,9 @@ def alike(tmp_path):
     return made
 
 
-def test_a_classifier_is_as_good_as_the_evaluation_says(alike, tiny, tmp_path):
+def test_classifier_has_the_accuracy_of_the_evaluation(similar_classes, tiny, tmp_path):
     setting = EmbeddingConfig(dataclasses.replace(tiny, img_size=64, batch_size=16), cache=tmp_path)
-    makes, asks = [entry for n, entry in enumerate(alike) if n % 2], alike[::2]
+    makes, asks = [entry for n, entry in enumerate(similar_classes) if n % 2], similar_classes[::2]
     compute(makes, label_map(12), setting, tmp_path)
     metrics = evaluate(makes, label_map(12), setting, tmp_path, held_out=asks)
     made = imagenet_nk.load_centers(tmp_path)
@@ -74,7 +74,7 @@ def test_a_classifier_is_as_good_as_the_evaluation_says(alike, tiny, tmp_path):
     assert accuracy["euclidean"] != accuracy["cl2n"] != accuracy["cosine"]  # so none can stand in for another
 
 
-def test_centers_without_means_for_cl2n_say_so(made, entries, tiny, tmp_path):
+def test_centers_without_means_for_cl2n_are_refused_for_cl2n_only(made, entries, tiny, tmp_path):
     with pytest.raises(CentersError, match="no means for cl2n"):
         made.as_classifier("cl2n")
     without = dataclasses.replace(compute(entries, label_map(5), EmbeddingConfig(tiny), tmp_path), extras={})

@@ -31,7 +31,7 @@ def made():
     )
 
 
-def test_what_is_saved_is_loaded(made, tmp_path):
+def test_saved_centers_are_loaded(made, tmp_path):
     made.save(tmp_path / "a" / "centers.safetensors")
     for path in (tmp_path / "a", str(tmp_path / "a" / "centers.safetensors")):
         again = imagenet_nk.load_centers(path)
@@ -53,7 +53,7 @@ def test_the_same_centers_are_the_same_file(made, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no such file", b"\x08\0\0\0\0\0\0\0{}      "])
-def test_what_is_no_centers_file_is_one_line(content, tmp_path):
+def test_file_that_is_no_centers_file_is_one_line(content, tmp_path):
     path = tmp_path / "c.safetensors"
     if content is not None:
         path.write_bytes(content)
@@ -85,7 +85,7 @@ def test_importing_the_package_and_reading_centers_imports_no_torch(made, tmp_pa
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env={"PYTHONPATH": ":".join(sys.path)})
 
 
-def test_a_file_whose_numbers_have_changed_is_refused(made, tmp_path):
+def test_file_with_changed_numbers_is_refused(made, tmp_path):
     path = tmp_path / "centers.safetensors"
     made.save(path)
     data = bytearray(path.read_bytes())

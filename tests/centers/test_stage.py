@@ -17,7 +17,7 @@ from small_models import class_means, compute, embed_one_at_a_time, label_map, r
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 0), (7, 1), (64, 2), (4, 3)])
-def test_centers_are_numpys_mean_of_single_embeddings(entries, tiny, tmp_path, batch, workers):
+def test_centers_equal_numpys_mean_of_single_embeddings(entries, tiny, tmp_path, batch, workers):
     config = dataclasses.replace(tiny, batch_size=batch, threads=workers)
     compute(entries, label_map(5), EmbeddingConfig(config), tmp_path)
     made = imagenet_nk.load_centers(tmp_path)
@@ -30,7 +30,7 @@ def test_centers_are_numpys_mean_of_single_embeddings(entries, tiny, tmp_path, b
     assert made.metadata["list_sha256"] == "sha"
 
 
-def test_an_unreadable_image_is_skipped_and_named_and_in_no_mean(entries, tiny, tmp_path, caplog):
+def test_unreadable_image_is_skipped_logged_and_in_no_mean(entries, tiny, tmp_path, caplog):
     whole = entries[0][0].read_bytes()
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(whole[: len(whole) // 2])
@@ -42,20 +42,20 @@ def test_an_unreadable_image_is_skipped_and_named_and_in_no_mean(entries, tiny, 
     np.testing.assert_allclose(made.centers, without.centers, rtol=1e-5)
 
 
-def test_classes_without_images_are_named_and_the_others_get_centers(entries, tiny, tmp_path, caplog):
+def test_classes_without_images_are_logged_and_the_others_get_centers(entries, tiny, tmp_path, caplog):
     made = compute(entries, label_map(7), EmbeddingConfig(tiny), tmp_path)
     assert made.labels.tolist() == [0, 1, 2, 3, 4]
     assert json.loads(made.metadata["empty_wnids"]) == ["n00000005", "n00000006"]
     assert "n00000005" in caplog.text
 
 
-def test_when_no_image_can_be_read_there_is_no_center(tmp_path, tiny):
+def test_list_of_unreadable_images_is_an_error(tmp_path, tiny):
     (tmp_path / "a.jpg").write_bytes(b"<html>")
     with pytest.raises(CentersError, match="no image of the list could be read"):
         compute([(tmp_path / "a.jpg", 0)], label_map(1), EmbeddingConfig(tiny), tmp_path)
 
 
-def test_all_statistics_are_those_of_numpy(entries, tiny, tmp_path):
+def test_all_statistics_equal_numpy(entries, tiny, tmp_path):
     settings = CentersConfig(normalized=True, prototypes=2, covariance=True)
     made = compute(entries, label_map(5), EmbeddingConfig(tiny, settings), tmp_path)
     x, labels = embed_one_at_a_time(entries), np.array([label for _, label in entries])

@@ -38,6 +38,6 @@ def test_when_nothing_can_be_evaluated_the_error_is_one_line(made, entries, tmp_
         assert "\n" not in str(raised.value)
 
 
-def test_a_setting_that_there_is_not_is_named(made, entries):
+def test_unknown_setting_is_named(made, entries):
     with pytest.raises(ConfigError, match=r"evaluate\(\) takes no devise=; .* device"):
         imagenet_nk.evaluate(made, entries, devise="cpu")

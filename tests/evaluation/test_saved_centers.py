@@ -12,7 +12,7 @@ from imagenet_nk.errors import CentersError
 from small_models import compute, evaluate, label_map
 
 
-def test_saved_centers_are_judged_from_python(entries, tiny, tmp_path):
+def test_stage_and_function_give_the_same_accuracy(entries, tiny, tmp_path):
     made = compute(entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path)
     wanted = evaluate(entries[::2], label_map(5), EmbeddingConfig(tiny, seed=3), tmp_path, held_out=entries[1::2])
     judged = imagenet_nk.evaluate(tmp_path, entries[1::2], cache=tmp_path)

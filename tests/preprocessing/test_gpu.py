@@ -30,13 +30,13 @@ JPEGS = {
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities:DeprecationWarning")
 
 
-def apart(made, wanted) -> int:
+def max_difference(made, wanted) -> int:
     """The largest difference of two batches in grey levels."""
     return int(np.abs(made.astype(int) - wanted.astype(int)).max())
 
 
 @pytest.mark.parametrize("changes", [{}, {"interpolation": "bilinear", "crop_pct": 1.0}])
-def test_a_mixed_batch_is_the_references_within_a_few_grey_levels(changes):
+def test_mixed_batch_is_within_a_few_grey_levels_of_the_reference(changes):
     data = DATA | changes
     device, exact = GpuPreprocessor(data, CPU), TimmPreprocessor(data)
     items = [device(file) for file in FILES.values()]
@@ -44,19 +44,19 @@ def test_a_mixed_batch_is_the_references_within_a_few_grey_levels(changes):
     made = device.batch(items)
     wanted = np.stack([exact(file) for file in FILES.values()])
     assert made.shape == wanted.shape
-    assert apart(made, wanted) <= 3
+    assert max_difference(made, wanted) <= 3
     for place, (item, crop) in enumerate(zip(items, wanted, strict=True)):
         if not isinstance(item, EncodedJpeg):
             np.testing.assert_array_equal(made[place], crop)
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", FILES["rgb 4:2:0"][:-40], FILES["png"][:200], b"\xff\xd8\xff\xe0"])
-def test_what_is_no_whole_image_never_comes_to_the_device(data):
+def test_incomplete_images_are_refused_before_the_device(data):
     with pytest.raises(UNREADABLE):
         GpuPreprocessor(DATA, CPU)(data)
 
 
-def test_why_an_image_cannot_be_decoded_reads_the_same_in_every_run():
+def test_reason_of_an_undecodable_image_is_the_same_in_every_run():
     with pytest.raises(UndecodableError) as raised:
         GpuPreprocessor(DATA, CPU).batch([EncodedJpeg(b"no image")])
     assert raised.value.reasons == {0: "UnidentifiedImageError: cannot identify image file"}
@@ -83,10 +83,10 @@ def test_an_image_that_the_decoder_refuses_is_decoded_by_the_reference(refusing)
     refusing[0].add(files[2])
     made = device.batch([EncodedJpeg(file) for file in files])
     np.testing.assert_array_equal(made[2], exact(files[2]))
-    assert apart(made, np.stack([exact(file) for file in files])) <= 3
+    assert max_difference(made, np.stack([exact(file) for file in files])) <= 3
 
 
-def test_an_image_that_neither_decodes_is_a_fault_and_the_rest_of_its_batch_is_embedded(refusing, tmp_path):
+def test_image_that_neither_decodes_is_skipped_and_the_rest_of_its_batch_is_embedded(refusing, tmp_path):
     whole, broken = FILES["rgb 4:2:0"], FILES["rgb 4:4:4"]
     refusing[0].add(broken)
     device = GpuPreprocessor(DATA, CPU)
@@ -143,7 +143,7 @@ def test_a_torchvision_without_the_decoder_is_one_line(monkeypatch):
         GpuPreprocessor(DATA, CPU)
 
 
-def test_what_the_device_cannot_do_is_refused():
+def test_transform_of_another_form_is_refused():
     with pytest.raises(BackboneError, match="preprocess=gpu supports resize and centre crop"):
         GpuPreprocessor(DATA | {"crop_mode": "squash"}, CPU)
 

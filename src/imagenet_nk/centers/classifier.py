@@ -14,9 +14,9 @@ class NearestClassMean(nn.Module):
     """Logits from distances to class centers: (B, D) embeddings to (B, K), largest for the nearest.
 
     euclidean: scale * (x.c - |c|^2 / 2), which orders classes as -|x - c|^2 / 2 does and is linear in x, so that the
-    layer can go on training (Snell, Swersky and Zemel 2017, eq. 8). cosine: scale * x.c / (|x| |c|). cl2n: the
-    euclidean logits of (x - origin) / |x - origin| to means of such vectors (Wang et al. 2019). Embeddings of another
-    type are taken in that of the centers.
+    layer can be trained further (Snell, Swersky and Zemel 2017, eq. 8). cosine: scale * x.c / (|x| |c|). cl2n: the
+    euclidean logits of (x - origin) / |x - origin| to means of such vectors (Wang et al. 2019). Embeddings are
+    converted to the type of the centers.
     """
 
     centers: Tensor
@@ -29,7 +29,7 @@ class NearestClassMean(nn.Module):
         scale: float = 1.0,
         origin_D: NDArray[Any] | None = None,
     ) -> None:
-        """`origin_D`: of cl2n, and of it alone."""
+        """`origin_D`: for cl2n only. Raises ValueError."""
         super().__init__()
         if distance not in ("euclidean", "cosine", "cl2n"):
             raise ValueError(f"distance must be euclidean, cosine or cl2n, got {distance!r}")

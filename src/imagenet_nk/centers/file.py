@@ -1,4 +1,4 @@
-"""centers.safetensors: what a run knows about its classes, and how a reader gets it back."""
+"""centers.safetensors: the centers of a run and what belongs to them, written and read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS = ("centers", "counts", "labels", "spread")
 
 @dataclass(frozen=True)
 class Centers:
-    """Class centers, one row a class that has images, sorted by label. K classes, D the embedding's size."""
+    """Class centers, one row for each class that has images, sorted by label. K classes, D the embedding size."""
 
     centers: NDArray[np.float32]  # (K, D)
     counts: NDArray[np.int64]  # (K,) images behind each center
@@ -49,7 +49,9 @@ class Centers:
         distance: euclidean, cosine or cl2n; the largest logit is that of the nearest center. Raises CentersError for
         cl2n where the file has no such means.
         """
-        from imagenet_nk.centers.classifier import NearestClassMean  # torch only where it is asked for
+        from imagenet_nk.centers.classifier import (
+            NearestClassMean,  # imports torch, which reading centers does not need
+        )
 
         if distance != "cl2n":
             return NearestClassMean(self.centers, distance, scale)
@@ -61,7 +63,7 @@ class Centers:
 
     @property
     def has_cl2n(self) -> bool:
-        """Whether the file holds what SimpleShot's CL2N needs: its means, and the origin of its space."""
+        """Whether there is what SimpleShot's CL2N needs: its means, and the origin of its space."""
         return {"cl2n", "cl2n_origin"} <= set(self.extras)
 
     def to_npz(self, path: str | Path) -> None:
@@ -86,21 +88,21 @@ class Centers:
     def save(self, path: Path) -> None:
         """Write the file, complete or not at all."""
         tensors = {name: getattr(self, name) for name in COLUMNS} | dict(self.extras)
-        words = {"wnids": json.dumps(self.wnids), "names": json.dumps(self.names), "format_version": VERSION}
-        words["tensors_sha256"] = _digest(tensors)
-        files.write_bytes(path, _in_order(safetensors.numpy.save(tensors, {**self.metadata, **words})))
+        texts = {"wnids": json.dumps(self.wnids), "names": json.dumps(self.names), "format_version": VERSION}
+        texts["tensors_sha256"] = _digest(tensors)
+        files.write_bytes(path, _sort_metadata(safetensors.numpy.save(tensors, {**self.metadata, **texts})))
 
 
 def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 over all tensors' bytes, by name: the format itself has no checksum."""
+    """SHA-256 of the bytes of all tensors, sorted by name: the format itself has no checksum."""
     digest = sha256()
     for _, values in sorted(tensors.items()):
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 
 
-def _in_order(data: bytes) -> bytes:
-    """The same safetensors file with its metadata sorted: the library writes them in another order every time."""
+def _sort_metadata(data: bytes) -> bytes:
+    """The same safetensors file with sorted metadata: the library writes it in another order every time."""
     start = 8 + int.from_bytes(data[:8], "little")  # the header's length, then the header, a JSON object
     header = json.loads(data[8:start])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -114,7 +116,7 @@ def load_centers(path: str | Path) -> Centers:
     path = Path(path)
     path = path / NAME if path.is_dir() else path
     if not path.is_file():
-        raise CentersError(f"there is no file {path}; run the stage centers, or give the output folder of a run")
+        raise CentersError(f"{path} does not exist; run the stage centers, or give the output folder of a run")
     try:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -124,9 +126,7 @@ def load_centers(path: str | Path) -> Centers:
         wnids, names = json.loads(metadata.pop("wnids")), json.loads(metadata.pop("names"))
         columns = {name: tensors.pop(name) for name in COLUMNS}
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise CentersError(f"{path} is no centers file of this program ({error})") from error
+        raise CentersError(f"{path} is not a centers file of this program ({error})") from error
     if damaged:
-        raise CentersError(
-            f"{path} is damaged: its tensors are not those that were written; run the stage centers again"
-        )
+        raise CentersError(f"{path} is damaged: its tensors do not match their checksum; run the stage centers again")
     return Centers(**columns, wnids=tuple(wnids), names=tuple(names), metadata=metadata, extras=tensors)
