@@ -14,16 +14,10 @@ from imagenet_nk.sources.archive.class_index import ClassIndex, map_from_head
 from imagenet_nk.sources.archive.class_scan import find_class_tars
 from imagenet_nk.sources.archive.ranged_file import HttpFile, LocalFile
 from sources.tars import train
-from sources.web import Answer, Asked, Web, ranged, web
+from sources.web import Answer, Asked, Web, ranged
 
 HTTP = HttpConfig(allow_private=True)
 WNIDS = [f"n{number:08d}" for number in range(100, 180)]
-
-
-@pytest.fixture
-def server() -> Iterator[Web]:
-    with web() as site:
-        yield site
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +60,7 @@ def client() -> Iterator[BlockingClient]:
 
 @pytest.mark.parametrize("traps", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_many_walks_find_what_one_finds(
+def test_parallel_scans_find_what_one_scan_finds(
     tmp_path: Path, server: Web, client: BlockingClient, seed: int, traps: bool
 ) -> None:
     data = outer(seed, traps=traps)
@@ -78,7 +72,7 @@ def test_many_walks_find_what_one_finds(
         assert alone <= len(WNIDS) + 3, "no header is read twice"
 
 
-def test_walks_begin_at_headers_in_all_parts_of_the_tar(server: Web, client: BlockingClient) -> None:
+def test_parallel_scans_begin_at_headers_in_all_parts_of_the_tar(server: Web, client: BlockingClient) -> None:
     data = outer(0)
     place = HttpFile(server.put("/t.tar", data), HTTP, client.get)
     ahead = class_scan._parallel_scans(ClassIndex(place.version), place)
@@ -88,14 +82,14 @@ def test_walks_begin_at_headers_in_all_parts_of_the_tar(server: Web, client: Blo
     assert {wnid for walk in ahead.values() for wnid in walk.tars} == set(WNIDS)
 
 
-def test_few_classes_are_walked_to_from_the_beginning(server: Web, client: BlockingClient) -> None:
+def test_few_classes_are_found_by_one_scan(server: Web, client: BlockingClient) -> None:
     place = HttpFile(server.put("/t.tar", outer(0)), HTTP, client.get)
     server.asked.clear()
     assert set(hopped(place, WNIDS[:5])[2]) == set(WNIDS[:5])
     assert len(server.asked) <= 5
 
 
-def test_a_tar_that_is_damaged_in_the_middle_is_one_line(server: Web, client: BlockingClient) -> None:
+def test_damaged_outer_header_is_one_line(server: Web, client: BlockingClient) -> None:
     data = bytearray(outer(0))
     at = data.index(b"n00000140.tar")
     data[at : at + 512] = bytes(range(256)) * 2
@@ -104,14 +98,14 @@ def test_a_tar_that_is_damaged_in_the_middle_is_one_line(server: Web, client: Bl
         hopped(place)
 
 
-def test_one_class_in_a_large_tar(server: Web, client: BlockingClient) -> None:
+def test_single_class_in_a_large_tar_is_found(server: Web, client: BlockingClient) -> None:
     """There is no next class to be found."""
     files = [(f"n00000100_{n}.JPEG", bytes([n]) * 3000) for n in range(200)]
     place = HttpFile(server.put("/t.tar", train({"n00000100": files})), HTTP, client.get)
     assert list(hopped(place)[2]) == ["n00000100"]
 
 
-def test_a_server_that_fails_for_the_middle_is_no_worse_than_one_walk(server: Web, client: BlockingClient) -> None:
+def test_failing_parallel_scans_fall_back_to_one_scan(server: Web, client: BlockingClient) -> None:
     data = outer(0)
 
     def page(asked: Asked, _: dict[str, str]) -> Answer:
@@ -122,7 +116,7 @@ def test_a_server_that_fails_for_the_middle_is_no_worse_than_one_walk(server: We
     assert set(hopped(place)[2]) == set(WNIDS)
 
 
-def test_a_kept_index_that_leads_to_no_header_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_saved_index_that_leads_to_no_header_is_discarded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "t.tar").write_bytes(outer(0))
     place = LocalFile(tmp_path / "t.tar")
     index = ClassIndex(place.version, next=1024, tars={WNIDS[0]: (7 * 512, map_from_head(10**6, b""))})

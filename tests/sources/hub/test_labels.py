@@ -60,7 +60,7 @@ def test_a_label_outside_the_classes_is_refused(label: int | str | None) -> None
 
 
 @pytest.mark.parametrize("label", [None, -1, "-1", ""])
-def test_no_label_is_no_class_unless_the_image_name_says_it_where_nothing_else_does(label: int | str | None) -> None:
+def test_missing_label_is_no_class_unless_only_the_image_name_gives_one(label: int | str | None) -> None:
     assert Labels(WNIDS, REFERENCE).wnid(label, "n01443537_1.JPEG", "row 3") is None
     assert Labels(None, REFERENCE).wnid(label, "picture.jpg", "row 3") is None
     assert Labels(None, REFERENCE).wnid(label, "n01443537_1.JPEG", "row 3") == "n01443537"
@@ -85,7 +85,7 @@ def test_an_image_name_that_denies_its_label_is_refused() -> None:
         (None, None),
     ],
 )
-def test_official_names_are_told_from_others(name: str | None, expected: tuple[str, str | None] | None) -> None:
+def test_official_names_are_recognised(name: str | None, expected: tuple[str, str | None] | None) -> None:
     assert official_id(name) == expected
 
 

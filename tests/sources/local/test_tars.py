@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import gzip
 import io
-import re
 import tarfile
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from imagenet_nk.reasons import Rejected
 from imagenet_nk.sources.contract import FetchedImage
 from imagenet_nk.sources.local.tars import entries, read_range
 from sources.contract import drive
-from sources.local.test_source import GOLDFISH, TENCH, ids, opened
+from sources.local.helpers import GOLDFISH, TENCH, ids, opened
 from sources.small_tars import tar_bytes, train_tar
 
 CLASSES = {wnid: {f"{wnid}_{n}.JPEG": f"{wnid} {n} ".encode() * n for n in range(1, 30)} for wnid in (TENCH, GOLDFISH)}
@@ -45,20 +43,6 @@ def test_one_class_tar_is_a_root(tmp_path: Path) -> None:
     assert sorted(ids(opened(tmp_path / f"{TENCH}.tar"))) == sorted(Path(name).stem for name in CLASSES[TENCH])
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("ILSVRC2012_img_train.tar", "a tar of 2 class tars, read in place, with 2 of the 2 wanted classes"),
-        (f"{TENCH}.tar", "<wnid>.tar files in .*, read in place, with 1 of the 2 wanted classes"),
-    ],
-)
-def test_it_says_what_it_recognised(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, said: str) -> None:
-    caplog.set_level("INFO")
-    train_tar(tmp_path / name, CLASSES)
-    opened(tmp_path)
-    assert re.search(said, caplog.messages[0])
-
-
 def test_members_have_no_file_to_link(tmp_path: Path) -> None:
     source = opened(train_tar(tmp_path / "train.tar", CLASSES))
     found = drive(source, next(source.candidates(TENCH)))
@@ -84,23 +68,14 @@ def test_names_cannot_leave_their_class_and_only_files_count(tmp_path: Path) -> 
     assert all(isinstance(drive(source, candidate), FetchedImage) for candidate in source.candidates(TENCH))
 
 
-def test_a_gzipped_tar_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "train.tar").write_bytes(gzip.compress(tar_bytes(CLASSES[TENCH])))
-    with pytest.raises(SourceError, match="is gzip'ed; gunzip it first"):
-        opened(tmp_path / "train.tar")
-
-
 def test_a_tar_of_something_else_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(tar_bytes(CLASSES[TENCH]))
     with pytest.raises(SourceError, match=r"holds no <wnid>\.tar"):
         opened(tmp_path / "x.tar")
-    (tmp_path / "y.tar").write_bytes(b"")
-    with pytest.raises(SourceError, match="is empty, no tar"):
-        opened(tmp_path / "y.tar")
 
 
 @pytest.mark.parametrize("cut", [700, 1536, 2000])
-def test_a_truncated_tar_gives_what_is_whole_and_says_so(
+def test_truncated_tar_gives_its_whole_images_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, cut: int
 ) -> None:
     whole = tar_bytes({"a.jpg": b"a" * 100, "b.jpg": b"b" * 600})
@@ -110,7 +85,7 @@ def test_a_truncated_tar_gives_what_is_whole_and_says_so(
     assert "is damaged behind byte" in caplog.text
 
 
-def test_a_size_that_lies_is_no_candidate(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_member_beyond_the_end_is_no_candidate(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     buffer = io.BytesIO(tar_bytes({"a.jpg": b"a" * 100}).rstrip(b"\0").ljust(1024, b"\0"))
     info = tarfile.TarInfo("b.jpg")
     info.size = 10**12
@@ -121,9 +96,7 @@ def test_a_size_that_lies_is_no_candidate(tmp_path: Path, caplog: pytest.LogCapt
     assert "b.jpg does not lie within it" in caplog.text
 
 
-def test_what_is_said_of_a_broken_tar_is_one_line_that_a_terminal_can_show(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_warning_about_a_broken_tar_is_one_printable_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Names of a tar are whatever its maker wants."""
     info = tarfile.TarInfo("a\n12:00:00 I all is well\x1b[2J\udcff.jpg")
     info.size = 10**12
@@ -142,7 +115,7 @@ def test_a_tar_that_shrinks_between_listing_and_reading_is_a_rejection(tmp_path:
     assert drive(source, candidate) == Rejected("unreadable", detail=f"{candidate.url}: the tar ends before")
 
 
-def test_a_tar_that_is_gone_from_its_folder_is_a_rejection_and_one_that_is_the_root_is_an_error(tmp_path: Path) -> None:
+def test_deleted_tar_is_a_rejection_and_a_deleted_root_an_error(tmp_path: Path) -> None:
     """A lost file is that image's fault; a lost root is nobody's, and the run can go on when it is back."""
     tar = train_tar(tmp_path / "ILSVRC2012_img_train.tar", CLASSES)
     alone, in_folder = opened(tar), opened(tmp_path)
@@ -191,7 +164,7 @@ def test_a_place_that_is_none_is_an_os_error(place: str) -> None:
         read_range(place)
 
 
-def test_zeros_in_the_middle_are_no_end(tmp_path: Path) -> None:
+def test_zeros_in_the_middle_are_damage(tmp_path: Path) -> None:
     """As a file has them that was made in full size before its bytes came."""
     data = bytearray(tar_bytes(CLASSES[TENCH]))
     at = data.index(f"{TENCH}_9.JPEG".encode())

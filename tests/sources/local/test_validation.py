@@ -109,9 +109,7 @@ def test_training_images_are_not_taken_for_validation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", [torchvision, official_tar, unpacked_tar])
-def test_validation_images_are_not_taken_for_training_and_what_takes_them_is_said(
-    tmp_path: Path, layout: Callable[[Path], None]
-) -> None:
+def test_validation_images_are_not_taken_for_training_images(tmp_path: Path, layout: Callable[[Path], None]) -> None:
     layout(tmp_path)
     with pytest.raises(SourceError, match=r"no training images; type source\.part=val for these"):
         Full(str(tmp_path)).open([FOX], SourceContext(tmp_path / "index", HttpConfig(), RandomOrder(0)))

@@ -67,13 +67,13 @@ class Shard:
         """Bytes of one image. Blocks; raises OSError."""
         raise NotImplementedError
 
-    def _add(self, rows: RowsByClass, wnid: str | None, name: str | None, own_name: str, *place: Any) -> None:
+    def _add(self, rows: RowsByClass, wnid: str | None, name: str | None, own_name: str, *fields: Any) -> None:
         """Note one image: by ImageNet's own image id if its name carries it, else by shard and row."""
         self.images, self.unlabelled = self.images + 1, self.unlabelled + (wnid is None)
         if wnid is not None and wnid in self._wnids:
             official = official_id(name)
             stem = official[0] if official else f"{self._name}_{own_name}".replace("/", "_")
-            rows[wnid].append(Row(image_id(wnid, stem), *place))
+            rows[wnid].append(Row(image_id(wnid, stem), *fields))
 
 
 class ParquetShard(Shard):
