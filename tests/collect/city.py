@@ -48,6 +48,7 @@ class City:
     server: Hostile
     folder: Path
     per_class: int = 28
+    per_host: int = PER_HOST
     seconds: float = 0.01  # that each answer takes
     busy: Counter[str] = field(default_factory=Counter)  # requests in hand, by host
     most: Counter[str] = field(default_factory=Counter)
@@ -129,7 +130,7 @@ class City:
 
     def http(self) -> HttpConfig:
         limits = {"retries": 3, "deadline": 20.0, "first_byte_timeout": 15.0} | self.limits
-        return HttpConfig(allow_private=True, per_host=PER_HOST, concurrency=30, **limits)
+        return HttpConfig(allow_private=True, per_host=self.per_host, concurrency=30, **limits)
 
     def overrides(self, folder: str, *more: str) -> list[str]:
         """The same as a command line."""

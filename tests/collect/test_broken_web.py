@@ -99,7 +99,7 @@ def collected(
 
 
 @pytest.mark.parametrize(("seed", "classes"), [(0, 10), (1, 9), (2, 9)])  # of ten, one is too poor to be filled
-def test_what_is_kept_is_what_the_ground_truth_says(shared: Path, tmp_path: Path, seed: int, classes: int) -> None:
+def test_kept_images_are_those_of_the_ground_truth(shared: Path, tmp_path: Path, seed: int, classes: int) -> None:
     """Quicker to give up than by default; no good answer takes more than 2 s there."""
     with broken_web(shared, tmp_path, seed, "--classes", str(classes), "--urls-per-class", "40") as web:
         for concurrency in (16, 256):
@@ -110,14 +110,7 @@ def test_what_is_kept_is_what_the_ground_truth_says(shared: Path, tmp_path: Path
             assert kept == web.first_good(seed, 10), concurrency
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_so_it_is_when_they_are_asked_one_by_one(shared: Path, tmp_path: Path, seed: int) -> None:
-    with broken_web(shared, tmp_path, seed, "--classes", "3", "--urls-per-class", "12") as web:
-        http = HttpConfig(concurrency=1, allow_private=True, first_byte_timeout=2.5, deadline=4.0, retries=0)
-        assert collected(web, tmp_path / "set", seed, 2, http) == web.first_good(seed, 2)
-
-
-def test_so_it_is_over_processes(shared: Path, tmp_path: Path) -> None:
+def test_kept_images_are_those_of_the_ground_truth_over_processes(shared: Path, tmp_path: Path) -> None:
     with broken_web(shared, tmp_path, 3, "--classes", "9", "--urls-per-class", "40") as web:
         http = HttpConfig(concurrency=64, allow_private=True, first_byte_timeout=3.0, deadline=5.0, retries=0)
         assert collected(web, tmp_path / "set", 3, 10, http, processes=2) == web.first_good(3, 10)

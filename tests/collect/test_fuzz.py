@@ -7,7 +7,7 @@ from collect.fuzz import drive
 from collect.hostile import hostile
 
 
-def test_arbitrary_answers_each_come_to_something() -> None:
+def test_arbitrary_responses_each_give_a_reason() -> None:
     """benchmarks/fuzz_web.py does the same for ten thousand."""
     with hostile() as server:
         reasons = Counter(drive(server, 300, seed=0))

@@ -42,7 +42,7 @@ def settle(run: Run) -> object:
     return recovery.finalize_killed_run(run.folder, label_map(5), EvalOnly(), InspectConfig())
 
 
-def test_its_tables_say_what_was_kept_of_the_classes_that_it_was_after(killed: Run) -> None:
+def test_tables_of_a_killed_run_hold_what_it_kept(killed: Run) -> None:
     assert not (killed.folder / "manifest.parquet").exists()
     summary = settle(killed)
     assert summary is not None
@@ -67,23 +67,23 @@ def test_candidates_that_were_still_to_come_leave_a_class_short_and_the_folder_u
     assert (killed.folder / "eval.txt").read_bytes() == (again.folder / "eval.txt").read_bytes()
 
 
-def test_one_that_ended_is_left_alone(killed: Run) -> None:
+def test_finished_run_is_not_finalized_again(killed: Run) -> None:
     killed.collect(nk=3)
     before = (killed.folder / "manifest.parquet").stat().st_mtime_ns
     assert settle(killed) is None
     assert (killed.folder / "manifest.parquet").stat().st_mtime_ns == before
 
 
-def test_once_is_enough(killed: Run) -> None:
+def test_killed_run_is_finalized_once(killed: Run) -> None:
     assert settle(killed) is not None
     assert settle(killed) is None
 
 
-def test_without_a_ledger_there_is_nothing_to_settle(tmp_path: Path) -> None:
+def test_folder_without_a_ledger_is_ignored(tmp_path: Path) -> None:
     assert settle(Run(tmp_path, 1, 1)) is None
 
 
-def test_one_that_is_still_at_work_is_left_alone(killed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_collection_is_not_finalized(killed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[object] = []
 
     def look(_: Progress) -> None:
@@ -96,7 +96,7 @@ def test_one_that_is_still_at_work_is_left_alone(killed: Run, monkeypatch: pytes
     assert found
 
 
-def test_one_that_may_be_at_work_on_another_machine_is_left_alone(killed: Run) -> None:
+def test_collection_of_another_machine_is_not_finalized(killed: Run) -> None:
     note = killed.folder / f"{stage.LOCK}.holder"
     note.write_text(json.dumps({"pid": 1, "host": "another machine", "since": "yesterday"}))
     assert settle(killed) is None

@@ -35,7 +35,7 @@ def town(tmp_path: Path) -> Iterator[City]:
         yield one
 
 
-def test_two_processes_keep_what_one_keeps(town: City) -> None:
+def test_two_processes_keep_what_one_process_keeps(town: City) -> None:
     summary = town.run("one", Local(1))
     assert summary.kept == 54
     assert {"placeholder", "shared", "refused", "http_404"} <= summary.reasons.keys()
@@ -46,8 +46,26 @@ def test_two_processes_keep_what_one_keeps(town: City) -> None:
     assert 1 < max(town.most.values()) <= PER_HOST, "the server's own count"
 
 
+@pytest.mark.parametrize("workers", [2, 8])
+def test_lists_are_equal_with_any_number_of_workers(town: City, workers: int) -> None:
+    town.per_host = 8
+    town.run("one", Local(1))
+    town.run("many", Threads(workers))
+    assert town.outcome("many") == town.outcome("one")
+
+
+def test_completing_run_without_an_answer_reports_an_offline_machine(town: City) -> None:
+    """The shards ask nobody, because all is settled; an image file has gone, and so has the network."""
+    town.run("two", Threads(2))
+    for image in (town.folder / "two" / "images" / WNIDS[0]).iterdir():
+        image.unlink()
+    town.server.go()
+    with pytest.raises(SourceError, match=r"none of \d+ hosts answered .*is this machine connected"):
+        town.run("two", Threads(2))
+
+
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_host_that_asks_for_an_endless_pause_is_asked_once_more(
+def test_host_with_endless_retry_after_is_probed_once(
     town: City, processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not for each of its addresses: the others are rejected with it."""
@@ -65,7 +83,7 @@ def test_a_host_that_asks_for_an_endless_pause_is_asked_once_more(
     assert sum(town.images_asked()[path] for path in mine) <= PER_HOST + 1
 
 
-def test_a_worker_that_is_killed_costs_no_image_but_those_in_its_hands(town: City) -> None:
+def test_killed_worker_loses_only_requests_in_flight(town: City) -> None:
     town.run("one", Local(1))
     town.server.clear()
     killed = []
@@ -81,7 +99,7 @@ def test_a_worker_that_is_killed_costs_no_image_but_those_in_its_hands(town: Cit
     assert max(town.images_asked().values()) <= 2 + 2  # and two pauses
 
 
-def test_the_driver_is_killed_and_the_same_command_goes_on(town: City) -> None:
+def test_killed_driver_continues_to_the_same_result(town: City) -> None:
     town.run("one", Local(1))
     town.seconds = 0.05
     town.server.clear()
@@ -102,7 +120,7 @@ def test_the_driver_is_killed_and_the_same_command_goes_on(town: City) -> None:
     assert max(town.images_asked().values()) <= 2 + 2
 
 
-def test_what_a_worker_cannot_write_is_one_line_here_too(town: City) -> None:
+def test_write_error_of_a_worker_is_one_line(town: City) -> None:
     images = town.folder / "two" / "images"
     images.mkdir(parents=True)
     (images / WNIDS[3]).write_text("no folder")
@@ -111,14 +129,14 @@ def test_what_a_worker_cannot_write_is_one_line_here_too(town: City) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_dead_network_holds_nothing_against_anyone(town: City) -> None:
+def test_offline_machine_settles_no_candidate(town: City) -> None:
     """Over processes as in one: nothing is settled by it."""
     (town.folder / "urls.txt").write_text("".join(f"{wnid}_1\thttp://127.0.3.9:9/{wnid}.jpg\n" for wnid in WNIDS))
     with pytest.raises(SourceError, match="none of 1 hosts answered"):
         town.run("two", Local(2))
 
 
-def test_ctrl_c_settles_what_was_begun(town: City) -> None:
+def test_ctrl_c_writes_the_tables(town: City) -> None:
     town.seconds = 0.05
     command = [sys.executable, str(ROOT / "src/imagenet.py"), *town.overrides("two", "engine.processes=2")]
     driver = subprocess.Popen(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 import pytest
@@ -103,14 +103,6 @@ def drain(one: Reader) -> list[CandidateRead]:
     return results
 
 
-@pytest.fixture
-def closing() -> Iterator[list[Reader]]:
-    readers: list[Reader] = []
-    yield readers
-    for one in readers:
-        one.close()
-
-
 def final_reasons(results: Sequence[CandidateRead]) -> dict[int, str]:
     """Reason by index, "" for an image; every candidate must have ended once."""
     ended = sorted((result for result in results if result.is_final), key=lambda result: result.index)
@@ -146,7 +138,7 @@ WORDS = [*sorted(ANSWERS.keys() - {"long"}), "call", "bad"]  # for that one, oth
     seed=st.integers(0, 10**6),
     robots=st.booleans(),
 )
-def test_every_reading_ends_once(scripts: list[list[str]], seed: int, robots: bool, tmp_path: Path) -> None:
+def test_every_candidate_ends_once(scripts: list[list[str]], seed: int, robots: bool, tmp_path: Path) -> None:
     def answer(request: Request) -> Response:
         if request.url.endswith("/robots.txt"):
             return random.Random(seed).choice([Response(404), Response(200, b"User-agent: *\nDisallow: /gone")])
@@ -166,7 +158,7 @@ def test_every_reading_ends_once(scripts: list[list[str]], seed: int, robots: bo
         one.close()
 
 
-def test_reasons_are_those_of_the_answers(tmp_path: Path, closing: list[Reader]) -> None:
+def test_each_response_gives_its_reason(tmp_path: Path, closing: list[Reader]) -> None:
     transport = Scripted(lambda request: ANSWERS[request.url.rpartition("/")[2]])
     closing.append(one := reader(transport, tmp_path))
     words = list(ANSWERS)
@@ -189,7 +181,7 @@ def test_reasons_are_those_of_the_answers(tmp_path: Path, closing: list[Reader])
     assert {word for word, count in asked.items() if count == 2} == {"busy", "wait", "late"}  # tried again, once
 
 
-def test_503_then_200_is_an_image_and_both_are_on_record(tmp_path: Path, closing: list[Reader]) -> None:
+def test_503_then_200_gives_an_image_and_two_rows(tmp_path: Path, closing: list[Reader]) -> None:
     answers = [Response(503, b"x" * 10**6), Response(200, BODY)]
     closing.append(one := reader(Scripted(lambda request: answers.pop(0)), tmp_path))
     first, second = read(one, "http://a.test/x")
@@ -201,65 +193,7 @@ def test_503_then_200_is_an_image_and_both_are_on_record(tmp_path: Path, closing
     assert (tmp_path / "images" / WNID / f"{WNID}_0.jpg").read_bytes() == BODY
 
 
-def test_a_pause_holds_for_the_whole_host(
-    tmp_path: Path, closing: list[Reader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 60.0)
-    closing.append(one := reader(Scripted(lambda request: ANSWERS["long"]), tmp_path))
-    one.start(queued(1, "http://a.test/1"))
-    (result,) = one.poll(0.0)
-    assert result.is_final  # it asks for more than is waited for
-    one.start(queued(2, "http://a.test/2"))
-    one.start(queued(3, "http://b.test/3"))
-    assert [result.index for result in one.poll(0.0)] == [3]
-    assert one.poll(0.0) == []
-    assert one.in_flight == 1
-
-
-def test_who_waits_for_a_pause_holds_up_nobody_else(
-    tmp_path: Path, closing: list[Reader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With two places in flight, six that are told to come back in a minute do not keep the others from ending."""
-    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 90.0)
-    busy = Response(429, headers={"retry-after": "60"})
-    transport = Scripted(lambda request: busy if "//slow" in request.url else Response(200, BODY))
-    closing.append(one := reader(transport, tmp_path, concurrency=2))
-    urls = [f"http://slow{n}.test/" if n % 2 else f"http://quick.test/{n}" for n in range(12)]
-    ended: list[str] = []
-    while urls or len(ended) < 6:
-        while urls and one.has_capacity:
-            one.start(queued(len(urls), urls.pop(0)))
-        ended += [result.candidate.url for result in one.poll(0.05) if result.is_final]
-    assert all("quick" in url for url in ended)
-    assert one.in_flight == 6
-
-
-def test_only_so_many_wait(tmp_path: Path, closing: list[Reader], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry_policy, "MAX_PAUSE_S", 90.0)
-    busy = Response(429, headers={"retry-after": "60"})
-    transport = Scripted(lambda request: busy)
-    closing.append(one := reader(transport, tmp_path, concurrency=2))
-    for number in range(100):
-        if one.has_capacity:
-            one.start(queued(number, f"http://h{number}.test/"))
-        one.poll(0.0)
-    assert 2 < one.in_flight <= 5 * 2
-
-
-def test_who_comes_back_takes_a_place_like_anybody(tmp_path: Path, closing: list[Reader]) -> None:
-    transport = Scripted(lambda request: Response(503 if request.url not in transport.asked[:-1] else 404))
-    closing.append(one := reader(transport, tmp_path, concurrency=1, retries=1))
-    waiting = list(range(8))
-    while waiting or one.in_flight:
-        while waiting and one.has_capacity:
-            number = waiting.pop()
-            one.start(queued(number, f"http://h{number}.test/"))
-        one.poll(0.01)
-    assert transport.most == 1
-    assert len(transport.asked) == 16
-
-
-def test_bodies_that_wait_for_inspection_count(tmp_path: Path, closing: list[Reader]) -> None:
+def test_bodies_that_wait_for_inspection_count_as_memory(tmp_path: Path, closing: list[Reader]) -> None:
     transport = Scripted(lambda request: Response(200, BODY))
     transport.memory = MemoryBudget(2 * len(BODY))
     closing.append(one := reader(transport, tmp_path))
@@ -276,37 +210,21 @@ def test_bodies_that_wait_for_inspection_count(tmp_path: Path, closing: list[Rea
     assert most <= 2 * len(BODY)
 
 
-def test_hosts_that_are_given_up_while_others_wait_at_the_door(tmp_path: Path, closing: list[Reader]) -> None:
-    transport, hosts = Scripted(lambda request: Response(404)), HostTable(HttpConfig())
-    closing.append(one := reader(transport, tmp_path, hosts))
-    for host in ("a.test:80", "b.test:80", "c.test:80"):
-        hosts.get(host).next_start = float("inf")
-    for number in range(6):
-        urls = " ".join(f"http://{host}.test/{number}" for host in (*"abc"[number % 3 :], "d"))
-        one.start(queued(number, urls))
-    assert one.poll(0.0) == []
-    for host in ("a.test:80", "b.test:80", "c.test:80"):
-        state = hosts.get(host)
-        state.is_suspended, state.probes, state.fault, state.next_start = True, 9, "refused", 0.0
-    assert final_reasons(drain(one)) == dict.fromkeys(range(6), "http_404")
-    assert len(transport.asked) == 6
-
-
-def test_what_a_worker_cannot_do_ends_the_run(tmp_path: Path, closing: list[Reader]) -> None:
+def test_write_error_of_a_thread_is_raised(tmp_path: Path, closing: list[Reader]) -> None:
     closing.append(one := reader(Scripted(lambda request: Response(200, BODY)), tmp_path))
     (tmp_path / "images" / WNID).write_text("a file where a folder must be")
     with pytest.raises(DatasetError):
         read(one, "http://a.test/x")
 
 
-def test_an_image_that_another_source_gave_is_not_written_again(tmp_path: Path, closing: list[Reader]) -> None:
+def test_image_id_of_another_source_is_redrawn(tmp_path: Path, closing: list[Reader]) -> None:
     closing.append(one := reader(Scripted(lambda request: Response(200, BODY)), tmp_path))
     one.start(queued(0, "http://a.test/x", key="k"), existing_ids={"k"})
     assert final_reasons(drain(one)) == {0: "redrawn"}
     assert not list((tmp_path / "images").rglob("*.jpg"))
 
 
-def test_closing_in_the_middle(tmp_path: Path) -> None:
+def test_reader_can_be_closed_while_candidates_are_in_flight(tmp_path: Path) -> None:
     one = reader(Scripted(lambda request: Response(200, BODY)), tmp_path)
     for number in range(20):
         one.start(queued(number, "call" if number % 2 else "http://a.test/x"))

@@ -18,7 +18,7 @@ def _all_ended(
     return completed
 
 
-def test_results_and_faults_come_back_with_their_tickets() -> None:
+def test_results_and_errors_come_back_with_their_context() -> None:
     woken = threading.Semaphore(0)
     workers = InspectionPool(2, woken.release)
     for number in range(20):
@@ -31,7 +31,7 @@ def test_results_and_faults_come_back_with_their_tickets() -> None:
     workers.close()
 
 
-def test_what_waits_is_done_side_by_side_from_one_pause_to_the_next() -> None:
+def test_queued_work_is_run_in_turns() -> None:
     woken, go, log = threading.Semaphore(0), threading.Event(), list[tuple[str, int]]()
 
     def work(number: int) -> Generator[None, None, int]:
@@ -73,7 +73,7 @@ def test_no_thread_takes_up_what_another_one_is_free_for() -> None:
     workers.close()
 
 
-def test_closing_drops_what_nobody_has_begun() -> None:
+def test_close_drops_work_that_has_not_begun() -> None:
     began, go, done = threading.Event(), threading.Event(), list[int]()
     workers = InspectionPool(1, lambda: None)
     workers.submit(0, single_step(lambda: (began.set(), go.wait(10), done.append(0))))

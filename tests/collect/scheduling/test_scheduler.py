@@ -32,18 +32,14 @@ worlds = st.builds(
 
 @settings(max_examples=250, deadline=None)
 @given(world=worlds, limit=st.sampled_from([1, 3, 100]), seed=st.integers(0, 10**6))
-def test_the_outcome_is_that_of_the_definition_in_whatever_order_answers_come(
-    world: World, limit: int, seed: int
-) -> None:
+def test_verdicts_match_the_definition_in_any_order_of_responses(world: World, limit: int, seed: int) -> None:
     verdicts, _ = collect(world, limit, seeded(seed))
     assert verdicts == by_definition(world)
 
 
 @settings(max_examples=100, deadline=None)
 @given(world=worlds, seed=st.integers(0, 10**6), known=st.sets(st.tuples(st.integers(0, 3), st.integers(0, 11))))
-def test_what_an_earlier_run_settled_changes_nothing_and_is_not_asked_again(
-    world: World, seed: int, known: set[tuple[int, int]]
-) -> None:
+def test_settled_candidates_are_not_read_again(world: World, seed: int, known: set[tuple[int, int]]) -> None:
     def is_settled(wnid: str, index: int) -> bool:
         return (int(wnid[1:]), index) in known
 
@@ -57,47 +53,7 @@ def picture(number: int, **facts: object) -> Truth:
     return Truth(**({"image_id": str(number), "content": number, "pixels": number} | facts))  # type: ignore[arg-type]
 
 
-def test_a_placeholder_seen_late_is_thrown_out_and_replaced() -> None:
-    """The first class is full long before the second reaches the same bytes."""
-    same = {"content": 77, "pixels": 77}
-    world = World(
-        {
-            "n00000001": [picture(1, **same), picture(2), picture(3)],
-            "n00000002": [*(Truth("gone", "http_404") for _ in range(20)), picture(4, **same), picture(5), picture(6)],
-        }
-    )
-    for pick in (lambda count: 0, lambda count: count - 1):
-        verdicts, _ = collect(world, 1, pick)
-        assert verdicts["n00000001"] == ["placeholder", "", ""]
-        assert verdicts["n00000002"] == ["http_404"] * 20 + ["placeholder", "", ""]
-
-
-def test_what_was_only_fetched_ahead_is_not_counted() -> None:
-    """The second address of the same bytes stands behind the last image that the class needs."""
-    world = World({"n00000001": [picture(1), picture(2), picture(3, content=1, pixels=1)]})
-    verdicts, _ = collect(world, 100, lambda count: count - 1)
-    assert verdicts["n00000001"] == ["", ""]
-
-
-def test_an_image_that_two_sources_give_is_no_placeholder() -> None:
-    """Redrawn from the fallback, it has two addresses; it takes two *images* with the same bytes."""
-    world = World({"n00000001": [picture(1), picture(1, url="x://elsewhere"), picture(2)]})
-    assert collect(world, 1, lambda count: 0)[0]["n00000001"] == ["", "redrawn", ""]
-
-
-@pytest.mark.parametrize("drop", [False, True])
-def test_the_same_picture_in_two_classes(drop: bool) -> None:
-    world = World(
-        {"n00000001": [picture(1, pixels=9), picture(2)], "n00000002": [picture(3, pixels=9), picture(4), picture(5)]},
-        quota=2,
-        drop_shared=drop,
-    )
-    verdicts, _ = collect(world, 4, seeded(0))
-    assert verdicts["n00000001"] == (["shared", ""] if drop else ["", ""])
-    assert verdicts["n00000002"] == (["shared", "", ""] if drop else ["", ""])
-
-
-def test_little_is_asked_in_vain() -> None:
+def test_few_candidates_are_read_in_vain() -> None:
     """A list on which all is well costs hardly more than what is kept."""
     world = World({f"n{c:08}": [picture(100 * c + i) for i in range(60)] for c in range(20)}, quota=10)
     verdicts, settler = collect(world, 64, seeded(0))
@@ -105,7 +61,7 @@ def test_little_is_asked_in_vain() -> None:
     assert len(settler.started) < 1.5 * 200
 
 
-def test_a_class_of_which_nothing_is_wanted_holds_nobody_up() -> None:
+def test_class_with_target_zero_ends_at_once() -> None:
     """With nk=null it is one that the list of images does not name."""
     ticks = []
 
@@ -130,12 +86,12 @@ def test_a_class_of_which_nothing_is_wanted_holds_nobody_up() -> None:
         "http://u:p@a.test/x",
     ],
 )
-def test_an_address_that_is_none_does_not_stop_a_run(url: str) -> None:
+def test_malformed_url_is_rejected(url: str) -> None:
     world = World({"n00000001": [Truth("1", "bad_url", url=url), picture(2)]}, quota=1)
     assert collect(world, 4, seeded(0))[0] == {"n00000001": ["bad_url", ""]}
 
 
-def test_a_class_that_waits_for_a_busy_host_goes_on_when_that_is_set_aside() -> None:
+def test_class_that_waits_for_a_host_continues_when_it_is_down() -> None:
     """Its look-ahead holds nothing but a host that asked for a long pause; then that host is given up."""
     far = [Truth(str(n), "timeout", url=f"http://busy.test/{n}") for n in range(12)]
     world = World({"n00000001": [*far, picture(77, url="http://other.test/77")]}, quota=1)
