@@ -1,4 +1,4 @@
-"""`backbone=`, `centers.*`, `evaluate.*`: what embeds images, and what is made of the embeddings."""
+"""`backbone=`, `centers.*`, `evaluate.*`: the model that embeds images, and the statistics of the embeddings."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from imagenet_nk.errors import require
 
 
 class PreprocessBackend(StrEnum):
-    """Which resize gives a backbone its pixels."""
+    """The implementation of decoding, resizing and cropping."""
 
     timm = "timm"  # timm's transform, bit for bit
-    torch = "torch"  # torch's resize
+    torch = "torch"  # PyTorch's resize, faster
     gpu = "gpu"  # decoded and resized on the GPU
 
 
 class RuntimeChoice(StrEnum):
-    """What runs the model."""
+    """The software that runs the model."""
 
     auto = "auto"
     eager = "eager"
@@ -28,7 +28,7 @@ class RuntimeChoice(StrEnum):
 
 
 class Dtype(StrEnum):
-    """Arithmetic of the model."""
+    """The data type of the model's arithmetic."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
@@ -43,33 +43,32 @@ class BackboneConfig:
     pretrained: bool = True  # weights from the hub
     checkpoint: str | None = None  # a local weights file instead, with or without its head
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    batch_size: int | None = None  # images a forward pass; null = found out, and halved where memory runs out
-    threads: int | None = None  # threads that decode; on a CPU each also runs the model; null = one a core
-    pool: str | None = None  # timm's global_pool, as avg, max, token; null = the model's own
-    img_size: int | None = None  # height and width of the model's input; null = the model's own
-    layer: int | None = None  # mean over space of an intermediate layer instead, counted as timm does; -1 = the last
-    preprocess: PreprocessBackend = (
-        PreprocessBackend.timm
-    )  # torch, gpu: used only within the tolerance of timm's centers
-    runtime: RuntimeChoice = RuntimeChoice.auto  # auto: the quickest here of those that give the same embeddings
-    dtype: Dtype = Dtype.float32  # of the model's arithmetic; sums are float64 in any case
-    models: list[str] = field(default_factory=list)  # several models in one pass, one folder each; [] = name alone
+    batch_size: int | None = None  # images in a forward pass; null = measured; halved when memory runs out
+    threads: int | None = None  # that decode, and on a CPU run the model; null = one for each core
+    pool: str | None = None  # timm's global_pool, such as avg, max, token; null = the model's default
+    img_size: int | None = None  # height and width of the model's input; null = the model's default
+    layer: int | None = None  # embed by an intermediate layer, averaged over space; timm's index, -1 = the last
+    preprocess: PreprocessBackend = PreprocessBackend.timm  # torch, gpu: only if embeddings agree with timm's
+    runtime: RuntimeChoice = RuntimeChoice.auto  # auto: the fastest here that gives the same embeddings
+    dtype: Dtype = Dtype.float32  # sums are float64 in any case
+    models: list[str] = field(
+        default_factory=list
+    )  # several models in one pass, a folder each; [] = only backbone.name
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("threads", 0), ("img_size", 1)):
+        for name, minimum in (("batch_size", 1), ("threads", 0), ("img_size", 1)):
             value = getattr(self, name)
-            require(value is None or value >= least, f"backbone.{name} must be at least {least}, got {value}")
-        if self.models:
-            require(
-                self.checkpoint is None,
-                "backbone.models goes with published or random weights, not backbone.checkpoint",
-            )
+            require(value is None or value >= minimum, f"backbone.{name} must be at least {minimum}, got {value}")
+        require(
+            not self.models or self.checkpoint is None,
+            "backbone.models needs published or random weights, not backbone.checkpoint",
+        )
 
 
 class Keep(StrEnum):
-    """Whether embeddings stay on disk, for other statistics, evaluations and runs."""
+    """Whether embeddings stay on disk, for later statistics, evaluations and runs."""
 
-    auto = "auto"  # as long as they take less than 4 GiB
+    auto = "auto"  # if they take less than 4 GiB
     always = "always"
     never = "never"
 
@@ -80,11 +79,11 @@ NonFinite = StrEnum("NonFinite", {"raise": "raise", "skip": "skip"})
 
 @dataclass
 class CentersConfig:
-    """`centers.*`: what is kept of each class beside mean, count, spread and medoid."""
+    """`centers.*`: statistics of each class besides mean, count, spread and medoid."""
 
     normalized: bool = False  # also the mean of the L2-normalised embeddings
-    prototypes: int = 1  # also so many k-means centers a class, if more than 1
-    covariance: bool = False  # also the covariance that the classes share, (D, D)
+    prototypes: int = 1  # k-means centers of each class; 1 = none besides the mean
+    covariance: bool = False  # also the pooled within-class covariance, (D, D)
     cache_embeddings: Keep = Keep.auto
     on_nonfinite: NonFinite = NonFinite["raise"]
 
@@ -94,13 +93,13 @@ class CentersConfig:
 
 @dataclass
 class EvaluateConfig:
-    """`evaluate.*`: how the centers are judged."""
+    """`evaluate.*`: how the centers are evaluated."""
 
-    list: str | None = None  # judge on this list file instead
-    random_splits: int = 0  # also so many random divisions of the images into those of centers and those judged
-    test_fraction: float = 0.2  # of each class's images that such a division judges, at least one
+    list: str | None = None  # a list file to evaluate on, instead of the held-out images
+    random_splits: int = 0  # also evaluate so many random splits into training and test images
+    test_fraction: float = 0.2  # of each class's images in such a split, at least one
     bootstrap: int = 1000  # resamples behind a confidence interval; 0 = no interval
-    confused_pairs: int = 20  # most confused pairs that are named
+    confused_pairs: int = 20  # most frequent confusions in metrics.json
 
     def __post_init__(self) -> None:
         for name in ("random_splits", "bootstrap", "confused_pairs"):
