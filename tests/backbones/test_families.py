@@ -47,7 +47,7 @@ FAMILIES = {  # model, img_size where the model takes any: the test is about for
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_makes_centers(family, entries, tmp_path):
+def test_family_makes_centers(family, entries, tmp_path):
     name, size = FAMILIES[family]
     config = BackboneConfig(name=name, pretrained=False, device="cpu", img_size=size, threads=0)
     chosen = [entries[0], entries[2]]

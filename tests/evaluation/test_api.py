@@ -1,4 +1,4 @@
-"""Judging saved centers from Python."""
+"""Evaluation of saved centers from Python."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def made(entries, tiny, tmp_path):
 def test_images_that_are_not_evaluated_are_counted_and_unreadable_ones_named(made, entries, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"<html>")
-    judged = imagenet_nk.evaluate(made, [*entries, (broken, 1), (entries[0][0], 77)], cache=tmp_path)
-    assert (judged["images"], judged["not_evaluated"]) == (len(entries), 2)
-    assert [one["path"] for one in judged["skipped"]] == [str(broken)]
-    assert judged["ncm"]["cosine"]["top1"]["value"] > 0
+    metrics = imagenet_nk.evaluate(made, [*entries, (broken, 1), (entries[0][0], 77)], cache=tmp_path)
+    assert (metrics["images"], metrics["not_evaluated"]) == (len(entries), 2)
+    assert [one["path"] for one in metrics["skipped"]] == [str(broken)]
+    assert metrics["ncm"]["cosine"]["top1"]["value"] > 0
 
 
 def test_when_nothing_can_be_evaluated_the_error_is_one_line(made, entries, tmp_path):
