@@ -1,4 +1,4 @@
-"""A web that is gone for a while: nothing is held against whom it met, and what is kept is the same."""
+"""Network outages: failures are not held against the URL, and the result is the same."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ from imagenet_nk.collect.progress import Progress
 from imagenet_nk.dataset.folder_layout import LEDGER
 from imagenet_nk.engine.local import Local
 from imagenet_nk.net import retry_policy
-from imagenet_nk.net.http import Response
 
-REFUSED, TIMEOUT, FINE = Response(0, fault="refused"), Response(0, fault="timeout"), Response(200)
-LATE_S = 1.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -137,6 +134,3 @@ def test_connections_broken_while_the_run_was_stopped_do_not_count(town: City) -
     said, _ = child.communicate(timeout=60)
     assert child.returncode == 0, said
     assert town.outcome("disturbed")[0] == town.outcome("undisturbed")[0]
-
-
-# --- the rules

@@ -58,7 +58,7 @@ def get(request: Request | str, **settings: object) -> Response:
 # --- honest answers
 
 
-def test_a_whole_answer(server: Hostile) -> None:
+def test_complete_response(server: Hostile) -> None:
     url = server.put("/a.jpg", answer(b"body", "200 OK", "X-One: 1", "X-One: 2"))
     response = get(url)
     assert (response.status, response.body, response.fault) == (200, b"body", "")
@@ -66,7 +66,7 @@ def test_a_whole_answer(server: Hostile) -> None:
     assert response.headers["x-one"] == "1, 2"
 
 
-def test_what_is_asked_for_says_who_asks_and_wants_no_gzip(server: Hostile) -> None:
+def test_request_names_contact_and_accepts_no_gzip(server: Hostile) -> None:
     url = server.put("/a.jpg", answer(b"body"))
     get(url, contact="a@b.example")
     (asked,) = server.asked
@@ -76,7 +76,7 @@ def test_what_is_asked_for_says_who_asks_and_wants_no_gzip(server: Hostile) -> N
     assert asked.header("Cookie") is None
 
 
-def test_a_redirect_is_followed_and_the_last_answer_counts(server: Hostile) -> None:
+def test_redirect_is_followed_to_the_last_response(server: Hostile) -> None:
     last = server.put("/photo_unavailable.png", answer(b"grey", "200 OK", "X-B: 2"))
     first = server.put("/a.jpg", answer(b"moved", "302 Found", f"Location: {last}", "X-A: 1"))
     response = get(first)
@@ -85,7 +85,7 @@ def test_a_redirect_is_followed_and_the_last_answer_counts(server: Hostile) -> N
     assert response.headers["x-b"] == "2"
 
 
-def test_an_opt_out_of_any_answer_on_the_way_counts(server: Hostile) -> None:
+def test_opt_out_of_a_redirect_is_kept(server: Hostile) -> None:
     last = server.put("/b.jpg", answer(b"body", "200 OK", "X-Robots-Tag: nofollow"))
     middle = server.put("/m.jpg", redirect(last))
     first = server.put("/a.jpg", answer(b"moved", "302 Found", f"Location: {middle}", "X-Robots-Tag: noai"))
@@ -95,7 +95,7 @@ def test_an_opt_out_of_any_answer_on_the_way_counts(server: Hostile) -> None:
     assert not has_opted_out(plain.headers, ["noai"])
 
 
-def test_a_range(server: Hostile) -> None:
+def test_range_is_requested(server: Hostile) -> None:
     url = server.put("/t.tar", answer(b"2345", "206 Partial Content", "Content-Range: bytes 2-5/10"))
     first, open_ended, none = fetch(Request(url, 2, 5), Request(url, 7), Request(url))
     assert (first.status, first.body) == (206, b"2345")
@@ -103,7 +103,7 @@ def test_a_range(server: Hostile) -> None:
     assert open_ended.status == none.status == 206
 
 
-def test_a_handle_used_again_remembers_nothing(server: Hostile) -> None:
+def test_reused_handle_keeps_nothing_of_the_request_before(server: Hostile) -> None:
     big = server.put("/big", answer(b"x" * 50_000))
     small = server.put("/small", answer(b"y"))
     transport = CurlTransport(http())
@@ -120,7 +120,7 @@ def test_a_handle_used_again_remembers_nothing(server: Hostile) -> None:
     assert [asked.header("Range") for asked in server.asked] == ["bytes=0-9", None, None, None]
 
 
-def test_many_at_once_each_get_their_own(server: Hostile) -> None:
+def test_each_of_many_requests_gets_its_own_body(server: Hostile) -> None:
     urls = [server.put(f"/{n}", answer(b"%d" % n * 1000)) for n in range(300)]
     responses = fetch(*urls, concurrency=64, per_host=16, deadline=30.0, first_byte_timeout=30.0)
     assert [response.body for response in responses] == [b"%d" % n * 1000 for n in range(300)]
@@ -168,25 +168,25 @@ def slow_headers(asked: Asked) -> None:
         pass
 
 
-def test_a_server_that_says_nothing_is_left(server: Hostile) -> None:
+def test_silent_server_times_out(server: Hostile) -> None:
     assert get(server.put("/a", silent)).fault == "timeout"
 
 
-def test_one_byte_a_time_is_too_slow(server: Hostile) -> None:
+def test_trickle_is_too_slow(server: Hostile) -> None:
     assert get(server.put("/a", one_byte_at_a_time)).fault == "too_slow"
 
 
-def test_the_deadline_holds_whatever_the_speed_limit_says(server: Hostile) -> None:
+def test_deadline_ends_a_transfer_before_the_speed_limit(server: Hostile) -> None:
     assert get(server.put("/a", one_byte_at_a_time), first_byte_timeout=60.0).fault == "too_slow"
 
 
-def test_who_asks_the_same_host_does_not_wait_for_a_slow_answer(server: Hostile) -> None:
+def test_slow_response_does_not_delay_others_of_its_host(server: Hostile) -> None:
     quick = server.put("/quick", answer(b"x"))
     slow = server.put("/slow", one_byte_at_a_time)
     assert [response.fault for response in fetch(slow, quick, quick)] == ["too_slow", "", ""]
 
 
-def test_headers_for_ever_are_ended_as_well(server: Hostile) -> None:
+def test_endless_slow_headers_time_out(server: Hostile) -> None:
     assert get(server.put("/a", slow_headers)).fault in ("timeout", "too_slow")
 
 
@@ -221,7 +221,7 @@ def test_redirects_do_not_extend_the_deadline(server: Hostile, monkeypatch: pyte
         (b"Transfer-Encoding: nonsense, chunked\r\n\r\nxyz", None, b""),
     ],
 )
-def test_bodies_that_lie_about_their_length(server: Hostile, sent: bytes, fault: str | None, body: bytes) -> None:
+def test_wrong_or_malformed_length(server: Hostile, sent: bytes, fault: str | None, body: bytes) -> None:
     response = get(server.put("/a", b"HTTP/1.1 200 OK\r\n" + sent))
     if fault is None:  # libcurl may take it either way, but never as a whole body of another length
         assert response.fault or len(response.body) <= 5
@@ -233,13 +233,13 @@ def test_bodies_that_lie_about_their_length(server: Hostile, sent: bytes, fault:
     "sent",
     [b"", b"HTTP/1.1\r\n\r\n", b"HTTP/0.9 nonsense\r\n\r\nx", b"\0\xff\xd8\xff raw bytes", b"ICY 200 OK\r\n\r\nx"],
 )
-def test_what_is_no_http_is_no_answer(server: Hostile, sent: bytes) -> None:
+def test_response_that_is_not_http_is_a_fault(server: Hostile, sent: bytes) -> None:
     response = get(server.put("/a", sent))
     assert response.fault in ("reset", "bad_answer", "timeout", "too_slow")
     assert response.body == b""
 
 
-def test_a_connection_broken_off_in_the_body(server: Hostile) -> None:
+def test_connection_reset_in_the_body(server: Hostile) -> None:
     def broken(asked: Asked) -> None:
         asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000)
         asked.wait(0.1)
@@ -257,13 +257,13 @@ def endless(asked: Asked) -> None:
         pass
 
 
-def test_a_body_without_end_is_cut_off_at_the_limit(server: Hostile) -> None:
+def test_endless_body_is_ended_at_max_bytes(server: Hostile) -> None:
     response = get(server.put("/a", endless), deadline=20.0)
     assert (response.fault, response.body) == ("too_many_bytes", b"")
     assert server.asked[0].sent < 16 * 2**20  # what buffers hold, not what a deadline lets through
 
 
-def test_a_length_beyond_the_limit_is_not_even_begun(server: Hostile) -> None:
+def test_announced_length_above_max_bytes_is_not_read(server: Hostile) -> None:
     def claims(asked: Asked) -> None:
         asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n")
         asked.wait(10)
@@ -271,13 +271,13 @@ def test_a_length_beyond_the_limit_is_not_even_begun(server: Hostile) -> None:
     assert get(server.put("/a", claims)).fault == "too_many_bytes"
 
 
-def test_a_request_has_its_own_limit(server: Hostile) -> None:
+def test_max_bytes_of_a_request(server: Hostile) -> None:
     url = server.put("/a", answer(b"x" * 1000))
     exact, less = fetch(Request(url, max_bytes=1000), Request(url, max_bytes=999))
     assert (exact.fault, less.fault) == ("", "too_many_bytes")
 
 
-def test_headers_without_end_are_cut_off(server: Hostile) -> None:
+def test_flood_of_headers_is_ended(server: Hostile) -> None:
     def flood(asked: Asked) -> None:
         asked.send(b"HTTP/1.1 200 OK\r\n")
         for _ in range(2000):
@@ -291,7 +291,7 @@ def test_headers_without_end_are_cut_off(server: Hostile) -> None:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.01])
-def test_headers_without_end_are_nonsense_however_quick(server: Hostile, pause: float) -> None:
+def test_endless_headers_are_a_bad_answer_at_any_speed(server: Hostile, pause: float) -> None:
     """Not late, nor broken off: it would be asked again for that."""
 
     def ramble(asked: Asked) -> None:
@@ -323,7 +323,7 @@ def test_gzip_is_not_inflated(server: Hostile) -> None:
 # --- where redirects lead
 
 
-def test_redirects_in_a_circle_end(server: Hostile) -> None:
+def test_circle_of_redirects_ends(server: Hostile) -> None:
     url = server.put("/a", redirect("/b"))
     server.put("/b", redirect("/a"))
     assert get(url).fault == "redirects"
@@ -331,7 +331,7 @@ def test_redirects_in_a_circle_end(server: Hostile) -> None:
 
 
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x", "dict://a/x"])
-def test_no_other_scheme(server: Hostile, target: str) -> None:
+def test_redirect_to_another_scheme_is_forbidden(server: Hostile, target: str) -> None:
     response = get(server.put("/a", redirect(target)))
     assert (response.fault, response.body) == ("forbidden", b"")
 
@@ -340,7 +340,7 @@ def test_no_other_scheme(server: Hostile, target: str) -> None:
     "host",
     ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433", "169.254.169.254", "0.0.0.0"],
 )
-def test_nothing_on_this_machine_is_asked_unless_allowed(server: Hostile, host: str) -> None:
+def test_addresses_of_this_machine_are_blocked_by_default(server: Hostile, host: str) -> None:
     server.put("/a", answer(b"secret"))
     response = get(server.url("/a", host), allow_private=False)
     assert response.fault in ("forbidden", "bad_url"), response
@@ -356,13 +356,13 @@ def test_nothing_on_this_machine_is_asked_unless_allowed(server: Hostile, host: 
         "http://224.0.0.1/",
     ],
 )
-def test_not_even_then_by_a_redirect_to_what_is_never_allowed(server: Hostile, target: str) -> None:
+def test_redirect_to_an_address_that_is_always_blocked_is_forbidden(server: Hostile, target: str) -> None:
     server.put("/b", answer(b"secret"))
     assert get(server.put("/a", redirect(target.format(port=server.port)))).fault == "forbidden"
     assert server.counts() == {"/a": 1}
 
 
-def test_a_server_of_our_own_may_not_send_us_elsewhere_on_this_machine(server: Hostile) -> None:
+def test_allowed_server_may_not_redirect_to_other_private_addresses(server: Hostile) -> None:
     """The demo's server is let through the guard by host and port; where it redirects to is not."""
     with hostile() as other:
         secret = other.put("/secret", answer(b"secret"))
@@ -379,7 +379,7 @@ def test_a_server_of_our_own_may_not_send_us_elsewhere_on_this_machine(server: H
         assert other.asked == []
 
 
-def test_nor_to_another_address_of_its_port() -> None:
+def test_allowed_server_may_not_redirect_to_another_address_of_its_port() -> None:
     with hostile("0.0.0.0") as server:
         server.put("/secret", answer(b"secret"))
         server.put("/own", answer(b"own"))
@@ -397,13 +397,13 @@ def test_nor_to_another_address_of_its_port() -> None:
         assert server.counts()["/secret"] == 0
 
 
-def test_a_redirect_to_another_port_is_refused(server: Hostile) -> None:
+def test_redirect_to_another_port_is_forbidden(server: Hostile) -> None:
     with hostile() as other:
         assert get(server.put("/a", redirect(other.put("/b", answer(b"x"))))).fault == "forbidden"
         assert other.asked == []
 
 
-def test_credentials_are_neither_taken_nor_sent(server: Hostile) -> None:
+def test_credentials_in_urls_are_refused(server: Hostile) -> None:
     server.put("/b", answer(b"x"))
     assert get(f"http://user:word@127.0.0.1:{server.port}/b").fault == "bad_url"
     response = get(server.put("/a", redirect(f"http://user:word@127.0.0.1:{server.port}/b")))
@@ -443,11 +443,11 @@ def test_cookies_are_not_kept() -> None:
         "\thttp://a.test/",
     ],
 )
-def test_what_is_no_address_is_bad(url: str) -> None:
+def test_malformed_url_is_bad_url(url: str) -> None:
     assert get(url).fault == "bad_url"
 
 
-def test_strange_but_lawful_addresses_arrive(server: Hostile) -> None:
+def test_unusual_valid_url_is_requested_as_it_is(server: Hostile) -> None:
     long = "/" + "a" * 300 + "%20b.JPG?x=[1]&y={2}|3"
     arrived = get(server.url(long))
     assert arrived.status == 404
@@ -462,24 +462,24 @@ def test_characters_beyond_ascii_are_escaped(server: Hostile, path: str) -> None
     assert server.asked[0].path.isascii()
 
 
-def test_a_name_that_does_not_resolve() -> None:
+def test_unknown_host_name() -> None:
     assert get("http://host.invalid/x.jpg", deadline=5.0).fault in ("no_dns", "timeout")
 
 
 @pytest.mark.parametrize(
     "host", ["ex\u00e4mple.invalid", "a_b.invalid", "-.invalid", "." * 10, "a" * 300 + ".invalid", "%00.invalid"]
 )
-def test_a_name_that_is_none(host: str) -> None:
+def test_invalid_host_name_is_a_fault(host: str) -> None:
     assert get(f"http://{host}/x.jpg", deadline=3.0).fault
 
 
-def test_nobody_listens() -> None:
+def test_closed_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     assert get(f"http://127.0.0.1:{port}/x.jpg").fault == "refused"
 
 
-def test_descriptors_that_ran_out_say_nothing_of_the_address(server: Hostile) -> None:
+def test_exhausted_descriptors_raise_an_error_that_names_ulimit(server: Hostile) -> None:
     url = server.put("/a.jpg", answer(b"a"))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     transport = CurlTransport(http())

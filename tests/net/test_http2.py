@@ -68,7 +68,7 @@ def site(certificate: Path) -> Iterator[Site]:
     loop.close()
 
 
-def test_all_of_a_host_comes_over_one_connection_at_once(
+def test_requests_to_one_host_share_one_connection(
     site: Site,
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,

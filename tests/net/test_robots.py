@@ -35,18 +35,18 @@ DIRECTIVES = HttpConfig().respect_opt_out
         "googlebot: noindex, noai",  # two headers, joined by the transport
     ],
 )
-def test_an_opt_out_is_seen_in_all_its_forms(value: str) -> None:
+def test_opt_out_is_recognised_in_all_forms(value: str) -> None:
     assert has_opted_out({"x-robots-tag": value}, DIRECTIVES)
 
 
 @pytest.mark.parametrize(
     "value", ["", "all", "nofollow", "noarchive", "googlebot: noindex", "noindexing", "unavailable_after: 25 Jun 2010"]
 )
-def test_what_is_no_opt_out_for_us_is_none(value: str) -> None:
+def test_directive_for_others_or_of_another_kind_is_no_opt_out(value: str) -> None:
     assert not has_opted_out({"x-robots-tag": value}, DIRECTIVES)
 
 
-def test_no_header_is_no_opt_out_and_no_directive_respects_none() -> None:
+def test_without_header_or_directives_nothing_is_an_opt_out() -> None:
     assert not has_opted_out({}, DIRECTIVES)
     assert not has_opted_out({"x-robots-tag": "noai"}, [])
 
@@ -54,7 +54,7 @@ def test_no_header_is_no_opt_out_and_no_directive_respects_none() -> None:
 RULES = b"User-agent: imagenet-nk\nDisallow: /private/\n\nUser-agent: *\nDisallow: /\n"
 
 
-def test_the_rules_of_a_host_are_asked_for_once() -> None:
+def test_rules_of_a_host_are_requested_once() -> None:
     robots = Robots(HttpConfig())
     first = robots.check("http://a.test:8080/x.jpg?q=1", "one")
     assert isinstance(first, Request)
@@ -76,14 +76,14 @@ def test_the_rules_of_a_host_are_asked_for_once() -> None:
         Response(200, b"\xff\xfe\0<html>nonsense: \0\n:::\nDisallow"),
     ],
 )
-def test_no_rules_allow_everything(response: Response) -> None:
+def test_missing_or_malformed_rules_allow_everything(response: Response) -> None:
     robots = Robots(HttpConfig())
     robots.check("http://a.test/x.jpg", "one")
     assert robots.load("http://a.test/robots.txt", response) == ["one"]
     assert robots.check("http://a.test/x.jpg", "one") is True
 
 
-def test_a_server_that_fails_to_give_its_rules_allows_nothing() -> None:
+def test_server_error_for_robots_txt_allows_nothing() -> None:
     robots = Robots(HttpConfig())
     robots.check("http://a.test/x.jpg", "one")
     assert robots.load("http://a.test/robots.txt", Response(503, b"busy")) == ["one"]
@@ -100,7 +100,7 @@ def test_a_server_that_fails_to_give_its_rules_allows_nothing() -> None:
         ("y\nz", "http://a.test/d/y%0Az"),
     ],
 )
-def test_where_a_redirect_leads(location: str, target: str) -> None:
+def test_redirect_target_is_resolved_and_escaped(location: str, target: str) -> None:
     request, answer = Request("http://a.test/d/x.jpg"), Response(302, headers={"location": location})
     assert next_redirect(request, answer, 5) == Request(target, origin=request.url)
 
@@ -109,18 +109,18 @@ def test_where_a_redirect_leads(location: str, target: str) -> None:
     ("location", "fault"),
     [("http://[b", "forbidden"), ("ftp://b.test/", "forbidden"), ("http://u:p@b.test/", "forbidden")],
 )
-def test_where_a_redirect_may_not_lead(location: str, fault: str) -> None:
+def test_redirect_to_a_blocked_url_is_forbidden(location: str, fault: str) -> None:
     answer = next_redirect(Request("http://a.test/"), Response(302, headers={"location": location}), 5)
     assert isinstance(answer, Response)
     assert answer.fault == fault
 
 
-def test_what_is_no_redirect() -> None:
+def test_response_without_redirect_is_returned_unchanged() -> None:
     for response in (Response(302), Response(200, headers={"location": "/y"}), Response(0, fault="timeout")):
         assert next_redirect(Request("http://a.test/"), response, 5) is response
 
 
-def test_each_hop_of_a_redirect_is_asked_for_by_its_own_rules(tmp_path: Path) -> None:
+def test_each_hop_of_a_redirect_obeys_the_rules_of_its_host(tmp_path: Path) -> None:
     with hostile("0.0.0.0") as server:
         forbids = answer(b"User-agent: *\nDisallow: /private")
         server.put("/robots.txt", lambda asked: (asked.send(forbids if _at(asked, "127.0.4.2") else NONE), None)[1])
@@ -142,7 +142,7 @@ def test_each_hop_of_a_redirect_is_asked_for_by_its_own_rules(tmp_path: Path) ->
         assert sum(asked.path == "/robots.txt" for asked in server.asked) == 3  # hosts
 
 
-def test_a_redirect_leads_to_no_other_port_here_either(tmp_path: Path) -> None:
+def test_redirect_to_another_port_is_forbidden(tmp_path: Path) -> None:
     with hostile("0.0.0.0") as server, hostile("0.0.0.0") as other:
         other.put("/x.jpg", answer(pictures.jpeg("x")))
         url = server.put("/x.jpg", redirect(other.url("/x.jpg")))

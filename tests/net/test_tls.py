@@ -39,11 +39,13 @@ def url(certificate: Path) -> Iterator[str]:
     thread.join()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(url: str) -> None:
+def test_untrusted_certificate_is_refused(url: str) -> None:
     assert get(url).fault == "tls"
 
 
-def test_the_user_may_vouch_for_it(url: str, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificate_in_ssl_cert_file_is_trusted_for_its_own_name(
+    url: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert get(url).body == BODY
     assert get(url.replace("127.0.0.1", "127.0.0.2")).fault in ("tls", "refused")  # it is not in that name

@@ -3,7 +3,7 @@
 Other packages import:
 
 - congestion: CongestionWindow
-- connectivity: ConnectivityMonitor, ConnectivityProber, ProbeTarget, REPEATS
+- connectivity: ConnectivityMonitor, ConnectivityProber, MAX_OUTAGE_RETRIES, ProbeTarget
 - curl_transport: CurlTransport
 - download: CONTENT_RANGE, OutOfReachError, Validators, download, innermost_reason, is_remote
 - guarded_session: CONNECT_TIMEOUT_S, open_session

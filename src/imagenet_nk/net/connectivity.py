@@ -1,7 +1,7 @@
-"""Whether the web is there at all: what fails while nothing on it answers says nothing of the address that was asked.
+"""Connectivity monitor: failures during an outage are not held against the URL.
 
-A failure is held until something answers after it. It counts, unless the web was gone meanwhile: then the address is
-asked again. Where little else is asked, a witness is: a host that answered before.
+A failure is held until some host answers. It counts if hosts answered meanwhile; if the network was gone, its request
+is repeated. While nothing answers, a host that answered before is probed: it is asked for its robots.txt.
 """
 
 from __future__ import annotations
@@ -20,51 +20,51 @@ from imagenet_nk.net.robots import robots_url
 from imagenet_nk.net.transfer_timeouts import LoopClock
 from imagenet_nk.reasons import TRANSIENT_FAULTS, Reason
 
-# Faults of a moment; the others take long.
-_AT_ONCE = frozenset({Reason.REFUSED, Reason.NO_DNS, Reason.RESET, Reason.TRUNCATED})
-_GONE_S = 2.0  # without an answer, from when one should have come: the web was gone
-_SOON_S, _AGAIN_S = 0.1, 1.0  # without an answer until a witness is asked for a failure; between two of them
-REPEATS = 3  # of a request for the web's sake
-_LEAST_ASKED = 5  # witnesses, before the web is gone for good
-_WITNESSES = 8  # of different hosts
+MAX_OUTAGE_RETRIES = 3  # of a request whose failure an outage explains
+_INSTANT_FAULTS = frozenset({Reason.REFUSED, Reason.NO_DNS, Reason.RESET, Reason.TRUNCATED})  # the others take seconds
+_OUTAGE_S = 2.0  # without an answer since one was due: an outage
+_FIRST_PROBE_S, _PROBE_INTERVAL_S = 0.1, 1.0  # without an answer, while a failure is held
+_MIN_PROBES = 5  # unanswered, before the network counts as offline
+_MAX_TARGETS = 8  # hosts
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeTarget:
-    """A question whose answer only says that the web is there."""
+    """A URL of a host that can be probed. Any answer shows that the network is there."""
 
     host: str
     url: str
-    started: float = 0.0  # by the clock of whoever asks
+    started: float = 0.0  # of the probe, by time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
 class HeldFailure:
-    """Held: a ticket of the caller's with the response that it has come to."""
+    """A failed request: the ticket of the caller, and the response."""
 
     ticket: Any
     response: Response
-    began: float
+    started: float
     ended: float
-    again: bool  # it was asked again already for the web's sake
+    is_repeat: bool  # whether it was repeated already because of an outage
 
 
 class ConnectivityMonitor:
-    """Of the web, as one reader sees it. All times are in seconds of `now`, which stands still while the loop does."""
+    """State of the network, from the responses of one reader. Times are seconds of `now`, a clock of the loop."""
 
     def __init__(self, http: HttpConfig) -> None:
         self._http = http
         self._clock = LoopClock()
-        self._answered = self._alive = 0.0  # when a whole answer came last, and any part of one
-        self._missed = math.inf  # since then: when one should have come at first
-        self._in_vain = 0  # since then: witnesses that were asked
-        self._failed = False  # since then: whether one of them failed
-        self._back = -math.inf  # when an answer came last after the web was gone
+        self._last_answer = 0.0  # a complete response, or a status that is no transient fault
+        self._last_byte = 0.0  # of any response, complete or not
+        self._due_since = math.inf  # when the first answer was due that has not come
+        self._unanswered_probes = 0
+        self._probe_failed = False  # since the last answer
+        self._recovered_at = -math.inf  # first answer after the last outage
         self._held: list[HeldFailure] = []
-        self._settled: list[tuple[HeldFailure, bool]] = []
-        self._witnesses: OrderedDict[str, str] = OrderedDict()  # addresses by host, the next one to ask first
-        self._strangers: OrderedDict[str, str] = OrderedDict()  # the same of who failed: as long as there are no others
-        self._asked = -math.inf  # when one was asked last
+        self._resolved: list[tuple[HeldFailure, bool]] = []
+        self._targets: OrderedDict[str, str] = OrderedDict()  # URLs by host that answered, the next one to probe first
+        self._untrusted_targets: OrderedDict[str, str] = OrderedDict()  # hosts that failed, used until one has answered
+        self._last_probe = -math.inf
 
     @property
     def has_held(self) -> bool:
@@ -76,116 +76,121 @@ class ConnectivityMonitor:
         return self._clock.now
 
     def tick(self) -> None:
+        """Advance the clock; to be called in each step of the loop."""
         self._clock.tick()
-        if self._clock.missed >= _GONE_S:  # connections may have died meanwhile
-            self._back = self.now
-        if self._held and self._knows_nobody:
-            self._settle(sure=True)  # there is nothing to compare with: whoever runs all this will say so
+        if self._clock.missed >= _OUTAGE_S:  # the process was suspended, and connections may have broken meanwhile
+            self._recovered_at = self.now
+        if self._held and self._has_no_targets:
+            self._resolve(all_count=True)  # nothing to compare with; the caller notices that no host ever answered
 
     def should_hold(self, response: Response) -> bool:
-        """Whether a response is a failure that the web's absence may explain."""
-        return response.fault in TRANSIENT_FAULTS and not self._knows_nobody
+        """Whether a response is a failure that an outage may explain."""
+        return response.fault in TRANSIENT_FAULTS and not self._has_no_targets
 
     @property
-    def _knows_nobody(self) -> bool:
-        """Whether there is no witness, and none has turned up for long."""
-        return not self._witnesses and self.now - self._missed >= self._http.deadline
+    def _has_no_targets(self) -> bool:
+        """Whether no host can be probed, and none has answered for as long as the deadline of a request."""
+        return not self._targets and self.now - self._due_since >= self._http.deadline
 
     def hold(
-        self, ticket: Any, response: Response, seconds: float, *, again: bool, host: str = "", url: str = ""
+        self, ticket: Any, response: Response, seconds: float, *, is_repeat: bool, host: str = "", url: str = ""
     ) -> None:
-        """Hold a failure that took so long; it comes out of settled(). `url`: its address, if it may be a witness."""
-        if url and not self._witnesses:
-            remember(self._strangers, host, url)
-        self._held.append(HeldFailure(ticket, response, self.now - seconds, self.now, again))
-        self._missed = min(self._missed, self.now)
+        """Hold a failure of a request that took `seconds`, until drain_resolved() returns it.
+
+        `url`: its URL, if its host may be probed.
+        """
+        if url and not self._targets:
+            _add_target(self._untrusted_targets, host, url)
+        self._held.append(HeldFailure(ticket, response, self.now - seconds, self.now, is_repeat))
+        self._due_since = min(self._due_since, self.now)
 
     def on_response(self, response: Response, host: str, url: str = "") -> None:
-        """Take in how a request ended. `url`: its address, if that may be asked again as a witness."""
+        """Record how a request ended. `url`: its URL, if its host may be probed."""
         if response.status:
-            self._alive = self.now
+            self._last_byte = self.now
         if response.fault in TRANSIENT_FAULTS:
             return
-        if self._failed or self.now - self._missed >= _GONE_S:
-            self._back = self.now
-        self._settle(sure=False)
-        self._answered = self._alive = self.now
-        self._missed, self._in_vain, self._failed = math.inf, 0, False
-        self._strangers.clear()
+        if self._probe_failed or self.now - self._due_since >= _OUTAGE_S:
+            self._recovered_at = self.now
+        self._resolve(all_count=False)
+        self._last_answer = self._last_byte = self.now
+        self._due_since, self._unanswered_probes, self._probe_failed = math.inf, 0, False
+        self._untrusted_targets.clear()
         if url:
-            remember(self._witnesses, host, url)
+            _add_target(self._targets, host, url)
 
-    def _settle(self, *, sure: bool) -> None:
-        silent = self.now - self._answered >= _GONE_S
+    def _resolve(self, *, all_count: bool) -> None:
+        """Decide for all held failures whether they count."""
+        was_silent = self.now - self._last_answer >= _OUTAGE_S
         for failure in self._held:
-            doubtful = silent and not failure.again and failure.response.fault not in _AT_ONCE
-            self._settled.append((failure, sure or not (doubtful or self._back > failure.began)))
+            is_doubtful = was_silent and not failure.is_repeat and failure.response.fault not in _INSTANT_FAULTS
+            counts = all_count or not (is_doubtful or self._recovered_at > failure.started)
+            self._resolved.append((failure, counts))
         self._held.clear()
 
     def drain_resolved(self) -> list[tuple[HeldFailure, bool]]:
-        """The failures of which more is known by now, and whether the web was there meanwhile."""
-        settled, self._settled = self._settled, []
-        return settled
+        """The failures that were decided since the last call, each with whether it counts."""
+        resolved, self._resolved = self._resolved, []
+        return resolved
 
-    def witnesses(self, late_after: float) -> list[ProbeTarget]:
-        """Of whom one is to be asked now; none while it is not so long that nobody has answered.
+    def probe_targets(self, slow_threshold: float) -> list[ProbeTarget]:
+        """Hosts of which one is to be probed now; empty while no probe is due.
 
-        `late_after`: seconds that are longer than usual.
+        `slow_threshold`: seconds after which an answer is late.
         """
-        patience = late_after if not self._held else _AGAIN_S if self._in_vain else _SOON_S
-        if self.now - max(self._answered, self._asked) < patience:
+        interval = _PROBE_INTERVAL_S if self._unanswered_probes else _FIRST_PROBE_S
+        if self.now - max(self._last_answer, self._last_probe) < (interval if self._held else slow_threshold):
             return []
-        return [ProbeTarget(host, url) for host, url in (self._witnesses or self._strangers).items()]
+        return [ProbeTarget(host, url) for host, url in (self._targets or self._untrusted_targets).items()]
 
-    def asked(self, witness: ProbeTarget) -> None:
-        """Note that a witness was asked; the others have their turn before it has again."""
-        (self._witnesses or self._strangers).move_to_end(witness.host)
-        self._asked = self.now
-        self._missed = min(self._missed, self.now)
-        self._in_vain += 1
+    def on_probe_sent(self, target: ProbeTarget) -> None:
+        """Record a probe; the other targets are probed before this one is again."""
+        (self._targets or self._untrusted_targets).move_to_end(target.host)
+        self._last_probe = self.now
+        self._due_since = min(self._due_since, self.now)
+        self._unanswered_probes += 1
 
-    def heard(self, witness: ProbeTarget, response: Response) -> None:
-        """Take in what a witness said."""
-        self._failed = self._failed or response.fault in TRANSIENT_FAULTS
-        self.on_response(response, witness.host)
+    def on_probe_response(self, target: ProbeTarget, response: Response) -> None:
+        """Record how a probe ended."""
+        self._probe_failed = self._probe_failed or response.fault in TRANSIENT_FAULTS
+        self.on_response(response, target.host)
 
     @property
     def is_offline(self) -> bool:
-        """Whether nothing has answered for so long, however often it was asked, that there is no use in waiting."""
-        if not self._held or not self._witnesses or self._in_vain < _LEAST_ASKED:
+        """Whether nothing has answered for MAX_PAUSE_S, so that the run should end."""
+        if not self._held or not self._targets or self._unanswered_probes < _MIN_PROBES:
             return False
-        return self.now - max(self._alive, self._held[0].ended) >= retry_policy.MAX_PAUSE_S
+        return self.now - max(self._last_byte, self._held[0].ended) >= retry_policy.MAX_PAUSE_S
 
 
-def remember(addresses: OrderedDict[str, str], host: str, url: str) -> None:
-    """Keep an address of a host, and only as many as are of use."""
-    addresses[host] = url
-    if len(addresses) > _WITNESSES:
-        addresses.popitem(last=False)
+def _add_target(targets: OrderedDict[str, str], host: str, url: str) -> None:
+    targets[host] = url
+    if len(targets) > _MAX_TARGETS:
+        targets.popitem(last=False)
 
 
 class ConnectivityProber:
-    """Asks witnesses, within the limits of their hosts."""
+    """Sends the probes, within the limits of their hosts."""
 
-    def __init__(self, web: ConnectivityMonitor, hosts: HostTable, transport: Transport) -> None:
-        self._web, self._hosts, self._transport = web, hosts, transport
+    def __init__(self, monitor: ConnectivityMonitor, hosts: HostTable, transport: Transport) -> None:
+        self._monitor, self._hosts, self._transport = monitor, hosts, transport
 
-    def ask(self, late_after: float) -> None:
-        """Ask one if the web has been silent for longer than it should."""
+    def probe(self, slow_threshold: float) -> None:
+        """Send a probe if one is due. `slow_threshold`: seconds after which an answer is late."""
         now = time.monotonic()
-        for witness in self._web.witnesses(late_after):
-            if self._hosts.can_start(witness.host, now):
-                self._hosts.acquire(witness.host, now)
-                self._web.asked(witness)
-                # Not the address itself: that would be an image fetched twice. Whatever is said of this one will do.
-                asked = Request(robots_url(witness.url), 0, 0, follow=False)
-                self._transport.submit(asked, replace(witness, started=now))
+        for target in self._monitor.probe_targets(slow_threshold):
+            if self._hosts.can_start(target.host, now):
+                self._hosts.acquire(target.host, now)
+                self._monitor.on_probe_sent(target)
+                # robots.txt, since the URL itself would be an image that is fetched twice
+                request = Request(robots_url(target.url), 0, 0, follow=False)
+                self._transport.submit(request, replace(target, started=now))
                 break
 
-    def heard(self, witness: ProbeTarget, response: Response) -> None:
-        """Take in what one said."""
+    def on_response(self, target: ProbeTarget, response: Response) -> None:
+        """Record how a probe ended."""
         now = time.monotonic()
-        self._hosts.release(witness.host, witness.started, now)
-        self._web.heard(witness, response)
+        self._hosts.release(target.host, target.started, now)
+        self._monitor.on_probe_response(target, response)
         if response.fault not in HOST_FAULTS:
-            self._hosts.on_response(witness.host, response, witness.started, now)
+            self._hosts.on_response(target.host, response, target.started, now)

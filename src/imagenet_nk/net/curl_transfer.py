@@ -1,4 +1,4 @@
-"""One GET through libcurl: its options, what comes of it, and how long it is waited for."""
+"""One GET through libcurl: options, timeouts and the response."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _FAULTS = {
 }
 _DETAILS = {pycurl.E_UNSUPPORTED_PROTOCOL: "another scheme", pycurl.E_LOGIN_DENIED: "credentials"}
 _ROBOTS = "x-robots-tag"
-OTHER_FAULT = Reason.BAD_ANSWER  # nonsense in chunks or headers, and what else a broken server comes up with
+OTHER_FAULT = Reason.BAD_ANSWER  # malformed chunks or headers, and whatever else a broken server sends
 
 
 def fault_of(code: int, status: int, size: int, stopped: str) -> str:
@@ -52,26 +52,26 @@ def fault_of(code: int, status: int, size: int, stopped: str) -> str:
     """
     found = stopped or (_FAULTS.get(code, OTHER_FAULT) if code else "")
     if found == Reason.TIMEOUT and size:
-        return Reason.TOO_SLOW  # it answers, but will not be done in time: asking again is no use
+        return Reason.TOO_SLOW  # it answers, but too slowly: a retry would not help
     if code == pycurl.E_UNSUPPORTED_PROTOCOL and not status:
-        return OTHER_FAULT  # no redirect to another scheme, but an answer that is no HTTP
+        return OTHER_FAULT  # not a redirect to another scheme, but a response that is not HTTP
     return found
 
 
 def forbidden_detail(code: int) -> str:
-    """What was refused of a transfer that libcurl itself ended as "forbidden"."""
+    """What was forbidden in a transfer that libcurl itself ended for that; "" if unknown."""
     return _DETAILS.get(code, "")
 
 
 def to_text(raw: bytes | str) -> str:
-    """What libcurl gives as either."""
+    """Text of what libcurl gives as bytes or str."""
     return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
 
 
 def parse_headers(lines: list[bytes]) -> dict[str, str]:
     """Headers of the last answer: redirects and interim answers come before it. A repeated one is joined by commas.
 
-    X-Robots-Tag is that of all answers: a webmaster who redirects has spoken as well.
+    X-Robots-Tag is joined over all responses, redirects included.
     """
     headers: dict[str, str] = {}
     for line in lines:
@@ -101,7 +101,7 @@ class BorrowedSocket(socket.socket):
 
 
 class Transfer:
-    """One easy handle, used again and again: a fresh one costs more than the request."""
+    """One easy handle, reused, since creating one costs more than a request."""
 
     def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str]) -> None:
         self._http = http
@@ -118,8 +118,8 @@ class Transfer:
         self._chunks: list[bytes] = []
         self._counted = self._bytes = 0  # chunks, and the bytes in them
         self._headers: list[bytes] = []
-        self._stopped = ""  # what it was that the guard refused
-        self._no_socket: OSError | None = None  # this machine has none left, which says nothing of the address
+        self._stopped = ""  # why the guard blocked a connection
+        self._no_socket: OSError | None = None  # this machine has none left; not a fault of the URL
         self._timeout = TransferTimeout(self._http, request.first_byte_timeout or self._http.first_byte_timeout, now)
         _, host, self._port = url_guard.parse_url(request.origin or request.url)
         self._own = host in self._hosts_allowed
@@ -137,7 +137,7 @@ class Transfer:
 
     @property
     def size(self) -> int:
-        """Bytes of body that have come."""
+        """Bytes of body received so far."""
         while self._counted < len(self._chunks):
             self._bytes += len(self._chunks[self._counted])
             self._counted += 1
@@ -153,7 +153,7 @@ class Transfer:
         return not self._chunks and sum(map(len, self._headers)) > _MOST_HEADERS
 
     def finish(self, code: int) -> Response:
-        """What it came to. Raises DatasetError if this machine could open no socket for it."""
+        """The response. Raises DatasetError if this machine could not open a socket."""
         if self._no_socket:
             raise DatasetError(
                 f"no connection can be opened here ({self._no_socket.strerror}): raise ulimit -n, or lower "
@@ -195,8 +195,8 @@ class Transfer:
             return int(pycurl.SOCKET_BAD)
 
     def _refused(self, address: str, port: int) -> str:
-        """What speaks against a connection, in a few words; "" if nothing does."""
-        if self._own and f"{address}:{port}" in self._hosts_allowed:  # not all that it redirects to
+        """Why a connection is not allowed, in a few words; "" if it is."""
+        if self._own and f"{address}:{port}" in self._hosts_allowed:  # but not everything that it redirects to
             return ""
         if port not in url_guard.WEB_PORTS and port != self._port:
             return "another port"
@@ -204,7 +204,7 @@ class Transfer:
 
 
 def _discard(chunk: bytes) -> None:
-    """Takes what nobody waits for."""
+    """Ignore what arrives when no request waits for it."""
 
 
 def _options(http: HttpConfig, open_socket: Callable[[int, Any], socket.socket | int]) -> dict[int, Any]:

@@ -29,7 +29,7 @@ class CurlTransport:
     """Transport over pycurl. Addresses are checked where they are connected to, so redirects and rebinding are seen."""
 
     def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset()) -> None:
-        """`hosts_allowed`: address:port of servers of our own, which the guard lets through."""
+        """`hosts_allowed`: address:port of servers of this program, which the guard allows."""
         self.memory = MemoryBudget(MAX_BUFFERED_BYTES)
         self._http = http
         self._hosts_allowed = hosts_allowed
@@ -86,7 +86,7 @@ class CurlTransport:
         return done
 
     def wake(self) -> None:
-        if not self._woken:  # one byte does until it is read: a call of the system for each would cost more
+        if not self._woken:  # one byte is enough until it is read
             self._woken = True
             with suppress(BlockingIOError):
                 self._wake_write.send(b"\0")
@@ -132,7 +132,7 @@ class CurlTransport:
         self._timer = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
     def _on_socket(self, what: int, fd: int, multi: object, data: object) -> None:  # noqa: ARG002
-        with suppress(KeyError, ValueError, OSError):  # libcurl may speak of a descriptor that is closed by now
+        with suppress(KeyError, ValueError, OSError):  # libcurl may name a descriptor that is closed by now
             if what == pycurl.POLL_REMOVE:
                 self._selector.unregister(fd)
                 return

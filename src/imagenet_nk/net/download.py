@@ -20,7 +20,7 @@ from imagenet_nk.net.guarded_session import CONNECT_TIMEOUT_S, open_session
 from imagenet_nk.net.retry_policy import backoff_seconds
 from imagenet_nk.wording import one_line
 
-CHUNK = 1 << 16  # what is lost of a connection that breaks
+CHUNK = 1 << 16  # bytes lost when a connection breaks
 MAX_TRIES = 5  # without a byte of progress between them
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
@@ -29,12 +29,12 @@ Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where
 
 
 class OutOfReachError(SourceError):
-    """An address that gives no file: it is not there, or nothing answers."""
+    """A URL that gives no file: there is none, or no host answers."""
 
 
 @dataclass(frozen=True)
 class Validators:
-    """Which state of a remote file: its validators, as the server gave them."""
+    """Validators of a remote file, as the server sent them: they tell its versions apart."""
 
     etag: str = ""
     modified: str = ""
@@ -46,7 +46,7 @@ class Validators:
 
     @property
     def condition(self) -> str:
-        """For If-Range: a strong ETag or a date; "" if the server gave neither."""
+        """The value for If-Range: a strong ETag or a date; "" without either."""
         return self.modified if self.etag.startswith("W/") or not self.etag else self.etag
 
 
@@ -106,7 +106,7 @@ def _timeout(http: HttpConfig) -> tuple[float, float]:
 
 
 class _Download:
-    """One file on its way."""
+    """The download of one file."""
 
     def __init__(
         self, web: requests.Session, url: str, to: Path, http: HttpConfig, progress: Progress | None, max_bytes: int

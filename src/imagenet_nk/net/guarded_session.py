@@ -18,26 +18,26 @@ CONNECT_TIMEOUT_S = 4.0  # TCP repeats a lost SYN after 1 s and 3 s (RFC 6298); 
 
 
 class BlockedAddressError(OSError):
-    """A host name that leads to an address behind the guard; requests wraps it in its own ConnectionError."""
+    """A host name resolves to a blocked address; requests wraps this error in its own ConnectionError."""
 
 
 class _GuardedConnection:
-    """Mixed into urllib3's connections: judges an address before connecting, and the one that answered."""
+    """Mixin of urllib3's connections: checks addresses before connecting, and the address of the peer."""
 
     allow_private = False
 
     def _new_conn(self) -> socket.socket:
         host: str = self._dns_host  # type: ignore[attr-defined]
         for *_, address in socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM):  # type: ignore[attr-defined]
-            self._judge(str(address[0]))
+            self._check(str(address[0]))
         connected: socket.socket = super()._new_conn()  # type: ignore[misc]
-        self._judge(connected.getpeername()[0])
+        self._check(connected.getpeername()[0])
         return connected
 
-    def _judge(self, address: str) -> None:
+    def _check(self, address: str) -> None:
         if reason := block_reason(address, allow_private=self.allow_private):
             helps = block_reason(address, allow_private=True) is None
-            hint = "; http.allow_private=true lets private addresses through" if helps else ""
+            hint = "; http.allow_private=true allows private addresses" if helps else ""
             raise BlockedAddressError(reason + hint)
 
 
@@ -71,7 +71,7 @@ class _Adapter(HTTPAdapter):
 def open_session(http: HttpConfig, connections: int = 1) -> requests.Session:
     """A session for `connections` threads; other schemes than http and https raise requests' InvalidSchema.
 
-    Behind a proxy of the environment it is the proxy that looks names up and connects, so it has to guard as well.
+    Behind a proxy of the environment the proxy resolves names and connects, so it has to block addresses as well.
     """
     made = requests.Session()
     made.adapters.clear()

@@ -18,14 +18,14 @@ class Request:
     last: int | None = None
     max_bytes: int | None = None  # of the body; None = http.max_bytes
     first_byte_timeout: float | None = None  # seconds until the first byte; None = http.first_byte_timeout
-    delay: float = 0.0  # seconds to let pass before it is sent
-    follow: bool = True  # go where the answer redirects to
-    origin: str = ""  # the address that led here, by redirects: what it may lead to is judged by that one
+    delay: float = 0.0  # seconds to wait before it is sent
+    follow: bool = True  # follow redirects
+    origin: str = ""  # the URL that redirected here: its port is allowed as well
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The end of one GET, good or bad. Retries are over by then."""
+    """How one GET ended."""
 
     status: int  # 0 when no answer came
     body: bytes = b""
@@ -36,11 +36,11 @@ class Response:
     )  # of the last answer, X-Robots-Tag of all; names in lower case
     fault: str = ""  # the Reason why there is no complete body; "" = complete
     seconds: float = 0.0
-    body_seconds: float = 0.0  # of them, from the first byte of the answer on
-    detail: str = ""  # of the fault, where there is more to say
+    body_seconds: float = 0.0  # of them, since the first byte of the response
+    detail: str = ""  # of the fault, if more is known
 
     def without_body(self) -> Response:
-        """The same as a record that holds no memory. Spelled out: dataclasses.replace takes four times as long."""
+        """A copy without the body, to be kept. Written out, since dataclasses.replace takes four times as long."""
         where = self.final_url, self.address, self.headers, self.fault
         return Response(self.status, b"", *where, self.seconds, self.body_seconds, self.detail)
 

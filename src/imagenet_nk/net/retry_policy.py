@@ -1,4 +1,4 @@
-"""When a failed request is worth another try, and how long to wait for it."""
+"""Which failed requests are tried again, and after how long."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from imagenet_nk.reasons import Reason
 
 BACKOFF_S = 0.5  # before the first retry: time for a restarting server or a burst of 429 to pass
 MAX_PAUSE_S = 60.0  # longest Retry-After and outage that a run waits for; a longer one is left to the next run
-_PASSING = frozenset({Reason.TIMEOUT, Reason.RESET})
+_TRANSIENT = frozenset({Reason.TIMEOUT, Reason.RESET})
 
 
 def is_retryable(response: Response) -> bool:
-    """Too many requests, a server's own fault, no answer in time, or a connection that broke.
+    """Whether to try again: after 429, 5xx, a timeout or a broken connection.
 
-    The last because one that was kept open may die just as it is used again, which says nothing of the address.
-    Everything else will not be better next time.
+    A connection that was kept open may break just as it is used again, whatever the URL.
     """
-    return response.fault in _PASSING or (not response.fault and (response.status == 429 or response.status >= 500))
+    return response.fault in _TRANSIENT or (not response.fault and (response.status == 429 or response.status >= 500))
 
 
 def retry_after_seconds(response: Response) -> float:
-    """Seconds that a server asked to wait for (RFC 9110, 10.2.3: a number or a date); 0 if it did not."""
+    """Seconds of the header Retry-After (RFC 9110, 10.2.3: a number or a date) of a 429 or 503; 0 without one."""
     value = response.headers.get("retry-after", "").strip()
     if response.status not in (429, 503) or not value:
         return 0.0

@@ -1,4 +1,4 @@
-"""What webmasters ask of programs: the X-Robots-Tag of an answer, and robots.txt where the user wants it respected."""
+"""Wishes of webmasters: the header X-Robots-Tag, and robots.txt if the user turns it on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from imagenet_nk.net.http import Request, Response
 from imagenet_nk.reasons import Reason
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_BYTES = 512 * 1024  # what RFC 9309, 2.5, asks a reader to take at least
+_MAX_BYTES = 512 * 1024  # RFC 9309, 2.5, asks for at least 500 KiB
 
 
 def has_opted_out(headers: Mapping[str, str], directives: Collection[str]) -> bool:
-    """Whether an answer's X-Robots-Tag holds one of these directives, for all programs or for ours by name."""
+    """Whether the X-Robots-Tag of a response has one of these directives, for all programs or for this one by name."""
     if not (tag := headers.get("x-robots-tag")):
         return False
     for part in tag.lower().split(","):
@@ -30,7 +30,7 @@ def has_opted_out(headers: Mapping[str, str], directives: Collection[str]) -> bo
 
 
 def next_redirect(request: Request, response: Response, left: int) -> Request | Response:
-    """The next request where an answer redirects, so that the rules there can be asked for first; else the answer.
+    """The next request if a response redirects, so that the robots.txt of its host is checked first; else the response.
 
     `left`: redirects that may still be followed.
     """
@@ -40,7 +40,7 @@ def next_redirect(request: Request, response: Response, left: int) -> Request | 
     try:
         target = urljoin(request.url, quote(location.encode("latin-1"), safe="!#$%&'()*+,/:;=?@[]~-._"))
     except ValueError:
-        target = location  # no address
+        target = location  # malformed
     if left <= 0:
         return replace(response, fault=Reason.REDIRECTS, final_url=target)
     if refused := url_guard.url_block_reason(target):
@@ -49,13 +49,13 @@ def next_redirect(request: Request, response: Response, left: int) -> Request | 
 
 
 def robots_url(url: str) -> str:
-    """The address of the robots.txt that holds for an address (RFC 9309, 2.3)."""
+    """The URL of the robots.txt that applies to a URL (RFC 9309, 2.3)."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/robots.txt"
 
 
 class Robots:
-    """Answers of each host's robots.txt, fetched when the first of its addresses is wanted."""
+    """The rules of each host, fetched when the first of its URLs is to be requested."""
 
     def __init__(self, http: HttpConfig) -> None:
         self._agent = http.user_agent.split("/")[0]
@@ -63,9 +63,9 @@ class Robots:
         self._waiting: dict[str, list[Any]] = {}
 
     def check(self, url: str, reading: Any) -> bool | Request | None:
-        """May this address be asked for? Else a Request for the rules first (once), or None while they are awaited.
+        """Whether this URL may be requested; without rules yet, a Request for them (once), or None while they load.
 
-        Until the rules are there the reading waits here; learn() gives it back.
+        Until then the reading waits here; load() returns it.
         """
         host = url_guard.host_key(url)  # of each hop of a redirect: its own rules count (RFC 9309, 2.1)
         if rules := self._rules.get(host):
@@ -75,10 +75,10 @@ class Robots:
         return Request(robots_url(url), max_bytes=_MAX_BYTES) if first else None
 
     def load(self, url: str, response: Response) -> list[Any]:
-        """Take in the robots.txt that was asked for at `url`; returns what waited for it.
+        """Parse the response to the request for `url`, a robots.txt; returns the readings that waited for it.
 
-        No file, no rules (RFC 9309, 2.3.1.3). A server that fails allows nothing (2.3.1.4); one that cannot be reached
-        at all has none to keep: its candidates will fail by themselves, and say why.
+        Without a file everything is allowed (RFC 9309, 2.3.1.3); after a server error nothing is (2.3.1.4). A host that
+        cannot be reached has no rules: its candidates fail by themselves, each with its reason.
         """
         if response.status >= 500:
             text = "User-agent: *\nDisallow: /"

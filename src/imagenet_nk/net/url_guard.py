@@ -1,4 +1,4 @@
-"""Which addresses the web may lead us to: not into the machine, not into the network it stands in."""
+"""Address guard: which URLs and IP addresses may be requested; none of this machine or its private network."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 WEB_PORTS = frozenset({80, 443})
-_UNPRINTED = re.compile(r"[\x00-\x20\x7f]")
-_KNOWN = 8192  # addresses whose parts are remembered: each one is asked about several times, and parsing is slow
+_BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_CACHED_URLS = 8192  # each URL is checked several times, and parsing is slow
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # From the special-purpose registries (https://www.iana.org/assignments/iana-ipv4-special-registry and
-# .../iana-ipv6-special-registry): the tables of ipaddress differ from one Python to the next. First match counts.
+# .../iana-ipv6-special-registry): the tables of ipaddress differ between Python versions. The first match counts.
 _IPV4 = [
     (ipaddress.IPv4Network(network), kind)
     for kind, networks in {
@@ -36,16 +36,16 @@ _IPV6 = [
         "loopback": "::1/128",
         "link-local": "fe80::/10",
         "multicast": "ff00::/8",
-        "": "::/96 ::ffff:0:0/96 64:ff9b::/96 2001::/32 2002::/16",  # judged by the IPv4 address inside
+        "": "::/96 ::ffff:0:0/96 64:ff9b::/96 2001::/32 2002::/16",  # decided by the IPv4 address inside
         "private": "2001::/23 2001:db8::/32 3fff::/20 fc00::/7 fec0::/10",
     }.items()
     for network in networks.split()
 ]
-_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is given out to the world (RFC 4291, 2.4); the rest waits
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all allocated global unicast addresses (RFC 4291, 2.4)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _COMPATIBLE = ipaddress.IPv6Network("::/96")  # IPv4-compatible, RFC 4291 2.5.5.1: deprecated, still routed by some
 _ISATAP = {0x0000_5EFE, 0x0200_5EFE}  # how an interface id begins that ends in an IPv4 address (RFC 5214, 6.1)
-_METADATA = {  # where clouds hand out credentials
+_METADATA = {  # metadata services of clouds, which hand out credentials
     ipaddress.ip_address(address)
     for address in (
         *("169.254.169.254", "fd00:ec2::254", "fd20:ce::254"),  # most; Amazon and Google over IPv6
@@ -54,15 +54,15 @@ _METADATA = {  # where clouds hand out credentials
         *("169.254.0.23", "169.254.42.42", "fd00:42::42"),  # Tencent, Scaleway
     )
 }
-PRIVATE = frozenset({"private", "loopback", "link-local"})  # kinds that http.allow_private lets through
+PRIVATE = frozenset({"private", "loopback", "link-local"})  # kinds that http.allow_private allows
 
 
 def block_reason(address: str, *, allow_private: bool) -> str | None:
     """Why no connection may be made to an IP address; None if it may.
 
-    `allow_private` lets private, loopback and link-local addresses through; a cloud's metadata service, multicast and
-    reserved addresses stay refused. An IPv6 address that stands for an IPv4 one (mapped, compatible, 6to4, NAT64,
-    Teredo, ISATAP) is judged by both.
+    `allow_private` allows private, loopback and link-local addresses; metadata services of clouds, multicast and
+    reserved addresses stay blocked. An IPv6 address that embeds an IPv4 one (mapped, compatible, 6to4, NAT64, Teredo,
+    ISATAP) must pass with both.
     """
     try:
         kind = blocked_kind(address, allow_private=allow_private)
@@ -72,7 +72,7 @@ def block_reason(address: str, *, allow_private: bool) -> str | None:
 
 
 def blocked_kind(address: str, *, allow_private: bool) -> str:
-    """The same in one word or two: one of PRIVATE, or what is never let through; "" if it may. Raises ValueError."""
+    """The kind of a blocked address, such as "loopback"; "" if it is allowed. Raises ValueError if it is no address."""
     outer = ipaddress.ip_address(address.strip("[]").partition("%")[0])
     kinds = [kind for ip in (outer, *_embedded(outer)) if (kind := _kind(ip))]
     never = [kind for kind in kinds if kind not in PRIVATE]
@@ -90,7 +90,7 @@ def _embedded(ip: _IP) -> list[ipaddress.IPv4Address]:
 
 
 def _kind(ip: _IP) -> str:
-    """What an address is, whatever it may hold inside; "" for one of the open web."""
+    """Kind of an address, regardless of one that it embeds; "" for a public one."""
     if ip in _METADATA:
         return "metadata service"
     for network, kind in _IPV4 if isinstance(ip, ipaddress.IPv4Address) else _IPV6:
@@ -100,16 +100,16 @@ def _kind(ip: _IP) -> str:
 
 
 class ParsedUrl(NamedTuple):
-    """What a URL says of itself."""
+    """Parts of a URL."""
 
-    block_reason: str | None  # why it may not be asked for
+    block_reason: str | None  # why it may not be requested
     host_key: str = ""  # host:port
     port: int = 0
 
 
-@lru_cache(_KNOWN)
+@lru_cache(_CACHED_URLS)
 def parse_url(url: str) -> ParsedUrl:
-    """A URL's parts, once: splitting it is slow, and it is asked about again and again."""
+    """The parts of a URL, cached."""
     try:
         parts = urlsplit(url)
         port = parts.port  # raises for a port that is no number
@@ -123,13 +123,13 @@ def parse_url(url: str) -> ParsedUrl:
     port = port or (443 if scheme == "https" else 80)
     if "@" in parts.netloc:
         return ParsedUrl("it carries credentials")
-    if _UNPRINTED.search(url):
+    if _BLANK_OR_CONTROL.search(url):
         return ParsedUrl("it contains blanks or control characters")
     return ParsedUrl(None, f"{host.lower()}:{port}", port)
 
 
 def url_block_reason(url: str) -> str | None:
-    """Why this URL may not be asked for, whatever its host resolves to; None if it may."""
+    """Why this URL may not be requested, whatever its host resolves to; None if it may."""
     return parse_url(url).block_reason
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from imagenet_nk.collect.fetching.candidate_read import CandidateRead
 from imagenet_nk.net import retry_policy, url_guard
-from imagenet_nk.net.connectivity import REPEATS, ConnectivityMonitor, ConnectivityProber, ProbeTarget
+from imagenet_nk.net.connectivity import MAX_OUTAGE_RETRIES, ConnectivityMonitor, ConnectivityProber, ProbeTarget
 from imagenet_nk.net.host_table import HostTable, host_down_response
 from imagenet_nk.net.http import MAX_REDIRECTS, Request, Response, Transport
 from imagenet_nk.net.robots import Robots, has_opted_out, next_redirect
@@ -52,7 +52,7 @@ class RequestQueue:
         self._send_ready()
         self.connectivity.tick()
         if self._in_transport or self.connectivity.has_held:
-            self._prober.ask(slow_threshold)
+            self._prober.probe(slow_threshold)
         if self._answers:
             timeout = 0
         elif self._delayed and self._has_slot():
@@ -63,7 +63,7 @@ class RequestQueue:
             if isinstance(context, CandidateRead):
                 self._on_response(context, response, now)
             elif isinstance(context, ProbeTarget):
-                self._prober.heard(context, response)
+                self._prober.on_response(context, response)
             elif isinstance(context, Request):
                 self._on_robots_txt(context, response, now)
         self._resolve_held(now)
@@ -138,7 +138,7 @@ class RequestQueue:
         """Resume the readings that waited for a host's robots.txt, unless an outage may explain its failure."""
         self.connectivity.on_response(response, url_guard.host_key(request.url), request.url)
         if self.connectivity.should_hold(response):
-            self.connectivity.hold(request, response, response.seconds, again=True)
+            self.connectivity.hold(request, response, response.seconds, is_repeat=True)
         else:
             self._resume_after_robots(request, response, now)
 
@@ -153,8 +153,8 @@ class RequestQueue:
         self.connectivity.on_response(response, read.request_host, url)
         if url and self.connectivity.should_hold(response):  # a source of a single origin handles failures itself
             self._hosts.on_unconfirmed_failure(read.request_host, now)
-            seconds, again = now - read.request_started, read.outage_retries > 0
-            self.connectivity.hold(read, response, seconds, again=again, host=read.request_host, url=url)
+            seconds, is_repeat = now - read.request_started, read.outage_retries > 0
+            self.connectivity.hold(read, response, seconds, is_repeat=is_repeat, host=read.request_host, url=url)
         else:
             self._on_confirmed_response(read, response, now)
 
@@ -167,7 +167,7 @@ class RequestQueue:
                     self._resume_after_robots(context, failure.response, now)
                 else:
                     self._transport.submit(context, context)
-            elif counts or context.outage_retries == REPEATS:
+            elif counts or context.outage_retries == MAX_OUTAGE_RETRIES:
                 self._on_confirmed_response(context, failure.response, now)
             else:
                 context.outage_retries += 1
