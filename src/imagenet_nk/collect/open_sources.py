@@ -37,12 +37,12 @@ def open_first(job: Job, dataset: DataSet) -> bool:
     return True
 
 
-def open_fallback(job: Job, dataset: DataSet, *, alone: bool) -> bool:
-    """Open the fallback. False, with a warning, if it cannot be used; an error if it is the only source (`alone`)."""
+def open_fallback(job: Job, dataset: DataSet, *, is_required: bool) -> bool:
+    """Open the fallback. False, with a warning, if it cannot be used; an error if `is_required`."""
     try:
         job.fallback.open(job.label_map.wnids, job.source_context)
     except SourceError as error:
-        if alone:
+        if is_required:
             raise SourceError(
                 f"neither source={job.source.name} nor fallback={job.fallback.name} can be used ({error}); "
                 f"type source.list=FILE for a list, or source=full source.root=FOLDER for images that you have"

@@ -1,4 +1,4 @@
-"""What classes keep by the recorded attempts alone, without a request."""
+"""The images that classes keep by their recorded attempts alone, without a request."""
 
 from __future__ import annotations
 

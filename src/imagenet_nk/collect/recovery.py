@@ -33,8 +33,8 @@ def finalize_killed_run(
     home = home or folder  # where the ledger is
     if not (home / LEDGER).is_file():
         return None
-    with _exclusive_if_idle(home / LOCK) as at_rest:
-        if not at_rest:
+    with _exclusive_if_idle(home / LOCK) as is_idle:
+        if not is_idle:
             return None
         dataset = DataSet(folder, home)
         try:
@@ -46,8 +46,8 @@ def finalize_killed_run(
 @contextmanager
 def _exclusive_if_idle(path: Path) -> Iterator[bool]:
     """Whether no other run works in the folder; none can start within the block then. Does not wait."""
-    lock = FileLock(path, is_singleton=True)  # that of lock.alone(), which this process may hold
-    there = lock_owner(path)
+    lock = FileLock(path, is_singleton=True)  # the one of run_lock(), which this process may hold
+    owner = lock_owner(path)
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
@@ -55,10 +55,10 @@ def _exclusive_if_idle(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        elsewhere = there is not None and there.host != socket.gethostname()
-        if elsewhere:
-            log.warning("%s is in use by %s: its tables are used as they are", path.parent, there)
-        yield not elsewhere
+        is_elsewhere = owner is not None and owner.host != socket.gethostname()
+        if is_elsewhere:
+            log.warning("%s is in use by %s: its tables are used as they are", path.parent, owner)
+        yield not is_elsewhere
     finally:
         lock.release()
 
@@ -73,7 +73,7 @@ def _finalize(dataset: DataSet, label_map: LabelMap, split: Split, inspect: Insp
     summary = dataset.tables.finalize(selected, "", TableContext(requested, target_of, split, request.materialize))
     log.warning(
         "a collection into %s was interrupted; it has kept %d images of %d classes so far, and the same command "
-        "continues from there",
+        "continues from here",
         dataset.folder,
         summary.kept,
         summary.classes,

@@ -54,12 +54,12 @@ class LocalRun:
 
     @property
     def has_answers(self) -> bool:
-        """Whether any host answered, or none was asked."""
+        """Whether any host answered, or none got a request."""
         return self.hosts.any_answered
 
     @property
-    def hosts_asked(self) -> int:
-        return self.hosts.asked
+    def hosts_requested(self) -> int:
+        return self.hosts.requested_hosts
 
     @property
     def is_cut_off(self) -> bool:
@@ -71,7 +71,7 @@ class LocalRun:
         job, dataset = self._job, self._dataset
         self._scheduler.run(watch)
         if (short := self._short()) and not self.is_cut_off:
-            self.is_complete = self._fallback_is_open or open_fallback(job, dataset, alone=not self.first_is_open)
+            self.is_complete = self._fallback_is_open or open_fallback(job, dataset, is_required=not self.first_is_open)
             if self.is_complete and self.first_is_open:
                 warn_fallback_unbounded(job, [quota.wnid for quota in short if math.isinf(quota.target)])
         # A class that was full may lose an image because of what the fallback gives, and need the fallback as well.

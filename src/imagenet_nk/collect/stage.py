@@ -130,7 +130,7 @@ def _run_once(job: Job, dataset: DataSet, watch: ProgressCallback) -> LocalRun |
         dataset.ledger.reopen_connection_failures(since)
         commonest = collection.progress.reasons.most_common(1)[0][0]
         raise SourceError(
-            f"none of {collection.hosts_asked} hosts answered (mostly {commonest}): is this machine connected? "
+            f"none of {collection.hosts_requested} hosts answered (mostly {commonest}): is this machine connected? "
             f"No candidate is marked as failed; run it again"
         )
     if files_lost := dataset.records.missing_files:

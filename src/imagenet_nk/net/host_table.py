@@ -181,7 +181,7 @@ class HostTable:
         return heapq.nlargest(count, means, key=lambda item: item[1])
 
     @property
-    def asked(self) -> int:
+    def requested_hosts(self) -> int:
         """Number of hosts that got a request."""
         return sum(1 for host in self.table.values() if host.requests)
 

@@ -63,16 +63,16 @@ class DistributedRun:
 
     @property
     def has_answers(self) -> bool:
-        """Whether any host answered, or none was asked."""
-        asked = [result.has_answers for result in self._results if result.hosts]
-        if asked or self._completing_run is None:
-            return any(asked) or not asked
+        """Whether any host answered, or none got a request."""
+        answers = [result.has_answers for result in self._results if result.hosts]
+        if answers or self._completing_run is None:
+            return any(answers) or not answers
         return self._completing_run.has_answers
 
     @property
-    def hosts_asked(self) -> int:
-        """The hosts that one process asked, at most: several may have asked the same."""
-        after = [self._completing_run.hosts_asked] if self._completing_run else []
+    def hosts_requested(self) -> int:
+        """The most hosts that one process sent requests to; several processes may share hosts."""
+        after = [self._completing_run.hosts_requested] if self._completing_run else []
         return max([*(result.hosts for result in self._results), *after], default=0)
 
     @property
@@ -97,7 +97,7 @@ class DistributedRun:
     def run(self, watch: ProgressCallback) -> None:
         """Collect the shards, then complete the classes in this process."""
         if not self.first_is_open:
-            open_fallback(self._job, self._dataset, alone=True)
+            open_fallback(self._job, self._dataset, is_required=True)
         with collected_warnings() as warnings:
             self._map(watch, warnings)
             if self.has_answers and not self.is_cut_off:

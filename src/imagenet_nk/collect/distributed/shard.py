@@ -46,7 +46,7 @@ class Shard:
     spec: WorkerSpec
     attempt: int  # from 1; a shard whose worker dies is started again
     rank: int  # 0 = collect from the source, 1 = from the fallback
-    targets: Mapping[str, int | None]  # images wanted, by class; None = all that there are
+    targets: Mapping[str, int | None]  # images wanted, by class; None = as many as possible
     records: Mapping[str, Records]  # by class
 
 
@@ -84,8 +84,8 @@ class ShardResult:
     records: Mapping[
         str, Sequence[CandidateRecord | None]
     ]  # by class, in draw order, None = not settled; {} = too many
-    has_answers: bool  # whether any host answered, or none was asked
-    hosts: int  # that were asked
+    has_answers: bool  # whether any host answered, or none got a request
+    hosts: int  # that got a request
     is_cut_off: bool  # it ended because nothing on the web answered any more
     long_pauses: Sequence[LongPause]
 

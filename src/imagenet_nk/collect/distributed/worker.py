@@ -58,7 +58,11 @@ def collect_shard(shard: Shard, channel: Channel) -> ShardResult:
         scheduler.run(reporter.send)
         pauses = hosts.long_pauses(time.monotonic())
         return ShardResult(
-            _records(quotas, reporter.unconfirmed), hosts.any_answered, hosts.asked, scheduler.is_cut_off, pauses
+            _records(quotas, reporter.unconfirmed),
+            hosts.any_answered,
+            hosts.requested_hosts,
+            scheduler.is_cut_off,
+            pauses,
         )
 
 

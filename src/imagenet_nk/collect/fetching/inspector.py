@@ -65,7 +65,7 @@ class Inspector:
     def url_verdict(self, final_url: str) -> Rejected | None:
         """Rejected if the URL that answered matches inspect.placeholder_urls."""
         if self._placeholder_url.search(final_url):
-            return Rejected(Reason.PLACEHOLDER, detail="known address")
+            return Rejected(Reason.PLACEHOLDER, detail="known URL")
         return None
 
     def inspect(self, data: bytes) -> ImageInfo | Rejected:

@@ -1,4 +1,4 @@
-"""What a reading came to, as a row of the ledger and as the record that selection works on."""
+"""The result of a reading as a row of the ledger, and as the record that selection works on."""
 
 from __future__ import annotations
 

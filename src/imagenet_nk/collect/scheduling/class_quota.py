@@ -107,15 +107,15 @@ class ClassQuota:
         yield from list(self.waiting.values())
         if self._will_be_full(now):
             return
-        for drawn in self._candidates:
-            if isinstance(drawn, CandidateRead):
-                drawn.index = len(self.records)
+        for item in self._candidates:
+            if isinstance(item, CandidateRead):
+                item.index = len(self.records)
                 self.records.append(None)
-                self.waiting[drawn.index] = drawn
-                yield drawn
+                self.waiting[item.index] = item
+                yield item
                 continue
-            self.records.append(drawn)
-            self._valid_ahead += not drawn.reason
+            self.records.append(item)
+            self._valid_ahead += not item.reason
             if self.valid_so_far >= self.target:
                 return  # an earlier run may have left enough: select before drawing more
         self.exhausted = True
