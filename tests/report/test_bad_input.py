@@ -1,4 +1,4 @@
-"""Runs of which there is hardly anything to show, and facts that want to be more than text."""
+"""Runs of which there is hardly anything to show, and data that want to be more than text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.report import build
-from imagenet_nk.report.page import data as payload
+from imagenet_nk.report.page import data as page_data
 from imagenet_nk.sources.demo import pictures
 from report.making import Run, wnids
 
@@ -33,7 +33,7 @@ def test_no_image_at_all(tmp_path: Path) -> None:
         (run.root / wnid / "broken.jpg").write_bytes(b"not a picture")
     run.collect(nk=2)
     text = run.report()
-    assert "There is not one image" in text
+    assert "There are no images" in text
     assert ">nan" not in text.lower()
     assert data_of(text)["classes"]["kept"] == [0, 0, 0]
 
@@ -111,15 +111,15 @@ def test_the_same_run_gives_the_same_page(good: Run) -> None:
 
 
 def test_ids_and_files_lose_what_they_share_with_their_class_and_nothing_else() -> None:
-    assert payload._short("n01440764_5", "n01440764") == "_5"
-    assert payload._short("n01440764", "n01440764") == "=n01440764"
-    assert payload._file("images/n1/a.jpg", "images/n1/a.") == "jpg"
-    assert payload._file("images/n2/ä b.jpg", "images/n1/a.") == "=images/n2/%C3%A4%20b.jpg"
-    assert payload._file("/data/a.jpg", "images/n1/a.") == "=file:///data/a.jpg"
+    assert page_data._short("n01440764_5", "n01440764") == "_5"
+    assert page_data._short("n01440764", "n01440764") == "=n01440764"
+    assert page_data._file("images/n1/a.jpg", "images/n1/a.") == "jpg"
+    assert page_data._file("images/n2/ä b.jpg", "images/n1/a.") == "=images/n2/%C3%A4%20b.jpg"
+    assert page_data._file("/data/a.jpg", "images/n1/a.") == "=file:///data/a.jpg"
 
 
 def test_each_class_shows_its_first_images_and_those_of_the_galleries() -> None:
-    assert payload.chosen_of([0, 0, 0, 1, 1], {2}, 1) == {0: [0, 2], 1: [3]}
+    assert page_data.select_images([0, 0, 0, 1, 1], {2}, 1) == {0: [0, 2], 1: [3]}
 
 
 def test_a_picture_of_any_kind_has_a_thumbnail_or_none(tmp_path: Path) -> None:

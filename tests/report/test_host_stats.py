@@ -39,16 +39,34 @@ def test_hosts_are_counted_with_their_commonest_fault(tmp_path: Path) -> None:
     found = host_stats.read(tmp_path)
     assert found.host_count == 3
     first = found.hosts[0]
-    assert (first.name, first.tried, first.kept, first.seconds, first.fault) == ("a.example", 4, 1, 10.0, "http_404")
+    assert (first.name, first.tried, first.kept, first.seconds, first.top_reason) == (
+        "a.example",
+        4,
+        1,
+        10.0,
+        "http_404",
+    )
     assert {host.name for host in found.hosts} == {"a.example", "(no address)", "urls"}
 
 
 def test_what_was_fetched_ahead_and_not_needed_is_neither_tried_nor_a_fault(tmp_path: Path) -> None:
-    ahead = [tried(f"http://b.example/{serial}") for serial in range(3)]
-    ledger(tmp_path, tried("http://a.example/1"), tried("http://a.example/2", reason="http_404"), *ahead, reached=2)
+    unreached = [tried(f"http://b.example/{serial}") for serial in range(3)]
+    ledger(tmp_path, tried("http://a.example/1"), tried("http://a.example/2", reason="http_404"), *unreached, reached=2)
     first, second = host_stats.read(tmp_path).hosts
-    assert (first.tried, first.kept, first.ahead, first.fault, first.pace) == (2, 1, 0, "http_404", 0.5)
-    assert (second.tried, second.kept, second.ahead, second.fault, second.pace) == (0, 0, 3, "", None)
+    assert (first.tried, first.kept, first.unreached, first.top_reason, first.seconds_per_candidate) == (
+        2,
+        1,
+        0,
+        "http_404",
+        0.5,
+    )
+    assert (second.tried, second.kept, second.unreached, second.top_reason, second.seconds_per_candidate) == (
+        0,
+        0,
+        3,
+        "",
+        None,
+    )
 
 
 def test_pictures_of_several_classes_are_found_by_their_pixels(tmp_path: Path) -> None:
@@ -61,7 +79,7 @@ def test_pictures_of_several_classes_are_found_by_their_pixels(tmp_path: Path) -
         tried("images/5", "n01484850", pixels=0),
         tried("images/6", "n01440764", pixels=0),
     )
-    assert host_stats.read(tmp_path).shared == (("n01440764", "n01443537"),)
+    assert host_stats.read(tmp_path).cross_class_duplicates == (("n01440764", "n01443537"),)
 
 
 def test_whether_the_last_collection_ended(tmp_path: Path) -> None:

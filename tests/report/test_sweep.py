@@ -73,10 +73,10 @@ def test_the_page_plots_sorts_and_names_what_failed(sweep: Path, tmp_path: Path)
         assert driver.execute_script("return document.documentElement.dataset.ready") == "yes"
         assert "broken" not in driver.title
         assert driver.find_element("css selector", "h1").text == "2 backbones compared"
-        random, failed = driver.find_elements("css selector", ".alarm")
+        random, failed = driver.find_elements("css selector", ".notice")
         assert "Random weights: model2, model10\n" in random.text
         assert failed.find_element("css selector", "p").text == f"no model {EVIL}"
-        assert driver.find_element("id", "plot-without").text == "1 of 3 jobs has no accuracy."
+        assert driver.find_element("id", "plot-missing").text == "1 of 3 jobs has no accuracy."
         assert names_on_plot(driver) == ["model2", "model10"]
         driver.find_element("id", "by-gmacs").click()
         assert names_on_plot(driver) == ["model2", "model10"]
@@ -103,17 +103,17 @@ def test_a_backbone_without_a_speed_is_named_under_the_plot_and_failures_alike_a
     with chromium(tmp_path / "profile") as driver:
         driver.get((folder / comparison.PAGE).as_uri())
         assert names_on_plot(driver) == ["model2"]
-        assert driver.find_element("id", "plot-without").text == (
+        assert driver.find_element("id", "plot-missing").text == (
             "Without images/s: their embeddings were there from an earlier run: model10. 2 of 4 jobs have no accuracy."
         )
-        assert [each.text for each in driver.find_elements("css selector", ".alarm.problem")] == [
+        assert [each.text for each in driver.find_elements("css selector", ".notice.problem")] == [
             f"FAILED\n{EVIL}, job 3, 4\nno model {EVIL}"
         ]
         driver.find_element("id", "by-parameters").click()
         assert sorted(names_on_plot(driver)) == ["model10", "model2"] or len(names_on_plot(driver)) == 1
         circle = driver.find_elements("css selector", "#plot circle")[0]
         driver.execute_script("arguments[0].focus()", circle)
-        assert driver.find_element("id", "plot-said").text.startswith("model2: ")
+        assert driver.find_element("id", "plot-text").text.startswith("model2: ")
 
 
 def names_on_plot(driver: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Stage `report`: one folder with a page that shows what a run has made, and what in it is doubtful."""
+"""Stage `report`: a folder with a page that shows the results of a run and warns of what is doubtful."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from imagenet_nk.dataset.class_table import write_csv
 from imagenet_nk.report import host_stats, metrics_table, thumbnails
 from imagenet_nk.report.analysis import outliers
 from imagenet_nk.report.analysis.analyse import Analysis, ClassMap, analyse, image_paths
-from imagenet_nk.report.page import data as payload
 from imagenet_nk.report.page import render, summary
+from imagenet_nk.report.page.data import SelectedImages, as_script, page_data, select_images
 from imagenet_nk.report.run_data import RunData, gather
 from imagenet_nk.report.warnings import checks
 from imagenet_nk.report.warnings.checks import ReportInputs
@@ -25,22 +25,22 @@ TABLE = "similarity.csv"
 _DIGITS = 4
 
 
-def write_similarity(path: Path, facts: RunData, atlas: ClassMap | None) -> None:
+def write_similarity(path: Path, data: RunData, class_map: ClassMap | None) -> None:
     """A row and a column a class, by WNID in label order; no file where there is no matrix."""
-    if atlas is None or atlas.similarity is None:
+    if class_map is None or class_map.similarity is None:
         path.unlink(missing_ok=True)
         return
-    wnids = facts.classes["wnid"].iloc[atlas.rows].tolist()
-    table = pd.DataFrame(atlas.similarity.round(_DIGITS), columns=wnids)
+    wnids = data.classes["wnid"].iloc[class_map.rows].tolist()
+    table = pd.DataFrame(class_map.similarity.round(_DIGITS), columns=wnids)
     table.insert(0, "wnid", wnids)
     write_csv(table, path)
 
 
 PAGE = "report/index.html"
-_SCRIPTS = ("data.js", "elements.js", "tables.js", "pictures.js", "viewer.js", "sheets.js", "map.js", "matrix.js",
+_SCRIPTS = ("data.js", "dom.js", "tables.js", "thumbnails.js", "viewer.js", "contact_sheets.js", "map.js", "matrix.js",
             "page.js")  # fmt: skip
-_PICTURES, _A_CLASS = 20_000, 24  # most thumbnails in all, and of one class
-_WRONG, _FAR = 60, 40  # pictures in the galleries
+_MAX_THUMBNAILS, _MAX_PER_CLASS = 20_000, 24
+_MAX_MISLABELLED, _MAX_OUTLIERS = 60, 40  # images in the galleries
 
 
 def write(folder: Path, run: Path, home: Path | None = None) -> Path:
@@ -49,24 +49,26 @@ def write(folder: Path, run: Path, home: Path | None = None) -> Path:
     home: where ledger and embeddings of the data set are; the same folder if None.
     Raises DatasetError if the folder holds no data set.
     """
-    facts = gather(folder, run, home)
-    analysis = analyse(facts)
+    data = gather(folder, run, home)
+    analysis = analyse(data)
     page = run / PAGE
     galleries = _galleries(analysis)
-    per_class = min(_A_CLASS, max(1, _PICTURES // max(len(facts.classes), 1)))
-    shown = {image for images in galleries.values() for image in images}
-    chosen = payload.chosen_of(facts.images["row"], shown, per_class)
-    strips = _strips(facts, chosen, page.parent / "thumbnails")
-    evidence = ReportInputs(facts, host_stats.read(facts.home), analysis, strips)
-    data = payload.payload(facts, analysis, chosen, strips, galleries, page.parent)
-    found = checks.alarms(evidence)
-    write_similarity(page.parent / TABLE, facts, analysis.atlas)
+    per_class = min(_MAX_PER_CLASS, max(1, _MAX_THUMBNAILS // max(len(data.classes), 1)))
+    gallery_images = {image for images in galleries.values() for image in images}
+    selected = select_images(data.images["row"], gallery_images, per_class)
+    strips = _strips(data, selected, page.parent / "thumbnails")
+    inputs = ReportInputs(data, host_stats.read(data.home), analysis, strips)
+    columns = page_data(data, analysis, selected, strips, galleries, page.parent)
+    warnings = checks.find_warnings(inputs)
+    write_similarity(page.parent / TABLE, data, analysis.class_map)
     render.write(
         page,
-        render.render("report.html", _SCRIPTS, _words(evidence, found, chosen, galleries), payload.as_script(data)),
+        render.render(
+            "report.html", _SCRIPTS, _template_values(inputs, warnings, selected, galleries), as_script(columns)
+        ),
     )
-    images, warnings = plural(len(facts.images), "image"), plural(sum(one.rank < 2 for one in found), "warning")
-    log.info("report of %s, %s: %s", images, warnings, page)
+    images, count = plural(len(data.images), "image"), plural(sum(each.rank < 2 for each in warnings), "warning")
+    log.info("report of %s, %s: %s", images, count, page)
     return page
 
 
@@ -74,43 +76,45 @@ def _galleries(analysis: Analysis) -> dict[str, list[int]]:
     if analysis.images is None:
         return {"wrong": [], "far": []}
     return {
-        "wrong": outliers.likely_wrong(analysis.images, _WRONG).tolist(),
-        "far": outliers.farthest(analysis.images, _FAR).tolist(),
+        "wrong": outliers.likely_mislabelled(analysis.images, _MAX_MISLABELLED).tolist(),
+        "far": outliers.find_outliers(analysis.images, _MAX_OUTLIERS).tolist(),
     }
 
 
-def _strips(facts: RunData, chosen: payload.Chosen, folder: Path) -> dict[str, thumbnails.ContactStrip]:
-    paths = image_paths(facts)
-    wnids = facts.classes["wnid"]
-    return thumbnails.write(folder, {wnids[row]: [paths[image] for image in images] for row, images in chosen.items()})
+def _strips(data: RunData, selected: SelectedImages, folder: Path) -> dict[str, thumbnails.ContactStrip]:
+    paths = image_paths(data)
+    wnids = data.classes["wnid"]
+    return thumbnails.write(
+        folder, {wnids[row]: [paths[image] for image in images] for row, images in selected.items()}
+    )
 
 
-def _words(
-    evidence: ReportInputs, found: list[ReportWarning], chosen: payload.Chosen, galleries: dict[str, list[int]]
+def _template_values(
+    inputs: ReportInputs, warnings: list[ReportWarning], selected: SelectedImages, galleries: dict[str, list[int]]
 ) -> dict[str, object]:
-    facts, analysis = evidence.facts, evidence.analysis
+    data, analysis = inputs.data, inputs.analysis
     return {
-        "title": f"{plural(len(facts.images), 'image')} of {plural(len(facts.classes), 'class', 'classes')}",
-        "alarms": found,
-        "wnids": facts.classes["wnid"].tolist(),
-        "tiles": summary.tiles(facts),
-        "asked": summary.asked(facts),
-        "came_out": summary.came_out(facts),
-        "funnel": summary.funnel(facts),
-        "reasons": summary.reasons(facts),
-        "hosts": evidence.asked.hosts,
-        "host_count": evidence.asked.host_count,
-        "backbone": (facts.centers.metadata.get("backbone", "") if facts.centers else ""),
-        "has_centers": analysis.atlas is not None,
-        "has_matrix": analysis.atlas is not None and analysis.atlas.similarity is not None,
-        "has_tsne": analysis.atlas is not None and analysis.atlas.tsne is not None,
-        "classes_with_center": len(analysis.atlas.rows) if analysis.atlas else 0,
-        "accuracy": metrics_table.rows(facts.metrics),
-        "protocol": facts.metrics.get("protocol", ""),
-        "judged": facts.metrics.get("images", 0),
-        "nothing_judged": metrics_table.nothing_judged(facts.metrics),
-        "best": metrics_table.best_distance(facts.metrics),
-        "confused": metrics_table.confused(facts.metrics),
-        **summary.words(facts, analysis, galleries),
-        "hidden": len(facts.images) - sum(len(images) for images in chosen.values()),
+        "title": f"{plural(len(data.images), 'image')} of {plural(len(data.classes), 'class', 'classes')}",
+        "warnings": warnings,
+        "wnids": data.classes["wnid"].tolist(),
+        "tiles": summary.tiles(data),
+        "settings": summary.settings(data),
+        "outputs": summary.outputs(data),
+        "funnel": summary.funnel(data),
+        "reasons": summary.reasons(data),
+        "hosts": inputs.fetch_stats.hosts,
+        "host_count": inputs.fetch_stats.host_count,
+        "backbone": (data.centers.metadata.get("backbone", "") if data.centers else ""),
+        "has_centers": analysis.class_map is not None,
+        "has_matrix": analysis.class_map is not None and analysis.class_map.similarity is not None,
+        "has_tsne": analysis.class_map is not None and analysis.class_map.tsne is not None,
+        "classes_with_center": len(analysis.class_map.rows) if analysis.class_map else 0,
+        "accuracy": metrics_table.rows(data.metrics),
+        "protocol": data.metrics.get("protocol", ""),
+        "evaluated": data.metrics.get("images", 0),
+        "why_not_evaluated": metrics_table.why_not_evaluated(data.metrics),
+        "best": metrics_table.best_distance(data.metrics),
+        "confused": metrics_table.confused(data.metrics),
+        **summary.outlier_texts(data, analysis, galleries),
+        "hidden": len(data.images) - sum(len(images) for images in selected.values()),
     }

@@ -31,11 +31,11 @@ def select_run(named: str | None, output: Path, folder: Path, runs: Path) -> Pat
     if (output / CENTERS).is_file() or not runs.is_dir():
         return output
     digest = stage.digest(folder)  # "" if it was stopped before it had lists
-    found = (run for run in _newest_first(runs) if run.resolve() != output.resolve())
-    return next((run for run in found if _is_about(run, folder, digest)), output)
+    found = (run for run in _runs_newest_first(runs) if run.resolve() != output.resolve())
+    return next((run for run in found if _belongs_to(run, folder, digest)), output)
 
 
-def _newest_first(runs: Path) -> Iterator[Path]:
+def _runs_newest_first(runs: Path) -> Iterator[Path]:
     """By the time of what they wrote last before a report."""
     written: dict[Path, float] = {}
     for path in (path for name in (CENTERS, STAGES) for path in runs.rglob(name)):
@@ -43,9 +43,9 @@ def _newest_first(runs: Path) -> Iterator[Path]:
     yield from sorted(written, key=lambda run: written[run], reverse=True)
 
 
-def _is_about(run: Path, folder: Path, digest: str) -> bool:
+def _belongs_to(run: Path, folder: Path, digest: str) -> bool:
     if (run / CENTERS).is_file():
-        return bool(digest) and _list_of(run / CENTERS) == digest
+        return bool(digest) and _list_sha256(run / CENTERS) == digest
     if any(run.glob(f"*/{CENTERS}")):  # of several backbones: each has a folder of its own
         return False
     config = read_yaml(run / ".hydra" / "config.yaml", {})
@@ -62,7 +62,7 @@ def _data_set(run: Path, config: dict[str, Any]) -> Path | None:
         return None
 
 
-def _list_of(path: Path) -> str:
+def _list_sha256(path: Path) -> str:
     try:
         return load_centers(path).metadata.get("list_sha256", "")
     except CentersError:

@@ -23,19 +23,19 @@ class Host:
     name: str
     tried: int = 0
     kept: int = 0
-    ahead: int = 0  # fetched ahead of need and not reached: neither tried nor kept
+    unreached: int = 0  # fetched ahead of need and not reached: neither tried nor kept
     seconds: float = 0.0  # waited for it in all
-    faults: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
 
     @property
-    def pace(self) -> float | None:
+    def seconds_per_candidate(self) -> float | None:
         """Mean seconds of a candidate that was tried; None without any."""
         return self.seconds / self.tried if self.tried else None
 
     @property
-    def fault(self) -> str:
+    def top_reason(self) -> str:
         """The commonest reason why a candidate of it was rejected."""
-        return max(sorted(self.faults), key=lambda reason: self.faults[reason], default="")
+        return max(sorted(self.reasons), key=lambda reason: self.reasons[reason], default="")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ class FetchStats:
     ended: bool | None = None  # whether the last collection came to its end
     hosts: tuple[Host, ...] = ()  # those asked most
     host_count: int = 0
-    shared: tuple[tuple[str, ...], ...] = ()  # WNIDs of the classes that have one picture in common, a picture each
+    cross_class_duplicates: tuple[
+        tuple[str, ...], ...
+    ] = ()  # WNIDs of the classes that have one picture in common, a picture each
 
 
 def read(folder: Path) -> FetchStats:
@@ -58,7 +60,10 @@ def read(folder: Path) -> FetchStats:
             ended = db.execute("SELECT count(*) FROM meta WHERE name = 'done' AND value != '\"\"'").fetchone()[0] > 0
             hosts = _hosts(db)
             return FetchStats(
-                ended, tuple(sorted(hosts, key=lambda h: (-h.tried, h.name))[:HOSTS]), len(hosts), _shared(db)
+                ended,
+                tuple(sorted(hosts, key=lambda h: (-h.tried, h.name))[:HOSTS]),
+                len(hosts),
+                _cross_class_duplicates(db),
             )
     except sqlite3.Error:
         return FetchStats()
@@ -70,13 +75,13 @@ def _hosts(db: sqlite3.Connection) -> list[Host]:
         name = _host(url) or source
         host = hosts.setdefault(name, Host(name))
         if verdict == UNREACHED:
-            host.ahead += 1
+            host.unreached += 1
             continue
         host.tried += 1
         host.kept += verdict == KEPT
         host.seconds += seconds
         if verdict != KEPT and (reason or verdict):
-            host.faults[reason or verdict] += 1
+            host.reasons[reason or verdict] += 1
     return list(hosts.values())
 
 
@@ -92,7 +97,7 @@ def _host(url: str) -> str:
         return "(no address)"
 
 
-def _shared(db: sqlite3.Connection) -> tuple[tuple[str, ...], ...]:
+def _cross_class_duplicates(db: sqlite3.Connection) -> tuple[tuple[str, ...], ...]:
     query = """
     SELECT pixels, wnid FROM attempts WHERE verdict = 'kept' AND final = 1 AND pixels IN
         (SELECT pixels FROM attempts WHERE verdict = 'kept' AND final = 1 AND pixels != 0

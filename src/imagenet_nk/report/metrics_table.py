@@ -7,11 +7,11 @@ from typing import Any
 
 from imagenet_nk.wording import percent
 
-NOTHING = "\N{EN DASH}"
+NO_VALUE = "\N{EN DASH}"
 Metrics = Mapping[str, Any]
 
 
-def figure(metrics: Metrics, distance: str, name: str) -> Mapping[str, Any] | None:
+def accuracy_entry(metrics: Metrics, distance: str, name: str) -> Mapping[str, Any] | None:
     """{"value": ..., "ci95": [low, high]} of an accuracy; None where it was not judged."""
     found = (metrics.get("ncm") or {}).get(distance, {}).get(name)
     return {"value": found} if isinstance(found, int | float) else found
@@ -19,7 +19,7 @@ def figure(metrics: Metrics, distance: str, name: str) -> Mapping[str, Any] | No
 
 def value(metrics: Metrics, distance: str, name: str) -> float | None:
     """An accuracy, 0 to 1."""
-    found = figure(metrics, distance, name)
+    found = accuracy_entry(metrics, distance, name)
     return None if found is None else float(found["value"])
 
 
@@ -32,16 +32,20 @@ def best_distance(metrics: Metrics) -> str:
 def rows(metrics: Metrics) -> list[dict[str, str]]:
     """The table of accuracies: a row a distance, and one for the backbone's own classifier."""
     table = [
-        {"name": name, "top1": _shown(figure(metrics, name, "top1")), "top5": _shown(figure(metrics, name, "top5"))}
+        {
+            "name": name,
+            "top1": _shown(accuracy_entry(metrics, name, "top1")),
+            "top5": _shown(accuracy_entry(metrics, name, "top5")),
+        }
         for name in metrics.get("ncm") or {}
     ]
     if head := metrics.get("classifier_head"):
         among = head.get("top1_among_centers", head.get("top1"))
-        table.append({"name": "the model's own classifier", "top1": _shown(_plain(among)), "top5": NOTHING})
+        table.append({"name": "the model's own classifier", "top1": _shown(_plain(among)), "top5": NO_VALUE})
     return table
 
 
-def nothing_judged(metrics: Metrics) -> str:
+def why_not_evaluated(metrics: Metrics) -> str:
     """Why an evaluation has no accuracy; "" where it has one, or there was no evaluation."""
     if not metrics.get("ncm") or best_distance(metrics):
         return ""
@@ -70,6 +74,6 @@ def _plain(number: float | None) -> Mapping[str, Any] | None:
 
 def _shown(found: Mapping[str, Any] | None) -> str:
     if found is None:
-        return NOTHING
+        return NO_VALUE
     text = percent(found["value"])
     return f"{text} ({percent(found['ci95'][0])} to {percent(found['ci95'][1])})" if found.get("ci95") else text

@@ -41,7 +41,9 @@ class RunData:
     choices: Mapping[str, str]  # group to member
     stages: Sequence[Stage]
     outcome: Mapping[str, Any]
-    foreign: Centers | None = None  # the run's centers, where they are of another list: nothing is drawn from them
+    stale_centers: Centers | None = (
+        None  # the run's centers, where they are of another list: nothing is drawn from them
+    )
 
     def setting(self, dotted: str) -> Any:
         """A value of the configuration by its key; None if the run left none."""
@@ -59,7 +61,7 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> RunData:
     table = _table(folder / CLASSES).sort_values("label", ignore_index=True)
     table = table.astype({"wnid": str, "name": str})
     classes = table[[name for name in _FIXED if name in table]]
-    above = _above(run)
+    above = _settings_folder(run)
     hydra = above / ".hydra"
     centers = load_centers(run) if (run / CENTERS).is_file() else None
     ours = centers is None or _same_list(centers, folder)
@@ -69,7 +71,7 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> RunData:
         run=run,
         classes=classes,
         reasons=table.drop(columns=classes.columns),
-        images=_numbered(read_manifest(folder), classes),
+        images=_with_class_rows(read_manifest(folder), classes),
         centers=centers if ours else None,
         metrics=read_json(run / "metrics.json") if ours else {},
         config=read_yaml(hydra / "config.yaml", {}),
@@ -77,7 +79,7 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> RunData:
         choices=_choices(read_yaml(hydra / "hydra.yaml", {})),
         stages=[stage for stage in read_stages(above) if stage.name != "report"],
         outcome=read_json(above / "outcome.json"),
-        foreign=None if ours else centers,
+        stale_centers=None if ours else centers,
     )
 
 
@@ -91,12 +93,12 @@ def _table(path: Path) -> pd.DataFrame:
         return pd.read_csv(file, keep_default_na=False)
 
 
-def _above(run: Path) -> Path:
+def _settings_folder(run: Path) -> Path:
     """Where a run's settings and stages are: in its folder, or above it if it is one of several backbones'."""
     return run.parent if not (run / ".hydra").is_dir() and (run.parent / ".hydra").is_dir() else run
 
 
-def _numbered(manifest: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
+def _with_class_rows(manifest: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
     rows = dict(zip(classes["wnid"], classes.index, strict=True))
     images = manifest.fillna({name: "" for name in manifest.columns if manifest[name].dtype == "string"})
     images = images.assign(row=[rows.get(wnid, -1) for wnid in images["wnid"]])
@@ -106,8 +108,8 @@ def _numbered(manifest: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
 
 def _choices(settings: Mapping[str, Any]) -> dict[str, str]:
     try:
-        chosen = settings["hydra"]["runtime"]["choices"]
-        return {str(group): str(member) for group, member in chosen.items()}
+        selected = settings["hydra"]["runtime"]["choices"]
+        return {str(group): str(member) for group, member in selected.items()}
     except (KeyError, TypeError, AttributeError):
         return {}
 

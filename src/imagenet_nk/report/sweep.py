@@ -12,15 +12,16 @@ import pandas as pd
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import load_centers
 from imagenet_nk.dataset.class_table import write_csv
-from imagenet_nk.report import metrics_table, run_data
-from imagenet_nk.report.page import data as payload
+from imagenet_nk.report import metrics_table
 from imagenet_nk.report.page import render
+from imagenet_nk.report.page.data import as_script
+from imagenet_nk.report.run_data import read_json, read_yaml
 from imagenet_nk.run_outcome import FAILED
 from imagenet_nk.run_outcome import FILE as OUTCOME
 from imagenet_nk.wording import plural
 
 PAGE, TABLE = "comparison.html", "comparison.csv"
-_SCRIPTS = ("elements.js", "tables.js", "plot.js", "comparison.js")
+_SCRIPTS = ("dom.js", "tables.js", "scatter.js", "comparison.js")
 _DISTANCES = ("euclidean", "cosine", "cl2n")
 COLUMNS = [
     "job", "backbone", "weights", "overrides", "parameters", "gmacs", "dim", "images_per_s", "device",
@@ -40,7 +41,7 @@ def write(sweep: Path) -> Path | None:
         {str(key): None if pd.isna(cell) else cell for key, cell in row.items()} for row in table.to_dict("records")
     ]
     reports = {str(row["job"]): (sweep / str(row["job"]) / "report" / "index.html").is_file() for row in records}
-    data = payload.as_script({"jobs": [{**row, "report": reports[str(row["job"])]} for row in records]})
+    data = as_script({"jobs": [{**row, "report": reports[str(row["job"])]} for row in records]})
     judged = {row["backbone"] for row in records if any(row[f"{name}_top1"] is not None for name in _DISTANCES)}
     words = {"title": f"{plural(len(judged), 'backbone')} compared", "sweep": sweep, "failed": _failed(records)}
     words |= {"random": ", ".join(dict.fromkeys(str(row["backbone"]) for row in records if _is_random(row)))}
@@ -61,23 +62,23 @@ def _failed(records: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def _rows(sweep: Path) -> Iterator[dict[str, Any]]:
     """A row a backbone; a job that failed before it had one is a row as well."""
-    outcomes = sorted(sweep.rglob(OUTCOME), key=lambda path: _natural(str(path.parent.relative_to(sweep))))
+    outcomes = sorted(sweep.rglob(OUTCOME), key=lambda path: _natural_sort_key(str(path.parent.relative_to(sweep))))
     for outcome in outcomes:
         job = outcome.parent
-        ended = run_data.read_json(outcome)
+        ended = read_json(outcome)
         made = sorted({path.parent for name in (CENTERS, "metrics.json") for path in job.rglob(name)})
         for folder in made or [job]:
             yield {
                 "job": folder.relative_to(sweep).as_posix(),
-                "overrides": " ".join(run_data.read_yaml(job / ".hydra" / "overrides.yaml", [])),
+                "overrides": " ".join(read_yaml(job / ".hydra" / "overrides.yaml", [])),
                 "exit_code": ended.get("exit_code"),
                 "reason": ended.get("reason", ""),
-                **_figures(folder, run_data.read_yaml(job / ".hydra" / "config.yaml", {})),
+                **_figures(folder, read_yaml(job / ".hydra" / "config.yaml", {})),
             }
 
 
 def _figures(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    metrics, cost = run_data.read_json(folder / "metrics.json"), run_data.read_json(folder / "cost.json")
+    metrics, cost = read_json(folder / "metrics.json"), read_json(folder / "cost.json")
     head = metrics.get("classifier_head") or {}
     accuracies = {
         f"{distance}_{n}": metrics_table.value(metrics, distance, n)
@@ -99,6 +100,6 @@ def _is_random(row: Mapping[str, Any]) -> bool:
     return str(row["weights"]).startswith("random")
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
+def _natural_sort_key(text: str) -> list[tuple[int, str]]:
     """So that job 10 comes after job 9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

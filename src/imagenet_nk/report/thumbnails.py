@@ -17,9 +17,9 @@ from imagenet_nk.storage import files
 
 SIDE = 112  # pixels of a thumbnail's side
 _QUALITY = 78
-_GROUND = (128, 128, 128)
+_BACKGROUND = (128, 128, 128)
 # All that Pillow's readers raise for files that are broken or gone.
-_FAULTS: tuple[type[Exception], ...] = (
+_READ_ERRORS: tuple[type[Exception], ...] = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, ArithmeticError, RuntimeError,
     AttributeError, MemoryError, Image.DecompressionBombError,
 )  # fmt: skip
@@ -29,7 +29,7 @@ _FAULTS: tuple[type[Exception], ...] = (
 class ContactStrip:
     """One class's pictures as drawn."""
 
-    looks: tuple[int, ...]  # 64-bit difference hash of each; 0 for a missing one
+    dhashes: tuple[int, ...]  # 64-bit difference hash of each; 0 for a missing one
     missing: tuple[int, ...]  # positions in the strip whose file is gone or unreadable
 
 
@@ -49,19 +49,19 @@ def write(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> dict[str, Con
 
 
 def _strip(target: Path, paths: Sequence[Path]) -> ContactStrip:
-    strip = Image.new("RGB", (SIDE * len(paths), SIDE), _GROUND)
-    looks, missing = [], []
+    strip = Image.new("RGB", (SIDE * len(paths), SIDE), _BACKGROUND)
+    dhashes, missing = [], []
     for position, path in enumerate(paths):
         small = thumbnail(path)
         if small is None:
             missing.append(position)
-            looks.append(0)
+            dhashes.append(0)
             continue
         strip.paste(small, (SIDE * position, 0))
-        looks.append(dhash(np.asarray(small)))
+        dhashes.append(dhash(np.asarray(small)))
     with files.atomic_write(target) as part:
         strip.save(part, "JPEG", quality=_QUALITY, subsampling=2)
-    return ContactStrip(tuple(looks), tuple(missing))
+    return ContactStrip(tuple(dhashes), tuple(missing))
 
 
 def thumbnail(path: Path) -> Image.Image | None:
@@ -70,5 +70,5 @@ def thumbnail(path: Path) -> Image.Image | None:
         with path.open("rb") as file, Image.open(file) as image:
             image.draft("RGB", (SIDE, SIDE))  # JPEG: decoded at the next larger eighth
             return ImageOps.fit(image.convert("RGB"), (SIDE, SIDE), Image.Resampling.BILINEAR)
-    except _FAULTS:
+    except _READ_ERRORS:
         return None

@@ -49,7 +49,7 @@ def test_tsne_keeps_clusters_together_and_is_the_same_again() -> None:
 
 def test_like_comes_beside_like_and_every_class_once() -> None:
     shuffled = np.random.default_rng(1).permutation(24)
-    order = projections.like_beside_like(projections.cosines(clusters(4, 6)[shuffled]))
+    order = projections.leaf_order(projections.cosines(clusters(4, 6)[shuffled]))
     assert sorted(order) == list(range(24))
     groups = (shuffled[order] // 6).tolist()
     assert sum(a != b for a, b in itertools.pairwise(groups)) == 3, "each group stands in one piece"
@@ -57,7 +57,7 @@ def test_like_comes_beside_like_and_every_class_once() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_hardly_any_classes_have_an_order(count: int) -> None:
-    assert sorted(projections.like_beside_like(np.eye(count))) == list(range(count))
+    assert sorted(projections.leaf_order(np.eye(count))) == list(range(count))
 
 
 class InMemory:
@@ -80,8 +80,8 @@ def test_an_image_does_not_vouch_for_itself() -> None:
     assert found.own[0] == pytest.approx(1.0), "the mean of the other two is at a right angle"
     assert np.isnan(found.own[3]), "alone in its class"
     assert found.nearest.tolist() == [1, 1, 1, 0]
-    assert sorted(outliers.likely_wrong(found, 9).tolist()) == [0, 1, 2]
-    assert outliers.farthest(found, 1).tolist() == [0]
+    assert sorted(outliers.likely_mislabelled(found, 9).tolist()) == [0, 1, 2]
+    assert outliers.find_outliers(found, 1).tolist() == [0]
 
 
 def test_an_image_that_made_no_center_is_compared_with_all_of_it() -> None:
@@ -100,4 +100,4 @@ def test_images_without_an_embedding_or_a_center_are_not_judged() -> None:
         InMemory(np.ones((1, 2))), np.array([-1, 0]), np.array([0, 7]), np.ones(2, bool), centers, {0: 4}  # type: ignore[arg-type]
     )  # fmt: skip
     assert np.isnan(found.own).all()
-    assert outliers.farthest(found, 5).tolist() == []
+    assert outliers.find_outliers(found, 5).tolist() == []

@@ -103,8 +103,8 @@ def test_pointing_at_a_class_on_the_map_shows_its_pictures(page: Any) -> None:
     script(page, "document.querySelector('#map svg').scrollIntoView({block: 'center', behavior: 'instant'})")
     circle = page.find_elements("css selector", "#map circle")[2]
     ActionChains(page).move_to_element(circle).perform()
-    assert page.find_element("css selector", "#map-said h4").text == "great white shark"
-    assert len(page.find_elements("css selector", "#map-said .thumb")) == 6
+    assert page.find_element("css selector", "#map-text h4").text == "great white shark"
+    assert len(page.find_elements("css selector", "#map-text .thumb")) == 6
 
 
 def test_the_map_can_be_walked_with_the_keys(page: Any) -> None:
@@ -114,7 +114,7 @@ def test_the_map_can_be_walked_with_the_keys(page: Any) -> None:
     seen = set()
     for key in (Keys.ARROW_LEFT, Keys.ARROW_RIGHT, Keys.ARROW_UP, Keys.ARROW_DOWN, Keys.ARROW_RIGHT):
         svg.send_keys(key)
-        seen.add(page.find_element("css selector", "#map-said h4").text)
+        seen.add(page.find_element("css selector", "#map-text h4").text)
     assert len(seen) > 1
 
 
@@ -123,7 +123,7 @@ def test_enter_on_the_map_takes_the_focus_to_the_class(page: Any) -> None:
 
     svg = page.find_element("css selector", "#map svg")
     svg.send_keys(Keys.ARROW_LEFT)
-    name = page.find_element("css selector", "#map-said h4").text
+    name = page.find_element("css selector", "#map-text h4").text
     svg.send_keys(Keys.ENTER)
     assert script(page, "return document.activeElement.textContent") == name
     assert script(page, "return document.activeElement.closest('.sheet') !== null")
@@ -189,13 +189,13 @@ def test_the_matrix_says_what_is_pointed_at(page: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     page.find_element("id", "matrix").send_keys(Keys.ARROW_RIGHT)
-    said = page.find_element("id", "matrix-said").text
+    said = page.find_element("id", "matrix-text").text
     assert " and " in said
     assert said.rpartition(": ")[2][:2] in ("0.", "1.")
 
 
 def test_warnings_come_first(page: Any) -> None:
-    first = page.find_element("css selector", ".alarm b").text
+    first = page.find_element("css selector", ".notice b").text
     assert first == "1 class short of images"
 
 

@@ -1,4 +1,4 @@
-"""What the page says of single images, and above all what it says where none could be judged."""
+"""What the page says of single images, and above all what it says where none could be scored."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from imagenet_nk.sources.demo import pictures
 from report.making import Run, wnids
 from report.warnings.test_checks import raised, titles
 
-PRAISE = "each lies nearest to its own class"
+PRAISE = "each is closest to its own class"
 
 
 def said(text: str) -> str:
-    found = re.search(r'id="wrong-said">(.*?)</p>', text)
+    found = re.search(r'id="wrong-text">(.*?)</p>', text)
     assert found
     return unescape(found[1])
 
 
 def test_a_good_run_says_how_many_were_judged(good: Run) -> None:
-    assert said(good.report()) == f"None of the 36 images that could be judged: {PRAISE}."
+    assert said(good.report()) == f"None of the 36 images that could be scored: {PRAISE}."
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def planted(tmp_path: Path) -> Run:
 
 def test_a_data_set_that_was_moved_is_judged_as_before(planted: Run, tmp_path: Path) -> None:
     before = titles(planted)
-    assert "tench (n01440764) is full of something else" in before
+    assert "tench (n01440764) holds mostly images of another class" in before
     moved = Run(tmp_path / "elsewhere", 4, 4)
     shutil.move(planted.place, moved.place)
     assert titles(moved) == before
-    assert said(moved.report()).startswith("Likely wrong: ")
+    assert said(moved.report()).startswith("Closer (cosine distance) to the center")
 
 
 def test_an_image_of_another_size_is_not_taken_for_the_one_that_was_embedded(planted: Run, tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ def test_an_image_of_another_size_is_not_taken_for_the_one_that_was_embedded(pla
     lines = [line.split("\t") for line in index.read_text().splitlines()]
     index.write_text("".join("\t".join([crc, "1", stamp, name]) + "\n" for crc, _, stamp, name in lines))
     count = len(lines)
-    assert titles(moved)[-1] == f"{count} of {count} images not judged"
+    assert titles(moved)[-1] == f"{count} of {count} images not scored"
     text = said(moved.report())
-    assert text == (f"No image could be judged. Not judged: {count} images without an embedding beside the data set.")
+    assert text == (f"No image could be scored. Not scored: {count} images without an embedding beside the data set.")
 
 
 def test_one_image_a_class_is_not_praised(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_one_image_a_class_is_not_praised(tmp_path: Path) -> None:
     run.collect()
     run.judge()
     text = run.report()
-    assert said(text).startswith("No image could be judged. Not judged: 3 images alone in their class")
+    assert said(text).startswith("No image could be scored. Not scored: 3 images that are the only one of their class")
     assert "No image was judged: every class has a single image" in text
     assert "<h3>Outliers</h3>" not in text
     assert "95 % interval" not in text
@@ -79,7 +79,7 @@ def test_one_class_is_not_praised(tmp_path: Path) -> None:
     run.collect()
     run.judge()
     text = run.report()
-    assert said(text).startswith("No image could be judged. Not judged: 3 images of the only class")
+    assert said(text).startswith("No image could be scored. Not scored: 3 images of the only class")
     assert "No image was judged: there is one class" in text
     assert "<h3>Outliers</h3>" in text
     assert '<h1 id="overview-h">3 images of 1 class</h1>' in text

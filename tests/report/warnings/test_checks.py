@@ -14,7 +14,7 @@ from imagenet_nk.preprocessing.row_cache import ROWS
 from imagenet_nk.progress.stage_timer import StageTimer
 from imagenet_nk.report import build, host_stats
 from imagenet_nk.report.analysis.analyse import analyse
-from imagenet_nk.report.analysis.outliers import OutlierScores, likely_wrong
+from imagenet_nk.report.analysis.outliers import OutlierScores, likely_mislabelled
 from imagenet_nk.report.run_data import gather
 from imagenet_nk.report.warnings import checks
 from imagenet_nk.report.warnings.checks import ReportInputs, largest_group
@@ -26,16 +26,16 @@ EXPECTED = "The backbone has random weights"  # of every run here
 
 
 def raised(run: Run) -> list[ReportWarning]:
-    facts = gather(run.folder, run.output)
-    analysis = analyse(facts)
-    chosen = build.payload.chosen_of(facts.images["row"], (), 24)
-    strips = build._strips(facts, chosen, run.output / "report" / "thumbnails")
-    found = checks.alarms(ReportInputs(facts, host_stats.read(run.folder), analysis, strips))
-    return [alarm for alarm in found if alarm.title != EXPECTED]
+    data = gather(run.folder, run.output)
+    analysis = analyse(data)
+    selected = build.page_data.select_images(data.images["row"], (), 24)
+    strips = build._strips(data, selected, run.output / "report" / "thumbnails")
+    found = checks.find_warnings(ReportInputs(data, host_stats.read(run.folder), analysis, strips))
+    return [warning for warning in found if warning.title != EXPECTED]
 
 
 def titles(run: Run) -> list[str]:
-    return [alarm.title for alarm in raised(run)]
+    return [warning.title for warning in raised(run)]
 
 
 def test_a_good_run_raises_none(good: Run) -> None:
@@ -72,9 +72,9 @@ def test_folders_swapped_under_neutral_names_show_in_the_vote_of_the_classifier(
     run.judge()
     assert titles(run) == [], "pixels alone cannot tell: each folder is of one piece"
     run.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
-    alarm = raised(run)[0]
-    assert alarm.level == "problem"
-    assert alarm.title == (
+    warning = raised(run)[0]
+    assert warning.level == "problem"
+    assert warning.title == (
         "The classifier takes goldfish (n01443537) for great white shark (n01484850), and the other way round"
     )
     assert "Are the two exchanged?" in run.report()
@@ -90,8 +90,8 @@ def test_a_class_of_which_the_classifier_thinks_otherwise_is_a_warning(spoiled: 
     metrics |= {"classifier_head": {"top1": 0.9}, "label_check": {"labels_wrong": False}}
     metrics["per_class"][0] |= {"head_majority": "n02012849", "head_share": 0.75}
     (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
-    (alarm,) = raised(spoiled)
-    assert (alarm.level, alarm.title) == ("warning", "The classifier takes tench (n01440764) for n02012849")
+    (warning,) = raised(spoiled)
+    assert (warning.level, warning.title) == ("warning", "The classifier takes tench (n01440764) for n02012849")
     metrics["classifier_head"]["top1"] = 0.2
     (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
     assert raised(spoiled) == [], "a poor classifier counts against no label"
@@ -114,7 +114,7 @@ def test_a_class_of_one_picture_under_different_bytes_is_a_problem(tmp_path: Pat
     for serial in range(6):
         run.put(wnids(4)[2], f"{serial:03}", pictures.picture(wnids(4)[2], 0), quality=60 + 5 * serial)
     run.collect()
-    assert [alarm.title for alarm in raised(run) if alarm.level == "problem"] == [
+    assert [warning.title for warning in raised(run) if warning.level == "problem"] == [
         "great white shark (n01484850) shows one picture 6 times"
     ]
 
@@ -127,16 +127,16 @@ def test_ten_images_of_another_class_are_the_doubtful_ones(tmp_path: Path) -> No
         run.put(one, f"x{serial}", pictures.picture(other, 100 + serial))
     run.collect()
     run.judge()
-    facts = gather(run.folder, run.output)
-    found = analyse(facts).images
+    data = gather(run.folder, run.output)
+    found = analyse(data).images
     assert found is not None
-    wrong = facts.images.iloc[likely_wrong(found, 60)]
-    strangers = set(facts.images[facts.images["image_id"].str.contains("_x")]["image_id"])
+    wrong = data.images.iloc[likely_mislabelled(found, 60)]
+    strangers = set(data.images[data.images["image_id"].str.contains("_x")]["image_id"])
     assert strangers <= set(wrong["image_id"])
     assert len(strangers) == 10
-    rows = facts.images.index[facts.images["image_id"].isin(strangers)]
+    rows = data.images.index[data.images["image_id"].isin(strangers)]
     assert found.nearest[rows].tolist() == [1] * 10, "they are known for what they are"
-    assert "tench (n01440764) is full of something else" in titles(run)
+    assert "tench (n01440764) holds mostly images of another class" in titles(run)
 
 
 def test_all_planted_errors_are_seen_with_a_classifier_as_well(good: Run, tmp_path: Path) -> None:
@@ -154,10 +154,10 @@ def test_all_planted_errors_are_seen_with_a_classifier_as_well(good: Run, tmp_pa
     assert "great white shark (n01484850) shows one picture 6 times" in found
     assert "The classifier takes tiger shark (n01491361) for hammerhead (n01494475), and the other way round" in found
     assert "The classifier takes tench (n01440764) for goldfish (n01443537)" in found
-    facts = gather(run.folder, run.output)
-    judged = analyse(facts).images
+    data = gather(run.folder, run.output)
+    judged = analyse(data).images
     assert judged is not None
-    gallery = set(facts.images.iloc[likely_wrong(judged, 60)]["image_id"])
+    gallery = set(data.images.iloc[likely_mislabelled(judged, 60)]["image_id"])
     assert {f"{one}_x{serial}" for serial in range(10)} <= gallery
 
 
@@ -166,9 +166,9 @@ def test_short_classes_are_named_with_what_they_lack(tmp_path: Path) -> None:
     run.draw()
     (run.root / wnids(3)[1] / "000.jpg").unlink()
     run.collect(nk=4)
-    alarm = next(alarm for alarm in raised(run) if "short" in alarm.title)
-    assert (alarm.title, alarm.rows) == ("1 class short of images", [1])
-    assert alarm.detail == "1 image missing: goldfish (n01443537)."
+    warning = next(warning for warning in raised(run) if "short" in warning.title)
+    assert (warning.title, warning.rows) == ("1 class short of images", [1])
+    assert warning.detail == "1 image missing: goldfish (n01443537)."
 
 
 def test_an_interrupted_run_says_so(spoiled: Run) -> None:
@@ -212,7 +212,7 @@ def test_the_label_check_of_the_evaluation_is_a_problem(spoiled: Run) -> None:
     (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
     found = raised(spoiled)
     assert found[0].title == "The backbone's own classifier disagrees with the labels"
-    assert "The centers do not tell the classes apart" in [alarm.title for alarm in found]
+    assert "The centers do not tell the classes apart" in [warning.title for warning in found]
 
 
 def test_one_picture_in_two_classes_is_a_warning(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_one_picture_in_two_classes_is_a_warning(tmp_path: Path) -> None:
     run.draw()
     run.put(wnids(3)[2], "same", pictures.picture(wnids(3)[0], 0))
     run.collect()
-    assert "1 picture in more than one class" in titles(run)
+    assert "1 image in more than one class" in titles(run)
 
 
 def test_a_file_that_is_gone_is_counted_and_drawn_as_missing(spoiled: Run) -> None:
@@ -238,13 +238,13 @@ def test_no_centers_and_no_embeddings_are_said(spoiled: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("looks", "size"),
+    ("dhashes", "size"),
     [([], 0), ([7], 1), ([0, 1, 3, 2**63], 4), ([0, 0xFFFF, 0xFFFF0000], 1), ([5, 5, 2**40 - 1], 2)],
 )
-def test_the_largest_group_is_that_of_the_picture_with_most_likenesses(looks: list[int], size: int) -> None:
-    assert largest_group(looks) == size
+def test_the_largest_group_is_that_of_the_picture_with_most_likenesses(dhashes: list[int], size: int) -> None:
+    assert largest_group(dhashes) == size
 
 
 def test_doubtful_images_need_a_center_of_another_class() -> None:
     found = OutlierScores(np.array([0.5, np.nan]), np.array([np.nan, 0.1]), np.array([-1, -1]))
-    assert likely_wrong(found, 5).tolist() == []
+    assert likely_mislabelled(found, 5).tolist() == []

@@ -27,7 +27,7 @@ _TSNE_FROM, _TSNE_UP_TO = 20, 2000  # fewer classes need no map of neighbourhood
 class ClassMap:
     """The classes that have a center, M of them, in the order of `rows`."""
 
-    rows: list[int]  # class rows of the facts
+    rows: list[int]  # class rows of the data
     pca: Matrix  # (M, 2)
     explained: Matrix  # (2,) share of the variance on each axis
     tsne: Matrix | None  # (M, 2)
@@ -41,25 +41,25 @@ class ClassMap:
 class Analysis:
     """All that was computed; without centers, or without their embeddings, parts are None."""
 
-    atlas: ClassMap | None
+    class_map: ClassMap | None
     images: OutlierScores | None
 
 
-def analyse(facts: RunData) -> Analysis:
+def analyse(data: RunData) -> Analysis:
     """Compute maps, similarities and distances."""
-    if facts.centers is None:
+    if data.centers is None:
         return Analysis(None, None)
-    place = {wnid: row for row, wnid in enumerate(facts.classes["wnid"])}
-    here = [(place[wnid], index) for index, wnid in enumerate(facts.centers.wnids) if wnid in place]
+    place = {wnid: row for row, wnid in enumerate(data.classes["wnid"])}
+    here = [(place[wnid], index) for index, wnid in enumerate(data.centers.wnids) if wnid in place]
     if not here:
         return Analysis(None, None)
     rows = [row for row, _ in here]
-    vectors = facts.centers.centers[[index for _, index in here]]
-    counts = facts.centers.counts[[index for _, index in here]]
-    return Analysis(_atlas(rows, vectors), _images(facts, facts.centers, rows, vectors, counts))
+    vectors = data.centers.centers[[index for _, index in here]]
+    counts = data.centers.counts[[index for _, index in here]]
+    return Analysis(_class_map(rows, vectors), _outlier_scores(data, data.centers, rows, vectors, counts))
 
 
-def _atlas(rows: list[int], vectors: NDArray[np.float32]) -> ClassMap:
+def _class_map(rows: list[int], vectors: NDArray[np.float32]) -> ClassMap:
     count = len(rows)
     pca, explained = projections.pca(vectors)
     nearest, cosine = _nearest(vectors)
@@ -70,7 +70,7 @@ def _atlas(rows: list[int], vectors: NDArray[np.float32]) -> ClassMap:
         explained=explained,
         tsne=projections.tsne(vectors) if _TSNE_FROM <= count <= _TSNE_UP_TO else None,
         similarity=similarity,
-        order=projections.like_beside_like(similarity) if similarity is not None else [],
+        order=projections.leaf_order(similarity) if similarity is not None else [],
         nearest=nearest,
         nearest_cosine=cosine,
     )
@@ -90,26 +90,26 @@ def _nearest(vectors: NDArray[np.float32], batch: int = 1024) -> tuple[list[int]
     return best, value
 
 
-def _images(
-    facts: RunData, centers: Centers, rows: Sequence[int], vectors: NDArray[np.float32], counts: NDArray[np.int64]
+def _outlier_scores(
+    data: RunData, centers: Centers, rows: Sequence[int], vectors: NDArray[np.float32], counts: NDArray[np.int64]
 ) -> OutlierScores | None:
-    kept = find_cached([facts.home, facts.run], centers.metadata)
-    if kept is None or kept.dim != vectors.shape[1] or not len(facts.images):
+    kept = find_cached([data.home, data.run], centers.metadata)
+    if kept is None or kept.dim != vectors.shape[1] or not len(data.images):
         return None
-    splits = facts.images["split"].to_numpy()
-    return outliers.distances(
+    splits = data.images["split"].to_numpy()
+    return outliers.outlier_scores(
         kept,
-        kept.find(zip(image_paths(facts), facts.images["bytes"].tolist(), strict=True)),
-        facts.images["row"].to_numpy(np.int64),
+        kept.find(zip(image_paths(data), data.images["bytes"].tolist(), strict=True)),
+        data.images["row"].to_numpy(np.int64),
         splits == ("train" if (splits == "train").any() else "eval"),
         dict(zip(rows, vectors, strict=True)),
         dict(zip(rows, counts.tolist(), strict=True)),
     )
 
 
-def image_paths(facts: RunData) -> list[Path]:
+def image_paths(data: RunData) -> list[Path]:
     """Where the kept images are."""
-    if files.is_remote(facts.folder):
-        return [list_file.resolve(facts.folder / "eval.txt", list_file.Entry(path, 0)) for path in facts.images["path"]]
-    root = os.fspath(facts.folder)
-    return [Path(root, path) for path in facts.images["path"]]
+    if files.is_remote(data.folder):
+        return [list_file.resolve(data.folder / "eval.txt", list_file.Entry(path, 0)) for path in data.images["path"]]
+    root = os.fspath(data.folder)
+    return [Path(root, path) for path in data.images["path"]]

@@ -28,7 +28,7 @@ class OutlierScores:
         return self.own - self.other
 
 
-def distances(
+def outlier_scores(
     kept: CachedEmbeddings,
     rows: NDArray[np.int64],
     classes: NDArray[np.int64],
@@ -37,38 +37,38 @@ def distances(
     counts: Mapping[int, int],
 ) -> OutlierScores:
     """Judge N images. rows: where `kept` has them, or -1; classes: the row of their class; centers, counts: by row."""
-    known = np.array(sorted(centers), np.int64)
-    place = {int(k): index for index, k in enumerate(known)}
-    centers_KD = np.stack([centers[int(k)] for k in known]).astype(np.float64)
+    class_rows = np.array(sorted(centers), np.int64)
+    place = {int(k): index for index, k in enumerate(class_rows)}
+    centers_KD = np.stack([centers[int(k)] for k in class_rows]).astype(np.float64)
     unit_KD = _unit(centers_KD)
     own, other = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     nearest = np.full(len(rows), -1, np.int64)
-    here = np.flatnonzero((rows >= 0) & np.isin(classes, known))
-    for first in range(0, len(here), _BATCH):
-        part = here[first : first + _BATCH]
-        x = kept.read(rows[part]).astype(np.float64)
-        k = np.array([place[int(row)] for row in classes[part]])
-        n = np.array([counts[int(row)] for row in classes[part]], np.float64)
+    scored = np.flatnonzero((rows >= 0) & np.isin(classes, class_rows))
+    for first in range(0, len(scored), _BATCH):
+        batch = scored[first : first + _BATCH]
+        x = kept.read(rows[batch]).astype(np.float64)
+        k = np.array([place[int(row)] for row in classes[batch]])
+        n = np.array([counts[int(row)] for row in classes[batch]], np.float64)
         away = _unit(x) @ unit_KD.T
-        away[np.arange(len(part)), k] = -np.inf
-        if len(known) > 1:
+        away[np.arange(len(batch)), k] = -np.inf
+        if len(class_rows) > 1:
             best = away.argmax(axis=1)
-            other[part], nearest[part] = 1 - away[np.arange(len(part)), best], known[best]
-        inside = in_center[part]
+            other[batch], nearest[batch] = 1 - away[np.arange(len(batch)), best], class_rows[best]
+        inside = in_center[batch]
         left_out = (n[:, None] * centers_KD[k] - x) / np.maximum(n - 1, 1)[:, None]
         mine = 1 - (_unit(x) * _unit(np.where(inside[:, None], left_out, centers_KD[k]))).sum(axis=1)
-        own[part] = np.where(inside & (n < 2), np.nan, mine)
+        own[batch] = np.where(inside & (n < 2), np.nan, mine)
     return OutlierScores(own, other, nearest)
 
 
-def likely_wrong(found: OutlierScores, count: int) -> NDArray[np.int64]:
+def likely_mislabelled(scores: OutlierScores, count: int) -> NDArray[np.int64]:
     """Images that lie nearer to another class than to their own, the clearest first."""
-    return _largest(np.where(found.margin > 0, found.margin, np.nan), count)
+    return _largest(np.where(scores.margin > 0, scores.margin, np.nan), count)
 
 
-def farthest(found: OutlierScores, count: int) -> NDArray[np.int64]:
+def find_outliers(scores: OutlierScores, count: int) -> NDArray[np.int64]:
     """Images that lie farthest from their own class."""
-    return _largest(found.own, count)
+    return _largest(scores.own, count)
 
 
 def _largest(values: Column, count: int) -> NDArray[np.int64]:

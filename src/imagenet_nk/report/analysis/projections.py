@@ -75,7 +75,7 @@ def _affinities(points: Matrix, perplexity: float, rounds: int = 50) -> Matrix:
     return np.asarray(np.maximum((p + p.T) / (2 * len(points)), 1e-12), np.float64)
 
 
-def like_beside_like(similarity_KK: Matrix) -> list[int]:
+def leaf_order(similarity_KK: Matrix) -> list[int]:
     """An order of the classes: the leaves of their average-linkage tree, found by chains of nearest neighbours.
 
     The two halves of each join are turned so that their nearer ends meet.

@@ -1,14 +1,14 @@
 // A sweep's backbones: a plot of accuracy against cost, and a table that sorts.
 const JOBS = JSON.parse(byId("data").textContent).jobs;
 const DISTANCES = ["euclidean", "cosine", "cl2n"];
-const known = (value) => value !== null && value !== undefined;
-const percent = (value) => (known(value) ? `${(100 * value).toFixed(1)} %` : "–");
-const figure = (value, digits) => (known(value) ? value.toFixed(digits) : "–");
-const million = (value) => (known(value) ? `${(value / 1e6).toFixed(1)} M` : "–");
+const isKnown = (value) => value !== null && value !== undefined;
+const percent = (value) => (isKnown(value) ? `${(100 * value).toFixed(1)} %` : "–");
+const figure = (value, digits) => (isKnown(value) ? value.toFixed(digits) : "–");
+const million = (value) => (isKnown(value) ? `${(value / 1e6).toFixed(1)} M` : "–");
 
-function best(job) {
-  const found = DISTANCES.map((name) => job[`${name}_top1`]).filter(known);
-  return found.length ? Math.max(...found) : null;
+function bestTop1(job) {
+  const values = DISTANCES.map((name) => job[`${name}_top1`]).filter(isKnown);
+  return values.length ? Math.max(...values) : null;
 }
 
 const AXES = {
@@ -17,33 +17,33 @@ const AXES = {
   parameters: ["parameters", million],
 };
 
-let axisNow = null;
+let currentAxis = null;
 
 function drawPlot(axis) {
-  axisNow = axis;
-  const [title, shown] = AXES[axis];
-  const jobs = JOBS.filter((job) => known(best(job)) && job[axis] > 0);
-  byId("plot-said").textContent = "";
-  byId("plot-without").textContent = without(axis, title);
+  currentAxis = axis;
+  const [title, format] = AXES[axis];
+  const jobs = JOBS.filter((job) => isKnown(bestTop1(job)) && job[axis] > 0);
+  byId("plot-text").textContent = "";
+  byId("plot-missing").textContent = describeMissing(axis, title);
   if (!jobs.length) { byId("plot").replaceChildren(); return; }
   const points = jobs.map((job) => {
-    const label = `${job.backbone}: ${percent(best(job))}, ${shown(job[axis])} ${axis === "parameters" ? "parameters" : title}`;
-    return { name: String(job.backbone), x: job[axis], y: best(job), label, say: () => { byId("plot-said").textContent = label; } };
+    const label = `${job.backbone}: ${percent(bestTop1(job))}, ${format(job[axis])} ${axis === "parameters" ? "parameters" : title}`;
+    return { name: String(job.backbone), x: job[axis], y: bestTop1(job), label, describe: () => { byId("plot-text").textContent = label; } };
   });
-  plot(byId("plot"), points, { xTitle: title, yTitle: "top-1", tick: (value) => (axis === "parameters" ? `${value / 1e6} M` : String(value)),
+  scatter(byId("plot"), points, { xTitle: title, yTitle: "top-1", tick: (value) => (axis === "parameters" ? `${value / 1e6} M` : String(value)),
     label: `Top-1 accuracy against ${title}; the table below has the numbers` });
 }
 
-// Which backbones have no point, and why.
-function without(axis, title) {
-  const judged = JOBS.filter((job) => known(best(job)));
-  const lacking = judged.filter((job) => !(job[axis] > 0));
-  const unjudged = JOBS.length - judged.length;
-  const said = [];
-  const why = axis === "images_per_s" ? ": their embeddings were there from an earlier run" : "";
-  if (lacking.length) said.push(`Without ${title}${why}: ${lacking.map((job) => job.backbone).join(", ")}.`);
-  if (unjudged) said.push(`${unjudged} of ${JOBS.length} jobs ${unjudged === 1 ? "has" : "have"} no accuracy.`);
-  return said.join(" ");
+// Names the backbones without a point in the plot, and says why.
+function describeMissing(axis, title) {
+  const scored = JOBS.filter((job) => isKnown(bestTop1(job)));
+  const lacking = scored.filter((job) => !(job[axis] > 0));
+  const unscored = JOBS.length - judged.length;
+  const sentences = [];
+  const why = axis === "images_per_s" ? ": their embeddings were cached by an earlier run" : "";
+  if (lacking.length) sentences.push(`Without ${title}${why}: ${lacking.map((job) => job.backbone).join(", ")}.`);
+  if (unscored) sentences.push(`${unscored} of ${JOBS.length} jobs ${unscored === 1 ? "has" : "have"} no accuracy.`);
+  return sentences.join(" ");
 }
 
 function jobName(job) {
@@ -64,8 +64,8 @@ byId("table").append(sortableTable("Backbones", [
   ["overrides", (job) => job.overrides],
 ], JOBS));
 choice(Object.keys(AXES).map((name) => `by-${name}`), (id) => drawPlot(id.slice(3)));
-const first = Object.keys(AXES).find((axis) => JOBS.some((job) => known(job[axis]) && known(best(job))));
+const first = Object.keys(AXES).find((axis) => JOBS.some((job) => isKnown(job[axis]) && isKnown(bestTop1(job))));
 if (first) byId(`by-${first}`).click();
 else drawPlot("images_per_s");
-addEventListener("resize", () => drawPlot(axisNow));
+addEventListener("resize", () => drawPlot(currentAxis));
 document.documentElement.dataset.ready = "yes";

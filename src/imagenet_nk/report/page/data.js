@@ -1,10 +1,10 @@
-// What the page is drawn from: columns of classes, and of each class's pictures. See payload.py.
+// The data of the page: columns of classes, and of the images of each class. See data.py.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const CLASSES = DATA.classes;
 const COUNT = CLASSES.wnid.length;
 
 const number = (value, digits = 3) => (value === null || value === undefined ? "–" : small(value, digits));
-// What would be rounded to zero keeps two digits that mean something.
+// A number that would be rounded to zero keeps two significant digits.
 const small = (value, digits) => (value !== 0 && Math.abs(value) < 10 ** -digits ? value.toPrecision(2) : value.toFixed(digits));
 const percent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
 const classTitle = (row) => `${CLASSES.name[row]} (${CLASSES.wnid[row]})`;
@@ -13,7 +13,7 @@ function imagesOf(row) {
   return DATA.images[row].id.length;
 }
 
-// One picture with everything that is known about it. `position`: in its class's strip.
+// One image with all its properties. `position`: in the contact strip of its class.
 function imageAt(row, position) {
   const images = DATA.images[row];
   const wnid = CLASSES.wnid[row];
@@ -31,5 +31,5 @@ function imageAt(row, position) {
   };
 }
 
-// Addresses come from strangers: only the web's own schemes become links.
+// URLs are not trusted: only http and https become links.
 const isWeb = (url) => /^https?:\/\//i.test(url);

@@ -19,35 +19,35 @@ from imagenet_nk.report.run_data import RunData
 from imagenet_nk.report.thumbnails import SIDE, ContactStrip
 from imagenet_nk.storage import files
 
-Chosen = Mapping[int, Sequence[int]]  # class row to the rows of `facts.images` that are shown, in strip order
+SelectedImages = Mapping[int, Sequence[int]]  # class row to the rows of `data.images` that are shown, in strip order
 
 
-def payload(
-    facts: RunData,
+def page_data(
+    data: RunData,
     analysis: Analysis,
-    chosen: Chosen,
+    selected: SelectedImages,
     strips: Mapping[str, ContactStrip],
     galleries: Mapping[str, Sequence[int]],
     page: Path,
 ) -> dict[str, Any]:
-    """galleries: rows of `facts.images` by name; page: the folder that the addresses of pictures start from."""
-    place = {image: (row, position) for row, images in chosen.items() for position, image in enumerate(images)}
-    sources = sorted(set(facts.images["source"]))
-    columns = {name: facts.images[name].tolist() for name in ("image_id", "url", "path", "source", "width", "height")}
+    """galleries: rows of `data.images` by name; page: the folder that the addresses of pictures start from."""
+    place = {image: (row, position) for row, images in selected.items() for position, image in enumerate(images)}
+    sources = sorted(set(data.images["source"]))
+    columns = {name: data.images[name].tolist() for name in ("image_id", "url", "path", "source", "width", "height")}
     return {
         "side": SIDE,
-        "root": _root(facts.folder, page),
+        "root": _root(data.folder, page),
         "sources": sources,
-        "classes": _classes(facts, analysis),
-        "reasons": {name: facts.reasons[name].tolist() for name in facts.reasons},
+        "classes": _classes(data, analysis),
+        "reasons": {name: data.reasons[name].tolist() for name in data.reasons},
         "images": [
-            _images(facts.classes["wnid"][row], chosen.get(row, ()), columns, sources, strips, analysis)
-            for row in facts.classes.index
+            _images(data.classes["wnid"][row], selected.get(row, ()), columns, sources, strips, analysis)
+            for row in data.classes.index
         ],
         "galleries": {name: [place[image] for image in images] for name, images in galleries.items()},
-        "confused": _pairs(facts),
-        "explained": [round(float(share), 4) for share in analysis.atlas.explained] if analysis.atlas else [],
-        "matrix": _matrix(analysis.atlas) if analysis.atlas else None,
+        "confused": _pairs(data),
+        "explained": [round(float(share), 4) for share in analysis.class_map.explained] if analysis.class_map else [],
+        "matrix": _matrix(analysis.class_map) if analysis.class_map else None,
     }
 
 
@@ -66,38 +66,38 @@ def as_script(data: Mapping[str, Any]) -> str:
     return text
 
 
-def _classes(facts: RunData, analysis: Analysis) -> dict[str, list[Any]]:
-    table = facts.classes
-    top1 = metrics_table.per_class(facts.metrics)
+def _classes(data: RunData, analysis: Analysis) -> dict[str, list[Any]]:
+    table = data.classes
+    top1 = metrics_table.per_class(data.metrics)
     columns = {name: table[name].tolist() for name in ("label", "wnid", "name", "wanted", "kept", "tried")}
     columns["words"] = table["words"].astype(str).tolist() if "words" in table else table["name"].tolist()
     columns["top1"] = [_number(top1.get(wnid), 3) for wnid in table["wnid"]]
-    return columns | _spread(facts) | _placed(analysis.atlas, len(table))
+    return columns | _spread(data) | _placed(analysis.class_map, len(table))
 
 
-def _spread(facts: RunData) -> dict[str, list[Any]]:
-    centers = facts.centers
+def _spread(data: RunData) -> dict[str, list[Any]]:
+    centers = data.centers
     if centers is None:
-        return {"spread": [None] * len(facts.classes)}
+        return {"spread": [None] * len(data.classes)}
     known = {
         wnid: float(spread)
         for wnid, spread, count in zip(centers.wnids, centers.spread, centers.counts, strict=True)
         if count > 1
     }
-    return {"spread": [_number(known.get(wnid), 4) for wnid in facts.classes["wnid"]]}
+    return {"spread": [_number(known.get(wnid), 4) for wnid in data.classes["wnid"]]}
 
 
-def _placed(atlas: ClassMap | None, count: int) -> dict[str, list[Any]]:
+def _placed(class_map: ClassMap | None, count: int) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [None] * count for name in ("nearest", "cosine", "x", "y", "tx", "ty")}
-    if atlas is None:
+    if class_map is None:
         return columns
-    for index, row in enumerate(atlas.rows):
-        if atlas.nearest[index] >= 0:
-            columns["nearest"][row] = atlas.rows[atlas.nearest[index]]
-            columns["cosine"][row] = _number(atlas.nearest_cosine[index], 4)
-        columns["x"][row], columns["y"][row] = (_number(value, 4) for value in atlas.pca[index])
-        if atlas.tsne is not None:
-            columns["tx"][row], columns["ty"][row] = (_number(value, 4) for value in atlas.tsne[index])
+    for index, row in enumerate(class_map.rows):
+        if class_map.nearest[index] >= 0:
+            columns["nearest"][row] = class_map.rows[class_map.nearest[index]]
+            columns["cosine"][row] = _number(class_map.nearest_cosine[index], 4)
+        columns["x"][row], columns["y"][row] = (_number(value, 4) for value in class_map.pca[index])
+        if class_map.tsne is not None:
+            columns["tx"][row], columns["ty"][row] = (_number(value, 4) for value in class_map.tsne[index])
     return columns
 
 
@@ -110,7 +110,7 @@ def _images(
     analysis: Analysis,
 ) -> dict[str, Any]:
     """One class's pictures as columns. Ids and paths lose what they share with the class's WNID."""
-    found = analysis.images
+    scores = analysis.images
     ids = [columns["image_id"][image] for image in images]
     return {
         "id": [_short(image_id, wnid) for image_id in ids],
@@ -119,9 +119,9 @@ def _images(
         "source": [sources.index(columns["source"][image]) for image in images],
         "width": [columns["width"][image] for image in images],
         "height": [columns["height"][image] for image in images],
-        "own": [_number(found.own[image], 3) for image in images] if found else [],
-        "other": [_number(found.other[image], 3) for image in images] if found else [],
-        "near": [int(found.nearest[image]) for image in images] if found else [],
+        "own": [_number(scores.own[image], 3) for image in images] if scores else [],
+        "other": [_number(scores.other[image], 3) for image in images] if scores else [],
+        "near": [int(scores.nearest[image]) for image in images] if scores else [],
         "missing": list(strips[wnid].missing) if wnid in strips else [],
     }
 
@@ -138,22 +138,22 @@ def _file(path: str, usual: str) -> str:
     return f"={Path(path).as_uri() if Path(path).is_absolute() else quote(path)}"
 
 
-def _pairs(facts: RunData) -> list[tuple[int, int, int]]:
-    place = {wnid: row for row, wnid in enumerate(facts.classes["wnid"])}
-    known = metrics_table.confused(facts.metrics)
+def _pairs(data: RunData) -> list[tuple[int, int, int]]:
+    place = {wnid: row for row, wnid in enumerate(data.classes["wnid"])}
+    known = metrics_table.confused(data.metrics)
     return [(place[a], place[b], count) for a, b, count in known if a in place and b in place]
 
 
-def _matrix(atlas: ClassMap) -> dict[str, Any] | None:
+def _matrix(class_map: ClassMap) -> dict[str, Any] | None:
     """The cosines below the diagonal, row by row in the order of `rows`, in 255 steps from `low` to `high`."""
-    if atlas.similarity is None:
+    if class_map.similarity is None:
         return None
-    lower = atlas.similarity[np.tril_indices(len(atlas.rows), -1)]
+    lower = class_map.similarity[np.tril_indices(len(class_map.rows), -1)]
     low, high = float(lower.min()), float(lower.max())
     steps = np.round((lower - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
     return {
-        "rows": atlas.rows,
-        "order": atlas.order,
+        "rows": class_map.rows,
+        "order": class_map.order,
         "low": round(low, 4),
         "high": round(high, 4),
         "steps": base64.b64encode(steps.tobytes()).decode(),
@@ -166,15 +166,15 @@ def _number(number: float | None, digits: int) -> float | None:
     return float(f"{number:.{digits}g}") if abs(number) < 1 else round(float(number), digits)
 
 
-def chosen_of(rows: Iterable[int], always: Iterable[int], per_class: int) -> dict[int, list[int]]:
+def select_images(rows: Iterable[int], always: Iterable[int], per_class: int) -> dict[int, list[int]]:
     """The images that are shown: the first `per_class` of each class, and those that a gallery names.
 
     rows: the class of each image, in manifest order.
     """
     wanted = set(always)
-    chosen: dict[int, list[int]] = {}
+    selected: dict[int, list[int]] = {}
     for image, row in enumerate(rows):
-        images = chosen.setdefault(int(row), [])
+        images = selected.setdefault(int(row), [])
         if len(images) < per_class or image in wanted:
             images.append(image)
-    return chosen
+    return selected

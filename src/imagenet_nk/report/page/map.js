@@ -1,68 +1,68 @@
-// The map of the classes: points that are pointed at, or walked with the arrow keys.
+// The map of the classes: points that the pointer or the arrow keys select.
 const EDGE = 30;
-let WIDTH = 800, HEIGHT = 600; // pixels of the map as it stands on the page, so that its letters keep their size
+let WIDTH = 800, HEIGHT = 600; // pixels of the map on the page, so that text keeps its size
 
 function drawMap() {
-  const place = byId("map");
-  if (!place) return;
+  const container = byId("map");
+  if (!container) return;
   const rows = CLASSES.x.map((x, row) => (x === null ? -1 : row)).filter((row) => row >= 0);
   const svg = element("svg", { tabindex: "0", role: "application",
-    "aria-label": `Map of ${rows.length} classes. Arrow keys move to the next class, Enter goes to its pictures.` });
-  place.append(svg);
-  let points = [], on = null, drawn = null;
+    "aria-label": `Map of ${rows.length} classes. Arrow keys move to the next class, Enter goes to its images.` });
+  container.append(svg);
+  let points = [], active = null, coordinates = null;
 
   function draw(xs, ys) {
-    drawn = [xs, ys];
+    coordinates = [xs, ys];
     WIDTH = Math.max(280, Math.round(svg.getBoundingClientRect().width));
     HEIGHT = Math.round(WIDTH * 0.75);
     svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-    points = placed(rows, xs, ys);
+    points = pointsOf(rows, xs, ys);
     const radius = points.length > 300 || WIDTH < 500 ? 4 : 6;
     for (const point of points) {
       const low = CLASSES.top1[point.row] !== null && CLASSES.top1[point.row] < 0.5;
       point.circle = element("circle", { cx: point.x, cy: point.y, r: radius, class: low ? "low" : null });
     }
     svg.replaceChildren(...points.map((point) => point.circle), ...names(points, radius));
-    if (on) activate(points.find((point) => point.row === on.row));
+    if (active) activate(points.find((point) => point.row === active.row));
   }
 
   function activate(point) {
-    on?.circle.classList.remove("on");
-    on = point;
+    active?.circle.classList.remove("on");
+    active = point;
     point.circle.classList.add("on");
     svg.append(point.circle);
     describe(point.row);
   }
 
   svg.addEventListener("pointermove", (event) => {
-    const at = inside(svg, event);
+    const at = svgPosition(svg, event);
     const near = nearest(points, at, 40);
-    if (near && near !== on) activate(near);
+    if (near && near !== active) activate(near);
   });
   svg.addEventListener("click", (event) => {
-    const near = nearest(points, inside(svg, event), 14);
+    const near = nearest(points, svgPosition(svg, event), 14);
     if (near) activate(near);
   });
   svg.addEventListener("keydown", (event) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (event.key === "Enter" && on) goTo(CLASSES.wnid[on.row]);
-    if (!way) return;
+    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (event.key === "Enter" && active) goTo(CLASSES.wnid[active.row]);
+    if (!direction) return;
     event.preventDefault();
-    const next = on ? inDirection(points, on, way) : points[0];
+    const next = active ? nearestInDirection(points, active, direction) : points[0];
     if (next) activate(next);
   });
   choice(["map-tsne", "map-pca"], (id) => (id === "map-pca" ? draw(CLASSES.x, CLASSES.y) : draw(CLASSES.tx, CLASSES.ty)));
-  addEventListener("resize", () => draw(...drawn));
+  addEventListener("resize", () => draw(...coordinates));
   if (byId("map-tsne")) draw(CLASSES.tx, CLASSES.ty);
   else draw(CLASSES.x, CLASSES.y);
-  byId("map-said").append(element("p", { class: "dim" }, hint()));
+  byId("map-text").append(element("p", { class: "dim" }, hint()));
 }
 
 const hint = () => (CLASSES.x.filter((x) => x !== null).length > 1 && DATA.explained.length && !byId("map-tsne")
-  ? `The axes carry ${percent(DATA.explained[0])} and ${percent(DATA.explained[1])} of the variance of the centers.`
-  : "No class is chosen yet. Red: less than half of the images are recognised.");
+  ? `The axes explain ${percent(DATA.explained[0])} and ${percent(DATA.explained[1])} of the variance of the centers.`
+  : "No class selected. Red: accuracy below 50 %.");
 
-// The focus goes along with the window.
+// Scrolls to a class and moves the focus to it.
 function goTo(wnid) {
   location.hash = wnid;
   byId(wnid).querySelector("a").focus({ preventScroll: true });
@@ -70,9 +70,9 @@ function goTo(wnid) {
 
 function describe(row) {
   const other = CLASSES.nearest[row];
-  byId("map-said").replaceChildren(
+  byId("map-text").replaceChildren(
     element("h4", {}, CLASSES.name[row]),
-    terms([
+    descriptionList([
       ["WNID", element("a", { href: `#${CLASSES.wnid[row]}` }, CLASSES.wnid[row])], ["label", String(CLASSES.label[row])],
       ["spread", number(CLASSES.spread[row], 2)], ["accuracy", percent(CLASSES.top1[row])],
       ["nearest", other === null ? null : `${CLASSES.name[other]}, cosine ${number(CLASSES.cosine[row])}`],
@@ -80,7 +80,7 @@ function describe(row) {
     element("div", { class: "strip" }, ...strip(row, 12)));
 }
 
-function placed(rows, xs, ys) {
+function pointsOf(rows, xs, ys) {
   const range = (values) => { const all = rows.map((row) => values[row]); return [Math.min(...all), Math.max(...all)]; };
   const [[left, right], [low, high]] = [range(xs), range(ys)];
   const scale = (value, from, to, size) => (to > from ? EDGE + ((value - from) / (to - from)) * (size - 2 * EDGE) : size / 2);
@@ -89,7 +89,7 @@ function placed(rows, xs, ys) {
   }));
 }
 
-// As many names as have room; the rest is said when a point is pointed at.
+// The names that have room beside their points.
 function names(points, radius) {
   const taken = points.map(({ x, y }) => ({ left: x - radius, right: x + radius, top: y - radius, bottom: y + radius }));
   const free = (box) => box.left > 4 && box.right < WIDTH - 4 && taken.every((other) =>
@@ -108,7 +108,7 @@ function names(points, radius) {
   return texts;
 }
 
-function inside(svg, event) {
+function svgPosition(svg, event) {
   const box = svg.getBoundingClientRect();
   return { x: ((event.clientX - box.left) / box.width) * WIDTH, y: ((event.clientY - box.top) / box.height) * HEIGHT };
 }
@@ -122,8 +122,8 @@ function nearest(points, at, within) {
   return best;
 }
 
-// The nearest point on that side, straight ones first.
-function inDirection(points, from, [dx, dy]) {
+// The nearest point in that direction.
+function nearestInDirection(points, from, [dx, dy]) {
   let best = null, least = Infinity;
   for (const point of points) {
     const along = (point.x - from.x) * dx + (point.y - from.y) * dy;

@@ -1,4 +1,4 @@
-// The similarity matrix, a pixel a pair, on a canvas.
+// The similarity matrix on a canvas, one pixel for each pair.
 function drawMatrix() {
   const canvas = byId("matrix");
   if (!canvas || !DATA.matrix) return;
@@ -11,7 +11,7 @@ function drawMatrix() {
   const cosine = (a, b) => (a === b ? 1 : low + (step(a, b) / 255) * (high - low));
 
   function draw() {
-    const colours = ramp();
+    const colours = colormap();
     const context = canvas.getContext("2d");
     const pixels = context.createImageData(size, size);
     for (let y = 0; y < size; y += 1) {
@@ -23,7 +23,7 @@ function drawMatrix() {
     byId("scale").style.background = `linear-gradient(90deg, ${[0, 64, 128, 192, 255].map((i) => `rgb(${colours[i].slice(0, 3)})`)})`;
   }
 
-  function say([x, y]) {
+  function select([x, y]) {
     if (at && at[0] === x && at[1] === y) return;
     at = [x, y];
     const [a, b] = [shown[y], shown[x]];
@@ -31,7 +31,7 @@ function drawMatrix() {
     Object.assign(byId("matrix-at").style, { left: cell(x), top: cell(y), width: cell(1), height: cell(1) });
     byId("matrix-at").hidden = false;
     const both = a === b ? [rows[a]] : [rows[a], rows[b]];
-    byId("matrix-said").replaceChildren(
+    byId("matrix-text").replaceChildren(
       element("p", {}, `${both.map((row) => CLASSES.name[row]).join(" and ")}: ${number(cosine(a, b))}`),
       ...both.flatMap((row) => [element("h4", {}, element("a", { href: `#${CLASSES.wnid[row]}` }, classTitle(row))),
         element("div", { class: "strip" }, ...strip(row, 3))]));
@@ -40,13 +40,13 @@ function drawMatrix() {
   canvas.addEventListener("pointermove", (event) => {
     const box = canvas.getBoundingClientRect();
     const cell = (offset, length) => Math.min(size - 1, Math.max(0, Math.floor((offset / length) * size)));
-    say([cell(event.clientX - box.left, box.width), cell(event.clientY - box.top, box.height)]);
+    select([cell(event.clientX - box.left, box.width), cell(event.clientY - box.top, box.height)]);
   });
   canvas.addEventListener("keydown", (event) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (!way) return;
+    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (!direction) return;
     event.preventDefault();
-    say((at ?? [0, 0]).map((value, axis) => Math.min(size - 1, Math.max(0, value + way[axis]))));
+    select((at ?? [0, 0]).map((value, axis) => Math.min(size - 1, Math.max(0, value + direction[axis]))));
   });
   choice(["order-like", "order-label"], (id) => {
     shown = id === "order-like" ? order : rows.map((_, index) => index);
@@ -60,8 +60,8 @@ function drawMatrix() {
   draw();
 }
 
-// 256 colours from the ground to full ink, by way of the accent.
-function ramp() {
+// 256 colours from the background over the accent colour to the text colour.
+function colormap() {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const stops = dark ? [[27, 30, 34], [38, 98, 92], [236, 222, 170]] : [[250, 249, 246], [95, 164, 155], [18, 52, 56]];
   return Array.from({ length: 256 }, (_, index) => {
@@ -77,10 +77,10 @@ function pairsTable() {
   CLASSES.nearest.forEach((other, row) => {
     if (other !== null) pairs.set(`${Math.min(row, other)} ${Math.max(row, other)}`, [row, other, CLASSES.cosine[row]]);
   });
-  const found = [...pairs.values()].sort((a, b) => b[2] - a[2]).slice(0, 100);
-  return sortableTable("Most alike pairs of classes", [
+  const mostSimilar = [...pairs.values()].sort((a, b) => b[2] - a[2]).slice(0, 100);
+  return sortableTable("Most similar pairs of classes", [
     ["class", ([row]) => CLASSES.name[row]], ["WNID", ([row]) => CLASSES.wnid[row]],
-    ["its nearest other", ([, other]) => CLASSES.name[other]], ["WNID of that", ([, other]) => CLASSES.wnid[other]],
+    ["nearest class", ([, other]) => CLASSES.name[other]], ["its WNID", ([, other]) => CLASSES.wnid[other]],
     ["cosine", ([, , cosine]) => cosine, ([, , cosine]) => number(cosine, 4), true],
-  ], found);
+  ], mostSimilar);
 }

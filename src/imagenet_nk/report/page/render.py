@@ -17,15 +17,15 @@ from imagenet_nk.wording import percent, plural
 _PARTS = Path(__file__).parent
 
 
-def render(template: str, scripts: tuple[str, ...], facts: Mapping[str, Any], data: str) -> str:
-    """The page as text. `data`: JSON that is safe in a <script> element. Everything in `facts` is escaped."""
+def render(template: str, scripts: tuple[str, ...], values: Mapping[str, Any], data: str) -> str:
+    """The page as text. `data`: JSON that is safe in a <script> element. Everything in `values` is escaped."""
     jinja = Environment(loader=FileSystemLoader(_PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     jinja.filters["share"] = lambda number: f"{number:.1%}"  # as CSS has it
     jinja.filters["percent"] = percent
     jinja.filters["images"] = lambda count: plural(count, "image")
     script = "\n".join(_part(name) for name in scripts)
     return jinja.get_template(template).render(
-        **facts,
+        **values,
         style=Markup(_part("page.css")),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own files
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

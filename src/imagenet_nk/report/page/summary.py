@@ -1,4 +1,4 @@
-"""The parts of the page that need no script: what was asked, what came out, where candidates were lost."""
+"""The parts of the page that need no script: settings, outputs, and where candidates were rejected."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ from imagenet_nk.version import __version__
 from imagenet_nk.wording import percent, plural
 
 NO_EMBEDDING = "without an embedding beside the data set"
-_ALONE = "alone in their class, so that its center cannot be taken without them (nk=2 or more)"
-_NO_OTHER = "of the only class that has a center, so that there is no other to be nearer to"
+_SINGLE_IMAGE = "that are the only one of their class, so that it has no center without them (use nk=2 or more)"
+_NO_OTHER = "of the only class that has a center, so that there is no other to compare with"
 _NO_CENTER = "of classes without a center"
-_DOUBTFUL = (
-    "Likely wrong: their cosine distance to another class's center is less than to the mean of the other images of "
-    "their own. The clearest come first."
+_LIKELY_MISLABELLED = (
+    "Closer (cosine distance) to the center of another class than to the mean of the other images of their own "
+    "class; largest difference first."
 )
 
 
-def unjudged(facts: RunData, analysis: Analysis) -> dict[str, int]:
-    """Images that were not weighed between their class and another, by the reason; those without any are left out."""
-    found, atlas, centers = analysis.images, analysis.atlas, facts.centers
-    if found is None or atlas is None or centers is None:
+def unscored(data: RunData, analysis: Analysis) -> dict[str, int]:
+    """How many images have no outlier score, by reason; reasons without images are left out."""
+    scores, class_map, centers = analysis.images, analysis.class_map, data.centers
+    if scores is None or class_map is None or centers is None:
         return {}
-    rows = facts.images["row"].to_numpy()
+    rows = data.images["row"].to_numpy()
     single = {wnid for wnid, count in zip(centers.wnids, centers.counts.tolist(), strict=True) if count == 1}
-    no_own = np.isnan(found.own)
-    no_center = ~np.isin(rows, atlas.rows)
-    alone = no_own & facts.images["wnid"].isin(single).to_numpy()
+    no_own = np.isnan(scores.own)
+    no_center = ~np.isin(rows, class_map.rows)
+    alone = no_own & data.images["wnid"].isin(single).to_numpy()
     counts = {
         NO_EMBEDDING: int((no_own & ~no_center & ~alone).sum()),
-        _ALONE: int(alone.sum()),
-        _NO_OTHER: int((~no_own & np.isnan(found.other)).sum()),
+        _SINGLE_IMAGE: int(alone.sum()),
+        _NO_OTHER: int((~no_own & np.isnan(scores.other)).sum()),
         _NO_CENTER: int(no_center.sum()),
     }
     return {reason: count for reason, count in counts.items() if count}
 
 
-def words(facts: RunData, analysis: Analysis, galleries: Mapping[str, Sequence[int]]) -> dict[str, object]:
+def outlier_texts(data: RunData, analysis: Analysis, galleries: Mapping[str, Sequence[int]]) -> dict[str, object]:
     """For the page's template."""
-    found = analysis.images
-    judged = 0 if found is None else int((~np.isnan(found.margin)).sum())
-    said = [_verdict(judged, len(galleries["wrong"]))]
-    if reasons := [f"{plural(count, 'image')} {why}" for why, count in unjudged(facts, analysis).items()]:
-        said.append(f"Not judged: {'; '.join(reasons)}.")
+    scores = analysis.images
+    scored = 0 if scores is None else int((~np.isnan(scores.margin)).sum())
+    sentences = [_describe_scores(scored, len(galleries["wrong"]))]
+    if reasons := [f"{plural(count, 'image')} {why}" for why, count in unscored(data, analysis).items()]:
+        sentences.append(f"Not scored: {'; '.join(reasons)}.")
     return {
-        "has_distances": found is not None,
-        "wrong_said": " ".join(said),
+        "has_distances": scores is not None,
+        "mislabelled_text": " ".join(sentences),
         "wrong_count": len(galleries["wrong"]),
         "far_count": len(galleries["far"]),
     }
 
 
-def _verdict(judged: int, doubtful: int) -> str:
-    if doubtful:
-        return _DOUBTFUL
-    if not judged:
-        return "No image could be judged."
-    return f"None of the {plural(judged, 'image')} that could be judged: each lies nearest to its own class."
+def _describe_scores(scored: int, mislabelled: int) -> str:
+    if mislabelled:
+        return _LIKELY_MISLABELLED
+    if not scored:
+        return "No image could be scored."
+    return f"None of the {plural(scored, 'image')} that could be scored: each is closest to its own class."
 
 
 _NOT_AN_IMAGE = frozenset(
@@ -93,44 +93,44 @@ _NOT_WANTED = frozenset(
 )
 
 
-def tiles(facts: RunData) -> list[dict[str, str]]:
+def tiles(data: RunData) -> list[dict[str, str]]:
     """The few figures at the top."""
-    classes = facts.classes
+    classes = data.classes
     full = int((classes["kept"] >= classes["wanted"]).sum())
     shown = [
-        {"value": f"{len(facts.images):,}", "name": "images kept"},
+        {"value": f"{len(data.images):,}", "name": "images kept"},
         {"value": f"{full:,} of {len(classes):,}", "name": "classes complete"},
         {"value": f"{int(classes['tried'].sum()):,}", "name": "candidates tried"},
     ]
-    distance = metrics_table.best_distance(facts.metrics)
-    if (top1 := metrics_table.value(facts.metrics, distance, "top1")) is not None:
+    distance = metrics_table.best_distance(data.metrics)
+    if (top1 := metrics_table.value(data.metrics, distance, "top1")) is not None:
         shown.append({"value": percent(top1), "name": f"nearest class mean, best of three: {distance}"})
     return shown
 
 
-def asked(facts: RunData) -> list[tuple[str, str]]:
-    """What the command said."""
-    source, fallback = facts.choices.get("source", ""), facts.choices.get("source@fallback", "none")
+def settings(data: RunData) -> list[tuple[str, str]]:
+    """What the command sentences."""
+    source, fallback = data.choices.get("source", ""), data.choices.get("source@fallback", "none")
     rows = [
-        ("command", " ".join(facts.overrides) or "no override"),
-        ("images a class", "all that there are" if facts.setting("nk") is None else str(facts.setting("nk"))),
-        ("seed", str(facts.setting("seed"))),
+        ("command", " ".join(data.overrides) or "no override"),
+        ("images a class", "all that there are" if data.setting("nk") is None else str(data.setting("nk"))),
+        ("seed", str(data.setting("seed"))),
         ("source", source + (f", then {fallback}" if fallback != "none" and source != "demo" else "")),
-        ("classes", _classes(facts)),
-        ("labels", str(facts.setting("labels.order"))),
-        ("split", facts.choices.get("split", "")),
-        ("backbone", str(facts.setting("backbone.name"))),
+        ("classes", _classes(data)),
+        ("labels", str(data.setting("labels.order"))),
+        ("split", data.choices.get("split", "")),
+        ("backbone", str(data.setting("backbone.name"))),
     ]
-    return [(name, text) for name, text in rows if text not in ("", "None")] if facts.config else []
+    return [(name, text) for name, text in rows if text not in ("", "None")] if data.config else []
 
 
-def came_out(facts: RunData) -> list[tuple[str, str]]:
+def outputs(data: RunData) -> list[tuple[str, str]]:
     """Where the results are and what made them."""
-    metadata = facts.centers.metadata if facts.centers else {}
-    given = facts.images["source"].value_counts()
+    metadata = data.centers.metadata if data.centers else {}
+    given = data.images["source"].value_counts()
     rows = [
-        ("data set", str(facts.folder)),
-        ("run", str(facts.run)),
+        ("data set", str(data.folder)),
+        ("run", str(data.run)),
         ("images from", ", ".join(f"{name} {count:,}" for name, count in given.items())),
         ("weights", metadata.get("weights", "")),
         ("weights, SHA-256", metadata.get("weights_sha256", "")[:16]),
@@ -139,17 +139,17 @@ def came_out(facts: RunData) -> list[tuple[str, str]]:
         ("imagenet-nk", metadata.get("version", __version__)),
         ("PyTorch", metadata.get("torch", "")),
     ]
-    times = ", ".join(f"{one.name} {format_duration(one.seconds)}" for one in facts.stages if one.seconds is not None)
+    times = ", ".join(f"{one.name} {format_duration(one.seconds)}" for one in data.stages if one.seconds is not None)
     return [(name, text) for name, text in [*rows, ("time", times)] if text]
 
 
-def funnel(facts: RunData) -> list[dict[str, Any]]:
+def funnel(data: RunData) -> list[dict[str, Any]]:
     """How many candidates were left after each step, and their share of all."""
-    counts = {name: int(facts.reasons[name].sum()) for name in facts.reasons}
-    tried = int(facts.classes["tried"].sum())
+    counts = {name: int(data.reasons[name].sum()) for name in data.reasons}
+    tried = int(data.classes["tried"].sum())
     broken = sum(count for name, count in counts.items() if name in _NOT_AN_IMAGE)
     unwanted = sum(count for name, count in counts.items() if name in _NOT_WANTED)
-    kept = int(facts.classes["kept"].sum())
+    kept = int(data.classes["kept"].sum())
     steps = [
         ("candidates tried", tried),
         ("gave a file", kept + unwanted + broken),
@@ -159,13 +159,13 @@ def funnel(facts: RunData) -> list[dict[str, Any]]:
     return [{"name": name, "count": count, "share": count / tried if tried else 0.0} for name, count in steps]
 
 
-def reasons(facts: RunData) -> list[dict[str, Any]]:
+def reasons(data: RunData) -> list[dict[str, Any]]:
     """Why candidates were rejected, the commonest first."""
-    counts = sorted(((int(facts.reasons[name].sum()), name) for name in facts.reasons), reverse=True)
+    counts = sorted(((int(data.reasons[name].sum()), name) for name in data.reasons), reverse=True)
     most = max((count for count, _ in counts), default=0)
     return [{"name": name, "count": count, "share": count / most} for count, name in counts if count]
 
 
-def _classes(facts: RunData) -> str:
-    table = facts.setting("classes.table") or facts.setting("classes.root_wnid") or ""
-    return f"{len(facts.classes):,} of {table}" if table else f"{len(facts.classes):,}"
+def _classes(data: RunData) -> str:
+    table = data.setting("classes.table") or data.setting("classes.root_wnid") or ""
+    return f"{len(data.classes):,} of {table}" if table else f"{len(data.classes):,}"

@@ -1,4 +1,4 @@
-// Tables that sort by a click on a column's head. columns: [title, row => value, shown as text or element, numeric].
+// Tables that sort when the head of a column is clicked. columns: [title, row => value, shown as text or element, numeric].
 function sortableTable(caption, columns, rows) {
   const body = element("tbody");
   const heads = columns.map(([title, , , numeric], index) =>
@@ -13,7 +13,7 @@ function sortableTable(caption, columns, rows) {
     const up = heads[index].getAttribute("aria-sort") !== "ascending";
     heads.forEach((head) => head.removeAttribute("aria-sort"));
     heads[index].setAttribute("aria-sort", up ? "ascending" : "descending");
-    fill([...rows].sort((a, b) => compared(columns[index][1](a), columns[index][1](b), up)));
+    fill([...rows].sort((a, b) => compareValues(columns[index][1](a), columns[index][1](b), up)));
   }
   fill(rows);
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, table);
@@ -21,15 +21,15 @@ function sortableTable(caption, columns, rows) {
 
 const textOf = (value) => (value === null || value === undefined ? "–" : String(value));
 
-// What is missing comes last, whichever way the rest is turned.
-function compared(a, b, up) {
+// Missing values come last in both directions.
+function compareValues(a, b, up) {
   const [noA, noB] = [a === null || a === undefined, b === null || b === undefined];
   if (noA || noB) return noA - noB;
   const order = typeof a === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
   return up ? order : -order;
 }
 
-// Tables that stand in the page already.
+// Makes a table of the page's HTML sortable.
 function makeSortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, index) => {
@@ -44,7 +44,7 @@ function makeSortable(table) {
         const text = cell.dataset.value ?? cell.textContent.trim();
         return text === "" || text === "–" ? null : Number.isNaN(Number(text)) ? text : Number(text);
       };
-      table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => compared(value(a), value(b), up)));
+      table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => compareValues(value(a), value(b), up)));
     });
   });
 }

@@ -1,4 +1,4 @@
-"""What a reader must see first: whatever makes a sample or its centers doubtful, worst first."""
+"""Checks for whatever makes a data set or its centers doubtful."""
 
 from __future__ import annotations
 
@@ -10,108 +10,109 @@ import numpy as np
 from imagenet_nk.report.analysis.analyse import Analysis
 from imagenet_nk.report.host_stats import FetchStats
 from imagenet_nk.report.metrics_table import best_distance, value
-from imagenet_nk.report.page.summary import NO_EMBEDDING, unjudged
+from imagenet_nk.report.page.summary import NO_EMBEDDING, unscored
 from imagenet_nk.report.run_data import RunData
 from imagenet_nk.report.thumbnails import ContactStrip
-from imagenet_nk.report.warnings.label_checks import label_alarms
+from imagenet_nk.report.warnings.label_checks import find_label_warnings
 from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, ReportWarning, named, note
 from imagenet_nk.wording import percent, plural
 
-NEAR_BITS = 4  # of 64: two pictures with looks so near are one to the eye
-_NOT_ONE = (
+NEAR_BITS = 4  # of 64: two images whose hashes differ in so few bits look the same
+_NO_IMAGE_ADVICE = (
     "No candidate of any class was kept; the reasons are below. retry=transient asks again what timed out, "
     "source@fallback=archive fills up from the archive, a smaller inspect.min_side lets smaller images in."
 )
-_SHARE = 0.5  # of a class's images
+_MIN_FRACTION = 0.5  # of a class's images
 
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What alarms are raised from."""
+    """What the checks read."""
 
-    facts: RunData
-    asked: FetchStats
+    data: RunData
+    fetch_stats: FetchStats
     analysis: Analysis
     strips: dict[str, ContactStrip]  # by WNID
 
 
-def alarms(evidence: ReportInputs) -> list[ReportWarning]:
+def find_warnings(inputs: ReportInputs) -> list[ReportWarning]:
     """All that apply, problems before warnings before notes."""
     checks: Sequence[Callable[[ReportInputs], list[ReportWarning]]] = (
-        _foreign, _interrupted, _empty, _short, lambda e: label_alarms(e.facts), _confused_classes, _identical, _shared,
-        _weights, _accuracy, _unreadable, _single, _stale,
+        _stale_centers, _interrupted, _no_images, _incomplete_classes, lambda each: find_label_warnings(each.data),
+        _confused_classes, _identical_images, _cross_class_duplicates, _random_weights, _low_accuracy,
+        _unreadable_images, _single_images, _missing_embeddings,
     )  # fmt: skip
-    found = [alarm for check in checks for alarm in check(evidence)]
-    return sorted(found, key=lambda alarm: alarm.rank)
+    found = [warning for check in checks for warning in check(inputs)]
+    return sorted(found, key=lambda warning: warning.rank)
 
 
-def _foreign(evidence: ReportInputs) -> list[ReportWarning]:
+def _stale_centers(inputs: ReportInputs) -> list[ReportWarning]:
     """Centers of another list: of another data set, or of this one before it grew or shrank."""
-    facts, centers = evidence.facts, evidence.facts.foreign
+    data, centers = inputs.data, inputs.data.stale_centers
     if centers is None:
         return []
     made = f"{plural(int(centers.counts.sum()), 'image')} of {plural(len(centers), 'class', 'classes')}"
     detail = (
-        f"{facts.run} made them of {made}, under a list that is not the one in {facts.folder} now: of another data "
+        f"{data.run} made them of {made}, under a list that is not the one in {data.folder} now: of another data "
         "set, or of this one before it changed. Centers and evaluation are left out of this page; "
         "stages=[centers,evaluate,report] makes them of the images that are here."
     )
     return [ReportWarning(PROBLEM, "The centers of this run belong to another list", detail)]
 
 
-def _interrupted(evidence: ReportInputs) -> list[ReportWarning]:
-    facts = evidence.facts
-    said = ["the data set was never collected to its end"] if evidence.asked.ended is False else []
-    said += [f"the stage {stage.name} began and did not end" for stage in facts.stages if stage.seconds is None]
+def _interrupted(inputs: ReportInputs) -> list[ReportWarning]:
+    data = inputs.data
+    said = ["the data set was never collected to its end"] if inputs.fetch_stats.ended is False else []
+    said += [f"the stage {stage.name} began and did not end" for stage in data.stages if stage.seconds is None]
     title = "The run was interrupted" if said else "The run failed"
-    if facts.outcome.get("exit_code") == 1:
-        said.append(f"it failed: {facts.outcome.get('reason', '')}")
+    if data.outcome.get("exit_code") == 1:
+        said.append(f"it failed: {data.outcome.get('reason', '')}")
     if not said:
         return []
-    if missing := _missing(facts):
+    if missing := _missing_results(data):
         said.append(f"missing: {', '.join(missing)}")
     detail = "; ".join(said)
-    advice = "The same command goes on from there." if len(facts.images) or evidence.asked.ended is False else ""
+    advice = "The same command goes on from there." if len(data.images) or inputs.fetch_stats.ended is False else ""
     return [ReportWarning(PROBLEM, title, f"{detail[0].upper()}{detail[1:]}. {advice}".rstrip())]
 
 
-def _missing(facts: RunData) -> list[str]:
+def _missing_results(data: RunData) -> list[str]:
     """What the run was to leave behind and did not."""
-    ended = {stage.name for stage in facts.stages if stage.seconds is not None} | {"report"}
+    ended = {stage.name for stage in data.stages if stage.seconds is not None} | {"report"}
     leaves = {"collect": "images", "lists": "lists", "centers": "centers", "evaluate": "evaluation"}
-    wanted = facts.setting("stages") or ()
+    wanted = data.setting("stages") or ()
     return [f"{'part of the ' if name == 'collect' else 'the '}{leaves[name]}" for name in wanted if name not in ended]
 
 
-def _empty(evidence: ReportInputs) -> list[ReportWarning]:
-    if len(evidence.facts.images):
+def _no_images(inputs: ReportInputs) -> list[ReportWarning]:
+    if len(inputs.data.images):
         return []
-    return [ReportWarning(PROBLEM, "There is not one image", _NOT_ONE)]
+    return [ReportWarning(PROBLEM, "There are no images", _NO_IMAGE_ADVICE)]
 
 
-def _short(evidence: ReportInputs) -> list[ReportWarning]:
-    classes = evidence.facts.classes
+def _incomplete_classes(inputs: ReportInputs) -> list[ReportWarning]:
+    classes = inputs.data.classes
     lacking = (classes["wanted"] - classes["kept"]).clip(lower=0)
     rows = np.flatnonzero(lacking).tolist()
     if not rows:
         return []
-    detail = f"{plural(int(lacking.sum()), 'image')} missing: {named(evidence.facts, rows)}."
+    detail = f"{plural(int(lacking.sum()), 'image')} missing: {named(inputs.data, rows)}."
     return [ReportWarning(WARNING, f"{plural(len(rows), 'class', 'classes')} short of images", detail, rows)]
 
 
-def _confused_classes(evidence: ReportInputs) -> list[ReportWarning]:
+def _confused_classes(inputs: ReportInputs) -> list[ReportWarning]:
     """Classes most of whose images lie nearer to one and the same other class."""
-    found = evidence.analysis.images
+    found = inputs.analysis.images
     if found is None:
         return []
-    facts, drawn = evidence.facts, dict[int, tuple[int, int, int]]()
-    rows = facts.images["row"].to_numpy()
+    data, drawn = inputs.data, dict[int, tuple[int, int, int]]()
+    rows = data.images["row"].to_numpy()
     for row in np.unique(rows[found.margin > 0]).tolist():
         own = rows == row
         nearer = found.nearest[own & (found.margin > 0)]
         others, counts = np.unique(nearer, return_counts=True)
         judged = int((~np.isnan(found.margin[own])).sum())
-        if judged >= 2 and counts.max() >= _SHARE * judged:
+        if judged >= 2 and counts.max() >= _MIN_FRACTION * judged:
             drawn[row] = (int(others[counts.argmax()]), int(counts.max()), judged)
     result = []
     for row, (other, count, judged) in drawn.items():
@@ -120,104 +121,110 @@ def _confused_classes(evidence: ReportInputs) -> list[ReportWarning]:
             continue
         pair = [row, other]
         if back:
-            title = f"{named(facts, [row])} and {named(facts, [other])} look swapped"
-            detail = "Most images of each lie nearer to the center of the other. Are their labels exchanged?"
+            title = f"{named(data, [row])} and {named(data, [other])} look swapped"
+            detail = "Most images of each lie nearer to the center of the other. Are their labels swapped?"
         else:
-            title = f"{named(facts, [row])} is full of something else"
-            detail = f"{count} of {judged} images lie nearer to the center of {named(facts, [other])}."
+            title = f"{named(data, [row])} holds mostly images of another class"
+            detail = f"{count} of {judged} images lie nearer to the center of {named(data, [other])}."
         result.append(ReportWarning(PROBLEM if back else WARNING, title, detail, pair))
     return result
 
 
-def _identical(evidence: ReportInputs) -> list[ReportWarning]:
+def _identical_images(inputs: ReportInputs) -> list[ReportWarning]:
     """Classes that show one picture again and again, whatever its bytes."""
     result = []
-    for row, wnid in enumerate(evidence.facts.classes["wnid"]):
-        strip = evidence.strips.get(wnid)
-        looks = [look for position, look in enumerate(strip.looks) if position not in strip.missing] if strip else []
-        size = largest_group(looks)
-        if size >= max(3, _SHARE * len(looks)):
-            title = f"{named(evidence.facts, [row])} shows one picture {size} times"
-            result.append(
-                ReportWarning(PROBLEM, title, f"{size} of {len(looks)} pictures look the same to the eye.", [row])
-            )
+    for row, wnid in enumerate(inputs.data.classes["wnid"]):
+        strip = inputs.strips.get(wnid)
+        dhashes = (
+            [look for position, look in enumerate(strip.dhashes) if position not in strip.missing] if strip else []
+        )
+        size = largest_group(dhashes)
+        if size >= max(3, _MIN_FRACTION * len(dhashes)):
+            title = f"{named(inputs.data, [row])} shows one picture {size} times"
+            result.append(ReportWarning(PROBLEM, title, f"{size} of {len(dhashes)} pictures look the same.", [row]))
     return result
 
 
-def largest_group(looks: Sequence[int], bits: int = NEAR_BITS) -> int:
+def largest_group(dhashes: Sequence[int], bits: int = NEAR_BITS) -> int:
     """Most pictures that look like one of them."""
-    return max((sum((one ^ other).bit_count() <= bits for other in looks) for one in looks), default=0)
+    return max((sum((one ^ other).bit_count() <= bits for other in dhashes) for one in dhashes), default=0)
 
 
-def _shared(evidence: ReportInputs) -> list[ReportWarning]:
-    shared = evidence.asked.shared
-    if not shared:
+def _cross_class_duplicates(inputs: ReportInputs) -> list[ReportWarning]:
+    cross_class_duplicates = inputs.fetch_stats.cross_class_duplicates
+    if not cross_class_duplicates:
         return []
-    place = {wnid: row for row, wnid in enumerate(evidence.facts.classes["wnid"])}
-    rows = sorted({place[wnid] for wnids in shared for wnid in wnids if wnid in place})
-    detail = f"Equal pixels: {named(evidence.facts, rows)}. inspect.cross_class_duplicates=drop leaves them out."
-    return [ReportWarning(WARNING, f"{plural(len(shared), 'picture')} in more than one class", detail, rows)]
+    place = {wnid: row for row, wnid in enumerate(inputs.data.classes["wnid"])}
+    rows = sorted({place[wnid] for wnids in cross_class_duplicates for wnid in wnids if wnid in place})
+    detail = f"Equal pixels: {named(inputs.data, rows)}. inspect.cross_class_duplicates=drop leaves them out."
+    return [
+        ReportWarning(WARNING, f"{plural(len(cross_class_duplicates), 'picture')} in more than one class", detail, rows)
+    ]
 
 
-def _weights(evidence: ReportInputs) -> list[ReportWarning]:
-    centers = evidence.facts.centers
+def _random_weights(inputs: ReportInputs) -> list[ReportWarning]:
+    centers = inputs.data.centers
     if centers is None or not centers.metadata.get("weights", "").startswith("random"):
         return []
-    detail = "The centers are good for trying the program, and mean nothing. backbone.pretrained=true loads real ones."
+    detail = "Results are meaningless, for trying the program only. backbone.pretrained=true loads real weights."
     return [ReportWarning(WARNING, "The backbone has random weights", detail)]
 
 
-def _accuracy(evidence: ReportInputs) -> list[ReportWarning]:
-    metrics = evidence.facts.metrics
+def _low_accuracy(inputs: ReportInputs) -> list[ReportWarning]:
+    metrics = inputs.data.metrics
     distance = best_distance(metrics)
     top1 = value(metrics, distance, "top1")
     classes = int(metrics.get("classes") or 0)
     if top1 is None or classes < 2 or top1 >= (least := min(0.8, max(5 / classes, 0.3))):
         return []
     right = f"The best distance, {distance}, is right on {percent(top1)} of the images"
-    detail = f"{right}; below {percent(least, 0)} look for a reason."
+    detail = f"{right}; less than {percent(least, 0)} needs an explanation."
     return [ReportWarning(WARNING, "The centers do not tell the classes apart", detail)]
 
 
-def _unreadable(evidence: ReportInputs) -> list[ReportWarning]:
-    facts = evidence.facts
-    rows = [row for row, wnid in enumerate(facts.classes["wnid"]) if (s := evidence.strips.get(wnid)) and s.missing]
-    count = sum(len(evidence.strips[facts.classes["wnid"][row]].missing) for row in rows)
+def _unreadable_images(inputs: ReportInputs) -> list[ReportWarning]:
+    data = inputs.data
+    rows = [row for row, wnid in enumerate(data.classes["wnid"]) if (s := inputs.strips.get(wnid)) and s.missing]
+    count = sum(len(inputs.strips[data.classes["wnid"][row]].missing) for row in rows)
     found = []
     if count:
-        detail = f"They are in the manifest, but their files are gone or unreadable: {named(facts, rows)}."
+        detail = f"They are in the manifest, but their files are gone or unreadable: {named(data, rows)}."
         found.append(ReportWarning(PROBLEM, f"{plural(count, 'picture')} missing", detail, rows))
-    if skipped := facts.metrics.get("skipped"):
+    if skipped := data.metrics.get("skipped"):
         detail = "; ".join(f"{one.get('path')}: {one.get('reason')}" for one in skipped[:5])
         found.append(ReportWarning(WARNING, f"{plural(len(skipped), 'image')} without an embedding", detail))
     return found
 
 
-def _single(evidence: ReportInputs) -> list[ReportWarning]:
-    centers = evidence.facts.centers
+def _single_images(inputs: ReportInputs) -> list[ReportWarning]:
+    centers = inputs.data.centers
     if centers is None:
         return []
     alone = int((centers.counts == 1).sum())
     found = []
     if len(centers.counts) == 1:
-        found.append(note("There is one class", "So there is no nearest other class, no similarity and no accuracy."))
+        found.append(note("There is one class", "There is no other class, so no similarity and no accuracy."))
     if alone:
-        detail = "They have no spread and no leave-one-out judgement: a dash stands there."
+        detail = "They have no spread and no leave-one-out evaluation; the tables show a dash."
         found.append(note(f"{plural(alone, 'class', 'classes')} of a single image", detail))
     return found
 
 
-def _stale(evidence: ReportInputs) -> list[ReportWarning]:
-    facts = evidence.facts
-    if facts.foreign is not None:
+def _missing_embeddings(inputs: ReportInputs) -> list[ReportWarning]:
+    data = inputs.data
+    if data.stale_centers is not None:
         return []
-    if facts.centers is None:
-        return [note("There are no centers", "Run the stages centers and evaluate to see maps and doubtful images.")]
-    if evidence.analysis.images is None and len(facts.images):
+    if data.centers is None:
+        return [
+            note(
+                "There are no centers", "Run the stages centers and evaluate to see maps and likely mislabelled images."
+            )
+        ]
+    if inputs.analysis.images is None and len(data.images):
         return [note("The embeddings were not kept", "Images cannot be scored; set centers.cache_embeddings=always.")]
     # Those that could not be read have a warning of their own.
-    lost = unjudged(facts, evidence.analysis).get(NO_EMBEDDING, 0) - len(facts.metrics.get("skipped") or ())
+    lost = unscored(data, inputs.analysis).get(NO_EMBEDDING, 0) - len(data.metrics.get("skipped") or ())
     if lost > 0:
         detail = "They have no embedding beside the data set; stages=[centers,evaluate,report] makes it."
-        return [note(f"{lost:,} of {plural(len(facts.images), 'image')} not judged", detail)]
+        return [note(f"{lost:,} of {plural(len(data.images), 'image')} not scored", detail)]
     return []

@@ -1,7 +1,7 @@
-// Contact sheets: a row a class. The pictures of a row are drawn when it comes near the window.
-const sheets = [];
+// Contact sheets, one for each class. Thumbnails are drawn when a sheet comes near the window.
+const contactSheets = [];
 
-function sheet(row) {
+function contactSheet(row) {
   const short = CLASSES.kept[row] < CLASSES.wanted[row];
   const gone = DATA.images[row].missing.length;
   const kept = `${CLASSES.kept[row]} of ${CLASSES.wanted[row]}${gone ? `, ${gone} missing` : ""}`;
@@ -14,7 +14,7 @@ function sheet(row) {
     element("div", { class: "strip" }));
 }
 
-function drawSheets() {
+function drawContactSheets() {
   const draw = new IntersectionObserver((entries) => {
     for (const entry of entries.filter((each) => each.isIntersecting)) {
       draw.unobserve(entry.target);
@@ -22,21 +22,21 @@ function drawSheets() {
     }
   }, { rootMargin: "600px 0px" });
   for (let row = 0; row < COUNT; row += 1) {
-    sheets.push(sheet(row));
-    draw.observe(sheets[row]);
+    contactSheets.push(contactSheet(row));
+    draw.observe(contactSheets[row]);
   }
-  byId("sheets").append(...sheets);
-  reserve();
-  addEventListener("resize", reserve);
-  find("");
+  byId("sheets").append(...contactSheets);
+  reserveSpace();
+  addEventListener("resize", reserveSpace);
+  filterClasses("");
 }
 
-// Room for pictures that are not drawn yet, so that nothing moves under the reader when they are.
-function reserve() {
+// Reserve space for thumbnails that are not drawn yet, so that the page does not move when they are.
+function reserveSpace() {
   const gap = 6, head = 66;
   const cell = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--cell"));
   const columns = Math.max(1, Math.floor((byId("sheets").clientWidth + gap) / (cell + gap)));
-  sheets.forEach((each, row) => {
+  contactSheets.forEach((each, row) => {
     const height = Math.max(1, Math.ceil(imagesOf(row) / columns)) * (cell + gap) - gap;
     each.style.containIntrinsicBlockSize = `auto ${height + head}px`;
     each.querySelector(".strip").style.minHeight = `${height}px`;
@@ -44,35 +44,33 @@ function reserve() {
 }
 
 // Classes whose name, other names, WNID or label match every word of the query; a short number is a label.
-function find(query) {
+function filterClasses(query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  let found = 0;
-  sheets.forEach((each, row) => {
+  let matches = 0;
+  contactSheets.forEach((each, row) => {
     const text = `${CLASSES.name[row]} ${CLASSES.words[row]} ${CLASSES.wnid[row]}`.toLowerCase();
     const label = String(CLASSES.label[row]);
     each.hidden = !words.every((word) => (/^\d{1,5}$/.test(word) ? label === word : text.includes(word)));
-    found += !each.hidden;
+    matches += !each.hidden;
   });
-  byId("found").textContent = words.length ? `${found} of ${COUNT} classes match “${query.trim()}”.`
-    : `${COUNT} ${COUNT === 1 ? "class" : "classes"}, by label. Point at a picture for its name; open it for its address.`;
-  return found;
+  byId("found").textContent = words.length ? `${matches} of ${COUNT} classes match “${query.trim()}”.`
+    : `${COUNT} ${COUNT === 1 ? "class" : "classes"} in label order. Point at an image for its name; click it for its URL.`;
+  return matches;
 }
 
-function listenToSearch() {
+function initSearch() {
   const field = byId("search");
-  let sought = "";
-  const seek = () => {
-    sought = field.value;
-    find(sought);
-    if (sought) byId("pictures").scrollIntoView({ behavior: "instant" });
+  const search = () => {
+    filterClasses(field.value);
+    if (field.value) byId("pictures").scrollIntoView({ behavior: "instant" });
   };
-  field.addEventListener("input", seek);
-  byId("search-form").addEventListener("submit", (event) => { event.preventDefault(); seek(); });
+  field.addEventListener("input", search);
+  byId("search-form").addEventListener("submit", (event) => { event.preventDefault(); search(); });
   addEventListener("keydown", (event) => {
     if (event.key === "/" && !/^(INPUT|TEXTAREA)$/.test(document.activeElement.tagName)) { event.preventDefault(); field.focus(); }
   });
   addEventListener("hashchange", () => { // a link to a class that the search hides
     const target = byId(decodeURIComponent(location.hash.slice(1)));
-    if (target?.hidden) { field.value = ""; find(""); target.scrollIntoView(); }
+    if (target?.hidden) { field.value = ""; filterClasses(""); target.scrollIntoView(); }
   });
 }

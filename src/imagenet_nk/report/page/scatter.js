@@ -1,9 +1,9 @@
-// Points with names against a logarithmic and a linear axis, in pixels of the page so that letters keep their size.
+// A scatter plot with a logarithmic x axis. Its unit is a pixel of the page, so that text keeps its size.
 const LEFT = 52, RIGHT = 18, TOP = 30, BOTTOM = 46, DOT = 6;
 
-// points: {name, x, y, label, say}; x > 0, y from 0 to 1. xTitle, yTitle: of the axes; tick: x as text.
-function plot(place, points, { xTitle, yTitle, tick, label }) {
-  const wide = Math.max(280, Math.round(place.getBoundingClientRect().width)), high = Math.round(Math.min(420, wide * 0.85));
+// points: {name, x, y, label, describe}; x > 0, y from 0 to 1. xTitle, yTitle: of the axes; tick: x as text.
+function scatter(container, points, { xTitle, yTitle, tick, label }) {
+  const wide = Math.max(280, Math.round(container.getBoundingClientRect().width)), high = Math.round(Math.min(420, wide * 0.85));
   const xs = points.map((point) => Math.log10(point.x)), ys = points.map((point) => point.y);
   const room = Math.max(0.08, 0.25 - (Math.max(...xs) - Math.min(...xs)) / 2);
   const [x0, x1] = [Math.min(...xs) - room, Math.max(...xs) + room];
@@ -25,13 +25,13 @@ function plot(place, points, { xTitle, yTitle, tick, label }) {
   svg.append(element("text", { x: LEFT, y: 16 }, yTitle),
     element("text", { x: (LEFT + wide - RIGHT) / 2, y: high - 8, "text-anchor": "middle" }, xTitle));
   const dots = points.map((point, index) => ({ ...point, cx: x(xs[index]), cy: y(ys[index]) }));
-  svg.append(...dots.map(({ cx, cy, label: name, say }) => element("circle",
-    { cx, cy, r: DOT, tabindex: "0", role: "img", "aria-label": name, onpointerenter: say, onfocus: say })), ...named(dots, wide, high));
-  place.replaceChildren(svg);
+  svg.append(...dots.map(({ cx, cy, label: name, describe }) => element("circle",
+    { cx, cy, r: DOT, tabindex: "0", role: "img", "aria-label": name, onpointerenter: describe, onfocus: describe })), ...dotNames(dots, wide, high));
+  container.replaceChildren(svg);
 }
 
-// The name of each point beside, above or below it, where there is room; the others are said when they are pointed at.
-function named(dots, wide, high) {
+// The name of each point beside, above or below it, where there is room for it.
+function dotNames(dots, wide, high) {
   const taken = dots.map(({ cx, cy }) => ({ left: cx - DOT, right: cx + DOT, top: cy - DOT, bottom: cy + DOT }));
   const isFree = (box) => box.left > 2 && box.right < wide - 2 && box.top > 0 && box.bottom < high - BOTTOM + 4 && taken.every(
     (other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
@@ -49,12 +49,12 @@ function named(dots, wide, high) {
 
 // 1, 2 and 5 times each power of ten that lie within the range of logarithms; fewer where those would crowd.
 function ticks(from, to) {
-  const found = [];
+  const values = [];
   for (let power = Math.floor(from); power <= to; power += 1) {
     for (const digit of to - from > 2 ? [1] : [1, 2, 3, 5, 7]) {
       const value = Number((digit * 10 ** power).toPrecision(1));
-      if (Math.log10(value) >= from && Math.log10(value) <= to) found.push(value);
+      if (Math.log10(value) >= from && Math.log10(value) <= to) values.push(value);
     }
   }
-  return found;
+  return values;
 }

@@ -1,13 +1,13 @@
-// Thumbnails: windows onto a class's strip of pictures, which is fetched when one of them is drawn.
+// Thumbnails: each shows a part of the contact strip of its class.
 function thumbnail(row, position) {
   const image = imageAt(row, position);
   const strip = `url("thumbnails/${CLASSES.wnid[row]}.jpg")`;
-  const near = image.near !== null && image.own > image.other ? `, nearer to ${classTitle(image.near)}` : "";
+  const near = image.near !== null && image.own > image.other ? `, closer to ${classTitle(image.near)}` : "";
   const label = image.missing ? `${image.id}, missing` : `${image.id}, ${classTitle(row)}${near}`;
   const button = element("button", {
     type: "button", class: image.missing ? "thumb missing" : "thumb", "aria-label": label,
     style: image.missing ? {} : {
-      backgroundImage: `${strip}, var(--hatch)`, // the hatch shows where the strip is lost
+      backgroundImage: `${strip}, var(--hatch)`, // the hatch shows if the strip is missing
       backgroundSize: `calc(var(--cell) * ${imagesOf(row)}) var(--cell), auto`,
       backgroundPosition: `calc(var(--cell) * ${-position}) 0, 0 0`,
     },
@@ -18,8 +18,8 @@ function thumbnail(row, position) {
   return button;
 }
 
-function strip(row, most = Infinity) {
-  const count = Math.min(imagesOf(row), most);
+function strip(row, limit = Infinity) {
+  const count = Math.min(imagesOf(row), limit);
   return Array.from({ length: count }, (_, position) => thumbnail(row, position));
 }
 
@@ -43,32 +43,32 @@ function hideTip() {
   byId("tip").hidden = true;
 }
 
-// A gallery of doubtful pictures, a screenful at a time, and the same as a table.
+// A gallery of images, more of them on request, and the same as a table.
 function gallery(id, caption, explain) {
-  const found = DATA.galleries[id];
-  const place = byId(id);
-  if (!place) return;
-  const figures = found.map(([row, position]) => () => element("figure", {}, thumbnail(row, position),
+  const images = DATA.galleries[id];
+  const container = byId(id);
+  if (!container) return;
+  const figures = images.map(([row, position]) => () => element("figure", {}, thumbnail(row, position),
     element("figcaption", {}, CLASSES.name[row], element("span", {}, explain(imageAt(row, position))))));
   const more = element("button", { type: "button", class: "more", onclick: () => show(24) });
   const show = (count) => {
-    place.append(...figures.splice(0, count).map((make) => make()));
+    container.append(...figures.splice(0, count).map((make) => make()));
     more.textContent = `${figures.length} more`;
     more.hidden = !figures.length;
   };
   show(12);
-  place.after(more);
-  filledWhenOpened(`${id}-table`, () => imageTable(caption, found));
+  container.after(more);
+  fillOnOpen(`${id}-table`, () => imageTable(caption, images));
 }
 
-function imageTable(caption, found) {
+function imageTable(caption, images) {
   return sortableTable(caption, [
     ["image", (image) => image.id],
     ["class", (image) => CLASSES.name[image.row]],
     ["label", (image) => CLASSES.label[image.row], null, true],
-    ["to its own", (image) => image.own, (image) => number(image.own), true],
-    ["to the nearest other", (image) => image.other, (image) => number(image.other), true],
-    ["that is", (image) => (image.near === null ? null : classTitle(image.near))],
+    ["distance to its own center", (image) => image.own, (image) => number(image.own), true],
+    ["to the nearest other center", (image) => image.other, (image) => number(image.other), true],
+    ["nearest other class", (image) => (image.near === null ? null : classTitle(image.near))],
     ["address", (image) => image.url, (image) => link(image.url)],
-  ], found.map(([row, position]) => imageAt(row, position)));
+  ], images.map(([row, position]) => imageAt(row, position)));
 }
