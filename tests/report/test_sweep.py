@@ -104,7 +104,7 @@ def test_a_backbone_without_a_speed_is_named_under_the_plot_and_failures_alike_a
         driver.get((folder / comparison.PAGE).as_uri())
         assert names_on_plot(driver) == ["model2"]
         assert driver.find_element("id", "plot-missing").text == (
-            "Without images/s: their embeddings were there from an earlier run: model10. 2 of 4 jobs have no accuracy."
+            "Without images/s: their embeddings were cached by an earlier run: model10. 2 of 4 jobs have no accuracy."
         )
         assert [each.text for each in driver.find_elements("css selector", ".notice.problem")] == [
             f"FAILED\n{EVIL}, job 3, 4\nno model {EVIL}"

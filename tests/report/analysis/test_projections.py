@@ -74,7 +74,7 @@ def test_an_image_does_not_vouch_for_itself() -> None:
     x = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.1, 1.0]])
     classes = np.array([0, 0, 0, 1])
     centers = {0: x[:3].mean(axis=0).astype(np.float32), 1: x[3].astype(np.float32)}
-    found = outliers.distances(
+    found = outliers.outlier_scores(
         InMemory(x), np.arange(4), classes, np.ones(4, bool), centers, {0: 3, 1: 1}  # type: ignore[arg-type]
     )  # fmt: skip
     assert found.own[0] == pytest.approx(1.0), "the mean of the other two is at a right angle"
@@ -87,7 +87,7 @@ def test_an_image_does_not_vouch_for_itself() -> None:
 def test_an_image_that_made_no_center_is_compared_with_all_of_it() -> None:
     x = np.array([[1.0, 0.0]])
     centers = {0: np.array([1.0, 1.0], np.float32)}
-    found = outliers.distances(
+    found = outliers.outlier_scores(
         InMemory(x), np.array([0]), np.array([0]), np.zeros(1, bool), centers, {0: 4}  # type: ignore[arg-type]
     )  # fmt: skip
     assert found.own[0] == pytest.approx(1 - 0.5**0.5)
@@ -96,7 +96,7 @@ def test_an_image_that_made_no_center_is_compared_with_all_of_it() -> None:
 
 def test_images_without_an_embedding_or_a_center_are_not_judged() -> None:
     centers = {0: np.array([1.0, 0.0], np.float32)}
-    found = outliers.distances(
+    found = outliers.outlier_scores(
         InMemory(np.ones((1, 2))), np.array([-1, 0]), np.array([0, 7]), np.ones(2, bool), centers, {0: 4}  # type: ignore[arg-type]
     )  # fmt: skip
     assert np.isnan(found.own).all()

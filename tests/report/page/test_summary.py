@@ -68,7 +68,7 @@ def test_one_image_a_class_is_not_praised(tmp_path: Path) -> None:
     run.judge()
     text = run.report()
     assert said(text).startswith("No image could be scored. Not scored: 3 images that are the only one of their class")
-    assert "No image was judged: every class has a single image" in text
+    assert "No image was evaluated: every class has a single image" in text
     assert "<h3>Outliers</h3>" not in text
     assert "95 % interval" not in text
 
@@ -80,7 +80,7 @@ def test_one_class_is_not_praised(tmp_path: Path) -> None:
     run.judge()
     text = run.report()
     assert said(text).startswith("No image could be scored. Not scored: 3 images of the only class")
-    assert "No image was judged: there is one class" in text
+    assert "No image was evaluated: there is one class" in text
     assert "<h3>Outliers</h3>" in text
     assert '<h1 id="overview-h">3 images of 1 class</h1>' in text
 

@@ -15,6 +15,7 @@ from imagenet_nk.progress.stage_timer import StageTimer
 from imagenet_nk.report import build, host_stats
 from imagenet_nk.report.analysis.analyse import analyse
 from imagenet_nk.report.analysis.outliers import OutlierScores, likely_mislabelled
+from imagenet_nk.report.page.data import select_images
 from imagenet_nk.report.run_data import gather
 from imagenet_nk.report.warnings import checks
 from imagenet_nk.report.warnings.checks import ReportInputs, largest_group
@@ -28,7 +29,7 @@ EXPECTED = "The backbone has random weights"  # of every run here
 def raised(run: Run) -> list[ReportWarning]:
     data = gather(run.folder, run.output)
     analysis = analyse(data)
-    selected = build.page_data.select_images(data.images["row"], (), 24)
+    selected = select_images(data.images["row"], (), 24)
     strips = build._strips(data, selected, run.output / "report" / "thumbnails")
     found = checks.find_warnings(ReportInputs(data, host_stats.read(run.folder), analysis, strips))
     return [warning for warning in found if warning.title != EXPECTED]

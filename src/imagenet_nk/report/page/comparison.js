@@ -38,7 +38,7 @@ function drawPlot(axis) {
 function describeMissing(axis, title) {
   const scored = JOBS.filter((job) => isKnown(bestTop1(job)));
   const lacking = scored.filter((job) => !(job[axis] > 0));
-  const unscored = JOBS.length - judged.length;
+  const unscored = JOBS.length - scored.length;
   const sentences = [];
   const why = axis === "images_per_s" ? ": their embeddings were cached by an earlier run" : "";
   if (lacking.length) sentences.push(`Without ${title}${why}: ${lacking.map((job) => job.backbone).join(", ")}.`);

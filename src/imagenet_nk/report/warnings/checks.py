@@ -158,7 +158,7 @@ def _cross_class_duplicates(inputs: ReportInputs) -> list[ReportWarning]:
     rows = sorted({place[wnid] for wnids in cross_class_duplicates for wnid in wnids if wnid in place})
     detail = f"Equal pixels: {named(inputs.data, rows)}. inspect.cross_class_duplicates=drop leaves them out."
     return [
-        ReportWarning(WARNING, f"{plural(len(cross_class_duplicates), 'picture')} in more than one class", detail, rows)
+        ReportWarning(WARNING, f"{plural(len(cross_class_duplicates), 'image')} in more than one class", detail, rows)
     ]
 
 
