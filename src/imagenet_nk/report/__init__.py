@@ -6,7 +6,7 @@ Other packages import:
 - find_run
 - host_stats: FetchStats
 - metrics_table: best_distance, value
-- run_data: RunData
+- run_data: RunData, read_json, read_yaml
 - sweep
 - thumbnails: ContactStrip, SIDE
 """

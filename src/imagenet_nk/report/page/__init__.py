@@ -1,8 +1,8 @@
-"""The page itself: its data, its summary, and the HTML with its styles and scripts.
+"""The page itself: its data, its summary, and its HTML, styles and scripts.
 
 Other packages import:
 
-- data
+- data: SelectedImages, as_script, page_data, select_images
 - render
-- summary: NO_EMBEDDING, unjudged
+- summary: NO_EMBEDDING, unscored
 """
