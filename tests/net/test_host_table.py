@@ -180,3 +180,16 @@ def test_host_success_rate_moves_from_overall_rate_to_its_own() -> None:
     assert of.host_success_rate(A) > 0.95
     assert of.host_success_rate(B) < 0.05
     assert of.host_success_rate("new.test:80") == pytest.approx(of.success_rate)
+
+
+def test_long_pause_of_one_process_suspends_the_host_in_another() -> None:
+    first, second = HostTable(HttpConfig()), HostTable(HttpConfig())
+    first.acquire("a.test:80", 0.0)
+    first.on_long_retry_after("a.test:80", "http_429", 0.0, 1.0)
+    first.acquire("down.test:80", 0.0)
+    (pause,) = first.long_pauses(now=1.0)
+    second.apply_long_pause(pause, now=500.0)
+    admission = second.admission("a.test:80", 500.0 + pause.seconds / 2)
+    assert (admission.can_start, admission.is_suspended, admission.down_reason) == (False, True, "")
+    assert second.admission("a.test:80", 500.0 + pause.seconds).can_start, "a probe"
+    assert second.requested_hosts == 0
