@@ -28,7 +28,7 @@ def only(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
-def test_a_file_comes_whole_under_its_name(server: Web, tmp_path: Path) -> None:
+def test_file_gets_its_name_once_it_is_complete(server: Web, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     to = tmp_path / "new" / "list.tgz"
     assert download(server.put("/l", DATA), to, HTTP, lambda done, size: seen.append((done, size))) == to
@@ -37,7 +37,7 @@ def test_a_file_comes_whole_under_its_name(server: Web, tmp_path: Path) -> None:
     assert only(to.parent) == {"list.tgz", "list.tgz.http.json"}
 
 
-def test_what_breaks_off_goes_on_from_the_last_byte(server: Web, tmp_path: Path) -> None:
+def test_broken_download_is_resumed_from_the_last_byte(server: Web, tmp_path: Path) -> None:
     def flaky(asked: Asked, _: dict[str, str]) -> Answer:
         answer = ranged(DATA, asked)
         return Answer(answer.status, answer.body[:70_000], answer.headers, length=len(answer.body))
@@ -48,7 +48,7 @@ def test_what_breaks_off_goes_on_from_the_last_byte(server: Web, tmp_path: Path)
     assert [a.first for a in server.asked] == [None, 65_536, 131_072, 196_608, 262_144]
 
 
-def test_the_next_call_goes_on_too_unless_the_file_has_changed(server: Web, tmp_path: Path) -> None:
+def test_next_call_resumes_unless_the_file_has_changed(server: Web, tmp_path: Path) -> None:
     cut = lambda asked, _: Answer(200, DATA[:70_000], {"ETag": '"one"'}, length=len(DATA))  # noqa: E731
     url, to = server.put("/l", cut), tmp_path / "l"
     with pytest.raises(OutOfReachError):
@@ -72,7 +72,7 @@ def test_the_next_call_goes_on_too_unless_the_file_has_changed(server: Web, tmp_
     assert download(url, to, HTTP).read_bytes() == DATA[::-1]
 
 
-def test_a_file_that_is_there_is_fetched_again_only_for_another_version(server: Web, tmp_path: Path) -> None:
+def test_existing_file_is_fetched_again_only_for_another_version(server: Web, tmp_path: Path) -> None:
     url, to = server.put("/l", DATA), tmp_path / "l"
     download(url, to, HTTP)
     server.asked.clear()
@@ -85,7 +85,7 @@ def test_a_file_that_is_there_is_fetched_again_only_for_another_version(server: 
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 503])
-def test_a_file_that_is_not_there_is_one_line(server: Web, tmp_path: Path, status: int) -> None:
+def test_missing_file_is_a_one_line_error(server: Web, tmp_path: Path, status: int) -> None:
     with pytest.raises(OutOfReachError, match=f"/l: answers {status}") as error:
         download(server.put("/l", lambda *_: Answer(status)), tmp_path / "l", HTTP)
     assert "\n" not in str(error.value)
@@ -96,31 +96,31 @@ def test_a_file_that_is_not_there_is_one_line(server: Web, tmp_path: Path, statu
     "address",
     ["ftp://a.example/l", "file:///etc/passwd", "gopher://a/", "http:/one-slash"],
 )
-def test_other_addresses_are_refused(tmp_path: Path, address: str) -> None:
+def test_other_schemes_are_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(SourceError, match="only http and https"):
         download(address, tmp_path / "l", HTTP)
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/l", "http://[::1"])
-def test_redirects_elsewhere_are_refused(server: Web, tmp_path: Path, location: str) -> None:
+def test_redirect_to_another_scheme_is_refused(server: Web, tmp_path: Path, location: str) -> None:
     url = server.put("/l", lambda *_: Answer(302, headers={"Location": location}))
     with pytest.raises(SourceError):
         download(url, tmp_path / "l", HTTP)
 
 
-def test_private_addresses_are_refused_and_the_hint_says_how(server: Web, tmp_path: Path) -> None:
+def test_error_for_a_private_address_names_allow_private(server: Web, tmp_path: Path) -> None:
     for url in (server.put("/l", DATA), server.base.replace("127.0.0.1", "localhost") + "/l"):
         with pytest.raises(SourceError, match=r"loopback address; http\.allow_private=true"):
             download(url, tmp_path / "l", HttpConfig())
     assert not server.asked
 
 
-def test_a_file_that_is_too_big_is_stopped(server: Web, tmp_path: Path) -> None:
+def test_file_above_max_bytes_is_refused(server: Web, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="300,000 bytes, more than the 299,999"):
         download(server.put("/l", DATA), tmp_path / "l", HTTP, max_bytes=299_999)
 
 
-def test_a_web_page_is_no_file_and_takes_nothing_away(server: Web, tmp_path: Path) -> None:
+def test_web_page_instead_of_the_file_leaves_the_part_unchanged(server: Web, tmp_path: Path) -> None:
     data = bytes(range(256)) * 2000
     whole = tmp_path / "list.tgz"
 
@@ -142,7 +142,7 @@ def test_a_web_page_is_no_file_and_takes_nothing_away(server: Web, tmp_path: Pat
     assert server.asked[-1].first, "it goes on where it was"
 
 
-def test_a_full_disk_is_one_line(server: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_a_one_line_error(server: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -152,7 +152,7 @@ def test_a_full_disk_is_one_line(server: Web, tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "l").exists()
 
 
-def test_a_range_that_is_not_the_one_asked_for_starts_over(server: Web, tmp_path: Path) -> None:
+def test_wrong_range_restarts_the_download(server: Web, tmp_path: Path) -> None:
     cut = [DATA[:70_000]]
 
     def page(asked: Asked, _: dict[str, str]) -> Answer:
@@ -165,6 +165,6 @@ def test_a_range_that_is_not_the_one_asked_for_starts_over(server: Web, tmp_path
 
 
 @given(st.text(max_size=40), st.one_of(st.none(), st.integers(0)))
-def test_a_version_is_what_the_headers_say(etag: str, length: int | None) -> None:
+def test_validators_come_from_the_headers(etag: str, length: int | None) -> None:
     version = download_module.Validators.of({"ETag": etag, "Last-Modified": "then"}, length)
     assert version.condition == ("then" if not etag or etag.startswith("W/") else etag)

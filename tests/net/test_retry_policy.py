@@ -29,7 +29,7 @@ from imagenet_nk.net.retry_policy import backoff_seconds, is_retryable, retry_af
         (Response(200), False),
     ],
 )
-def test_only_what_may_be_better_soon_is_tried_again(response: Response, again: bool) -> None:
+def test_is_retryable(response: Response, again: bool) -> None:
     assert is_retryable(response) is again
 
 
@@ -52,22 +52,22 @@ def test_only_what_may_be_better_soon_is_tried_again(response: Response, again: 
         (429, "Wed, 99 Oct 2015 99:28:00 GMT", 0.0),
     ],
 )
-def test_a_server_asks_for_a_pause_in_seconds(status: int, value: str, seconds: float) -> None:
+def test_retry_after_in_seconds(status: int, value: str, seconds: float) -> None:
     assert retry_after_seconds(Response(status, headers={"retry-after": value})) == seconds
 
 
-def test_or_until_a_date() -> None:
+def test_retry_after_as_a_date() -> None:
     at = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     assert 3500 < retry_after_seconds(Response(503, headers={"retry-after": at})) <= 3600
 
 
 @given(st.text(max_size=60))
-def test_any_value_gets_an_answer(value: str) -> None:
+def test_any_retry_after_gives_a_number(value: str) -> None:
     assert retry_after_seconds(Response(429, headers={"retry-after": value})) >= 0
 
 
 @given(st.text("WedOct 0123456789:+-GMTZ,", max_size=40))
-def test_so_does_any_text_that_is_nearly_a_date(value: str) -> None:
+def test_any_text_like_a_date_gives_a_number(value: str) -> None:
     assert retry_after_seconds(Response(429, headers={"retry-after": value})) >= 0
 
 

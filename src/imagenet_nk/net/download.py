@@ -50,8 +50,8 @@ class Validators:
         return self.modified if self.etag.startswith("W/") or not self.etag else self.etag
 
 
-def is_remote(location: str) -> bool:
-    """Whether a location is an address rather than a path."""
+def is_url(location: str) -> bool:
+    """Whether a location is a URL rather than a path."""
     return "://" in location
 
 

@@ -13,7 +13,7 @@ from imagenet_nk.classes.loading import clsloc_wnids
 from imagenet_nk.errors import ContradictionError, SourceError
 from imagenet_nk.formats import tar_headers
 from imagenet_nk.image_ids import image_id
-from imagenet_nk.net.download import OutOfReachError, download, is_remote
+from imagenet_nk.net.download import OutOfReachError, download, is_url
 from imagenet_nk.sources import devkit
 from imagenet_nk.sources.archive import class_index, class_scan
 from imagenet_nk.sources.archive.blocking_client import BlockingClient
@@ -44,7 +44,7 @@ class OpenArchive:
         self.images: dict[str, list[str]] = {}  # file stems by class, if a ground truth gives them
         self.streamed: set[str] = set()  # classes whose server sends whole files only
         self.stream_lengths: dict[str, int] = {}  # members of a streamed class, once its end has been read
-        name = location if is_remote(location) or self.is_template else str(Path(location).expanduser().resolve())
+        name = location if is_url(location) or self.is_template else str(Path(location).expanduser().resolve())
         self._index_path = class_index.index_path(context.index, name)
         self.index = ClassIndex.load(self._index_path)
         self._sizes = MemberSizes()
@@ -59,13 +59,13 @@ class OpenArchive:
     def address(self, wnid: str, member: Member) -> str:
         """Where the data of a member lies: what source=manifest needs to fetch it again."""
         url = self.url(wnid)
-        file = url if is_remote(url) else path_to_text(str(Path(url).expanduser().absolute()))
+        file = url if is_url(url) else path_to_text(str(Path(url).expanduser().absolute()))
         first = (self.readers[wnid].offset if wnid in self.readers else 0) + member.start + tar_headers.BLOCK
         return f"{file}#bytes={first}-{first + member.header.size - 1}"
 
     def open_file(self, location: str, version: str = "") -> RangeReadable:
         """`version`: of an earlier run. Raises SourceError; NoRangeError if the server sends whole files only."""
-        if is_remote(location):
+        if is_url(location):
             return HttpFile(location, self.context.http, self._client.get, version)
         return LocalFile(Path(location).expanduser())
 
@@ -120,7 +120,7 @@ def open_train(archive: OpenArchive, wnids: Sequence[str]) -> None:
 def open_val(archive: OpenArchive, kit: str, wnids: Sequence[str]) -> None:
     """The flat tar; the ground truth of its devkit gives the class of each image. Raises SourceError."""
     http, path = archive.context.http, Path(kit).expanduser()
-    if is_remote(kit):
+    if is_url(kit):
         path = archive.context.index / "lists" / f"{hashlib.sha256(kit.encode()).hexdigest()[:12]}-devkit.tar.gz"
         download(kit, path, http, max_bytes=_MAX_DEVKIT)
     images = devkit.val_images(path, clsloc_wnids())
@@ -175,7 +175,7 @@ def _open_class_tar(archive: OpenArchive, wnid: str) -> tuple[RangeReadable, Mem
     """The tar of a class with its known members, or why it cannot be read in pieces."""
     index, location = archive.index, archive.url(wnid)
     try:
-        if is_remote(location) and wnid in index.tars:
+        if is_url(location) and wnid in index.tars:
             return archive.open_file(location, index.versions[wnid]), index.tars[wnid][1]
         file = archive.open_file(location)
         if wnid in index.tars and index.versions.get(wnid) == file.version:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
-from imagenet_nk.net.download import download, is_remote
+from imagenet_nk.net.download import download, is_url
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sources.contract import (
@@ -111,7 +111,7 @@ class Manifest:
             self._hub.close()
 
     def _at_hand(self, site: SourceContext) -> Path:
-        if not is_remote(self.path):
+        if not is_url(self.path):
             return Path(self.path).expanduser()
         name = f"manifest-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}"
         return download(self.path, site.index / name, site.http, max_bytes=1 << 30)
@@ -127,7 +127,7 @@ class Manifest:
             except (OSError, ValueError) as error:
                 return Rejected(Reason.UNREADABLE, transient=url.startswith("http"), detail=one_line(error))
             return FetchedImage(candidate.key, data, url)
-        return (yield from (_over_http(candidate) if is_remote(url) and not _is_file(url) else _from_disk(candidate)))
+        return (yield from (_over_http(candidate) if is_url(url) and not _is_file(url) else _from_disk(candidate)))
 
 
 def _drifted(result: FetchedImage | Rejected, candidate: Candidate) -> Rejected | None:
@@ -151,7 +151,7 @@ def unreadable(url: str) -> Rejected | None:
         return Rejected(Reason.NO_ADDRESS, detail="a row of a parquet file of another hub; HF_ENDPOINT names the hub")
     if url.partition("#")[0].endswith(".tar") and not _RANGE.match(url):
         return Rejected(Reason.NO_ADDRESS, detail="in a tar; take its image id with sampling=list source=archive")
-    scheme = urlsplit(url).scheme.lower() if is_remote(url) else ""
+    scheme = urlsplit(url).scheme.lower() if is_url(url) else ""
     if scheme not in ("", "file", "http", "https"):
         return Rejected(Reason.NO_ADDRESS, detail=f"{scheme}: is no address that can be fetched")
     if not scheme and not Path(url).is_absolute():

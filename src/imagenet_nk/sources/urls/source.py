@@ -15,7 +15,7 @@ from imagenet_nk.classes.loading import clsloc_wnids
 from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import HEAD, is_page, sniff
-from imagenet_nk.net.download import OutOfReachError, download, is_remote
+from imagenet_nk.net.download import OutOfReachError, download, is_url
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sources.contract import (
@@ -130,7 +130,7 @@ def _in_vain(url: str, original: str, first: FetchedImage | Rejected) -> bool:
 
 def _at_hand(location: str, site: SourceContext) -> Path:
     """A list as a local file: fetched once and kept beside the index where it is remote."""
-    if not is_remote(location):
+    if not is_url(location):
         path = Path(location).expanduser()
         if path.is_dir():
             raise OutOfReachError(f"{location} is a folder, not a list; name a file in it with source.list=")
