@@ -1,4 +1,4 @@
-"""Every error that a user can mend: one root, one line each, saying what is wrong and what to type instead."""
+"""The errors that a user can fix: one line each that says what is wrong and what to type instead."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ImageNetNkError(Exception):
 
 
 class ConfigError(ImageNetNkError):
-    """A setting, or a combination of settings, that no run can have."""
+    """An invalid setting or combination of settings."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -28,7 +28,7 @@ class SourceError(ImageNetNkError):
 
 
 class ContradictionError(SourceError):
-    """A source whose answers cannot all be true: one of them was not out of its file, and nobody knows which."""
+    """A source whose answers contradict each other, so that one of them is wrong."""
 
 
 class DatasetError(ImageNetNkError):
@@ -40,7 +40,7 @@ class ListError(ImageNetNkError):
 
 
 class BackboneError(ImageNetNkError):
-    """A backbone that cannot be built: unknown name, weights out of reach, a checkpoint that does not fit."""
+    """A backbone that cannot be built: unknown name, unreachable weights, a checkpoint that does not fit."""
 
 
 class CentersError(ImageNetNkError):
@@ -48,7 +48,7 @@ class CentersError(ImageNetNkError):
 
 
 class EngineError(ImageNetNkError):
-    """An engine that cannot be used (a library or a cluster out of reach), or workers that die again and again."""
+    """An engine that cannot be used (library missing, cluster unreachable), or workers that die repeatedly."""
 
 
 class EmptyClassError(CentersError):

@@ -1,4 +1,4 @@
-"""The process around Hydra: one line for a mistake in the command, a calm end on Ctrl-C and SIGTERM."""
+"""The process around Hydra: one line for an error in the command, a clean exit on Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from imagenet_nk.app import error_lines, startup
 from imagenet_nk.app.outcome import TRACEBACKS
 from imagenet_nk.run_outcome import COMPLETE, FAILED
 
-_FOLDER_FAULTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
-_SIGNALLED = 128  # and the number of the signal, as shells have it
+_FOLDER_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+_SIGNAL_BASE = 128  # plus the number of the signal, as in shells
 
 
 def config_folder() -> str:
@@ -31,26 +31,26 @@ def run(main: Callable[[], object]) -> None:
     HYDRA_FULL_ERROR=1 leaves it a traceback.
     """
     if _is_one_of_several_ranks():
-        _say(
+        _print_error(
             "torchrun is not supported: type engine=ray for a cluster; one process uses all cores and GPUs of a machine"
         )
         sys.exit(FAILED)
     startup.raise_open_file_limit()
-    _findable()
-    came = _terminated_like_interrupted()
+    _export_pythonpath()
+    sigterms = _handle_sigterm_as_sigint()
     os.environ.setdefault(TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to the lines below
     warnings.filterwarnings("ignore", module=r"PIL\.")  # broken metadata of images is not the user's concern
     code = FAILED
     try:
         startup.restore_interrupt()
-        code = _code(main)
+        code = _exit_code(main)
     except KeyboardInterrupt:
-        code = _SIGNALLED + (signal.SIGTERM if came else signal.SIGINT)
-        _decided(code)
-        _say("stopped; what was kept so far is whole, and the same command goes on from there")
+        code = _SIGNAL_BASE + (signal.SIGTERM if sigterms else signal.SIGINT)
+        _exit_on_signal(code)
+        _print_error("stopped; the images kept so far are complete, and the same command goes on from there")
     finally:
-        _decided(code)
+        _exit_on_signal(code)
     sys.exit(code)
 
 
@@ -58,7 +58,7 @@ def _is_one_of_several_ranks() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
-def _code(main: Callable[[], object]) -> int:
+def _exit_code(main: Callable[[], object]) -> int:
     """Run it; returns the exit code. A fault of the program passes."""
     try:
         main()
@@ -67,15 +67,15 @@ def _code(main: Callable[[], object]) -> int:
             return end.code or COMPLETE
         raise
     except Exception as error:
-        line = error_lines.one_line(error) or _folder_fault(error)
+        line = error_lines.one_line(error) or _folder_error_line(error)
         if line is None or os.environ[TRACEBACKS] == "1":
             raise
-        _say(line)
+        _print_error(line)
         return FAILED
     return COMPLETE
 
 
-def _decided(code: int) -> None:
+def _exit_on_signal(code: int) -> None:
     """Let a signal end the process at once from here on, with the code that it was about to end with.
 
     A launcher may send SIGTERM at any moment, also after the last line of the run.
@@ -85,12 +85,12 @@ def _decided(code: int) -> None:
             signal.signal(number, lambda *_: os._exit(code))
 
 
-def _terminated_like_interrupted() -> list[int]:
+def _handle_sigterm_as_sigint() -> list[int]:
     """Let SIGTERM, as schedulers and `kill` send it, end a run as Ctrl-C does; the list tells that one came.
 
     Left alone where somebody else handles it, or where Ctrl-C is ignored (nohup): it then ends the process at once.
     """
-    came: list[int] = []
+    sigterms: list[int] = []
     process = os.getpid()
 
     def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
@@ -98,15 +98,15 @@ def _terminated_like_interrupted() -> list[int]:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.raise_signal(signal.SIGTERM)
         else:
-            came.append(number)
+            sigterms.append(number)
             signal.raise_signal(signal.SIGINT)
 
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and callable(signal.getsignal(signal.SIGINT)):
         signal.signal(signal.SIGTERM, interrupt)
-    return came
+    return sigterms
 
 
-def _findable() -> None:
+def _export_pythonpath() -> None:
     """Let processes that a launcher starts elsewhere import this very package, also out of a clone."""
     home = str(Path(__file__).resolve().parents[2])
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -114,14 +114,14 @@ def _findable() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([home, *filter(None, paths)])
 
 
-def _folder_fault(error: Exception) -> str | None:
+def _folder_error_line(error: Exception) -> str | None:
     """The line for a run folder that cannot be written: Hydra makes it before any code of ours runs."""
-    if not isinstance(error, OSError) or error.errno not in _FOLDER_FAULTS:
+    if not isinstance(error, OSError) or error.errno not in _FOLDER_ERRORS:
         return None
     if error.filename is None:
         return f"{error.strerror}; mend that, then run the same command again"
     return f"{error.filename}: {error.strerror}; choose another folder for the run: hydra.run.dir=DIR"
 
 
-def _say(line: str) -> None:
+def _print_error(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201 - the log is not set up yet, or taken down again
