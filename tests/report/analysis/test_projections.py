@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from imagenet_nk.report.analysis import outliers, projections
+from imagenet_nk.report.analysis import projections
 
 
 def clusters(count: int, each: int, dim: int = 16) -> np.ndarray:
@@ -58,46 +58,3 @@ def test_like_comes_beside_like_and_every_class_once() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_hardly_any_classes_have_an_order(count: int) -> None:
     assert sorted(projections.leaf_order(np.eye(count))) == list(range(count))
-
-
-class InMemory:
-    """Embeddings that are their own store."""
-
-    def __init__(self, matrix: np.ndarray) -> None:
-        self.matrix = matrix
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        return self.matrix[rows].astype(np.float32)
-
-
-def test_an_image_does_not_vouch_for_itself() -> None:
-    x = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.1, 1.0]])
-    classes = np.array([0, 0, 0, 1])
-    centers = {0: x[:3].mean(axis=0).astype(np.float32), 1: x[3].astype(np.float32)}
-    found = outliers.outlier_scores(
-        InMemory(x), np.arange(4), classes, np.ones(4, bool), centers, {0: 3, 1: 1}  # type: ignore[arg-type]
-    )  # fmt: skip
-    assert found.own[0] == pytest.approx(1.0), "the mean of the other two is at a right angle"
-    assert np.isnan(found.own[3]), "alone in its class"
-    assert found.nearest.tolist() == [1, 1, 1, 0]
-    assert sorted(outliers.likely_mislabelled(found, 9).tolist()) == [0, 1, 2]
-    assert outliers.find_outliers(found, 1).tolist() == [0]
-
-
-def test_an_image_that_made_no_center_is_compared_with_all_of_it() -> None:
-    x = np.array([[1.0, 0.0]])
-    centers = {0: np.array([1.0, 1.0], np.float32)}
-    found = outliers.outlier_scores(
-        InMemory(x), np.array([0]), np.array([0]), np.zeros(1, bool), centers, {0: 4}  # type: ignore[arg-type]
-    )  # fmt: skip
-    assert found.own[0] == pytest.approx(1 - 0.5**0.5)
-    assert (found.nearest.tolist(), np.isnan(found.other[0])) == ([-1], True)
-
-
-def test_images_without_an_embedding_or_a_center_are_not_judged() -> None:
-    centers = {0: np.array([1.0, 0.0], np.float32)}
-    found = outliers.outlier_scores(
-        InMemory(np.ones((1, 2))), np.array([-1, 0]), np.array([0, 7]), np.ones(2, bool), centers, {0: 4}  # type: ignore[arg-type]
-    )  # fmt: skip
-    assert np.isnan(found.own).all()
-    assert outliers.find_outliers(found, 5).tolist() == []
