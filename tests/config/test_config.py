@@ -47,7 +47,7 @@ def checked(*overrides: str) -> Config:
 def test_there_are_choices_to_test() -> None:
     assert len(CHOICES) > 30
     assert {group for group, _ in CHOICES} == {
-        "backbone", "classes", "engine", "labels", "sampling", "source", "split", "tracker",
+        "backbone", "classes", "engine", "export", "labels", "sampling", "source", "split", "tracker",
     }  # fmt: skip
 
 
