@@ -1,4 +1,4 @@
-"""What the ledger knows about the web: how each host answered, and which pictures stand in several classes."""
+"""Statistics from the ledger: how each host answered, and which images are in several classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOSTS = 40  # shown
 
 @dataclass
 class Host:
-    """What came from one host."""
+    """The candidates of one host."""
 
     name: str
     tried: int = 0
@@ -29,12 +29,12 @@ class Host:
 
     @property
     def seconds_per_candidate(self) -> float | None:
-        """Mean seconds of a candidate that was tried; None without any."""
+        """Mean seconds of a candidate; None if none was tried."""
         return self.seconds / self.tried if self.tried else None
 
     @property
     def top_reason(self) -> str:
-        """The commonest reason why a candidate of it was rejected."""
+        """The most frequent reason why its candidates were rejected."""
         return max(sorted(self.reasons), key=lambda reason: self.reasons[reason], default="")
 
 

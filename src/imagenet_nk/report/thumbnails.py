@@ -1,4 +1,4 @@
-"""Small pictures: one strip a class, so that a page with ten thousand of them asks for a thousand files, lazily."""
+"""Thumbnails, in one contact strip for each class: a page of ten thousand loads a thousand files, lazily."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _READ_ERRORS: tuple[type[Exception], ...] = (
 
 @dataclass(frozen=True)
 class ContactStrip:
-    """One class's pictures as drawn."""
+    """The thumbnails of one class, in one file."""
 
     dhashes: tuple[int, ...]  # 64-bit difference hash of each; 0 for a missing one
     missing: tuple[int, ...]  # positions in the strip whose file is gone or unreadable
@@ -65,7 +65,7 @@ def _strip(target: Path, paths: Sequence[Path]) -> ContactStrip:
 
 
 def thumbnail(path: Path) -> Image.Image | None:
-    """The middle of a picture, SIDE x SIDE, RGB; None if it cannot be read."""
+    """The center crop of an image, SIDE x SIDE, RGB; None if it cannot be read."""
     try:
         with path.open("rb") as file, Image.open(file) as image:
             image.draft("RGB", (SIDE, SIDE))  # JPEG: decoded at the next larger eighth

@@ -1,4 +1,4 @@
-"""What the centers and the kept embeddings of a run say about its classes and images."""
+"""Maps, similarities and outlier scores from the centers and cached embeddings of a run."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _outlier_scores(
 
 
 def image_paths(data: RunData) -> list[Path]:
-    """Where the kept images are."""
+    """The files of the kept images, in manifest order."""
     if files.is_remote(data.folder):
         return [list_file.resolve(data.folder / "eval.txt", list_file.Entry(path, 0)) for path in data.images["path"]]
     root = os.fspath(data.folder)

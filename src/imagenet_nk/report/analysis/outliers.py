@@ -1,4 +1,4 @@
-"""Which images look wrong: far from their own class's center, or nearer to another's."""
+"""Which images look wrong: far from the center of their class, or closer to that of another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Column = NDArray[np.float64]
 class OutlierScores:
     """Cosine distances (1 - cosine, 0 to 2) of N images; nan where an image or its class has none."""
 
-    own: Column  # (N,) to the mean of the others of its class: an image does not vouch for itself
+    own: Column  # (N,) to the mean of the others of its class: without the image itself
     other: Column  # (N,) to the nearest center of another class
     nearest: NDArray[np.int64]  # (N,) that class's row; -1 for none
 

@@ -1,4 +1,4 @@
-"""Where classes lie: maps of their centers, how alike they are, and an order that puts like beside like."""
+"""Projections of class centers (PCA, t-SNE), their cosine similarities, and an order by similarity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Matrix = NDArray[np.float64]
 
 
 def cosines(vectors_KD: NDArray[np.floating]) -> Matrix:
-    """(K, K) cosine similarities; a vector of zeros is like nothing."""
+    """(K, K) cosine similarities; a vector of zeros has similarity 0."""
     x = np.asarray(vectors_KD, dtype=np.float64)
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
     unit = np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0)

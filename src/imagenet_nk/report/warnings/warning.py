@@ -1,4 +1,4 @@
-"""An alarm, and how counts and classes are worded in it."""
+"""A warning of the report, and how it names classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class ReportWarning:
-    """One thing that a reader must see."""
+    """One warning, problem or note of the page."""
 
     level: str
     title: str
