@@ -76,7 +76,7 @@ class Run:
         """Pictures under names that tell nothing of their class, so that only pixels can betray a swap."""
         for wnid in wnids(self.count):
             for serial in range(self.each):
-                self.put(wnid, f"{serial:03}", pictures.picture(wnid, serial))
+                self.put(wnid, f"{serial:03}", pictures.draw_picture(wnid, serial))
 
     def put(self, wnid: str, name: str, picture: Image.Image, quality: int = 90) -> None:
         data = io.BytesIO()

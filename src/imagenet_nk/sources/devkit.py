@@ -15,11 +15,11 @@ from pathlib import Path
 
 from imagenet_nk.errors import SourceError
 
-_TRUTH, _META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
-OFFICIAL = 50_000  # validation images, 50 of each class
-_MOST = 64 << 20  # bytes of a file of the devkit, unpacked
+_GROUND_TRUTH, _META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
+N_VAL = 50_000  # validation images, 50 of each class
+_MAX_BYTES = 64 << 20  # bytes of a file of the devkit, unpacked
 _WNID = re.compile(rb"(?<![0-9A-Za-z])n(?:\x00?[0-9]){8}(?!\x00?[0-9])")
-_COMPRESSED = 15  # miCOMPRESSED, MAT-file level 5
+_MI_COMPRESSED = 15  # miCOMPRESSED, MAT-file level 5
 
 
 def val_images(devkit: Path, clsloc: Sequence[str]) -> dict[str, list[str]]:
@@ -27,7 +27,7 @@ def val_images(devkit: Path, clsloc: Sequence[str]) -> dict[str, list[str]]:
 
     Raises SourceError if the file is no devkit, or contradicts the order of classes or itself.
     """
-    truth, meta = _files(devkit)
+    truth, meta = _read_files(devkit)
     order = wnids_of(meta)
     if len(order) >= len(clsloc) and order[: len(clsloc)] != list(clsloc):
         raise SourceError(
@@ -55,40 +55,38 @@ def ground_truth(text: bytes, classes: int, where: str) -> list[int]:
         ids.append(value)
     if not ids:
         raise SourceError(f"{where}: the ground truth is empty; fetch it again")
-    if len(ids) == OFFICIAL and set(Counter(ids).values()) != {OFFICIAL // classes}:
-        raise SourceError(
-            f"{where}: the ground truth has not {OFFICIAL // classes} images of each class; fetch it again"
-        )
+    if len(ids) == N_VAL and set(Counter(ids).values()) != {N_VAL // classes}:
+        raise SourceError(f"{where}: the ground truth has not {N_VAL // classes} images of each class; fetch it again")
     return ids
 
 
-def _files(devkit: Path) -> tuple[bytes, bytes]:
+def _read_files(devkit: Path) -> tuple[bytes, bytes]:
     """The ground truth and meta.mat (empty if there is none), of the devkit as a tar or unpacked."""
-    found = _unpacked(devkit) if devkit.is_dir() else _packed(devkit)
-    if _TRUTH not in found:
-        raise SourceError(f"{devkit} holds no {_TRUTH}; use ILSVRC2012_devkit_t12.tar.gz")
-    return found[_TRUTH], found.get(_META, b"")
+    found = _read_folder(devkit) if devkit.is_dir() else _read_tar(devkit)
+    if _GROUND_TRUTH not in found:
+        raise SourceError(f"{devkit} holds no {_GROUND_TRUTH}; use ILSVRC2012_devkit_t12.tar.gz")
+    return found[_GROUND_TRUTH], found.get(_META, b"")
 
 
-def _unpacked(devkit: Path) -> dict[str, bytes]:
+def _read_folder(devkit: Path) -> dict[str, bytes]:
     found = {}
-    for name in (_TRUTH, _META):
+    for name in (_GROUND_TRUTH, _META):
         file = devkit / "data" / name
         try:
-            if file.is_file() and file.stat().st_size <= _MOST:
+            if file.is_file() and file.stat().st_size <= _MAX_BYTES:
                 found[name] = file.read_bytes()
         except OSError as error:
             raise SourceError(f"{file} cannot be read: {error.strerror}") from error
     return found
 
 
-def _packed(devkit: Path) -> dict[str, bytes]:
+def _read_tar(devkit: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(devkit) as tar:
             for member in tar:
                 name = member.name.rpartition("/")[2]
-                if name in (_TRUTH, _META) and member.isreg() and member.size <= _MOST:
+                if name in (_GROUND_TRUTH, _META) and member.isreg() and member.size <= _MAX_BYTES:
                     file = tar.extractfile(member)
                     found[name] = file.read() if file else b""
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
@@ -108,9 +106,9 @@ def wnids_of(mat: bytes) -> list[str]:
     while at + 8 <= len(mat):
         kind, size = (int.from_bytes(mat[at + i : at + i + 4], "little") for i in (0, 4))
         element = mat[at + 8 : at + 8 + size]
-        if kind == _COMPRESSED:
+        if kind == _MI_COMPRESSED:
             try:
-                element = zlib.decompressobj().decompress(element, _MOST)
+                element = zlib.decompressobj().decompress(element, _MAX_BYTES)
             except zlib.error:
                 element = b""
         text += element + b"\n"

@@ -16,7 +16,7 @@ from imagenet_nk.net.download import download
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 22
-_LINE_EVERY_S = 30
+_LOG_EVERY_S = 10
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,13 @@ def fetch(file: OfficialFile, folder: Path, http: HttpConfig) -> Path:
         _require_room(file, unchecked)
     except OSError as error:
         raise SourceError(f"{folder} cannot be written ({error.strerror}); choose another source.root") from error
-    if have := _have(unchecked):
-        log.info("fetching %s to %s goes on behind %s of %s", file.url, folder, _said(have), _said(file.size))
+    if have := _bytes_fetched(unchecked):
+        log.info(
+            "fetching %s to %s goes on behind %s of %s", file.url, folder, _format_size(have), _format_size(file.size)
+        )
     else:
-        log.info("fetching %s (%s) to %s", file.url, _said(file.size), folder)
-    download(file.url, unchecked, http, _Progress(file.name), max_bytes=file.size)
+        log.info("fetching %s (%s) to %s", file.url, _format_size(file.size), folder)
+    download(file.url, unchecked, http, DownloadProgress(file.name), max_bytes=file.size)
     if (found := _md5(unchecked)) != file.md5:
         unchecked.unlink()
         raise SourceError(
@@ -66,22 +68,22 @@ def fetch(file: OfficialFile, folder: Path, http: HttpConfig) -> Path:
     return unchecked.rename(to)
 
 
-def _said(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
-def _have(unchecked: Path) -> int:
+def _bytes_fetched(unchecked: Path) -> int:
     """Bytes that an earlier run has left."""
     parts = unchecked, unchecked.with_name(f"{unchecked.name}.part")
     return sum(there.stat().st_size for there in parts if there.exists())
 
 
 def _require_room(file: OfficialFile, unchecked: Path) -> None:
-    lacks = file.size - _have(unchecked)
+    lacks = file.size - _bytes_fetched(unchecked)
     free = shutil.disk_usage(unchecked.parent).free
     if free < lacks:
         raise SourceError(
-            f"{file.name} needs {_said(lacks)} more in {unchecked.parent}, which has {_said(free)}; "
+            f"{file.name} needs {_format_size(lacks)} more in {unchecked.parent}, which has {_format_size(free)}; "
             "choose another source.root, or take a few images of each class with source=archive"
         )
 
@@ -94,13 +96,13 @@ def _md5(path: Path) -> str:
     return digest.hexdigest()
 
 
-class _Progress:
-    """A line of log now and then."""
+class DownloadProgress:
+    """Logs the bytes of a long download every few seconds."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._said = name, time.monotonic()
+        self._name, self._logged_at = name, time.monotonic()
 
     def __call__(self, done: int, size: int | None) -> None:
-        if time.monotonic() - self._said > _LINE_EVERY_S:
-            self._said = time.monotonic()
-            log.info("%s: %s of %s", self._name, _said(done), _said(size or 0))
+        if time.monotonic() - self._logged_at >= _LOG_EVERY_S:
+            self._logged_at = time.monotonic()
+            log.info("%s: %s%s", self._name, _format_size(done), f" of {_format_size(size)}" if size else "")

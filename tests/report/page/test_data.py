@@ -123,7 +123,7 @@ def test_each_class_shows_its_first_images_and_those_of_the_galleries() -> None:
 
 
 def test_a_picture_of_any_kind_has_a_thumbnail_or_none(tmp_path: Path) -> None:
-    picture = pictures.picture(wnids(1)[0], 0)
+    picture = pictures.draw_picture(wnids(1)[0], 0)
     for mode, name in (("L", "grey.jpg"), ("CMYK", "cmyk.jpg"), ("P", "palette.png"), ("RGBA", "clear.png")):
         picture.convert(mode).save(tmp_path / name)
         found = build.thumbnails.thumbnail(tmp_path / name)

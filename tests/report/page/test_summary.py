@@ -35,7 +35,7 @@ def planted(tmp_path: Path) -> Run:
     run.draw()
     one, other = wnids(4)[:2]
     for serial in range(6):
-        run.put(one, f"x{serial}", pictures.picture(other, 100 + serial))
+        run.put(one, f"x{serial}", pictures.draw_picture(other, 100 + serial))
     run.collect()
     run.judge()
     return run

@@ -59,7 +59,7 @@ def test_folders_swapped_at_the_source_show_in_the_ids_of_the_images(tmp_path: P
     run = Run(tmp_path, 3, 3)
     for wnid in wnids(3):
         for serial in range(3):
-            run.put(wnid, f"{wnid}_{serial}", pictures.picture(wnid, serial))
+            run.put(wnid, f"{wnid}_{serial}", pictures.draw_picture(wnid, serial))
     run.swap_folders(*wnids(3)[:2])
     run.collect()
     assert "6 images named after another class" in titles(run)
@@ -113,7 +113,7 @@ def test_a_class_of_one_picture_under_different_bytes_is_a_problem(tmp_path: Pat
     run = Run(tmp_path, 4, 6)
     run.draw()
     for serial in range(6):
-        run.put(wnids(4)[2], f"{serial:03}", pictures.picture(wnids(4)[2], 0), quality=60 + 5 * serial)
+        run.put(wnids(4)[2], f"{serial:03}", pictures.draw_picture(wnids(4)[2], 0), quality=60 + 5 * serial)
     run.collect()
     assert [warning.title for warning in raised(run) if warning.level == "problem"] == [
         "great white shark (n01484850) shows one picture 6 times"
@@ -125,7 +125,7 @@ def test_ten_images_of_another_class_are_the_doubtful_ones(tmp_path: Path) -> No
     run.draw()
     one, other = wnids(6)[:2]
     for serial in range(10):
-        run.put(one, f"x{serial}", pictures.picture(other, 100 + serial))
+        run.put(one, f"x{serial}", pictures.draw_picture(other, 100 + serial))
     run.collect()
     run.judge()
     data = gather(run.folder, run.output)
@@ -145,9 +145,9 @@ def test_all_planted_errors_are_seen_with_a_classifier_as_well(good: Run, tmp_pa
     run.draw()
     one, other, same, first, second, _ = wnids(6)
     for serial in range(10):
-        run.put(one, f"x{serial}", pictures.picture(other, 100 + serial))
+        run.put(one, f"x{serial}", pictures.draw_picture(other, 100 + serial))
     for serial in range(6):
-        run.put(same, f"{serial:03}", pictures.picture(same, 0), quality=60 + 5 * serial)
+        run.put(same, f"{serial:03}", pictures.draw_picture(same, 0), quality=60 + 5 * serial)
     run.swap_folders(first, second)
     run.collect()
     run.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
@@ -219,7 +219,7 @@ def test_the_label_check_of_the_evaluation_is_a_problem(spoiled: Run) -> None:
 def test_one_picture_in_two_classes_is_a_warning(tmp_path: Path) -> None:
     run = Run(tmp_path, 3, 2)
     run.draw()
-    run.put(wnids(3)[2], "same", pictures.picture(wnids(3)[0], 0))
+    run.put(wnids(3)[2], "same", pictures.draw_picture(wnids(3)[0], 0))
     run.collect()
     assert "1 image in more than one class" in titles(run)
 

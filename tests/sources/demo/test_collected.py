@@ -12,7 +12,7 @@ from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sources.contract import Candidate, FetchedImage, SourceContext
-from imagenet_nk.sources.demo.server import Fault, fate
+from imagenet_nk.sources.demo.server import Fault, fault_of
 from imagenet_nk.sources.demo.source import Demo
 
 WNID = "n01440764"
@@ -57,7 +57,7 @@ def test_each_fate_comes_to_its_reason(allowed: bool, tmp_path: Path) -> None:
     transport = CurlTransport(HttpConfig(), demo.traits.hosts_allowed() if allowed else frozenset())
     try:
         for candidate in demo.candidates(WNID):
-            kind = fate(WNID, int(candidate.key.rpartition("_")[2]))
+            kind = fault_of(WNID, int(candidate.key.rpartition("_")[2]))
             met = reason(demo, transport, candidate)
             assert met in REASONS[kind] if allowed else met == "forbidden", (kind, met)
     finally:

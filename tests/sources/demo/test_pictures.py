@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from PIL import Image
 
-from imagenet_nk.sources.demo.pictures import LARGEST, SMALLEST, encoded, look, picture
+from imagenet_nk.sources.demo.pictures import LARGEST, SMALLEST, draw_picture, encode, look_of
 from imagenet_nk.sources.demo.shapes import GROUNDS, LAYOUTS, MOTIFS, oklch
 
 # The first 20 classes of ImageNet-1k: those that the demo draws.
@@ -20,13 +20,13 @@ WNIDS = [
 
 
 def test_a_picture_depends_on_class_and_serial_alone() -> None:
-    first = encoded("n01440764", 3)
-    encoded("n01443537", 0)
-    assert encoded("n01440764", 3) == first
+    first = encode("n01440764", 3)
+    encode("n01443537", 0)
+    assert encode("n01440764", 3) == first
 
 
 def test_all_files_are_whole_and_no_two_are_equal() -> None:
-    files = [encoded(wnid, serial) for wnid in WNIDS[:5] for serial in range(20)]
+    files = [encode(wnid, serial) for wnid in WNIDS[:5] for serial in range(20)]
     pixels, forms = set(), Counter()
     for data in files:
         with Image.open(io.BytesIO(data)) as image:
@@ -40,7 +40,10 @@ def test_all_files_are_whole_and_no_two_are_equal() -> None:
 
 def test_the_nearest_class_mean_of_thumbnails_tells_the_classes_apart() -> None:
     thumbnails = np.array(
-        [[np.asarray(picture(wnid, serial).resize((8, 8)), float).ravel() for serial in range(8)] for wnid in WNIDS]
+        [
+            [np.asarray(draw_picture(wnid, serial).resize((8, 8)), float).ravel() for serial in range(8)]
+            for wnid in WNIDS
+        ]
     )  # (20 classes, 8 pictures, 192)
     centers = thumbnails[:, :4].mean(axis=1)
     held_out = thumbnails[:, 4:]
@@ -49,7 +52,7 @@ def test_the_nearest_class_mean_of_thumbnails_tells_the_classes_apart() -> None:
 
 
 def test_every_part_is_drawn_for_some_class() -> None:
-    looks = [look(f"n{number:08d}") for number in range(300)]
+    looks = [look_of(f"n{number:08d}") for number in range(300)]
     assert {kind.ground for kind in looks} == set(range(len(GROUNDS)))
     assert {kind.layout for kind in looks} == set(range(len(LAYOUTS)))
     assert {(kind.motif, kind.points) for kind in looks} == {(m, n) for m in range(len(MOTIFS)) for n in range(5, 9)}

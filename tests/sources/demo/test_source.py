@@ -19,7 +19,7 @@ from imagenet_nk.reasons import Rejected
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sources.contract import Candidate, FetchedImage, Source, SourceContext
 from imagenet_nk.sources.demo import server
-from imagenet_nk.sources.demo.server import Fault, body, fate
+from imagenet_nk.sources.demo.server import Fault, body, fault_of
 from imagenet_nk.sources.demo.source import Demo
 from sources.contract import SourceContract, drive, images, opened
 
@@ -28,7 +28,7 @@ FAULTS = [kind for kind in Fault if kind is not Fault.good]
 
 
 def first(wanted: Fault, wnid: str = WNIDS[0]) -> int:
-    return next(serial for serial in range(20) if fate(wnid, serial) is wanted)
+    return next(serial for serial in range(20) if fault_of(wnid, serial) is wanted)
 
 
 def candidate(wanted: Fault) -> Candidate:
@@ -60,17 +60,17 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 @pytest.mark.parametrize("wnid", WNIDS)
 def test_half_the_addresses_are_bad_and_enough_are_good(wnid: str) -> None:
-    fates = Counter(fate(wnid, serial) for serial in range(40))
+    fates = Counter(fault_of(wnid, serial) for serial in range(40))
     assert fates == {Fault.good: 20} | dict.fromkeys(FAULTS, 2)
-    assert sum(fate(wnid, serial) is Fault.good for serial in range(36)) >= 16
+    assert sum(fault_of(wnid, serial) is Fault.good for serial in range(36)) >= 16
 
 
 def test_fates_differ_between_classes() -> None:
-    assert len({tuple(fate(wnid, serial) for serial in range(20)) for wnid in WNIDS}) == len(WNIDS)
+    assert len({tuple(fault_of(wnid, serial) for serial in range(20)) for wnid in WNIDS}) == len(WNIDS)
 
 
 def test_good_addresses_give_their_pictures(demo: Demo) -> None:
-    good = [c for c in demo.candidates(WNIDS[0]) if fate(c.wnid, int(c.key.rpartition("_")[2])) is Fault.good]
+    good = [c for c in demo.candidates(WNIDS[0]) if fault_of(c.wnid, int(c.key.rpartition("_")[2])) is Fault.good]
     for one in good:
         found = drive(demo, one)
         assert isinstance(found, FetchedImage)
@@ -104,7 +104,7 @@ def test_moved_pictures_lead_to_the_placeholder(demo: Demo) -> None:
 
 
 def test_the_other_placeholder_has_many_addresses(demo: Demo) -> None:
-    keys = [(wnid, serial) for wnid in WNIDS for serial in range(36) if fate(wnid, serial) is Fault.placeholder]
+    keys = [(wnid, serial) for wnid in WNIDS for serial in range(36) if fault_of(wnid, serial) is Fault.placeholder]
     found = [drive(demo, Candidate(f"{wnid}_{serial}", wnid, "x")) for wnid, serial in keys]
     assert len(found) >= 3
     assert len({one.data for one in found}) == 1

@@ -355,7 +355,7 @@ def test_any_bytes_are_images_or_one_line(
     for content in files:
         (folder / "fuzz").write_bytes(content)
         try:
-            images = table.read(folder / "fuzz")
+            images = table.read_images(folder / "fuzz")
         except SourceError as error:
             assert "\n" not in str(error)  # noqa: PT017
             continue

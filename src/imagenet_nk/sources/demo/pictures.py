@@ -17,7 +17,7 @@ from imagenet_nk.sources.demo.shapes import GROUNDS, LAYOUTS, MOTIFS, Colour, Dr
 
 VERSION = 1  # another drawing is another data set
 SMALLEST, LARGEST = 200, 320  # pixels of a side
-_FINE = 2  # drawn so many times larger, then reduced: smooth edges
+_OVERSAMPLING = 2  # drawn so many times larger, then reduced: smooth edges
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Look:
     accent: float  # hue of the motifs' hearts, the same
 
 
-def look(wnid: str) -> Look:
+def look_of(wnid: str) -> Look:
     """The look of a class."""
     random = Random(f"demo {VERSION} {wnid}")
     return Look(
@@ -51,20 +51,20 @@ def look(wnid: str) -> Look:
     )
 
 
-def picture(wnid: str, serial: int) -> Image.Image:
+def draw_picture(wnid: str, serial: int) -> Image.Image:
     """An RGB picture, 200 to 320 pixels a side."""
-    kind, random = look(wnid), Random(f"demo {VERSION} {wnid} {serial}")
+    kind, random = look_of(wnid), Random(f"demo {VERSION} {wnid} {serial}")
     size = random.randint(SMALLEST, LARGEST), random.randint(SMALLEST, LARGEST)
-    large = size[0] * _FINE, size[1] * _FINE
+    large = size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING
     hue, light = kind.hue + random.uniform(-0.015, 0.015), kind.lightness + random.uniform(-0.03, 0.03)
     canvas = blend(large, oklch(light, 0.09, hue), oklch(light + 0.07, 0.07, hue + 0.04), random.uniform(-30, 30))
     draw = ImageDraw.Draw(canvas)
     GROUNDS[kind.ground](draw, large, oklch(light - 0.06, 0.10, hue + 0.02), random)
-    _motifs(draw, large, kind, (hue, light), random)
-    return _lit(canvas).reduce(_FINE)
+    _draw_motifs(draw, large, kind, (hue, light), random)
+    return _darken_corners(canvas).reduce(_OVERSAMPLING)
 
 
-def _motifs(draw: Draw, size: tuple[int, int], kind: Look, ground: tuple[float, float], random: Random) -> None:
+def _draw_motifs(draw: Draw, size: tuple[int, int], kind: Look, ground: tuple[float, float], random: Random) -> None:
     hue, light = ground
     bright = 0.74 if light < 0.6 else 0.55
     shadow = oklch(light - 0.14, 0.09, hue)
@@ -81,12 +81,12 @@ def _motifs(draw: Draw, size: tuple[int, int], kind: Look, ground: tuple[float, 
             size[1] / 2 + side * (zoom * y + dy + random.uniform(-0.025, 0.025)),
         )
         radius, angle = side * scale * zoom * random.uniform(0.85, 1.12), kind.tilt + random.uniform(-22, 22)
-        _polygon_at(draw, outline, (centre[0] + 0.06 * radius, centre[1] + 0.09 * radius), radius, angle, shadow)
+        _draw_polygon(draw, outline, (centre[0] + 0.06 * radius, centre[1] + 0.09 * radius), radius, angle, shadow)
         for share, colour in layers:
-            _polygon_at(draw, outline, centre, share * radius, angle, colour)
+            _draw_polygon(draw, outline, centre, share * radius, angle, colour)
 
 
-def _polygon_at(
+def _draw_polygon(
     draw: Draw, outline: Points, centre: tuple[float, float], radius: float, angle: float, colour: Colour
 ) -> None:
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -94,16 +94,16 @@ def _polygon_at(
     draw.polygon([(float(x), float(y)) for x, y in placed], fill=colour)
 
 
-def _lit(canvas: Image.Image) -> Image.Image:
+def _darken_corners(canvas: Image.Image) -> Image.Image:
     """The canvas with its corners a little darker."""
     corners = Image.radial_gradient("L").point([max(0, value - 110) // 2 for value in range(256)])
     return Image.composite(Image.new("RGB", canvas.size, (12, 10, 24)), canvas, corners.resize(canvas.size))
 
 
-def encoded(wnid: str, serial: int) -> bytes:
+def encode(wnid: str, serial: int) -> bytes:
     """The file of a picture: JPEG four times in five, else PNG, WebP, GIF or BMP."""
     random, file = Random(f"demo file {wnid} {serial}"), io.BytesIO()
     form = random.choices(("JPEG", "PNG", "WEBP", "GIF", "BMP"), (80, 6, 6, 4, 4))[0]
     options = {"quality": random.randint(82, 93), "progressive": random.random() < 0.3} if form == "JPEG" else {}
-    picture(wnid, serial).save(file, form, **options)
+    draw_picture(wnid, serial).save(file, form, **options)
     return file.getvalue()

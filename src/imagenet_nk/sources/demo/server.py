@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 UNAVAILABLE = "/static/photo_unavailable.png"
 _PICTURE = re.compile(r"/(n\d{8})/(\d+)\.jpg\Z")
-_PAGE = b"<!DOCTYPE html><html><head><title>Not found</title></head><body><h1>This page is gone</h1></body></html>\n"
+_HTML = b"<!DOCTYPE html><html><head><title>Not found</title></head><body><h1>This page is gone</h1></body></html>\n"
 
 
 class Fault(StrEnum):
@@ -42,11 +42,11 @@ class Fault(StrEnum):
     tiny = "tiny"  # a thumbnail
 
 
-_FAULTS = tuple(fate for fate in Fault if fate is not Fault.good)
-_DECK = (Fault.good,) * len(_FAULTS) + _FAULTS
+_ALL_FAULTS = tuple(fault_of for fault_of in Fault if fault_of is not Fault.good)
+_DECK = (Fault.good,) * len(_ALL_FAULTS) + _ALL_FAULTS
 
 
-def fate(wnid: str, serial: int) -> Fault:
+def fault_of(wnid: str, serial: int) -> Fault:
     """The fate of an address: of each 20 in a row of a class 10 are good and each fault comes once."""
     block, place = divmod(serial, len(_DECK))
     return Random(f"demo fate {wnid} {block}").sample(_DECK, len(_DECK))[place]
@@ -121,18 +121,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif match := _PICTURE.match(self.path):
             self._picture(match[1], int(match[2]))
         else:
-            self._answer(404, _PAGE, "text/html")
+            self._answer(404, _HTML, "text/html")
 
     def _picture(self, wnid: str, serial: int) -> None:
-        match fate(wnid, serial):
+        match fault_of(wnid, serial):
             case Fault.not_found | Fault.refused:
-                self._answer(404, _PAGE, "text/html")
+                self._answer(404, _HTML, "text/html")
             case Fault.gone:
-                self._answer(410, _PAGE, "text/html")
+                self._answer(410, _HTML, "text/html")
             case Fault.moved:
                 self._answer(302, b"", "text/html", location=UNAVAILABLE)
             case Fault.cut_short:
-                data = pictures.encoded(wnid, serial)
+                data = pictures.encode(wnid, serial)
                 self._answer(200, data[: len(data) // 3], "image/jpeg", announced=len(data))
             case kind:
                 self._answer(200, body(kind, wnid, serial), "image/jpeg")
@@ -157,15 +157,15 @@ def body(kind: Fault, wnid: str, serial: int) -> bytes:
     if kind is Fault.placeholder:
         return placeholder("not found", "JPEG")
     if kind is Fault.html:
-        return _PAGE
+        return _HTML
     if kind is Fault.tiny:
-        return _jpeg(pictures.picture(wnid, serial).resize((20, 15)))
+        return _jpeg(pictures.draw_picture(wnid, serial).resize((20, 15)))
     if kind is Fault.truncated:
-        data = pictures.encoded(wnid, serial)
+        data = pictures.encode(wnid, serial)
         return data[: len(data) // 2]
     if kind is Fault.garbled:
-        return _garbled(_jpeg(pictures.picture(wnid, serial)), Random(f"{wnid} {serial}"))
-    return pictures.encoded(wnid, serial)
+        return _garble(_jpeg(pictures.draw_picture(wnid, serial)), Random(f"{wnid} {serial}"))
+    return pictures.encode(wnid, serial)
 
 
 @functools.cache
@@ -187,7 +187,7 @@ def _jpeg(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _garbled(jpeg: bytes, random: Random) -> bytes:
+def _garble(jpeg: bytes, random: Random) -> bytes:
     """Noise in the scan, and in it a second frame header: no decoder may take that for a whole picture."""
     scan = jpeg.index(b"\xff\xda")
     frame = jpeg[jpeg.index(b"\xff\xc0") :][:19]

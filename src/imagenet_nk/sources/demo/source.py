@@ -13,7 +13,7 @@ from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sampling.draw_order import Sampling
 from imagenet_nk.sources.contract import Candidate, CostModel, FetchedImage, SourceContext, SourceTraits, rejection
 from imagenet_nk.sources.demo import pictures
-from imagenet_nk.sources.demo.server import DemoServer, Fault, fate
+from imagenet_nk.sources.demo.server import DemoServer, Fault, fault_of
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +69,14 @@ class Demo:
             return
         for image_id in self._sampling.arrange(wnid, (f"{wnid}_{serial}" for serial in range(self.per_class))):
             serial = int(image_id.rpartition("_")[2])
-            host = "nowhere" if fate(wnid, serial) is Fault.refused else "pictures"
+            host = "nowhere" if fault_of(wnid, serial) is Fault.refused else "pictures"
             yield Candidate(image_id, wnid, f"demo://{host}/{wnid}/{serial}.jpg")
 
     def read(self, candidate: Candidate) -> Generator[Request, Response, FetchedImage | Rejected]:
         match = _KEY.match(candidate.key)
         if self._server is None or not match or match[1] not in self._wnids or int(match[2]) >= self.per_class:
             return Rejected(Reason.UNKNOWN)
-        dead = fate(match[1], int(match[2])) is Fault.refused
+        dead = fault_of(match[1], int(match[2])) is Fault.refused
         host = self._server.dead_host if dead else self._server.host
         response = yield Request(f"http://{host}/{match[1]}/{match[2]}.jpg")
         if rejected := rejection(response):

@@ -71,7 +71,7 @@ class Manifest:
 
     def open(self, wnids: Sequence[str], site: SourceContext) -> None:
         """Read the manifest. Raises SourceError if it is none, or has none of the classes."""
-        images = table.read(self._at_hand(site))
+        images = table.read_images(self._at_hand(site))
         self._sampling = site.sampling
         self._images = {image.image_id: image for image in images}
         self._places: dict[str, dict[str, str]] = defaultdict(dict)
@@ -82,7 +82,7 @@ class Manifest:
             raise SourceError(f"source.path={self.path} has no image of the {len(wnids)} wanted classes")
         log.info("%s: %d images, %d of the %d wanted classes", self.path, len(images), here, len(wnids))
         self._hub = HubPlaces(site.index / "manifest")
-        if vague := [wrong for image in images if (wrong := unreadable(image.url))]:
+        if vague := [wrong for image in images if (wrong := unfetchable_reason(image.url))]:
             said = vague[0].detail
             log.warning("%s: %d of the images cannot be fetched again, such as: %s", self.path, len(vague), said)
 
@@ -100,10 +100,10 @@ class Manifest:
         return len(self._places.get(wnid, {}))
 
     def read(self, candidate: Candidate) -> ReadSteps:
-        if wrong := unreadable(candidate.url):
+        if wrong := unfetchable_reason(candidate.url):
             return wrong
         result = yield from self._fetched(candidate)
-        return _drifted(result, candidate) or result
+        return _drift(result, candidate) or result
 
     def close(self) -> None:
         """Forget what was spooled of data sets."""
@@ -127,10 +127,12 @@ class Manifest:
             except (OSError, ValueError) as error:
                 return Rejected(Reason.UNREADABLE, transient=url.startswith("http"), detail=one_line(error))
             return FetchedImage(candidate.key, data, url)
-        return (yield from (_over_http(candidate) if is_url(url) and not _is_file(url) else _from_disk(candidate)))
+        return (
+            yield from (_read_over_http(candidate) if is_url(url) and not _is_file_uri(url) else _read_local(candidate))
+        )
 
 
-def _drifted(result: FetchedImage | Rejected, candidate: Candidate) -> Rejected | None:
+def _drift(result: FetchedImage | Rejected, candidate: Candidate) -> Rejected | None:
     """What bytes other than the manifest's come to; None if they are those, or there is nothing to compare."""
     if not isinstance(result, FetchedImage) or not candidate.sha256:
         return None
@@ -141,7 +143,7 @@ def _drifted(result: FetchedImage | Rejected, candidate: Candidate) -> Rejected 
     return Rejected(Reason.DRIFTED, detail=detail)
 
 
-def unreadable(url: str) -> Rejected | None:
+def unfetchable_reason(url: str) -> Rejected | None:
     """Why nothing can be fetched at an address of a manifest, as far as that can be seen; None if it may be."""
     if not url:
         return Rejected(Reason.MISSING, detail="listed, but not in the manifest, or there without an address")
@@ -159,11 +161,11 @@ def unreadable(url: str) -> Rejected | None:
     return None
 
 
-def _is_file(url: str) -> bool:
+def _is_file_uri(url: str) -> bool:
     return url.lower().startswith("file:")
 
 
-def _over_http(candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
+def _read_over_http(candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
     if not (part := _RANGE.match(candidate.url)):
         response: Response = yield Request(candidate.url)
         return rejection(response) or FetchedImage(candidate.key, response.body, response.final_url)
@@ -182,7 +184,7 @@ def _over_http(candidate: Candidate) -> Generator[Request | BlockingCall, Any, F
     return FetchedImage(candidate.key, response.body, candidate.url)
 
 
-def _from_disk(candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
+def _read_local(candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
     within = bool(_RANGE.match(candidate.url))
     path = None if within else text_to_path(candidate.url)
     try:

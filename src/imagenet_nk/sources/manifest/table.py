@@ -14,7 +14,7 @@ from imagenet_nk.image_ids import WNID
 from imagenet_nk.wording import one_line
 
 COLUMNS = ("image_id", "wnid", "url", "sha256")
-PLACE = "final_url"  # read where it is there: it says which bytes of an archive an image is
+FINAL_URL = "final_url"  # read where it is there: it says which bytes of an archive an image is
 
 _IMAGE_ID = re.compile(r"[A-Za-z0-9._=-]{1,200}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -29,21 +29,21 @@ class Image(NamedTuple):
     sha256: str  # of the whole file, in hex
 
 
-def read(path: Path) -> list[Image]:
+def read_images(path: Path) -> list[Image]:
     """All rows, in their order. Raises SourceError: not there, columns missing, a row that names no image safely."""
     try:
         rows = _parquet(path) if _kind(path) == "a parquet file" else _csv(path)
-        return list(checked(rows, str(path)))
+        return list(validate(rows, str(path)))
     except OSError as error:
         raise SourceError(f"source.path={path} cannot be read: {error.strerror or one_line(error)}") from error
 
 
-def checked(rows: Iterable[Mapping[str, object]], where: str) -> Iterator[Image]:
+def validate(rows: Iterable[Mapping[str, object]], where: str) -> Iterator[Image]:
     """Images out of rows. An image id becomes a file name, so nothing else than an id passes. Raises SourceError."""
     seen: set[str] = set()
     for number, row in enumerate(rows, start=1):
         image = Image(*(str(row[name] if row[name] is not None else "") for name in COLUMNS))
-        place = str(row.get(PLACE) or "")
+        place = str(row.get(FINAL_URL) or "")
         within = place.startswith(image.url) and "#bytes=" in place
         image = image._replace(sha256=image.sha256.lower(), url=place if within else image.url)
         if not WNID.match(image.wnid):
@@ -76,8 +76,8 @@ def _parquet(path: Path) -> Iterator[Mapping[str, object]]:
 
     try:
         with pq.ParquetFile(path) as parquet:
-            _require(parquet.schema_arrow.names, path)
-            there = [name for name in (*COLUMNS, PLACE) if name in parquet.schema_arrow.names]
+            _require_columns(parquet.schema_arrow.names, path)
+            there = [name for name in (*COLUMNS, FINAL_URL) if name in parquet.schema_arrow.names]
             for batch in parquet.iter_batches(columns=there):
                 yield from batch.to_pylist()
     except (pa.ArrowException, ValueError) as error:  # ValueError: names and texts that are no UTF-8
@@ -88,13 +88,13 @@ def _csv(path: Path) -> Iterator[Mapping[str, object]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         try:
-            _require(reader.fieldnames or (), path)
+            _require_columns(reader.fieldnames or (), path)
             yield from reader
         except (csv.Error, UnicodeDecodeError) as error:
             raise SourceError(f"source.path={path} is no csv in UTF-8 (line {reader.line_num + 1}): {error}") from error
 
 
-def _require(names: Iterable[str], path: Path) -> None:
+def _require_columns(names: Iterable[str], path: Path) -> None:
     there = set(names)
     if missing := [name for name in COLUMNS if name not in there]:
         raise SourceError(

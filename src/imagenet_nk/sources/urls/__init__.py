@@ -1,1 +1,1 @@
-"""source=urls: candidates of a list of addresses, such as fall11_urls.txt."""
+"""source=urls: single images at the web addresses of a list."""

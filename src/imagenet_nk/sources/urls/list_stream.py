@@ -1,4 +1,4 @@
-"""A list file as a stream of bytes, whatever it is packed in: plain, .gz, .tgz or .parquet, told by content."""
+"""A list file as a stream of bytes: plain, .gz, .tgz or .parquet, recognised by content."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from imagenet_nk.formats.magic import GZIP, HEAD, PARQUET, kind_of
 from imagenet_nk.wording import first_few
 
 CHUNK = 1 << 18  # fits a second-level cache together with what is computed from it
-_MOST_NULS = 64  # in the first bytes of text
+_MAX_NULS = 64  # in the first bytes of text
 _ID_COLUMNS, _URL_COLUMNS = ("id", "image_id", "key"), ("url", "URL")
 
 
 def chunks(path: Path) -> Iterator[bytes | memoryview]:
-    """The bytes of a list, piece by piece, never whole in memory or unpacked on disk.
+    """Yield the bytes of a list in pieces; it is neither held in memory nor unpacked on disk.
 
-    Raises SourceError: unreadable, empty, no text, UTF-16, cut short, a tar without a file, parquet without columns.
+    Raises SourceError: unreadable, empty, not text, UTF-16, cut short, a tar without a file, parquet without columns.
     """
     try:
         with path.open("rb") as file:
             magic = file.read(4)
             file.seek(0)
             if magic == PARQUET:
-                yield from _rows(path)
+                yield from _parquet_lines(path)
             elif magic.startswith(GZIP):
                 with closing(gunzip(path)) as pieces:
-                    yield from _text(path, _Stream(pieces))
+                    yield from _text_chunks(path, _Stream(pieces))
             else:
-                yield from _text(path, _Stream(iter(partial(file.read, CHUNK), b"")))
+                yield from _text_chunks(path, _Stream(iter(partial(file.read, CHUNK), b"")))
     except FileNotFoundError as error:
-        raise SourceError(f"there is no list {path}; give the path or address of one with source.list=") from error
+        raise SourceError(f"there is no list {path}; set source.list= to the path or address of one") from error
     except DamagedError as error:
         raise SourceError(f"{path} is cut short or damaged ({error}); fetch it again") from error
     except OSError as error:
@@ -44,74 +44,74 @@ def chunks(path: Path) -> Iterator[bytes | memoryview]:
 
 
 class _Stream:
-    """Pieces of any size, read in others."""
+    """An iterator of bytes as something to read from."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._held = pieces, memoryview(b"")
 
-    def some(self, most: int = CHUNK) -> memoryview:
-        """The next bytes, at most so many; empty only at the end."""
+    def read(self, size: int = CHUNK) -> memoryview:
+        """At most `size` bytes; empty only at the end."""
         if not self._held:
             self._held = memoryview(next(self._pieces, b""))
-        taken, self._held = self._held[:most], self._held[most:]
-        return taken
+        result, self._held = self._held[:size], self._held[size:]
+        return result
 
-    def exactly(self, size: int) -> bytes:
-        """So many bytes; fewer only at the end."""
-        got = bytearray()
-        while len(got) < size and (piece := self.some(size - len(got))):
-            got += piece
-        return bytes(got)
+    def read_exact(self, size: int) -> bytes:
+        """`size` bytes; fewer only at the end."""
+        data = bytearray()
+        while len(data) < size and (piece := self.read(size - len(data))):
+            data += piece
+        return bytes(data)
 
 
-def _text(path: Path, stream: _Stream) -> Iterator[bytes | memoryview]:
-    first = stream.exactly(tar_headers.BLOCK)
+def _text_chunks(path: Path, stream: _Stream) -> Iterator[bytes | memoryview]:
+    first = stream.read_exact(tar_headers.BLOCK)
     header = tar_headers.parse(first)
-    pieces = _members(path, stream, header) if header else chain([first], iter(stream.some, b""))
+    pieces = _tar_files(path, stream, header) if header else chain([first], iter(stream.read, b""))
     start = bytes(next((piece for piece in pieces if piece), b""))
     if not start.strip():
-        raise SourceError(f"the list {path} is empty; give another with source.list=")
-    _refuse_other(start, str(path), header)
+        raise SourceError(f"the list {path} is empty; set source.list= to another list")
+    _require_list(start, str(path), header)
     yield start.removeprefix(b"\xef\xbb\xbf")
     yield from pieces
 
 
-def _refuse_other(start: bytes, path: str, header: tar_headers.Header | None) -> None:
-    """Raise SourceError for what is no list, by its first bytes; a NUL in the midst of text is one broken line."""
+def _require_list(start: bytes, path: str, header: tar_headers.Header | None) -> None:
+    """Raise SourceError if the first bytes are not those of a list. A few NULs are allowed: they are broken lines."""
     kind = kind_of(start)
     if kind == "UTF-16 text":
         raise SourceError(f"{path} is UTF-16; save it as UTF-8")
     if kind == "a web page":
         raise SourceError(f"{path} is a web page, not a list")
-    if kind and (kind != "no text" or start[:HEAD].count(0) > _MOST_NULS):
+    if kind and (kind != "no text" or start[:HEAD].count(0) > _MAX_NULS):
         unpack = "unpack it first" if kind.startswith("packed") or "archive" in kind else ""
-        it = f"a tar, and its file {header.name} is {kind}" if header else kind
-        raise SourceError(f"{path} is {it}: no list of `id<TAB>url` lines; {unpack or 'give one with source.list='}")
+        content = f"a tar, and its file {header.name} is {kind}" if header else kind
+        raise SourceError(f"{path} is {content}, not a list of `id<TAB>url` lines; {unpack or 'set source.list='}")
 
 
-def _members(path: Path, stream: _Stream, header: tar_headers.Header | None) -> Iterator[bytes | memoryview]:
-    """The data of all plain files of a tar, one after the other, but for hidden ones (macOS leaves `._name`)."""
-    found = False
+def _tar_files(path: Path, stream: _Stream, header: tar_headers.Header | None) -> Iterator[bytes | memoryview]:
+    """The data of all regular files of a tar in turn, except hidden ones (macOS adds `._name`)."""
+    has_file = False
     while header:
-        wanted = header.is_file and not header.name.rpartition("/")[2].startswith(".")
-        found |= wanted
-        left = header.size
-        while left:
-            piece = stream.some(min(left, CHUNK))
+        is_wanted = header.is_file and not header.name.rpartition("/")[2].startswith(".")
+        has_file |= is_wanted
+        remaining = header.size
+        while remaining:
+            piece = stream.read(min(remaining, CHUNK))
             if not piece:
                 raise SourceError(f"{path} is cut short inside {header.name!r}; fetch it again")
-            left -= len(piece)
-            if wanted:
+            remaining -= len(piece)
+            if is_wanted:
                 yield piece
-        if wanted:
-            yield b"\n"  # a file need not end its last line
-        stream.exactly(tar_headers.padded(header.size) - header.size)
-        header = tar_headers.parse(stream.exactly(tar_headers.BLOCK))
-    if not found:
-        raise SourceError(f"{path} is a tar without a list in it; give another with source.list=")
+        if is_wanted:
+            yield b"\n"  # in case the last line of the file has no end
+        stream.read_exact(tar_headers.padded(header.size) - header.size)
+        header = tar_headers.parse(stream.read_exact(tar_headers.BLOCK))
+    if not has_file:
+        raise SourceError(f"{path} is a tar without a file in it; set source.list= to another list")
 
 
-def _rows(path: Path) -> Iterator[bytes]:
+def _parquet_lines(path: Path) -> Iterator[bytes]:
     import pyarrow
     import pyarrow.parquet
 
@@ -125,9 +125,9 @@ def _rows(path: Path) -> Iterator[bytes]:
                     f"{path} has no columns id and url (it has {first_few(names)}); rename them, or give a list as text"
                 )
             if table.metadata.num_rows == 0:
-                raise SourceError(f"the list {path} is empty; give another with source.list=")
+                raise SourceError(f"the list {path} is empty; set source.list= to another list")
             for batch in table.iter_batches(1 << 14, columns=[ids, urls]):
                 pairs = zip(*(batch.column(name).cast("string").to_pylist() for name in (ids, urls)), strict=True)
                 yield "".join(f"{i or ''}\t{u or ''}\n" for i, u in pairs).encode(errors="surrogateescape")
     except pyarrow.ArrowException as error:
-        raise SourceError(f"{path} is no sound parquet file: {str(error).splitlines()[0]}") from error
+        raise SourceError(f"{path} is not a valid parquet file: {str(error).splitlines()[0]}") from error

@@ -1,4 +1,4 @@
-"""`source=urls`: addresses of single images out of a list of `id<TAB>url` lines."""
+"""`source=urls`: single images at the web addresses of a list of `id<TAB>url` lines."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from imagenet_nk.sources.contract import (
     candidates_in_order,
     rejection,
 )
+from imagenet_nk.sources.official import DownloadProgress
 from imagenet_nk.sources.urls import url_forms
 from imagenet_nk.wording import first_few
 
@@ -37,18 +38,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_LIST_BYTES = 4 << 30
-FORMAT = 2  # of the kept index
-_MENDED_BY_HTTPS = frozenset(
+INDEX_VERSION = 2  # of the saved index
+_HTTPS_MAY_HELP = frozenset(
     {"http_400", "http_403", "http_426", Reason.REFUSED, Reason.RESET, Reason.TIMEOUT, Reason.TRUNCATED}
 )
-_COPIES = (
+_COPIES_HINT = (
     "the official list has not been served since 2019; copies named imagenet_fall11_urls.tgz live on Academic Torrents "
     "and in a Kaggle thread: fetch one and type source.list=FILE"
 )
 
 
 class Urls:
-    """Candidates are the lines of a list; what their addresses give today is another matter."""
+    """The candidates are the lines of a list. Many of their URLs are dead, or return something else today."""
 
     name = "urls"
     traits = SourceTraits(cost=CostModel(success=0.4))
@@ -60,7 +61,7 @@ class Urls:
     )
 
     def __init__(self, list: str | Sequence[str]) -> None:  # noqa: A002  the config key is source.list
-        """One location (path, http, https) or several, tried in order."""
+        """`list`: one location (path, http, https) or several, tried in order."""
         self._locations = [list] if isinstance(list, str) else [*list]
         self._index: ListIndex | None = None
 
@@ -73,30 +74,30 @@ class Urls:
         self._index = self._first_usable(wnids, site)
 
     def _first_usable(self, wnids: Sequence[str], site: SourceContext) -> ListIndex:
-        """The index of the first list that can be used. Raises what was wrong with all of them."""
-        wrong: list[SourceError] = []
+        """The index of the first usable list. Raises SourceError with what is wrong with each of them."""
+        errors: list[SourceError] = []
         for location in self._locations:
-            if wrong:
-                log.warning("%s; trying %s", wrong[-1], location)
+            if errors:
+                log.warning("%s; trying %s", errors[-1], location)
             try:
-                return _usable(_no_page(_at_hand(location, site), location), wnids, site)
+                return _require_usable(_require_not_page(_local_copy(location, site), location), wnids, site)
             except SourceError as error:
-                wrong.append(error)
+                errors.append(error)
         official = any("image-net.org" in location for location in self._locations)
-        said = "; ".join(map(str, wrong)) + (f"; {_COPIES}" if official else "")
-        raise (OutOfReachError if all(isinstance(one, OutOfReachError) for one in wrong) else SourceError)(said)
+        message = "; ".join(map(str, errors)) + (f"; {_COPIES_HINT}" if official else "")
+        raise (OutOfReachError if all(isinstance(one, OutOfReachError) for one in errors) else SourceError)(message)
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
         return candidates_in_order(self._site.sampling, wnid, self._open_index.pairs(wnid))
 
     def read(self, candidate: Candidate) -> ReadSteps:
-        """Ask the address, then its other forms (http.url_templates). The first answer says why there is no image."""
+        """Request the URL, then its other forms (http.url_templates). Without an image, the first response counts."""
         if not candidate.url:
             return Rejected(Reason.MISSING)
         http = self._site.http
         first: FetchedImage | Rejected | None = None
         for url in url_forms.url_variants(candidate.url, http.url_templates):
-            if first is not None and _in_vain(url, candidate.url, first):
+            if first is not None and _is_pointless(url, candidate.url, first):
                 continue
             response: Response = yield Request(url)
             result = rejection(response) or FetchedImage(candidate.key, response.body, response.final_url)
@@ -113,84 +114,71 @@ class Urls:
     @property
     def _open_index(self) -> ListIndex:
         if self._index is None:
-            raise SourceError("the list is not open; call open() first")
+            raise SourceError("the list is not open: call open() first")
         return self._index
 
 
-def _is_image(found: FetchedImage) -> bool:
-    """Whether the answer may be the picture: other forms of the address are asked if it is a page or a placeholder."""
-    return sniff(found.data) is not None and "photo_unavailable" not in found.final_url
+def _is_image(image: FetchedImage) -> bool:
+    """Whether the response may be the image; if not (a page, a placeholder), other forms of the URL are requested."""
+    return sniff(image.data) is not None and "photo_unavailable" not in image.final_url
 
 
-def _in_vain(url: str, original: str, first: FetchedImage | Rejected) -> bool:
-    """Whether asking the same address again over https cannot help: its host has answered clearly."""
-    same = url.partition("://")[2] == original.partition("://")[2]
-    return same and not (isinstance(first, Rejected) and first.reason in _MENDED_BY_HTTPS)
+def _is_pointless(url: str, original: str, first: FetchedImage | Rejected) -> bool:
+    """Whether a request over https cannot help, because the host has answered the same URL over http."""
+    is_same = url.partition("://")[2] == original.partition("://")[2]
+    return is_same and not (isinstance(first, Rejected) and first.reason in _HTTPS_MAY_HELP)
 
 
-def _at_hand(location: str, site: SourceContext) -> Path:
-    """A list as a local file: fetched once and kept beside the index where it is remote."""
+def _local_copy(location: str, site: SourceContext) -> Path:
+    """The list as a local file; a remote one is downloaded once and kept beside the index."""
     if not is_url(location):
         path = Path(location).expanduser()
         if path.is_dir():
-            raise OutOfReachError(f"{location} is a folder, not a list; name a file in it with source.list=")
+            raise OutOfReachError(f"{location} is a folder, not a list; set source.list= to a file in it")
         if not path.is_file():
-            raise OutOfReachError(f"there is no list {location}; give the path or address of one with source.list=")
+            raise OutOfReachError(f"there is no list {location}; set source.list= to the path or address of one")
         return path
     name = urlsplit(location).path.rpartition("/")[2] or "list"
     digest = hashlib.sha256(location.encode()).hexdigest()[:12]
     to = site.index / "lists" / f"{digest}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[-80:]}"
-    return download(location, to, site.http, _Progress(location), max_bytes=MAX_LIST_BYTES)
+    return download(location, to, site.http, DownloadProgress(location), max_bytes=MAX_LIST_BYTES)
 
 
-def _no_page(file: Path, location: str) -> Path:
-    """The file. Raises OutOfReachError for a page that someone or something saved under a list's name."""
+def _require_not_page(file: Path, location: str) -> Path:
+    """Return the file. Raises OutOfReachError for a web page that was saved in place of a list."""
     try:
         with file.open("rb") as opened:
-            page = is_page(opened.read(HEAD))
+            has_page = is_page(opened.read(HEAD))
     except OSError as error:
         raise OutOfReachError(f"cannot read the list {location}: {error.strerror}") from error
-    if page:
+    if has_page:
         raise OutOfReachError(f"{location} is a web page, not a list")
     return file
 
 
-class _Progress:
-    """One line of log every few seconds of a long download."""
-
-    def __init__(self, location: str) -> None:
-        self.location, self.last = location, time.monotonic()
-
-    def __call__(self, done: int, size: int | None) -> None:
-        if time.monotonic() - self.last >= 5:
-            self.last = time.monotonic()
-            share = f" of {size / 1e6:,.0f}" if size else ""
-            log.info("%s: %s%s MB", self.location, f"{done / 1e6:,.0f}", share)
-
-
-def _usable(list_file: Path, wnids: Sequence[str], site: SourceContext) -> ListIndex:
-    """The index of a list. Raises SourceError if it is none, OutOfReachError if it has nothing of the classes."""
+def _require_usable(list_file: Path, wnids: Sequence[str], site: SourceContext) -> ListIndex:
+    """The index of a list. Raises SourceError if it is not a list, OutOfReachError if it has none of the classes."""
     from imagenet_nk.sources.urls.list_stream import chunks
 
-    index = _index(list_file, wnids, site.index)
+    index = _open_or_build(list_file, wnids, site.index)
     if any(index.pairs(wnid) for wnid in wnids):
         return index
     counts = ", ".join(f"{name} {count:,}" for name, count in index.counts.items() if count)
     index.close()
-    start = bytes(next(chunks(list_file)))[:80].partition(b"\n")[0].decode(errors="replace").strip()
+    first_line = bytes(next(chunks(list_file)))[:80].partition(b"\n")[0].decode(errors="replace").strip()
     unusable = sum(count for name, count in index.counts.items() if name != "lines")
-    of_others = index.counts["lines"] > unusable  # a list like any other, but of classes that nobody asked for
-    raise (OutOfReachError if of_others else SourceError)(
+    is_valid_list = index.counts["lines"] > unusable  # but of other classes
+    raise (OutOfReachError if is_valid_list else SourceError)(
         f"{list_file} has no usable line `n########_...<TAB>url` of a wanted class ({first_few(wnids, 3)}): {counts}; "
-        f"it begins with {start!r}"
+        f"it begins with {first_line!r}"
     )
 
 
-def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
-    """The kept index of this list and these classes, made if it is not there.
+def _open_or_build(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
+    """The saved index of this list and these classes; it is built if there is none.
 
-    The 1000 classes of ILSVRC2012 are always among them, and by these it is judged which addresses stand in two: what
-    a class has does not depend on which others are asked for, and another choice of them needs no other pass.
+    The 1000 classes of ILSVRC2012 are always indexed, and URLs that occur in two of these are left out. So the URLs of
+    a class do not depend on which other classes are wanted, and another choice among the 1000 uses the same index.
     """
     from imagenet_nk.sources.urls.list_index import ListIndex, build
     from imagenet_nk.sources.urls.list_stream import chunks
@@ -198,7 +186,7 @@ def _index(list_file: Path, wnids: Sequence[str], folder: Path) -> ListIndex:
     reference = clsloc_wnids()
     wnids = sorted({*wnids, *reference})
     stat = list_file.stat()
-    key = f"{FORMAT}\n{list_file.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}\n{','.join(wnids)}"
+    key = f"{INDEX_VERSION}\n{list_file.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}\n{','.join(wnids)}"
     file = folder / f"urls-{hashlib.sha256(key.encode()).hexdigest()[:16]}.index"
     try:
         return ListIndex(file)
