@@ -6,5 +6,5 @@ Other packages import:
   SourceTraits, TRY_AGAIN, UNLISTED_KEY, candidates_in_order, rejection
 - devkit
 - none: NoSource
-- official: DEVKIT, OfficialFile, TRAIN, VAL
+- official: DEVKIT, DownloadProgress, OfficialFile, TRAIN, VAL
 """
