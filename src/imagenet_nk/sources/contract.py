@@ -36,7 +36,7 @@ class BlockingCall:
 class FetchedImage:
     """The bytes of a candidate, not yet inspected."""
 
-    image_id: str  # unique in its source, safe as a file name: see sources.base.image_id
+    image_id: str  # unique in its source, safe as a file name: see imagenet_nk.image_ids
     data: bytes
     final_url: str = ""
     path: Path | None = None  # the local file that holds exactly `data`, if there is one: it can be linked

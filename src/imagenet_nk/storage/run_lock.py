@@ -3,6 +3,9 @@
 The lock is the operating system's (flock): it ends with its process, however that ends. Some network file systems do
 not show it to other machines, so its holder also leaves a note beside it, and renews that while it lives. Whoever finds
 a note from another machine watches whether it still changes: no clock is compared with that of another machine.
+
+filelock's SoftFileLease is not used for this: others may take it over while its holder is merely suspended, and it does
+not record since when it is held, which the log tells those who wait.
 """
 
 from __future__ import annotations
