@@ -124,7 +124,7 @@ def compute(entries, classes, config, output, **options) -> Centers:
 def evaluate(entries, classes, config, output, *, held_out=(), settings=None) -> dict[str, Any]:
     """Stage `evaluate` of one backbone."""
     held_out = load_eval_list(settings or EvaluateConfig(), classes) or held_out
-    computed = compute_all(make_runs(config, output), entries, classes, "sha", held_out=held_out)
+    computed = compute_all(make_runs(config, output), entries, classes, "sha", others=[path for path, _ in held_out])
     return evaluate_all(computed, entries, classes, held_out=held_out, settings=settings)[0]
 
 

@@ -9,22 +9,31 @@ from imagenet_nk.evaluation import metrics
 from imagenet_nk.evaluation.ncm import Predictions
 
 
-def test_intervals_contain_the_accuracy_and_narrow_with_more_images():
-    def interval(n):
-        ranks = (np.arange(n) % 4 == 0).astype(np.int64)
-        accuracy = metrics.topk_accuracy(Predictions(np.zeros(n, np.int64), ranks, ranks), 9, 2000, 0)["top1"]
-        low, high = accuracy["ci95"]
-        assert low <= accuracy["value"] == 0.75 <= high
-        return high - low
+@pytest.mark.parametrize(
+    ("hits", "total", "low", "high"),
+    [  # Newcombe (1998), table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_interval_is_wilsons(hits, total, low, high):
+    figure = metrics.proportion(hits, total)
+    assert figure["value"] == hits / total
+    assert figure["ci95"] == [pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5)]
 
-    assert interval(4000) == pytest.approx(2 * 1.96 * np.sqrt(0.75 * 0.25 / 4000), rel=0.1)
-    assert interval(100) > 3 * interval(4000)
+
+def test_interval_at_all_hits_mirrors_that_at_none():
+    none, every = metrics.proportion(0, 12)["ci95"], metrics.proportion(12, 12)["ci95"]
+    assert every == [pytest.approx(1 - none[1]), 1.0]
+    assert none[0] == 0.0 < none[1]
 
 
 def test_top5_of_five_classes_is_none():
     predictions = Predictions(np.zeros(3, np.int64), np.arange(3), np.zeros(3, np.int64))
-    assert metrics.topk_accuracy(predictions, 5, 0, 0)["top5"] is None
-    assert metrics.topk_accuracy(predictions, 6, 0, 0)["top5"] == {"value": 1.0}
+    assert metrics.topk_accuracy(predictions, 5)["top5"] is None
+    assert metrics.topk_accuracy(predictions, 6)["top5"]["value"] == 1.0
 
 
 def test_accuracy_of_each_class_and_the_most_confused_pairs():

@@ -135,16 +135,16 @@ def _embed_and_evaluate(setup: JobSetup, lists: LoadedLists, runs: list[Backbone
     Raises DatasetError if another run removed images in the meantime.
     """
     from imagenet_nk.centers.stage import BackboneCenters, compute_all, save
-    from imagenet_nk.evaluation.stage import evaluate_all, label_check_warnings, load_eval_list
+    from imagenet_nk.evaluation.stage import evaluate_all, label_check_warnings
 
     config, label_map = setup.config, setup.label_map
-    held_out: Entries = []
-    if "evaluate" in setup.stages:
-        held_out = load_eval_list(config.evaluate, label_map) or lists.held_out
+    held_out, outside = _evaluation_images(setup, lists)
+
+    others = [*(path for path, _ in held_out), *outside]
 
     def compute(display: Display) -> list[BackboneCenters]:
         """Centers, and the embeddings of all images that the stages of this job need."""
-        return compute_all(runs, lists.entries, label_map, lists.sha256, display.embedding, held_out=held_out)
+        return compute_all(runs, lists.entries, label_map, lists.sha256, display.embedding, others=others)
 
     computed, notes = list[BackboneCenters](), list[str]()
     if "centers" in setup.stages:
@@ -155,10 +155,25 @@ def _embed_and_evaluate(setup: JobSetup, lists: LoadedLists, runs: list[Backbone
     if "evaluate" in setup.stages:
         with timer.stage("evaluate"), _display("evaluate") as display:
             computed = computed or compute(display)
-            metrics = evaluate_all(computed, lists.entries, label_map, held_out=held_out, settings=config.evaluate)
+            metrics = evaluate_all(
+                computed, lists.entries, label_map, held_out=held_out, outside=outside, settings=config.evaluate
+            )
             notes = label_check_warnings(metrics)
     listing.check_images_exist(setup.folder, lists)
     return notes
+
+
+def _evaluation_images(setup: JobSetup, lists: LoadedLists) -> tuple[Entries, list[Path]]:
+    """The images that the centers are evaluated on, and those of no class. Raises ListError where they overlap."""
+    from imagenet_nk.evaluation.stage import load_eval_list, load_ood_list, refuse_overlap
+
+    if "evaluate" not in setup.stages:
+        return [], []
+    settings, own = setup.config.evaluate, [path for path, _ in lists.entries]
+    asked, outside = load_eval_list(settings, setup.label_map), load_ood_list(settings)
+    refuse_overlap(f"evaluate.list={settings.list}", [path for path, _ in asked], own)
+    refuse_overlap(f"evaluate.ood={settings.ood}", outside, [*own, *(path for path, _ in asked or lists.held_out)])
+    return asked or lists.held_out, outside
 
 
 def _check_eval_list(setup: JobSetup, *, files_exist: bool) -> None:

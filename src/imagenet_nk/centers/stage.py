@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,15 +45,15 @@ def compute_all(
     list_sha256: str,
     progress: Progress | None = None,
     *,
-    held_out: Entries = (),
+    others: Sequence[Path] = (),
 ) -> list[BackboneCenters]:
     """The centers of the list under each backbone; nothing is saved but the embeddings.
 
-    held_out: images that are embedded as well, for an evaluation. Unreadable images are skipped, logged and counted.
+    others: images that are embedded as well, for an evaluation. Unreadable images are skipped, logged and counted.
     Raises ListError, BackboneError, CentersError.
     """
     check(entries, label_map)
-    embedded = embed_images(runs, [path for path, _ in [*entries, *held_out]], progress)
+    embedded = embed_images(runs, [*(path for path, _ in entries), *others], progress)
     return [
         BackboneCenters(run, embeddings, _centers(run, entries, embeddings, label_map, list_sha256))
         for run, embeddings in zip(runs, embedded, strict=True)

@@ -9,6 +9,8 @@ from omegaconf import MISSING
 
 from imagenet_nk.errors import require
 
+list_of = list  # EvaluateConfig has a field called list
+
 
 class PreprocessBackend(StrEnum):
     """The implementation of decoding, resizing and cropping."""
@@ -91,19 +93,29 @@ class CentersConfig:
         require(self.prototypes >= 1, f"centers.prototypes must be at least 1, got {self.prototypes}")
 
 
+HEADS = ("ncm", "knn", "ridge")
+
+
 @dataclass
 class EvaluateConfig:
-    """`evaluate.*`: how the centers are evaluated."""
+    """`evaluate.*`: how the embeddings are evaluated beside nearest class means, which always are."""
 
-    list: str | None = None  # a list file to evaluate on, instead of the held-out images
-    random_splits: int = 0  # also evaluate so many random splits into training and test images
-    test_fraction: float = 0.2  # of each class's images in such a split, at least one
-    bootstrap: int = 1000  # resamples behind a confidence interval; 0 = no interval
-    confused_pairs: int = 20  # most frequent confusions in metrics.json
+    list: str | None = None  # evaluate on this list file instead; its images must not be among those of the centers
+    heads: list_of[str] = field(default_factory=lambda: ["ncm"])  # classifiers over embeddings: ncm, knn, ridge
+    shots: list_of[int] = field(default_factory=list_of)  # few-shot table: images of each class that they are fitted on
+    random_splits: int = 0  # also over so many random splits of the images; the repetitions of heads and shots
+    test_fraction: float = 0.2  # of each class's images that a random split tests, at least one
+    ood: str | None = None  # a list of images of no class, for out-of-distribution scores
+    confused_pairs: int = 20  # most confused pairs that are named
 
     def __post_init__(self) -> None:
-        for name in ("random_splits", "bootstrap", "confused_pairs"):
+        for name in ("random_splits", "confused_pairs"):
             require(getattr(self, name) >= 0, f"evaluate.{name} must be at least 0, got {getattr(self, name)}")
         require(
             0 < self.test_fraction < 1, f"evaluate.test_fraction must lie between 0 and 1, got {self.test_fraction}"
         )
+        for head in self.heads:
+            require(head in HEADS, f"evaluate.heads: no classifier {head!r}; there are: {', '.join(HEADS)}")
+        require(bool(self.heads), f"evaluate.heads is empty; choose from [{','.join(HEADS)}]")
+        for shots in self.shots:
+            require(shots >= 1, f"evaluate.shots must be at least 1 image of each class, got {shots}")

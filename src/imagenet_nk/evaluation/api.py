@@ -11,7 +11,7 @@ from typing import Any
 
 from imagenet_nk.backbones.model import Backbone
 from imagenet_nk.centers.file import Centers, load_centers
-from imagenet_nk.config.backbones import BackboneConfig, CentersConfig, EvaluateConfig
+from imagenet_nk.config.backbones import BackboneConfig, CentersConfig
 from imagenet_nk.embedding.embed import embed_images
 from imagenet_nk.embedding.labeled_images import Entries, LabeledImages, check_files, describe_empty
 from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
@@ -25,7 +25,6 @@ def evaluate(
     centers: Centers | str | Path,
     images: str | Path | Sequence[tuple[str | Path, int]],
     *,
-    bootstrap: int = 1000,
     cache: str | Path | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def evaluate(
         (embeddings,) = embed_images(runs, [path for path, _ in known])
         class_rows = {int(label): row for row, label in enumerate(centers.labels)}
         labeled = LabeledImages(entries, class_rows, embeddings)
-        _, metrics = evaluate_centers(centers, labeled, EvaluateConfig(bootstrap=bootstrap))
+        _, metrics = evaluate_centers(centers, labeled)
     if not metrics["images"]:
         reason = describe_empty(embeddings, [path for path, _ in known])
         raise CentersError(f"{reason} (first: {known[0][0]}): there is nothing to evaluate")
@@ -67,9 +66,7 @@ def _check_weights(backbone: Backbone, centers: Centers) -> None:
 def _changed(config: BackboneConfig, changes: dict[str, Any]) -> BackboneConfig:
     names = [field.name for field in dataclasses.fields(config)]
     if unknown := sorted(set(changes) - set(names)):
-        raise ConfigError(
-            f"evaluate() takes no {unknown[0]}=; beside bootstrap= and cache= it takes {', '.join(names)}"
-        )
+        raise ConfigError(f"evaluate() takes no {unknown[0]}=; beside cache= it takes {', '.join(names)}")
     return dataclasses.replace(config, **changes)
 
 

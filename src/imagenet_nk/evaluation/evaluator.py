@@ -58,9 +58,9 @@ def evaluate_distances(means: ClassMeans, source: EmbeddingSource, leave_one_out
     return {name: _concatenate(predictions) for name, predictions in parts.items()}
 
 
-def ncm(predictions: Mapping[str, Predictions], classes: int, settings: EvaluateConfig, seed: int) -> dict[str, Any]:
+def ncm(predictions: Mapping[str, Predictions], classes: int) -> dict[str, Any]:
     """Accuracy under each distance, with confidence intervals."""
-    return {name: metrics.topk_accuracy(each, classes, settings.bootstrap, seed) for name, each in predictions.items()}
+    return {name: metrics.topk_accuracy(each, classes) for name, each in predictions.items()}
 
 
 def random_splits(
@@ -71,11 +71,14 @@ def random_splits(
     seeds = range(seed, seed + settings.random_splits)
     for split_seed in seeds:
         test_rows = _draw_test_rows(source, settings.test_fraction, split_seed)
+        if not len(test_rows):  # every class has a single image
+            continue
         train, test = _subset(source, test_rows, False), _subset(source, test_rows, True)
         for name, predictions in evaluate_distances(ClassMeans.of(train, classes, dim), test, False).items():
             values[name].append(predictions.top(1))
     return {
         "seeds": list(seeds),
+        "images": len(test_rows),
         "share": settings.test_fraction,
         **{name: _mean_and_std(top1) for name, top1 in values.items()},
     }
@@ -83,7 +86,7 @@ def random_splits(
 
 def _mean_and_std(top1: list[float]) -> dict[str, Any]:
     std = float(np.std(top1, ddof=1)) if len(top1) > 1 else None
-    return {"mean": float(np.mean(top1)), "std": std, "values": top1}
+    return {"mean": float(np.mean(top1)) if top1 else None, "std": std, "values": top1}
 
 
 def _concatenate(parts: Sequence[Predictions]) -> Predictions:

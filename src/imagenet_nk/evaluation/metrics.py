@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imagenet_nk.evaluation.ncm import TOP, Predictions
 
 
-def topk_accuracy(predictions: Predictions, classes: int, bootstrap: int, seed: int) -> dict[str, Any]:
+def topk_accuracy(predictions: Predictions, classes: int) -> dict[str, Any]:
     """Top-1 and top-5 with 95 % intervals; None without images, and for top-5 with five classes or fewer."""
+    images = len(predictions.ranks)
     return {
-        f"top{n}": _proportion_with_ci(predictions.ranks < n, bootstrap, seed)
-        if len(predictions.ranks) and classes > n
-        else None
+        f"top{n}": proportion(int((predictions.ranks < n).sum()), images) if images and classes > n else None
         for n in (1, TOP)
     }
 
 
-def _proportion_with_ci(hits: NDArray[np.bool_], bootstrap: int, seed: int) -> dict[str, Any]:
-    """The proportion of hits, with its bootstrap percentile interval (Efron and Tibshirani 1993, sec. 13.3).
-
-    A resample of n images of which h are hits has Binomial(n, h / n) hits, so hits are drawn instead of images.
-    """
-    proportion = float(hits.mean())
-    if not bootstrap:
-        return {"value": proportion}
-    resampled = np.random.default_rng(seed).binomial(len(hits), proportion, bootstrap) / len(hits)
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return {"value": proportion, "ci95": [float(low), float(high)]}
+def proportion(hits: int, total: int) -> dict[str, Any]:
+    """A proportion with its 95 % score interval (Wilson 1927), which has a width at 0 and at 1 too."""
+    share, z = hits / total, 1.959963984540054  # the 97.5 % quantile of the normal distribution
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    low, high = middle - half if hits else 0.0, middle + half if hits < total else 1.0  # without rounding errors
+    return {"value": share, "ci95": [low, high]}
 
 
 def per_class_accuracy(predictions: Predictions, classes: int) -> list[float | None]:

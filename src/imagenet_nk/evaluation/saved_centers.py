@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from imagenet_nk.centers.file import Centers
-from imagenet_nk.config.backbones import EvaluateConfig
 from imagenet_nk.embedding.labeled_images import LabeledImages
 from imagenet_nk.evaluation import evaluator
 from imagenet_nk.evaluation.ncm import Predictions
@@ -15,7 +14,7 @@ from imagenet_nk.statistics.streaming import Mean, NormalizedMean
 
 
 def evaluate_centers(
-    centers: Centers, images: LabeledImages, settings: EvaluateConfig, seed: int = 0, *, leave_one_out: bool = False
+    centers: Centers, images: LabeledImages, *, leave_one_out: bool = False
 ) -> tuple[dict[str, Predictions], dict[str, Any]]:
     """The predictions for the images under each distance, and their figures as metrics.json has them.
 
@@ -30,7 +29,7 @@ def evaluate_centers(
         "images": count,
         "not_evaluated": len(images.entries) - count,
         "skipped": images.embeddings.describe_skipped(),
-        "ncm": evaluator.ncm(predictions, len(centers), settings, seed),
+        "ncm": evaluator.ncm(predictions, len(centers)),
     }
 
 

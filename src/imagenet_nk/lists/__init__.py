@@ -3,6 +3,7 @@
 Other packages import:
 
 - list_file: Entry, can_hold
+- overlap: find_overlap
 - stage: LoadedLists
 - torch_dataset: ImageList, load_rgb
 """

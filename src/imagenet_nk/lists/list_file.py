@@ -78,6 +78,27 @@ def read_list(path: Path | str) -> list[Entry]:
     return entries
 
 
+def read_paths(path: Path | str) -> list[Path]:
+    """The images of a file of paths, one a line, or of a list file without its labels; relative to that file.
+
+    Raises ListError.
+    """
+    try:
+        return [resolve(path, entry) for entry in read_list(path)]
+    except ListError:
+        pass  # no list with labels
+    try:
+        lines = files.resolve(path).read_text(encoding="utf-8-sig").splitlines()
+    except files.io_errors() as error:
+        raise ListError(f"cannot read the list {path}: {_cause(error)}") from error
+    except UnicodeDecodeError as error:
+        raise ListError(f"{path} is not UTF-8; save the list as UTF-8") from error
+    images = [resolve(path, Entry(line, 0)) for line in lines if line.strip()]
+    if not images:
+        raise ListError(f"the list {path} has no entry; it needs the path of an image in each line")
+    return images
+
+
 def resolve(list_path: Path | str, entry: Entry) -> Path:
     """Where the entry's image is: relative to the folder of the list file, or as it stands if absolute."""
     path = Path(entry.path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from imagenet_nk.evaluation.few_shot import EmbeddedImages, divide, few_shot_table
+from imagenet_nk.evaluation.heads.few_shot import EmbeddedImages, divide, few_shot_table
 
 WNIDS = ("n1", "n2", "n3")
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imagenet_nk.evaluation.classifiers import CLASSIFIERS
+from imagenet_nk.evaluation.heads.classifiers import CLASSIFIERS
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,70 @@ def divide(
     """Images for training and test; the draw of a class depends on the seed and that class alone."""
     train, test, eligible = [], [], []
     for k in range(classes):
-        own = (images.classes == k).nonzero().flatten()
-        shuffled = own[torch.from_numpy(np.random.default_rng((seed, k)).permutation(len(own)))]
-        reserved = 0 if held_out is not None else max(len(own) - most_shots, 1)
-        if len(own) - reserved < shots:
+        shuffled = _shuffled(images, k, seed)
+        reserved = 0 if held_out is not None else max(len(shuffled) - most_shots, 1)
+        if len(shuffled) - reserved < shots:
             continue
         eligible.append(k)
         train.append(shuffled[:shots])
-        test.append(shuffled[len(own) - reserved :])
+        test.append(shuffled[len(shuffled) - reserved :])
     chosen = torch.tensor(eligible, dtype=torch.int64)
     tested = images.take(_joined(test)) if held_out is None else held_out.take(_of_classes(held_out, chosen))
     return Division(_renumbered(images.take(_joined(train)), chosen), _renumbered(tested, chosen), chosen)
+
+
+def split_by_fraction(images: EmbeddedImages, fraction: float, seed: int) -> tuple[EmbeddedImages, EmbeddedImages]:
+    """Training and test images: of every class with two images or more a random fraction is for the test.
+
+    At least one and not all of a class; the draw of a class depends on the seed and that class alone.
+    """
+    train, test = [], []
+    for k in images.classes.unique().tolist():
+        shuffled = _shuffled(images, k, seed)
+        count = min(max(1, round(fraction * len(shuffled))), len(shuffled) - 1)
+        test.append(shuffled[:count])
+        train.append(shuffled[count:])
+    return images.take(_joined(train)), images.take(_joined(test))
+
+
+def evaluate_heads(
+    images: EmbeddedImages,
+    held_out: EmbeddedImages | None,
+    classes: int,
+    heads: Sequence[str],
+    seeds: Sequence[int],
+    fraction: float,
+) -> dict[str, Any]:
+    """Top-1 of each head, fitted on all images and tested on the held-out ones, or on random splits over the seeds."""
+    splits = [(images, held_out)] if held_out is not None else [split_by_fraction(images, fraction, s) for s in seeds]
+    result: dict[str, Any] = {
+        "test_images": "held-out" if held_out is not None else "random split",
+        "seeds": [] if held_out is not None else list(seeds),
+    }
+    for head in heads:
+        values = [_top1(head, _division(train, test, classes)) for train, test in splits if len(test)]
+        result[head] = _summary(values)
+    return result
+
+
+def _division(train: EmbeddedImages, test: EmbeddedImages, classes: int) -> Division:
+    filled = torch.arange(classes)[torch.bincount(train.classes, minlength=classes) > 0]
+    tested = test.take(_of_classes(test, filled))
+    return Division(_renumbered(train, filled), _renumbered(tested, filled), filled)
+
+
+def _shuffled(images: EmbeddedImages, k: int, seed: int) -> Tensor:
+    """The rows of a class in the random order of a seed."""
+    own = (images.classes == k).nonzero().flatten()
+    return own[torch.from_numpy(np.random.default_rng((seed, k)).permutation(len(own)))]
+
+
+def _summary(values: Sequence[float]) -> dict[str, Any]:
+    return {
+        "mean": float(np.mean(values)) if values else None,
+        "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "values": list(values),
+    }
 
 
 def _of_classes(images: EmbeddedImages, classes: Tensor) -> Tensor:
@@ -112,9 +165,7 @@ def _row(
     return {
         "head": head,
         "shots": shots,
-        "mean": float(np.mean(values)) if values else None,
-        "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "values": list(values),
+        **_summary(values),
         "images": len(division.test) if division else 0,
         "classes": len(eligible),
         "excluded": [wnid for k, wnid in enumerate(wnids) if k not in eligible],

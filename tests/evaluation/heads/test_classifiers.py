@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from imagenet_nk.errors import EmptyClassError
-from imagenet_nk.evaluation.classifiers import CLASSIFIERS, cosine_class_means, knn, ridge
+from imagenet_nk.evaluation.heads.classifiers import CLASSIFIERS, cosine_class_means, knn, ridge
 
 CLASSES = 4
 

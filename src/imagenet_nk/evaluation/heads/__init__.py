@@ -1,0 +1,1 @@
+"""Classifiers over embeddings in memory: kNN, ridge regression, few-shot tables."""

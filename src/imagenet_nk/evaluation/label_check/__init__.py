@@ -1,0 +1,1 @@
+"""The accuracy of the model's own classifier head, and whether the labels are numbered as labels= says."""
