@@ -105,7 +105,8 @@ def test_centers_and_evaluation_open_the_cache_once_and_read_and_stat_each_image
     count(RowCache, "__init__")
     held_out = entries[::3]
     listed = [entry for entry in entries if entry not in held_out]
-    computed = compute_all(make_runs(EmbeddingConfig(tiny), tmp_path), listed, label_map(5), "sha", others=[path for path, _ in held_out])
+    others = [path for path, _ in held_out]
+    computed = compute_all(make_runs(EmbeddingConfig(tiny), tmp_path), listed, label_map(5), "sha", others=others)
     save(computed[0])
     metrics = evaluate_all(computed, listed, label_map(5), held_out=held_out, settings=EvaluateConfig(random_splits=2))
     assert metrics[0]["images"] == len(held_out)

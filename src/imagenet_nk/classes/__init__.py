@@ -4,4 +4,5 @@ Other packages import:
 
 - label_map: LabelMap
 - loading: clsloc_wnids, load
+- orders: LabelOrder, label_orders
 """

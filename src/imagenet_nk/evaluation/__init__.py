@@ -1,7 +1,12 @@
-"""Stage `evaluate`: nearest class mean, classifier head, label check, metrics.
+"""Stage `evaluate`: nearest class mean, other classifiers, classifier head, label check, metrics.
 
 Other packages import:
 
 - api: evaluate
-- stage: evaluate_all, label_check_warnings, load_eval_list
+- stage: evaluate_all, label_check_warnings, load_eval_list, load_ood_list, refuse_overlap
+
+Its own folders import:
+
+- metrics: proportion
+- ood: evaluate_ood
 """

@@ -75,10 +75,8 @@ def test_folders_swapped_under_neutral_names_show_in_the_vote_of_the_classifier(
     run.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
     warning = raised(run)[0]
     assert warning.level == "problem"
-    assert warning.title == (
-        "The classifier takes goldfish (n01443537) for great white shark (n01484850), and the other way round"
-    )
-    assert "Are the two exchanged?" in run.report()
+    assert warning.title == "The labels of goldfish (n01443537), great white shark (n01484850) look swapped"
+    assert "look swapped" in run.report()
 
 
 def test_a_good_run_with_a_classifier_raises_none(good: Run, spoiled: Run, tmp_path: Path) -> None:
@@ -88,14 +86,11 @@ def test_a_good_run_with_a_classifier_raises_none(good: Run, spoiled: Run, tmp_p
 
 def test_a_class_of_which_the_classifier_thinks_otherwise_is_a_warning(spoiled: Run) -> None:
     metrics = json.loads((spoiled.output / "metrics.json").read_text())
-    metrics |= {"classifier_head": {"top1": 0.9}, "label_check": {"labels_wrong": False}}
-    metrics["per_class"][0] |= {"head_majority": "n02012849", "head_share": 0.75}
+    mislabelled = {"wnid": "n01440764", "predicted": "n02012849", "share": 0.75}
+    metrics["label_check"] = {"labels_wrong": False, "likely_mislabelled": [mislabelled]}
     (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
     (warning,) = raised(spoiled)
     assert (warning.level, warning.title) == ("warning", "The classifier takes tench (n01440764) for n02012849")
-    metrics["classifier_head"]["top1"] = 0.2
-    (spoiled.output / "metrics.json").write_text(json.dumps(metrics))
-    assert raised(spoiled) == [], "a poor classifier counts against no label"
 
 
 def test_labels_swapped_in_the_label_file_break_the_known_order(tmp_path: Path) -> None:
@@ -153,7 +148,7 @@ def test_all_planted_errors_are_seen_with_a_classifier_as_well(good: Run, tmp_pa
     run.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
     found = titles(run)
     assert "great white shark (n01484850) shows one picture 6 times" in found
-    assert "The classifier takes tiger shark (n01491361) for hammerhead (n01494475), and the other way round" in found
+    assert "The labels of tiger shark (n01491361), hammerhead (n01494475) look swapped" in found
     assert "The classifier takes tench (n01440764) for goldfish (n01443537)" in found
     data = gather(run.folder, run.output)
     judged = analyse(data).images

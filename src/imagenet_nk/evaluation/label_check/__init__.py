@@ -1,1 +1,6 @@
-"""The accuracy of the model's own classifier head, and whether the labels are numbered as labels= says."""
+"""The accuracy of the model's own classifier head, and whether the labels are numbered as labels= says.
+
+Other packages import:
+
+- head: MajorityVotes, evaluate_head
+"""

@@ -17,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imagenet_nk.evaluation.label_check.orders import GIVEN, LabelOrder, OrderPair, order_pairs, output_orders
+from imagenet_nk.classes.orders import LabelOrder
+from imagenet_nk.evaluation.label_check.orders import GIVEN, OrderPair, order_pairs, output_orders
 
 ALPHA = 0.01  # of the permutation test and the sign test; divided by the number of pairs tried
+REFERENCE_ALPHA = 0.05  # of the orders that accuse nobody
 PERMUTATIONS = 9_999  # random ones, where not all can be tried
 MAX_EXACT_CLASSES = 7  # 7! = 5,040 permutations
 MIN_HEAD_ACCURACY = 0.6  # among the classes that are not swapped: below it, a head does not accuse single classes
@@ -104,7 +106,7 @@ class LabelCheck:
         threshold = ALPHA / len(self.fits)
         if best is not reference and _fits_better(best, reference) and best.p_value() <= threshold:
             return LabelVerdict(self, best)
-        if reference.p_value() <= threshold:
+        if reference.p_value() <= REFERENCE_ALPHA:
             return LabelVerdict(self, reference)
         return LabelVerdict(self, None)
 

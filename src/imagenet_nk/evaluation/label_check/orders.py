@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from imagenet_nk.classes.loading import clsloc_wnids
+from imagenet_nk.classes.orders import LabelOrder, label_orders
 from imagenet_nk.classes.table import read_set
 
-LabelOrder = Mapping[int, str]  # label to WNID
 GIVEN = "as given"
 TIMM_SUBSETS = {11221: "imagenet-21k-miil", 11821: "imagenet-12k", 21841: "imagenet-22k", 21843: "imagenet-21k-goog"}
 
@@ -23,16 +23,6 @@ class OrderPair:
     labels: str
     outputs: str
     columns: Tensor  # (K,) int64: the output of each label at hand, -1 for a class that the head does not know
-
-
-def imagenet_label_orders(wnids: Sequence[str]) -> dict[str, LabelOrder]:
-    """How people number classes: sorted WNIDs, the devkit's order, and these WNIDs alone; each from 0 and from 1."""
-    sequences = {"sorted": read_set("imagenet-1k")[0].wnids, "clsloc": clsloc_wnids(), "dense": sorted(wnids)}
-    return {
-        f"{name} from {first}": dict(enumerate(sequence, start=first))
-        for name, sequence in sequences.items()
-        for first in (0, 1)
-    }
 
 
 def output_orders(outputs: int, given: LabelOrder) -> dict[str, Sequence[str]]:
@@ -51,7 +41,7 @@ def output_orders(outputs: int, given: LabelOrder) -> dict[str, Sequence[str]]:
 
 def order_pairs(labels: Sequence[int], given: LabelOrder, outputs: Mapping[str, Sequence[str]]) -> list[OrderPair]:
     """Pairs that are possible, with different columns, those that accuse nobody first."""
-    orders = {GIVEN: given, **imagenet_label_orders(list(given.values()))}
+    orders = {GIVEN: given, **label_orders(list(given.values()))}
     names = sorted(((of, to) for of in orders for to in outputs), key=lambda pair: pair[0] != GIVEN)
     places = {name: {wnid: index for index, wnid in enumerate(wnids)} for name, wnids in outputs.items()}
     pairs: dict[tuple[int, ...], OrderPair] = {}

@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from imagenet_nk.classes.loading import load
-from imagenet_nk.config.choices import ClassesConfig, LabelsConfig
-from imagenet_nk.errors import LabelError, ListError
+from imagenet_nk.classes.orders import label_orders
+from imagenet_nk.errors import ListError
 from imagenet_nk.lists import list_file
 from imagenet_nk.report.run_data import RunData
 from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, ReportWarning, named
 from imagenet_nk.storage import files
 from imagenet_nk.wording import percent, plural
 
-_MIN_HEAD_ACCURACY = 0.5  # top-1 of a classifier whose word counts against a label
-_MIN_MAJORITY = 0.6  # of a class's images
 _WNID = re.compile(r"n[0-9]{8}")
 
 
@@ -88,22 +85,19 @@ def _misnamed_images(data: RunData) -> list[ReportWarning]:
 
 
 def _out_of_order(data: RunData) -> list[ReportWarning]:
-    """Labels that follow a known order of the 1000 classes but for a few."""
+    """Labels that follow a known order but for a few classes."""
     given = dict(zip(data.classes["wnid"], data.classes["label"].tolist(), strict=True))
-    for order in ("sorted", "clsloc"):
-        try:
-            known = load(ClassesConfig(table="imagenet-1k"), LabelsConfig(order=order))
-        except LabelError:
-            continue
-        label_of = dict(zip(known.wnids, known.labels, strict=True))
-        wrong = [wnid for wnid, label in given.items() if label_of.get(wnid) != label]
-        if not wrong:
-            return []
-        if len(wrong) <= len(given) // 3:
-            rows = data.classes.index[data.classes["wnid"].isin(wrong)].tolist()
-            detail = f"All other labels are those of labels={order}. Are these exchanged? {named(data, rows)}."
-            return [ReportWarning(WARNING, f"{plural(len(wrong), 'class', 'classes')} out of order", detail, rows)]
-    return []
+    fewest: tuple[str, list[str]] | None = None
+    for order, wnid_of in label_orders(list(given)).items():
+        wrong = [wnid for wnid, label in given.items() if wnid_of.get(label) != wnid]
+        if fewest is None or len(wrong) < len(fewest[1]):
+            fewest = order, wrong
+    if fewest is None or not 0 < len(fewest[1]) <= len(given) // 3:
+        return []
+    order, wrong = fewest
+    rows = data.classes.index[data.classes["wnid"].isin(wrong)].tolist()
+    detail = f"All other labels are those of the order {order}. Are these swapped? {named(data, rows)}."
+    return [ReportWarning(WARNING, f"{plural(len(wrong), 'class', 'classes')} out of order", detail, rows)]
 
 
 def _failed_label_check(data: RunData) -> list[ReportWarning]:
@@ -119,32 +113,20 @@ def _failed_label_check(data: RunData) -> list[ReportWarning]:
 
 
 def _misclassified_classes(data: RunData) -> list[ReportWarning]:
-    """Classes most of whose images the backbone's own classifier takes for one other class.
-
-    Only of a classifier that is right on most images of the others, and where the label check has not condemned all.
-    """
-    check, head = data.metrics.get("label_check") or {}, data.metrics.get("classifier_head") or {}
-    if check.get("labels_wrong") or head.get("top1", 0) < _MIN_HEAD_ACCURACY:
-        return []
-    place = {wnid: row for row, wnid in enumerate(data.classes["wnid"])}
-    called = {
-        one["wnid"]: (one["head_majority"], one["head_share"])
-        for one in data.metrics.get("per_class") or []
-        if one.get("head_share", 0) >= _MIN_MAJORITY and one["head_majority"] != one["wnid"] and one["wnid"] in place
-    }
+    """Classes that the label check calls swapped or likely mislabelled."""
+    check = data.metrics.get("label_check") or {}
+    row_of = {wnid: row for row, wnid in enumerate(data.classes["wnid"])}
     found = []
-    for wnid, (other, share) in called.items():
-        back = called.get(other, ("", 0))[0] == wnid
-        if back and place[wnid] > place[other]:
-            continue
-        rows = [place[one] for one in (wnid, other) if one in place]
-        name = f"{named(data, rows[1:])}" if len(rows) > 1 else other
-        if back:
-            title = f"The classifier takes {named(data, rows[:1])} for {name}, and the other way round"
-            found.append(ReportWarning(PROBLEM, title, "Most images of each. Are the two exchanged?", rows))
-        else:
-            title = f"The classifier takes {named(data, rows[:1])} for {name}"
-            found.append(
-                ReportWarning(WARNING, title, f"{percent(share, 0)} of its images. Look at its pictures.", rows)
-            )
+    for cycle in check.get("swapped_classes") or []:
+        rows = [row_of[wnid] for wnid in cycle if wnid in row_of]
+        title = f"The labels of {named(data, rows)} look swapped"
+        detail = "The classifier takes most images of each of them for another one of them."
+        found.append(ReportWarning(PROBLEM, title, detail, rows))
+    for one in check.get("likely_mislabelled") or []:
+        rows = [row_of[wnid] for wnid in (one["wnid"], one["predicted"]) if wnid in row_of]
+        name = named(data, rows[1:]) if one["predicted"] in row_of else one["predicted"]
+        title = f"The classifier takes {named(data, rows[:1])} for {name}"
+        found.append(
+            ReportWarning(WARNING, title, f"{percent(one['share'], 0)} of its images. Look at its pictures.", rows)
+        )
     return found
