@@ -5,4 +5,5 @@ Other packages import:
 - label_map: LabelMap
 - loading: clsloc_wnids, load
 - orders: LabelOrder, label_orders
+- table: read_set
 """

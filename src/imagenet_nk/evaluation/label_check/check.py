@@ -104,11 +104,10 @@ class LabelCheck:
         reference = self.fits[0]
         best = max(self.fits, key=lambda fit: fit.hits)  # of equally good ones, the one that accuses least
         threshold = ALPHA / len(self.fits)
-        if best is not reference and _fits_better(best, reference) and best.p_value() <= threshold:
-            return LabelVerdict(self, best)
-        if reference.p_value() <= REFERENCE_ALPHA:
-            return LabelVerdict(self, reference)
-        return LabelVerdict(self, None)
+        if best is not reference and _fits_better(best, reference) and (p_value := best.p_value()) <= threshold:
+            return LabelVerdict(self, best, p_value)
+        p_value = reference.p_value()
+        return LabelVerdict(self, reference if p_value <= REFERENCE_ALPHA else None, p_value)
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,7 @@ class LabelVerdict:
 
     check: LabelCheck
     fit: Fit | None
+    p_value: float
 
     @property
     def are_labels_wrong(self) -> bool:
@@ -165,21 +165,24 @@ class LabelVerdict:
         return [_from_smallest([wnids[row] for row in cycle]) for cycle in cycles]
 
     def likely_mislabelled(self, swapped: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-        """Classes whose images the head takes for one other class, more of them than its error rate explains.
+        """Classes whose images the head takes for one other class, more of them than its errors elsewhere explain.
 
-        A binomial test of each class against the error rate of all, at ALPHA / K; swapped classes are left out.
+        A binomial test against the error rate on the other classes, at ALPHA / K; swapped classes are left out.
         """
-        if self.fit is None or self.are_labels_wrong or self.fit.accuracy < MIN_HEAD_ACCURACY:
+        if self.fit is None or self.are_labels_wrong or self.p_value > ALPHA / len(self.check.fits):
             return []
-        confusion_KK, error_rate = self.fit.confusion.numpy(), 1 - self.fit.accuracy
+        confusion_KK, wnids = self.fit.confusion.numpy(), [self.check.given[label] for label in self.check.labels]
         named = {wnid for cycle in swapped for wnid in cycle}
+        plain = np.array([wnid not in named for wnid in wnids])
+        images, hits = int(confusion_KK[plain].sum()), int(confusion_KK.diagonal()[plain].sum())
         result = []
-        for label, (wnid, share) in self.majority_votes().items():
-            row, own = self.check.labels.index(label), self.check.given[label]
-            images = int(confusion_KK[row].sum())
-            p_value = _binomial_tail(round(share * images), images, error_rate)
-            if wnid != own and own not in named and share >= MIN_SHARE and p_value <= ALPHA / len(confusion_KK):
-                result.append({"wnid": own, "predicted": wnid, "share": share})
+        for row in np.flatnonzero(plain & (confusion_KK.argmax(1) != np.arange(len(wnids)))):
+            own, others = confusion_KK[row], images - int(confusion_KK[row].sum())
+            errors = others - (hits - int(own[row]))
+            share, error_rate = own.max() / own.sum(), (errors + 1) / (others + 2)  # Laplace's rule: never 0
+            p_value = _binomial_tail(int(own.max()), int(own.sum()), error_rate)
+            if others and error_rate <= 1 - MIN_HEAD_ACCURACY and share >= MIN_SHARE and p_value <= ALPHA / len(wnids):
+                result.append({"wnid": wnids[row], "predicted": wnids[own.argmax()], "share": float(share)})
         return result
 
     def as_metrics(self) -> dict[str, Any]:
