@@ -3,6 +3,7 @@
 Other packages import:
 
 - gzip_stream: DamagedError, gunzip
+- hidden: is_hidden
 - magic: EXTENSIONS, GZIP, HEAD, IMAGE_SUFFIXES, JPEG, PARQUET, is_page, kind_of, sniff
 - tar_headers: BLOCK, Header, padded, parse, full_name
 """

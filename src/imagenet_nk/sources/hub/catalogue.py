@@ -69,6 +69,8 @@ class Catalogue:
             for group in sorted(groups, key=lambda group: draw(self._seed, name, group)):
                 yield groups[group]
         images = sum(shard.images for shard in self._shards.values())
+        if not images and (reason := next((s.no_image_reason for s in self._shards.values() if s.no_image_reason), "")):
+            raise SourceError(f"{reason}; name the folder of the images with source.dataset")
         if images and images == self._unlabelled:
             raise SourceError(
                 f"{self._files.base_url}: none of the {images} images of split {self._split!r} has a label, as in a "
@@ -122,6 +124,8 @@ class Catalogue:
         """Warn of images that an indexed shard has lost, and of the first shard that has images without labels."""
         if shard.incomplete_reason:
             self._warn_once(f"incomplete {name}", shard.incomplete_reason)
+        if shard.no_image_reason:
+            self._warn_once(f"no image {name}", shard.no_image_reason)
         if shard.unlabelled:
             self._warn_once(
                 "unlabelled",

@@ -24,6 +24,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 from huggingface_hub.utils import logging as hub_logging
 
 from imagenet_nk.errors import SourceError
+from imagenet_nk.formats.hidden import is_hidden
 from imagenet_nk.net.download import OutOfReachError
 from imagenet_nk.sources.local.folders import MAX_BYTES
 from imagenet_nk.wording import one_line
@@ -105,7 +106,9 @@ class LocalFiles:
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         try:
-            file = (self._folder / name).open("rb")
+            if (path := self._folder / name).exists() and not path.is_file():  # a pipe would never open
+                raise SourceError(f"{path} is no file")
+            file = path.open("rb")
         except OSError as error:
             raise OutOfReachError(f"{self.base_url}/{name} cannot be read: {error.strerror}") from error
         with file:
@@ -241,8 +244,11 @@ def find_shards(names: Iterable[str], split: str) -> list[str]:
 
     The split is a word of the path: data/train-00000-of-00294.parquet, imagenet1k-train-0000.tar, train/0.parquet.
     """
+    present = {name for name in names if not is_hidden(name)}
+    # img2dataset writes what it knows of 00000.tar beside it, into 00000.parquet
+    shards = {name for name in present if f"{name.removesuffix('.parquet')}.tar" not in present}
     for suffix in _SUFFIXES:
-        files = sorted(name for name in names if name.endswith(suffix))
+        files = sorted(name for name in shards if name.endswith(suffix))
         by_split = {split: [f for f in files if _contains_word(f, words)] for split, words in _SPLITS.items()}
         if files and not any(by_split.values()):
             return files if split == "train" else []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,16 +14,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagenet_nk.errors import SourceError
-from imagenet_nk.formats.magic import IMAGE_SUFFIXES
+from imagenet_nk.formats.hidden import is_hidden
 from imagenet_nk.image_ids import image_id
 from imagenet_nk.sources.hub.files import DatasetFiles
 from imagenet_nk.sources.hub.labels import Labels, names_in_schema, official_id
-from imagenet_nk.sources.local.tars import TarEntry, entries, read_range
+from imagenet_nk.sources.hub.samples import describe_contents, image_of, label_of, samples
+from imagenet_nk.sources.local.tars import entries, read_range
 from imagenet_nk.storage.files import atomic_write
 from imagenet_nk.wording import one_line
 
 _IMAGE, _LABEL = ("image", "img", "jpg"), ("label", "labels", "cls")  # column names that data sets use
-_MAX_LABEL_BYTES = 1 << 20
 
 
 class Row(NamedTuple):
@@ -56,8 +55,13 @@ class Shard:
         self._lock = threading.Lock()
         self.url = f"{files.base_url}/{name}"
         self.incomplete_reason = ""  # why index() may have missed images, one line; "" = it has not
+        self.no_image_reason = ""  # what it has instead of images, one line; "" = it has some, or is empty
+        self._begin()
+
+    def _begin(self) -> None:
         self.images = 0  # of any class that index() has met
         self.unlabelled = 0  # of them, those without a label: of no class
+        self._same_name: Counter[str] = Counter()  # images by id
 
     def index(self) -> RowsByClass:
         """The images of the wanted classes. Blocks; raises SourceError."""
@@ -68,12 +72,16 @@ class Shard:
         raise NotImplementedError
 
     def _add(self, rows: RowsByClass, wnid: str | None, name: str | None, own_name: str, *fields: Any) -> None:
-        """Note one image: by ImageNet's own image id if its name carries it, else by shard and row."""
+        """Note one image: by ImageNet's own image id if its name carries it, else by shard and row.
+
+        The second of one name in a shard gets `=2`, as in a folder.
+        """
         self.images, self.unlabelled = self.images + 1, self.unlabelled + (wnid is None)
         if wnid is not None and wnid in self._wnids:
             official = official_id(name)
-            stem = official[0] if official else f"{self._name}_{own_name}".replace("/", "_")
-            rows[wnid].append(Row(image_id(wnid, stem), *fields))
+            own = image_id(wnid, official[0] if official else f"{self._name.replace('/', '_')}_{own_name}")
+            self._same_name[own] += 1
+            rows[wnid].append(Row(own if self._same_name[own] == 1 else f"{own}={self._same_name[own]}", *fields))
 
 
 class ParquetShard(Shard):
@@ -84,20 +92,23 @@ class ParquetShard(Shard):
 
     def index(self) -> RowsByClass:
         rows: RowsByClass = defaultdict(list)
-        self.images = self.unlabelled = 0
+        self._begin()
         try:
             with self._parquet() as parquet:
                 image, label = find_columns(parquet.schema_arrow, self.url)
                 labels = self._labels(names_in_schema(parquet.schema_arrow.metadata, label))
                 paths = f"{image}.path" if _has_field(parquet.schema_arrow, image, "path") else None
+                first = 0
                 for group in range(parquet.num_row_groups):
                     table = parquet.read_row_group(group, columns=[label] + ([paths] if paths else []))
                     values = table[label].to_pylist()
                     names = [i and i["path"] for i in table[image].to_pylist()] if paths else [None] * len(values)
-                    for value, name in zip(values, names, strict=True):
-                        row = self.images
+                    for row, (value, name) in enumerate(zip(values, names, strict=True), first):
+                        if is_hidden((name or "").rpartition("/")[2]):
+                            continue
                         wnid = labels.wnid(value, name, f"{self.url}, row {row}")
                         self._add(rows, wnid, name, str(row), f"row={row}", group)
+                    first += len(values)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise SourceError(f"{self.url} cannot be read: {one_line(error)}") from error
         return dict(rows)
@@ -155,27 +166,30 @@ class ParquetShard(Shard):
 
 
 class TarShard(Shard):
-    """WebDataset: the files of one sample follow each other and share their name up to the first dot."""
+    """WebDataset: see `samples`."""
 
     ahead = 1
 
     def index(self) -> RowsByClass:
         rows: RowsByClass = defaultdict(list)
         labels, problems = self._labels(None), list[str]()
-        self.images = self.unlabelled = 0
+        self._begin()
         try:
             tar = self._files.local_copy(self._name, self._folder)
-            for key, parts in samples(entries(tar, on_damage=problems.append)):
-                image = next((e for ext, e in sorted(parts.items()) if _is_image(ext) and e.size), None)
-                if image is None:
+            found = samples(entries(tar, on_damage=problems.append), self.url)
+            for key, sample in found.items():
+                where = f"{self.url}, sample {key}"
+                if not (image := image_of(sample, where)):
                     continue
-                label = _label(tar, parts, f"{self.url}, sample {key}")
-                if label is None and problems:
-                    break  # the last sample has lost its label
-                wnid = labels.wnid(label, key, f"{self.url}, sample {key}")
-                self._add(rows, wnid, key, key, image.range, 0)
+                wnid = labels.wnid(label_of(tar, sample, where), key, where)
+                if wnid or not problems:  # else it has lost its label
+                    self._add(rows, wnid, key, key, image.range, 0)
         except OSError as error:
             raise SourceError(f"{self.url} cannot be read: {one_line(error)}") from error
+        if found and not self.images:
+            self.no_image_reason = (
+                f"{self.url} has files ({describe_contents(found.values())}) and no sample with an image"
+            )
         self.incomplete_reason = "".join(problems)
         return dict(rows)
 
@@ -191,44 +205,6 @@ def find_columns(schema: pa.Schema, url: str) -> tuple[str, str]:
         missing = " and ".join(kind for kind, name in (("image", image), ("label", label)) if name is None)
         raise SourceError(f"{url} has no column {missing} (bytes and class number); it has: {', '.join(schema.names)}")
     return image, label
-
-
-def samples(files: Iterator[TarEntry]) -> Iterator[tuple[str, dict[str, TarEntry]]]:
-    """(key, extension -> entry) of each sample of a WebDataset tar."""
-    key = ""
-    parts: dict[str, TarEntry] = {}
-    for entry in files:
-        stem, _, extension = entry.name.partition(".")
-        if stem != key and parts:
-            yield key, parts
-            parts = {}
-        key = stem
-        parts[extension] = entry
-    if parts:
-        yield key, parts
-
-
-def _is_image(extension: str) -> bool:
-    return f".{extension}".lower() in IMAGE_SUFFIXES
-
-
-def _label(tar: Path, parts: dict[str, TarEntry], sample: str) -> int | str | None:
-    """The text of .cls, or `wnid`, `synset`, `label` or `cls` of .json."""
-    try:
-        if cls := parts.get("cls"):
-            return _read_label(tar, cls).decode().strip()
-        if sidecar := parts.get("json"):
-            fields: Any = json.loads(_read_label(tar, sidecar))
-            return next((fields[name] for name in ("wnid", "synset", "label", "cls") if name in fields), None)
-    except (ValueError, TypeError, KeyError) as error:
-        raise SourceError(f"{sample}: its label cannot be read: {one_line(error)}") from error
-    return None
-
-
-def _read_label(tar: Path, entry: TarEntry) -> bytes:
-    if entry.size > _MAX_LABEL_BYTES:
-        raise ValueError(f"{entry.name} has {entry.size} bytes")
-    return read_range(f"{tar}#{entry.range}")
 
 
 def _holds_images(schema: pa.Schema, name: str) -> bool:

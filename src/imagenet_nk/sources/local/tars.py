@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from imagenet_nk.errors import SourceError
+from imagenet_nk.formats.hidden import is_hidden
 from imagenet_nk.formats.magic import GZIP, IMAGE_SUFFIXES
 from imagenet_nk.image_ids import WNID
 from imagenet_nk.sources.local.folders import MAX_BYTES, Listing
@@ -30,6 +31,7 @@ class TarEntry(NamedTuple):
     name: str
     offset: int
     size: int
+    path: str = ""  # within the tar, folders included
 
     @property
     def range(self) -> str:
@@ -97,7 +99,7 @@ class ClassTars(Tars):
 def entries(
     tar: Path, start: int = 0, size: int | None = None, on_damage: Callable[[str], None] = log.warning
 ) -> Iterator[TarEntry]:
-    """The regular files of the tar in `size` bytes of a file from `start` on, by file name without folders.
+    """The regular files, without hidden ones, of the tar in `size` bytes of a file from `start` on, by file name without folders.
 
     Of a damaged or truncated tar, the entries before the damage; then `on_damage` gets one line about it. Raises
     SourceError if not even the first header can be read.
@@ -112,8 +114,8 @@ def entries(
                     if info.offset_data <= end or info.offset_data + info.size > limit:
                         raise tarfile.ReadError(f"{info.name} does not lie within it")
                     end = info.offset_data + max(info.size, 0)
-                    if info.isreg():
-                        yield TarEntry(PurePosixPath(info.name).name, info.offset_data, info.size)
+                    if info.isreg() and not is_hidden(info.name):
+                        yield TarEntry(PurePosixPath(info.name).name, info.offset_data, info.size, info.name)
                 if archive.offset >= limit:
                     raise tarfile.ReadError("no end mark")
             file.seek(archive.offset)  # tarfile takes a header that it cannot read for the end
@@ -141,6 +143,8 @@ def read_range(address: str) -> bytes:
 
 def _open(tar: Path) -> io.BufferedReader:
     try:
+        if not tar.is_file() and tar.exists():  # a pipe would never open
+            raise SourceError(f"{tar} is no file")
         return tar.open("rb")
     except OSError as error:
         raise SourceError(f"{tar} cannot be read: {error.strerror}") from error
