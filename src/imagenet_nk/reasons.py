@@ -34,11 +34,12 @@ class Reason(StrEnum):
     ROBOTS = "robots", False, "The robots.txt of the host, or of one that it redirects to, refuses programs."
 
     # --- the bytes
-    NOT_IMAGE = "not_image", False, "The bytes do not begin as one of the six formats."
+    NOT_IMAGE = "not_image", False, "The bytes do not begin as one of the nine formats."
+    NO_CODEC = "no_codec", False, "AVIF, HEIC or JPEG XL, and Pillow lacks the codec (pillow-heif, pillow-jxl-plugin)."
     CORRUPT = "corrupt", False, "The bytes begin as an image and do not decode to the end."
     TOO_SMALL = "too_small", False, "A side is shorter than inspect.min_side."
     TOO_LARGE = "too_large", False, "More pixels than inspect.max_pixels, or hundreds of scans."
-    BLANK = "blank", False, "One colour, as Pillow converts the image to RGB; most images of 16-bit grey become that."
+    BLANK = "blank", False, "One colour."
 
     # --- other images
     PLACEHOLDER = (

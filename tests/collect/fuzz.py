@@ -9,7 +9,6 @@ from collect import pictures
 from collect.hostile import Hostile, answer
 from imagenet_nk.collect.fetching.inspector import ImageInfo, Inspector
 from imagenet_nk.config import HttpConfig, InspectConfig
-from imagenet_nk.formats.magic import EXTENSIONS
 from imagenet_nk.net.curl_transport import CurlTransport
 from imagenet_nk.net.http import Request
 from imagenet_nk.net.retry_policy import is_retryable, retry_after_seconds
@@ -49,7 +48,7 @@ class Bodies:
     """Files that are nearly images, or images, or neither."""
 
     def __init__(self) -> None:
-        self._whole = [pictures.encoded(format_, format_) for format_ in EXTENSIONS]
+        self._whole = [pictures.encoded(format_, format_) for format_ in pictures.FORMATS]
         self._whole += [
             pictures.encoded("p", "JPEG", progressive=True),
             pictures.encoded("c", "JPEG", "CMYK"),

@@ -9,6 +9,11 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from imagenet_nk.formats.magic import EXTENSIONS
+from imagenet_nk.formats.pixels import has_codec
+
+FORMATS = [name for name in EXTENSIONS if has_codec(name)]  # that this Pillow writes
+
 
 def array(token: object, width: int = 64, height: int = 48) -> np.ndarray:
     """Coarse coloured noise that the token decides: (height, width, 3) uint8."""
@@ -18,7 +23,10 @@ def array(token: object, width: int = 64, height: int = 48) -> np.ndarray:
 
 
 def image(token: object, width: int = 64, height: int = 48, mode: str = "RGB") -> Image.Image:
-    return Image.fromarray(array(token, width, height)).convert(mode)
+    picture = Image.fromarray(array(token, width, height))
+    if mode == "I;16":  # Pillow's own conversion leaves it at 0..255 of 65535
+        return Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    return picture.convert(mode)
 
 
 def encoded(

@@ -6,8 +6,12 @@ HEAD = 2048  # bytes from the beginning that kind_of() needs
 GZIP, PARQUET, TAR, JPEG = b"\x1f\x8b", b"PAR1", b"ustar", b"\xff\xd8\xff"
 TAR_OFFSET = 257  # of TAR within the first header
 
-EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif"}
-IMAGE_SUFFIXES = (".jpeg", ".tiff", *(f".{extension}" for extension in EXTENSIONS.values()))  # lower case
+EXTENSIONS = {
+    "JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif",
+    "AVIF": "avif", "HEIF": "heic", "JXL": "jxl",
+}  # fmt: skip
+IMAGE_SUFFIXES = (".jpeg", ".jpe", ".jfif", ".tiff", ".heif", *(f".{extension}" for extension in EXTENSIONS.values()))
+
 
 _IMAGES = (
     (JPEG, "JPEG"),
@@ -17,7 +21,11 @@ _IMAGES = (
     (b"BM", "BMP"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"\xff\x0a", "JXL"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JXL"),
 )
+_AVIF = {b"avif", b"avis"}  # brands of ISO base media files
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _KINDS = (
     (GZIP, "gzip'ed"),
     (b"PK\x03\x04", "a zip archive"),
@@ -46,6 +54,9 @@ def sniff(data: bytes) -> str | None:
     """The image format of a file, a key of EXTENSIONS; None for anything else."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
+    if data[4:8] == b"ftyp":
+        brands = {data[8:12], *(data[at : at + 4] for at in range(16, min(int.from_bytes(data[:4], "big"), 64), 4))}
+        return "AVIF" if brands & _AVIF else "HEIF" if brands & _HEIF else None
     return next((name for magic, name in _IMAGES if data.startswith(magic)), None)
 
 

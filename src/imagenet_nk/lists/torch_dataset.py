@@ -10,6 +10,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from imagenet_nk.errors import ListError
+from imagenet_nk.formats.pixels import open_image, to_rgb
 from imagenet_nk.lists import list_file
 from imagenet_nk.storage import files
 
@@ -45,7 +46,7 @@ def load_rgb(file: Path) -> Image.Image:
     Raises ListError that names the file if it is missing or cannot be decoded.
     """
     try:
-        with file.open("rb") as data, Image.open(data) as image:
-            return image.convert("RGB")
+        with file.open("rb") as data, open_image(data) as image:
+            return to_rgb(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that Pillow raises
         raise ListError(f"cannot read the image {file}: {error}") from error

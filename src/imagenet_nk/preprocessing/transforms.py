@@ -25,6 +25,7 @@ from torchvision.transforms.functional import center_crop
 
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.formats.magic import JPEG
+from imagenet_nk.formats.pixels import open_image, to_rgb
 
 RGBArray = NDArray[np.uint8]  # (H, W, 3)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
@@ -116,7 +117,7 @@ def split_transform(data: Mapping[str, Any]) -> tuple[Any, Normalize]:
 
 
 def decode(data: bytes) -> RGBArray:
-    """(H, W, 3) RGB, what `Image.open(...).convert("RGB")` gives.
+    """(H, W, 3) RGB, what `Image.open(...).convert("RGB")` gives; deeper than 8 bits: scaled.
 
     libjpeg-turbo called directly gives the same pixels as PIL for a JPEG in RGB or grey, in two thirds of the time. PIL
     decodes the rest: other formats, CMYK, files that libjpeg warns about.
@@ -128,7 +129,7 @@ def decode(data: bytes) -> RGBArray:
                 return simplejpeg.decode_jpeg(data, "RGB")  # type: ignore[no-any-return]
         except ValueError:
             pass
-    return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+    return np.array(to_rgb(open_image(io.BytesIO(data))))
 
 
 def normaliser(data: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from imagenet_nk.collect.fetching.inspector import dhash
 from imagenet_nk.engine.cpu_count import cores
+from imagenet_nk.formats.pixels import open_image, to_rgb
 from imagenet_nk.storage import files
 
 SIDE = 112  # pixels of a thumbnail's side
@@ -67,8 +68,8 @@ def _strip(target: Path, paths: Sequence[Path]) -> ContactStrip:
 def thumbnail(path: Path) -> Image.Image | None:
     """The center crop of an image, SIDE x SIDE, RGB; None if it cannot be read."""
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with path.open("rb") as file, open_image(file) as image:
             image.draft("RGB", (SIDE, SIDE))  # JPEG: decoded at the next larger eighth
-            return ImageOps.fit(image.convert("RGB"), (SIDE, SIDE), Image.Resampling.BILINEAR)
+            return ImageOps.fit(to_rgb(image), (SIDE, SIDE), Image.Resampling.BILINEAR)
     except _READ_ERRORS:
         return None

@@ -32,7 +32,8 @@ TARS = {
         "__MACOSX/._2.jpg": b"mac", "2.jpg": b"goldfish", "2.cls": b"1", ".DS_Store": b"mac",
     },
     "multi-part suffixes": {
-        "x.input.jpg": b"tench", "x.target.cls": b"0", "y.input.png": b"goldfish", "y.mask.png": b"m", "y.target.cls": b"1",
+        "x.input.jpg": b"tench", "x.target.cls": b"0", "y.input.png": b"goldfish", "y.mask.png": b"m",
+        "y.target.cls": b"1",
     },
     "upper case": {"x.JPG": b"tench", "x.CLS": b"0", "y.JPEG": b"goldfish", "y.CLS": b"1\n"},
     "a folder with a dot": {"v1.0/x.jpg": b"tench", "v1.0/x.cls": b"0", "v1.0/y.jpg": b"goldfish", "v1.0/y.cls": b"1"},
@@ -79,7 +80,10 @@ def test_hidden_rows_and_shards_are_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "wanted"),
     [
-        ({"a.npy": b"x", "a.cls": b"0"}, r"train\.tar has files \(\.cls, \.npy\) and no sample with an image; name the"),
+        (
+            {"a.npy": b"x", "a.cls": b"0"},
+            r"train\.tar has files \(\.cls, \.npy\) and no sample with an image; name the",
+        ),
         ({"a.left.jpg": b"x", "a.right.jpg": b"x", "a.cls": b"0"}, r"a has several images: \.left\.jpg, \.right\.jpg"),
         ({"a.jpg": b"x", "a.JPG": b"x", "a.cls": b"0"}, r"sample a has two files \.jpg; make the tar again"),
         ({"a.jpg": b"x", "a.json": b"[1"}, r"sample a: its label cannot be read"),

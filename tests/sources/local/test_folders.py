@@ -19,6 +19,25 @@ def test_every_image_extension_counts_in_any_case_and_nothing_else(tmp_path: Pat
     assert sorted(ids(source)) == [f"{TENCH}_{letter}" for letter in "abcdefgh"]
 
 
+def test_images_without_an_extension_count_by_their_content(tmp_path: Path) -> None:
+    """And neither a pipe nor a folder in the place of an image stops the run."""
+    png = b"\x89PNG\r\n\x1a\n"
+    names = ["a.jfif", "b.jpe", "c.avif", "._a.jpg", "__MACOSX/x.jpg"]
+    folders(tmp_path, *(f"{TENCH}/{name}" for name in names), f"{TENCH}/readme")
+    (tmp_path / TENCH / "d").write_bytes(png)
+    (tmp_path / TENCH / "folder.jpg").mkdir()
+    for pipe in ("e", "f.jpg"):
+        os.mkfifo(tmp_path / TENCH / pipe)
+    source = opened(tmp_path)
+    assert sorted(ids(source)) == [f"{TENCH}_{name}" for name in ("a", "b", "c", "d", "f", "folder")]
+    found = {candidate.key[-1]: drive(source, candidate) for candidate in source.candidates(TENCH)}
+    assert isinstance(found["d"], FetchedImage)
+    assert found["d"].data == png
+    for unusable in "fr":
+        assert isinstance(found[unusable], Rejected)
+        assert found[unusable].reason == "unreadable"
+
+
 def test_a_folder_deeper_as_in_tiny_imagenet(tmp_path: Path) -> None:
     source = opened(folders(tmp_path, f"{TENCH}/images/{TENCH}_0.JPEG", f"{TENCH}/{TENCH}_boxes.txt"))
     assert ids(source) == [f"{TENCH}_0"]

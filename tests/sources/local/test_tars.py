@@ -43,6 +43,12 @@ def test_one_class_tar_is_a_root(tmp_path: Path) -> None:
     assert sorted(ids(opened(tmp_path / f"{TENCH}.tar"))) == sorted(Path(name).stem for name in CLASSES[TENCH])
 
 
+def test_hidden_members_are_passed_over_and_images_without_an_extension_are_not(tmp_path: Path) -> None:
+    names = {"._a.jpg": b"mac", "__MACOSX/b.jpg": b"mac", ".c/d.jpg": b"x", "e": b"GIF89a", "f": b"no", "g.jfif": b"x"}
+    (tmp_path / f"{TENCH}.tar").write_bytes(tar_bytes(names))
+    assert sorted(ids(opened(tmp_path))) == [f"{TENCH}_e", f"{TENCH}_g"]
+
+
 def test_members_have_no_file_to_link(tmp_path: Path) -> None:
     source = opened(train_tar(tmp_path / "train.tar", CLASSES))
     found = drive(source, next(source.candidates(TENCH)))

@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from imagenet_nk.config.collecting import InspectConfig
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.formats.magic import EXTENSIONS, sniff
+from imagenet_nk.formats.pixels import has_codec, to_8_bit
 from imagenet_nk.reasons import Reason, Rejected
 
 _MAX_SCANS = 200  # progressive JPEGs have about ten; each one more costs a pass over all coefficients
@@ -69,7 +70,7 @@ class Inspector:
         return None
 
     def inspect(self, data: bytes) -> ImageInfo | Rejected:
-        """Decode the whole image; rejects it as not_image, truncated, corrupt, too_small, too_large or blank."""
+        """Decode the whole image; or a Rejected for one of its reasons, from not_image to blank."""
         steps = self.inspect_steps(data)
         while True:
             try:
@@ -80,11 +81,12 @@ class Inspector:
 
     def inspect_steps(self, data: bytes) -> Generator[None, None, ImageInfo | Rejected]:
         """The same, with a pause after a JPEG is decoded: what it holds by then is a 64th of its pixels."""
-        format_ = sniff(data)
-        if format_ is None:
+        if (format_ := sniff(data)) is None:
             return Rejected(Reason.NOT_IMAGE)
         if format_ == "JPEG":
             return (yield from self._jpeg(data))
+        if not has_codec(format_):
+            return Rejected(Reason.NO_CODEC, detail=f"{format_}: Pillow lacks its codec")
         return self._other(data, format_)
 
     def _size_verdict(self, width: int, height: int) -> Rejected | None:
@@ -151,6 +153,7 @@ class Inspector:
 def _inspect_in_bands(data: bytes, format_: str, mode: str, image: Image.Image) -> ImageInfo | Rejected:
     """Check and hash an image a few rows at a time, so that a large one is not copied as a whole."""
     image.load()
+    image = to_8_bit(image)
     digest, grey, sample = _digest(image.size, mode), Image.new("L", image.size), []
     for top, band in _bands(image):
         digest.update(np.ascontiguousarray(band).data)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imagenet_nk.errors import SourceError
-from imagenet_nk.formats.magic import IMAGE_SUFFIXES
+from imagenet_nk.formats.hidden import is_hidden
+from imagenet_nk.formats.magic import HEAD, IMAGE_SUFFIXES, sniff
 from imagenet_nk.image_ids import WNID
 from imagenet_nk.storage.locators import path_to_text, text_to_path
 
@@ -59,13 +60,28 @@ def list_class_folders(folder: Path) -> frozenset[str]:
 
 
 def _images(folder: str, deeper: bool) -> Iterator[tuple[str, str]]:
-    """Name and address of each image, recognised by its suffix: asking for file types costs more than names."""
+    """Name and address of each image: by its suffix, since asking for file types costs more than names.
+
+    Only what has no suffix at all is opened, and is an image by its first bytes.
+    """
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 - half the time of iterdir
         path = f"{folder}/{name}"
-        if name.lower().endswith(IMAGE_SUFFIXES):
+        if is_hidden(name):
+            continue
+        if name.lower().endswith(IMAGE_SUFFIXES) or ("." not in name and _begins_as_image(path)):
             yield name, path if path.isascii() else path_to_text(path)
         elif deeper and os.path.isdir(path):  # noqa: PTH112
             yield from ((f"{name}/{file}", address) for file, address in _images(path, deeper=False))
+
+
+def _begins_as_image(path: str) -> bool:
+    if not os.path.isfile(path):  # noqa: PTH113 - a pipe would never open
+        return False
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            return sniff(file.read(HEAD)) is not None
+    except OSError:
+        return False
 
 
 def read_file(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.hidden import is_hidden
-from imagenet_nk.formats.magic import GZIP, IMAGE_SUFFIXES
+from imagenet_nk.formats.magic import GZIP, HEAD, IMAGE_SUFFIXES, sniff
 from imagenet_nk.image_ids import WNID
 from imagenet_nk.sources.local.folders import MAX_BYTES, Listing
 from imagenet_nk.storage.locators import path_to_text, text_to_path
@@ -47,12 +47,20 @@ class Tars:
         files = {
             entry.name: f"{path}#{entry.range}"
             for entry in sorted(entries(tar, start, size, problems.append))
-            if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.size
+            if entry.size and (entry.name.lower().endswith(IMAGE_SUFFIXES) or _begins_as_image(tar, entry))
         }
         return Listing(files, *problems)
 
     def read(self, address: str) -> tuple[bytes, None]:
         return read_range(address), None
+
+
+def _begins_as_image(tar: Path, entry: TarEntry) -> bool:
+    """Whether a file without any suffix is an image by its first bytes."""
+    if "." in entry.name:
+        return False
+    with tar.open("rb", buffering=0) as file:
+        return sniff(os.pread(file.fileno(), min(entry.size, HEAD), entry.offset)) is not None
 
 
 class TarOfTars(Tars):
@@ -99,7 +107,7 @@ class ClassTars(Tars):
 def entries(
     tar: Path, start: int = 0, size: int | None = None, on_damage: Callable[[str], None] = log.warning
 ) -> Iterator[TarEntry]:
-    """The regular files, without hidden ones, of the tar in `size` bytes of a file from `start` on, by file name without folders.
+    """The regular files of the tar in `size` bytes of a file from `start` on, without hidden ones.
 
     Of a damaged or truncated tar, the entries before the damage; then `on_damage` gets one line about it. Raises
     SourceError if not even the first header can be read.
