@@ -105,9 +105,7 @@ class TestAClassWithoutAnImage:
         summary = run(tmp_path, Full(make(tmp_path / "root")), archive, processes=processes)
         assert summary.short == ()
         assert summary.sources == {"full": 12, "archive": 8}
-        assert f"or not all, of 1 class: with nk=null fallback=archive adds all that it has ({SECOND})" in (
-            caplog.text
-        )
+        assert f"or not all, of 1 class: with nk=null fallback=archive adds all that it has ({SECOND})" in (caplog.text)
         assert classes(tmp_path).wanted.to_dict() == {FIRST: 6, SECOND: 8, THIRD: 6}
 
 
