@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imagenet_nk.errors import EngineError
+from imagenet_nk.formats.numbers import parse_number
 from imagenet_nk.wording import one_line
 
 _CONNECT_TIMEOUT_S = 5.0  # that an address has to accept a connection in
@@ -91,9 +92,10 @@ def _preflight(address: str) -> None:
     not for an address that was typed; here both do.
     """
     host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not (host and port.isdigit()):
+    number = parse_number(port, least=1, most=65535)
+    if not host or number is None:
         return
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S).close()
+    socket.create_connection((host.strip("[]"), number), timeout=_CONNECT_TIMEOUT_S).close()
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return  # whose keys are Ray's to find
     question = _CLIENT if address.startswith("ray://") else _HEAD

@@ -10,6 +10,7 @@ import tarfile
 from dataclasses import dataclass
 
 from imagenet_nk.formats.magic import TAR, TAR_OFFSET
+from imagenet_nk.formats.numbers import MAX
 
 BLOCK = 512
 END_MARK = bytes(2 * BLOCK)  # POSIX.1-1988: two blocks of zeros
@@ -68,7 +69,7 @@ def parse(block: bytes) -> Header | None:
         info = tarfile.TarInfo.frombuf(block[:BLOCK], "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError):
         return None
-    if info.size < 0:
+    if not 0 <= info.size <= MAX:
         return None
     kind = info.type if not (info.isdir() and info.type == tarfile.AREGTYPE) else tarfile.DIRTYPE
     has_data = kind in (*_FILE_TYPES, *_EXTENSION_TYPES, tarfile.XGLTYPE, tarfile.GNUTYPE_SPARSE)
@@ -117,7 +118,7 @@ def _name_by_tarfile(headers: bytes, header: Header | None) -> str | None:
     try:
         with tarfile.open(fileobj=io.BytesIO(headers), mode="r:") as archive:
             info = archive.next()
-    except (tarfile.TarError, OSError, ValueError):
+    except (tarfile.TarError, OSError, ValueError, OverflowError):
         return None
     is_plain = info and header and info.isreg() and not info.issparse() and info.size == header.size
     return info.name if info and is_plain else None

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagenet_nk.errors import ListError
+from imagenet_nk.formats.numbers import parse_number
 from imagenet_nk.storage import files
 
 HEADER = "path,label"
@@ -154,9 +155,9 @@ def _parse_comma_row(line: str) -> Entry:
 
 
 def _make_entry(path: str, label: str) -> Entry:
-    if not (label.isascii() and label.isdecimal() and len(label) <= MAX_DIGITS):
+    if (number := parse_number(label, most=10**MAX_DIGITS - 1)) is None:
         raise ListError(f"the label {_quoted(label)} is not a whole number from 0 to {10**MAX_DIGITS - 1}")
-    entry = Entry(path, int(label))
+    entry = Entry(path, number)
     _check(entry)
     return entry
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from urllib3.exceptions import HTTPError
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import is_page
+from imagenet_nk.formats.numbers import parse_content_range, parse_number
 from imagenet_nk.net.guarded_session import CONNECT_TIMEOUT_S, open_session
 from imagenet_nk.net.retry_policy import backoff_seconds
 from imagenet_nk.wording import one_line
@@ -23,7 +23,6 @@ from imagenet_nk.wording import one_line
 CHUNK = 1 << 16  # bytes lost when a connection breaks
 MAX_TRIES = 5  # without a byte of progress between them
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")  # RFC 9110, 14.4
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where the server says
 
@@ -89,8 +88,7 @@ def _unchanged(web: requests.Session, location: str, to: Path, http: HttpConfig)
         return True  # put there by hand, or nobody to ask: what is there serves
     if not answer.ok:
         return True
-    length = answer.headers.get("Content-Length", "")
-    now = Validators.of(answer.headers, int(length) if length.isdigit() else None)
+    now = Validators.of(answer.headers, parse_number(answer.headers.get("Content-Length", "")))
     pairs = [(kept.etag, now.etag), (kept.modified, now.modified), (kept.length, now.length)]
     return all(old == new for old, new in pairs if old and new)
 
@@ -170,15 +168,14 @@ class _Download:
 
     def _start(self, answer: requests.Response, have: int) -> int:
         """The offset of the body's first byte; 200 means that the whole file comes, because it is another version."""
-        length = answer.headers.get("Content-Length", "")
-        size = int(length) if length.isdigit() else None
+        size = parse_number(answer.headers.get("Content-Length", ""))
         start = 0
         if answer.status_code == 206:
-            match = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
-            if not match or int(match[1]) != have:
+            span = parse_content_range(answer.headers.get("Content-Range", ""))
+            if not span or span.first != have:
                 self.part.unlink(missing_ok=True)
                 raise requests.ConnectionError("answers with another range than was asked for")
-            start, size = have, int(match[3])
+            start, size = have, span.total
         self.version = Validators.of(answer.headers, size)
         if size is not None and size > self.max_bytes:
             raise SourceError(f"{self.url}: {size:,} bytes, more than the {self.max_bytes:,} that such a file may have")

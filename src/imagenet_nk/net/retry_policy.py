@@ -6,11 +6,13 @@ import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from imagenet_nk.formats.numbers import parse_number
 from imagenet_nk.net.http import Response
 from imagenet_nk.reasons import Reason
 
 BACKOFF_S = 0.5  # before the first retry: time for a restarting server or a burst of 429 to pass
 MAX_PAUSE_S = 60.0  # longest Retry-After and outage that a run waits for; a longer one is left to the next run
+_MOST_SECONDS = 10**9  # 30 years
 _TRANSIENT = frozenset({Reason.TIMEOUT, Reason.RESET})
 
 
@@ -23,17 +25,18 @@ def is_retryable(response: Response) -> bool:
 
 
 def retry_after_seconds(response: Response) -> float:
-    """Seconds of the header Retry-After (RFC 9110, 10.2.3: a number or a date) of a 429 or 503; 0 without one."""
+    """Seconds of the header Retry-After (RFC 9110, 10.2.3: a number or a date) of a 429 or 503; 0 without one, or for a
+    malformed one."""
     value = response.headers.get("retry-after", "").strip()
     if response.status not in (429, 503) or not value:
         return 0.0
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
+    if (seconds := parse_number(value)) is not None:
+        return float(min(seconds, _MOST_SECONDS))
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):  # OverflowError: years and time zones far away
         return 0.0
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def backoff_seconds(tries: int) -> float:

@@ -12,6 +12,7 @@ import pandas as pd
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import load_centers
 from imagenet_nk.dataset.class_table import write_csv
+from imagenet_nk.formats.numbers import parse_number
 from imagenet_nk.report import metrics_table
 from imagenet_nk.report.page import render
 from imagenet_nk.report.page.data import as_script
@@ -102,4 +103,7 @@ def _is_random(row: Mapping[str, Any]) -> bool:
 
 def _natural_sort_key(text: str) -> list[tuple[int, str]]:
     """So that job 10 comes after job 9."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
+    return [
+        (number, "") if (number := parse_number(part)) is not None else (-1, part)
+        for part in re.split(r"([0-9]{1,18})", text)
+    ]

@@ -15,9 +15,9 @@ from imagenet_nk.image_ids import image_id
 MAX_LINE = 4096  # bytes; a longer one is no file name
 
 _EXTENSION = f"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})"
-_LABEL = re.compile(rf"({_EXTENSION})[ ,\t]\d+\Z", re.IGNORECASE)  # of an entry, in an eval.txt used as a list
-_WNID = re.compile(r"n\d{8}(?!\d)")
-_IMAGE_ID = re.compile(r"n\d{8}(?:[A-Za-z0-9._-]|=[0-9A-F]{2}|=\d+\Z)*\Z")  # as imagenet_nk.image_ids makes them
+_LABEL = re.compile(rf"({_EXTENSION})[ ,\t][0-9]{1, 18}\Z", re.IGNORECASE)  # of an entry, in an eval.txt used as a list
+_WNID = re.compile(r"n[0-9]{8}(?![0-9])")
+_IMAGE_ID = re.compile(r"n[0-9]{8}(?:[A-Za-z0-9._-]|=[0-9A-F]{2}|=[0-9]+\Z)*\Z")  # as imagenet_nk.image_ids makes them
 
 
 class ListedOrder:

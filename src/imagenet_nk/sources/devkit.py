@@ -89,7 +89,7 @@ def _read_tar(devkit: Path) -> dict[str, bytes]:
                 if name in (_GROUND_TRUTH, _META) and member.isreg() and member.size <= _MAX_BYTES:
                     file = tar.extractfile(member)
                     found[name] = file.read() if file else b""
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         what = (
             "there is no such file" if isinstance(error, FileNotFoundError) else "no tar, or cut short; fetch it again"
         )

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 PARALLEL_SCANS = 16
 _HEAD = 2 * BLOCK  # the header of a class's tar and, behind it, that of its first member
-_CLASS_TAR = re.compile(r"(?:\./)?(?:[\w.-]+/)*(n\d{8})\.tar\Z")
-_CLASS_NAME = re.compile(r"(?:.*/)?(n\d{8})[_.]")  # of a class's tar, or of a member of one
+_CLASS_TAR = re.compile(r"(?:\./)?(?:[\w.-]+/)*(n[0-9]{8})\.tar\Z")
+_CLASS_NAME = re.compile(r"(?:.*/)?(n[0-9]{8})[_.]")  # of a class's tar, or of a member of one
 _WINDOW = 1 << 18  # bytes that nearly always contain a header
 _MIN_CLASSES = 200  # missing; for fewer, parallel scans read too much beside the images
 _MIN_WINDOWS = 100  # between two scans

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import ContradictionError, SourceError
-from imagenet_nk.net.download import CONTENT_RANGE, OutOfReachError
+from imagenet_nk.formats.numbers import parse_content_range, parse_number
+from imagenet_nk.net.download import OutOfReachError
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.net.retry_policy import backoff_seconds
 from imagenet_nk.net.url_guard import PRIVATE
@@ -99,7 +100,8 @@ class HttpFile:
         self._http, self._get = http, get
         self._lock = threading.Lock()
         size, _, self._etag = version.partition(" ")
-        self.size = int(size) if size.isdigit() else -1
+        found = parse_number(size)
+        self.size = -1 if found is None else found
         self._head = b""
         self._is_confirmed = not version  # whether a response of this run has had this version
         if not version:
@@ -154,12 +156,12 @@ class HttpFile:
             return Rejected(Reason.CHANGED, detail="is empty" if self.size < 0 else shorter)
         if problem := rejection(response):
             return Rejected(problem.reason, problem.transient, _describe_fault(response))
-        span = CONTENT_RANGE.match(response.headers.get("content-range", ""))
-        if not span or int(span[1]) != first or len(response.body) != int(span[2]) - first + 1:
+        span = parse_content_range(response.headers.get("content-range", ""))
+        if not span or span.first != first or len(response.body) != span.last - first + 1:
             return Rejected(Reason.WRONG_RANGE, detail="answers with another range than requested")
-        if int(span[2]) != min(last, int(span[3]) - 1):
+        if span.last != min(last, span.total - 1):
             return Rejected(Reason.WRONG_RANGE, detail="answers with fewer bytes than requested")
-        if not self._has_version(int(span[3]), response.headers):
+        if not self._has_version(span.total, response.headers):
             return Rejected(Reason.CHANGED, detail="has changed on the server while it was read")
         return response.body
 

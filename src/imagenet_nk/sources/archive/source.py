@@ -35,7 +35,7 @@ from imagenet_nk.sources.contract import (
 log = logging.getLogger(__name__)
 
 _MAX_DRAWS = 1 << 18  # a second of drawing, and 200 draws for each member of the largest class
-_OTHER_WNID = re.compile(r"n\d{8}(?=_)")
+_OTHER_WNID = re.compile(r"n[0-9]{8}(?=_)")
 
 
 class DrawRegistry:

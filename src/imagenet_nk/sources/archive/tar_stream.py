@@ -17,6 +17,7 @@ import requests
 from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats import tar_headers
+from imagenet_nk.formats.numbers import parse_number
 from imagenet_nk.formats.tar_headers import BLOCK
 from imagenet_nk.net.download import Validators, innermost_reason
 from imagenet_nk.net.guarded_session import CONNECT_TIMEOUT_S, open_session
@@ -105,8 +106,8 @@ class TarStream:
         timeout = CONNECT_TIMEOUT_S, self._http.deadline
         self._response = self._web.get(self.url, stream=True, timeout=timeout)
         self._response.raise_for_status()
-        length = self._response.headers.get("Content-Length", "")
-        version = Validators.of(self._response.headers, int(length) if length.isdigit() else None)
+        length = parse_number(self._response.headers.get("Content-Length", ""))
+        version = Validators.of(self._response.headers, length)
         if self._versions.setdefault(self.url, version) != version:
             raise OSError("has changed on the server")
         self._number = -1

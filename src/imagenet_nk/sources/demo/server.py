@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 UNAVAILABLE = "/static/photo_unavailable.png"
-_PICTURE = re.compile(r"/(n\d{8})/(\d+)\.jpg\Z")
+_PICTURE = re.compile(r"/(n[0-9]{8})/([0-9]{1,18})\.jpg\Z")
 _HTML = b"<!DOCTYPE html><html><head><title>Not found</title></head><body><h1>This page is gone</h1></body></html>\n"
 
 

@@ -17,7 +17,7 @@ from imagenet_nk.sources.demo.server import DemoServer, Fault, fault_of
 
 log = logging.getLogger(__name__)
 
-_KEY = re.compile(r"(n\d{8})_(0|[1-9]\d*)\Z")
+_KEY = re.compile(r"(n[0-9]{8})_(0|[1-9][0-9]{0,17})\Z")
 
 
 class Demo:

@@ -25,6 +25,7 @@ from huggingface_hub.utils import logging as hub_logging
 
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.hidden import is_hidden
+from imagenet_nk.formats.numbers import parse_byte_range
 from imagenet_nk.net.download import OutOfReachError
 from imagenet_nk.sources.local.folders import MAX_BYTES
 from imagenet_nk.wording import one_line
@@ -68,13 +69,13 @@ class DatasetFiles(Protocol):
 
 def read_range(files: DatasetFiles, name: str, byte_range: str) -> bytes:
     """The bytes of `bytes=<first>-<last>` of a file. Raises OutOfReachError, and OSError."""
-    first, last = map(int, byte_range.removeprefix("bytes=").split("-"))
-    if not 0 <= last - first < MAX_BYTES:
+    part = parse_byte_range(f"#{byte_range}")
+    if part is None or part.size > MAX_BYTES:
         raise OSError(f"{byte_range} is the size of no image")
     with files.open(name) as file:
-        file.seek(first)
-        data = file.read(last - first + 1)
-    if len(data) <= last - first:
+        file.seek(part.first)
+        data = file.read(part.size)
+    if len(data) < part.size:
         raise OSError(f"{name} ends before {byte_range}")
     return data
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagenet_nk.errors import SourceError
+from imagenet_nk.formats.numbers import parse_number
 from imagenet_nk.image_ids import WNID
 
-_OFFICIAL_NAME = re.compile(r"(?:(n\d{8})_\d+|ILSVRC2012_val_\d{8})(?:_(n\d{8}))?\Z")
+_OFFICIAL_NAME = re.compile(r"(?:(n[0-9]{8})_[0-9]+|ILSVRC2012_val_[0-9]{8})(?:_(n[0-9]{8}))?\Z")
 
 _NO_LABEL = (None, -1, "-1", "")  # -1: what `datasets` writes where a split keeps its labels back
 
@@ -44,7 +45,8 @@ class Labels:
         if label in _NO_LABEL and (self.wnids is not None or named is None):
             return None
         if isinstance(label, str):
-            label = int(label) if label.isdecimal() else label
+            number = parse_number(label)
+            label = label if number is None else number
         if isinstance(label, str) and WNID.match(label):
             wnid: str | None = label
         elif self.wnids is None:

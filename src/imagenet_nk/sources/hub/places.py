@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HUB_URL = re.compile(
-    r"(https?://[^/]+)/datasets/([^/]+/[^/]+|[^/]+)/resolve/([0-9a-f]{40})/([^#]+)#(row=\d+|bytes=\d+-\d+)\Z"
+    r"(https?://[^/]+)/datasets/([^/]+/[^/]+|[^/]+)/resolve/([0-9a-f]{40})/([^#]+)#(row=[0-9]{1,18}|bytes=[0-9]{1,18}-[0-9]{1,18})\Z"
 )
-_LOCAL_URL = re.compile(r"(/[^#]+\.parquet|file:///[^#]+\.parquet)#row=\d+\Z")
+_LOCAL_URL = re.compile(r"(/[^#]+\.parquet|file:///[^#]+\.parquet)#row=[0-9]{1,18}\Z")
 
 
 class HubPlaces:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.hidden import is_hidden
 from imagenet_nk.formats.magic import GZIP, HEAD, IMAGE_SUFFIXES, sniff
+from imagenet_nk.formats.numbers import parse_byte_range
 from imagenet_nk.image_ids import WNID
 from imagenet_nk.sources.local.folders import MAX_BYTES, Listing
 from imagenet_nk.storage.locators import path_to_text, text_to_path
@@ -22,7 +22,7 @@ from imagenet_nk.storage.locators import path_to_text, text_to_path
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-_RANGE = re.compile(r"(.*)#bytes=(\d+)-(\d+)\Z", re.DOTALL)
+TAR_FAULTS = (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError)  # the last: sizes beyond 64 bits
 
 
 class TarEntry(NamedTuple):
@@ -119,9 +119,9 @@ def entries(
         try:
             while (info := archive.next()) is not None:
                 if not info.issparse():  # the size of a sparse file is not that of its data
-                    if info.offset_data <= end or info.offset_data + info.size > limit:
+                    if info.size < 0 or info.offset_data <= end or info.offset_data + info.size > limit:
                         raise tarfile.ReadError(f"{info.name} does not lie within it")
-                    end = info.offset_data + max(info.size, 0)
+                    end = info.offset_data + info.size
                     if info.isreg() and not is_hidden(info.name):
                         yield TarEntry(PurePosixPath(info.name).name, info.offset_data, info.size, info.name)
                 if archive.offset >= limit:
@@ -130,20 +130,19 @@ def entries(
             while data := file.read(min(_CHUNK, limit - file.tell())):
                 if data.strip(b"\0"):
                     raise tarfile.ReadError("no tar header")
-        except (tarfile.TarError, OSError, ValueError) as error:
+        except TAR_FAULTS as error:
             problem = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))  # quotes a name of the tar
             on_damage(f"{tar} is damaged behind byte {end} ({problem}): only the files before that are used")
 
 
 def read_range(address: str) -> bytes:
     """The bytes of `<tar>#bytes=<first>-<last>`. Raises OSError."""
-    if not (parts := _RANGE.match(address)):
+    if not (part := parse_byte_range(address)):
         raise OSError(f"{address} is no range of a file")
-    first, size = int(parts[2]), int(parts[3]) - int(parts[2]) + 1
-    if size > MAX_BYTES:
+    if (size := part.size) > MAX_BYTES:
         raise OSError(f"{address} has {size} bytes; no image is read beyond {MAX_BYTES}")
-    with text_to_path(parts[1]).open("rb", buffering=0) as file:
-        data = os.pread(file.fileno(), size, first)
+    with text_to_path(part.file).open("rb", buffering=0) as file:
+        data = os.pread(file.fileno(), size, part.first)
     if len(data) < size:
         raise OSError(f"{address}: the tar ends before")
     return data
@@ -166,7 +165,7 @@ def _open_tar(tar: Path, file: io.BufferedReader, start: int) -> tarfile.TarFile
             tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
         file.seek(start)
         return tarfile.open(fileobj=file, mode="r:")
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except TAR_FAULTS as error:
         file.seek(start)
         problem = "is gzip'ed; gunzip it first" if file.read(2) == GZIP else f"is no tar: {error}"
         raise SourceError(f"{tar} {problem}") from error

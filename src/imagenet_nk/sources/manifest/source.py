@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from imagenet_nk.config.sources import Materialize
 from imagenet_nk.errors import SourceError
+from imagenet_nk.formats.numbers import parse_byte_range, parse_row
 from imagenet_nk.net.download import download, is_url
 from imagenet_nk.net.http import Request, Response
 from imagenet_nk.reasons import Reason, Rejected
@@ -41,8 +41,6 @@ TERMS = """\
 Images named by a manifest, each fetched from where its address pointed. Each stays under the terms of its owner, and
 under ImageNet's terms of access (https://image-net.org/download): non-commercial research and education.
 """
-
-_RANGE = re.compile(r"(.*)#bytes=(\d+)-(\d+)\Z", re.DOTALL)  # a member of a tar: both ends included
 
 
 class Manifest:
@@ -149,9 +147,11 @@ def unfetchable_reason(url: str) -> Rejected | None:
         return Rejected(Reason.MISSING, detail="listed, but not in the manifest, or there without an address")
     if HubPlaces.can_read(url):
         return None
+    if ("#bytes=" in url and not parse_byte_range(url)) or ("#row=" in url and not parse_row(url)):
+        return Rejected(Reason.NO_ADDRESS, detail=f"the place in the file is malformed: {url[-60:]!r}")
     if "#row=" in url:
         return Rejected(Reason.NO_ADDRESS, detail="a row of a parquet file of another hub; HF_ENDPOINT names the hub")
-    if url.partition("#")[0].endswith(".tar") and not _RANGE.match(url):
+    if url.partition("#")[0].endswith(".tar") and not parse_byte_range(url):
         return Rejected(Reason.NO_ADDRESS, detail="in a tar; take its image id with sampling=list source=archive")
     scheme = urlsplit(url).scheme.lower() if is_url(url) else ""
     if scheme not in ("", "file", "http", "https"):
@@ -166,11 +166,10 @@ def _is_file_uri(url: str) -> bool:
 
 
 def _read_over_http(candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
-    if not (part := _RANGE.match(candidate.url)):
+    if not (part := parse_byte_range(candidate.url)):
         response: Response = yield Request(candidate.url)
         return rejection(response) or FetchedImage(candidate.key, response.body, response.final_url)
-    first, last = int(part[2]), int(part[3])
-    response = yield Request(part[1], first, last, max_bytes=last - first + 1)
+    response = yield Request(part.file, part.first, part.last, max_bytes=part.size)
     if response.status == 200:
         if "html" in response.headers.get("content-type", ""):
             return Rejected(
@@ -179,13 +178,13 @@ def _read_over_http(candidate: Candidate) -> Generator[Request | BlockingCall, A
         return Rejected(Reason.NO_RANGE, detail="the server does not send parts of a file")
     if wrong := rejection(response):
         return wrong
-    if len(response.body) != last - first + 1:
+    if len(response.body) != part.size:
         return Rejected(Reason.WRONG_RANGE, transient=True, detail="another range than was asked for")
     return FetchedImage(candidate.key, response.body, candidate.url)
 
 
 def _read_local(candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
-    within = bool(_RANGE.match(candidate.url))
+    within = bool(parse_byte_range(candidate.url))
     path = None if within else text_to_path(candidate.url)
     try:
         data = yield BlockingCall(lambda: read_file(path) if path else read_range(candidate.url))

@@ -11,7 +11,7 @@ _UNCHANGED = frozenset(b"!#$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ
 _ENCODED = [chr(byte) if byte in _UNCHANGED else f"%{byte:02X}" for byte in range(256)]
 _HOST = re.compile(r"[^/?]*")
 _HTTP_URL = re.compile(r"https?://[^/?#\s]+", re.IGNORECASE)
-_FLICKR = re.compile(r"https?://farm\d+\.(?:static\.flickr|staticflickr)\.com/", re.IGNORECASE)
+_FLICKR = re.compile(r"https?://farm[0-9]+\.(?:static\.flickr|staticflickr)\.com/", re.IGNORECASE)
 
 
 def percent_encode(raw: bytes) -> str | None:
