@@ -23,8 +23,8 @@ demo: $(VENV)/.installed  ## the main job on drawn pictures, no network: 20 clas
 docs: $(VENV)/.installed  ## the guides as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-test: $(VENV)/.installed  ## all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed  ## all tests, in two processes; a file stays in one
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types test    ## what CI runs
 
