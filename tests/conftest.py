@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import program
 from imagenet_nk.net import retry_policy
 
 # A busy machine is no fault of what is tested.
@@ -70,6 +71,7 @@ def _processes() -> list[tuple[int, str]]:
 def no_process_is_left() -> Iterator[None]:
     """Whatever the tests started has ended when they end. A fork server of multiprocessing ends with its parent."""
     yield
+    program.stop_zygote()
     until = time.monotonic() + 10
     while (left := _processes()) and time.monotonic() < until:
         time.sleep(0.2)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parent.parent / "src" / "imagenet.py"
+import program
 
 
 def test_it_has_its_report_and_ends_with_a_line_that_helps(tmp_path: Path) -> None:
     folder = tmp_path / "root" / "n01440764"
     folder.mkdir(parents=True)
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
-    command = [sys.executable, str(SCRIPT), "source=full", "source.root=root", "source@fallback=none", "nk=2"]
+    command = ["source=full", "source.root=root", "source@fallback=none", "nk=2"]
     command += ["classes.limit=2", "backbone=timm", "backbone.name=test_resnet", "backbone.pretrained=false"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    ended = program.run(*command, cwd=tmp_path)
     said = ended.stdout + ended.stderr
     assert ended.returncode == 1, said
     assert "not one image was kept, so there are no centers: see the reasons in dataset/imagenet/classes.csv" in said
@@ -23,8 +21,7 @@ def test_it_has_its_report_and_ends_with_a_line_that_helps(tmp_path: Path) -> No
     (run,) = (tmp_path / "outputs").glob("*/*")
     assert "There is not one image" in (run / "report" / "index.html").read_text(encoding="utf-8")
 
-    again = [*command[:2], "stages=[report]", f"report.run={run}", *command[2:]]
-    ended = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    ended = program.run("stages=[report]", f"report.run={run}", *command, cwd=tmp_path)
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert "The run failed" in text, ended.stderr
     assert "The same command goes on" not in text

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import program
+
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
 SCRIPT = ROOT / "src" / "imagenet.py"
@@ -15,10 +17,13 @@ HEAVY = {"torch", "torchvision", "timm", "pandas", "pyarrow", "PIL", "numpy", "p
 
 
 def run(folder: Path, *arguments: str, python: tuple[str, ...] = (), **env: str) -> subprocess.CompletedProcess[str]:
-    """The program as a user starts it, in an empty folder; `env` adds variables."""
+    """The program as a user starts it, in an empty folder; `env` adds variables. By an interpreter of its own where
+    its start is what is tested."""
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("HYDRA", "IMAGENET_NK", "COMP_"))
     }
+    if not python and "PYTHONPATH" not in env:
+        return program.run(*arguments, cwd=folder, env=clean | env)
     return subprocess.run(
         [sys.executable, *python, str(SCRIPT), *arguments],
         cwd=folder, env=clean | env, capture_output=True, text=True, timeout=100,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "src" / "imagenet.py"
+import program
+
 SMALL = ["source=demo", "nk=3", "classes.limit=2", "backbone=timm", "backbone.name=test_resnet", "backbone.threads=1"]
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    told = [*SMALL, "dataset.dir=set", "hydra.run.dir=out", *arguments]
-    return subprocess.run([sys.executable, str(SCRIPT), *told], cwd=folder, capture_output=True, text=True, timeout=100)
+    return program.run(*SMALL, "dataset.dir=set", "hydra.run.dir=out", *arguments, cwd=folder)
 
 
 @pytest.mark.parametrize(("text", "says"), [(None, "cannot read the list"), ("a.jpg 1234\n", "outside the label map")])

@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from program import Program
+from program import run as run_script
 
 PROGRAM = """
 import atexit, os, sys, time
@@ -61,10 +63,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(program: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(program), *arguments],
-        cwd=program.parent, env=environment(**env), capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
+    return run_script(*arguments, script=program, cwd=program.parent, env=environment(**env))
 
 
 def outcome(folder: Path) -> dict[str, object]:
@@ -126,11 +125,7 @@ def test_a_sweep_ends_as_its_own_worst_job(program: Path) -> None:
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_end_calmly(program: Path, sent: signal.Signals) -> None:
-    with subprocess.Popen(
-        [sys.executable, str(program), "how=wait"],
-        cwd=program.parent, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
+    with Program("how=wait", script=program, cwd=program.parent, env=environment()) as process:
         assert process.stdout.readline() == "job wait\n"
         time.sleep(0.2)
         process.send_signal(sent)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from imagenet_nk.collect.progress import Progress
 from imagenet_nk.dataset.folder_layout import LEDGER
 from imagenet_nk.engine.local import Local
 from imagenet_nk.net import retry_policy
+from program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -122,8 +121,7 @@ def test_connections_broken_while_the_run_was_stopped_do_not_count(town: City) -
     town.server.clear()
     for path, page in list(town.server.pages.items()):
         town.server.put(path, in_halves(page))
-    command = [sys.executable, str(ROOT / "src" / "imagenet.py"), *town.overrides("disturbed")]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    child = Program(*town.overrides("disturbed"))
     wait_for(town, 25)
     time.sleep(0.3)  # by now they have their first halves
     child.send_signal(signal.SIGSTOP)
@@ -131,6 +129,6 @@ def test_connections_broken_while_the_run_was_stopped_do_not_count(town: City) -
     town.server.come_back()
     time.sleep(4)
     child.send_signal(signal.SIGCONT)
-    said, _ = child.communicate(timeout=60)
+    _, said = child.communicate(timeout=60)
     assert child.returncode == 0, said
     assert town.outcome("disturbed")[0] == town.outcome("undisturbed")[0]

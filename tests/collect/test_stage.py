@@ -21,7 +21,7 @@ import pytest
 
 from collect import pictures
 from collect.hostile import answer, hostile, redirect
-from collect.town import ROOT, WNIDS, Town, kept, run, settled_twice, slow
+from collect.town import WNIDS, Town, kept, run, settled_twice, slow
 from imagenet_nk.collect import stage
 from imagenet_nk.collect.progress import Progress
 from imagenet_nk.config import CrossClassDuplicates, Retry
@@ -30,6 +30,7 @@ from imagenet_nk.dataset.table_writer import TableWriter
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.net import host_table, retry_policy
 from imagenet_nk.sampling.draw_order import draw
+from program import SCRIPT, Program
 
 # --- exact, a prefix, nothing twice
 
@@ -325,21 +326,21 @@ def test_kill_while_verdicts_are_written_leaves_no_mixture(town: Town, monkeypat
 
 def command(town: Town, folder: str, *more: str, nk: int = 6) -> list[str]:
     return [
-        sys.executable, str(ROOT / "src" / "imagenet.py"), "source=urls", f"source.list={town.folder / 'urls.txt'}",
+        "source=urls", f"source.list={town.folder / 'urls.txt'}",
         "source@fallback=none", f"classes.wnids=[{','.join(WNIDS)}]", f"nk={nk}",
         "stages=[collect,lists]", "http.allow_private=true", "http.deadline=5", f"dataset.dir={town.folder / folder}",
         f"hydra.run.dir={town.folder / 'out'}", *more,
     ]  # fmt: skip
 
 
-def spawn(town: Town, folder: str, *more: str, nk: int = 6) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(town, folder, *more, nk=nk), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def spawn(town: Town, folder: str, *more: str, nk: int = 6) -> Program:
+    return Program(*command(town, folder, *more, nk=nk))
 
 
 def wait_for(town: Town, requests: int) -> None:
+    until = time.monotonic() + 60
     while sum(town.server.counts().values()) < requests:
+        assert time.monotonic() < until, "the run asks nothing"
         time.sleep(0.005)
 
 
@@ -364,7 +365,15 @@ def test_run_killed_at_any_moment_continues_to_the_same_result(town: Town) -> No
 def test_low_limit_of_open_files_is_enough(town: Town) -> None:
     """Whatever http.concurrency says: a socket that cannot be opened would read as a host that refuses."""
     slow(town, 0.2)
-    limited = ["bash", "-c", 'ulimit -n 44; exec "$@"', "-", *command(town, "set", "http.per_host=512")]
+    limited = [
+        "bash",
+        "-c",
+        'ulimit -n 44; exec "$@"',
+        "-",
+        sys.executable,
+        str(SCRIPT),
+        *command(town, "set", "http.per_host=512"),
+    ]
     subprocess.run(limited, capture_output=True, check=True)
     assert kept(town) == town.first_good(6)
 

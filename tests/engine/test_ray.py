@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import program
 from collect.city import PER_HOST, City, city, wait_for
 from engine import tasks
 from engine.contract import EngineContract
@@ -24,6 +25,7 @@ from imagenet_nk.engine.local import Local
 from imagenet_nk.engine.ray import Ray
 from imagenet_nk.engine.ray_cluster import connect_error
 from imagenet_nk.errors import EngineError
+from program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -97,8 +99,7 @@ def test_what_was_joined_is_in_the_log(engine: Engine, cluster: Any, caplog: pyt
 
 
 def test_a_driver_outside_the_cluster(cluster: Any, town: City) -> None:
-    program = [sys.executable, str(ROOT / "src/imagenet.py"), "engine=ray", f"engine.address={cluster.client_address}"]
-    done = subprocess.run([*program, *town.overrides("ray")], capture_output=True, text=True, timeout=120)
+    done = program.run("engine=ray", f"engine.address={cluster.client_address}", *town.overrides("ray"))
     assert done.returncode == 0, done.stderr
     assert town.outcome("ray") == town.outcome("one")
 
@@ -119,11 +120,9 @@ class TestThreeNodes(EngineContract):
 
     def test_the_driver_is_killed_and_the_same_command_goes_on(self, engine: Engine, town: City, three: Any) -> None:
         town.seconds = 0.05
-        program = [sys.executable, str(ROOT / "src/imagenet.py"), "engine=ray", f"engine.address={three.address}"]
-        driver = subprocess.Popen([*program, *town.overrides("ray")])
-        wait_for(town, 40)
-        driver.kill()
-        driver.wait()
+        with Program("engine=ray", f"engine.address={three.address}", *town.overrides("ray")) as driver:
+            wait_for(town, 40)
+            driver.kill()
         town.run("ray", engine)
         assert town.outcome("ray") == town.outcome("one")
         assert max(town.images_asked().values()) <= 2 + 2  # and two pauses

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import program
 from imagenet_nk.errors import DatasetError
 from imagenet_nk.report import find_run
+from program import Program
 from report.making import Run
 
 SCRIPT = Path(__file__).resolve().parents[2] / "src" / "imagenet.py"
@@ -70,18 +69,17 @@ def test_several_backbones_of_one_run_are_runs_and_the_folder_above_them_is_none
 
 def test_a_killed_collection_has_a_report_of_what_it_kept_and_goes_on(tmp_path: Path) -> None:
     """kill -9 leaves neither manifest nor classes.csv."""
-    command = [sys.executable, str(SCRIPT), "source=demo", "dataset.dir=ds", "nk=10"]
+    command = ["source=demo", "dataset.dir=ds", "nk=10"]
     command += ["classes.limit=12", "backbone=timm", "backbone.name=test_resnet"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with Program(*command, cwd=tmp_path) as process:
         until = time.monotonic() + 100
         while len(list(tmp_path.glob("ds/images/*/*.jpg"))) < 20 and time.monotonic() < until:
             time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     killed = next((tmp_path / "outputs").glob("*/*"))
     assert not (tmp_path / "ds" / "manifest.parquet").exists()
 
-    alone = [sys.executable, str(SCRIPT), "source=demo", "dataset.dir=ds", "stages=[report]"]
-    said = subprocess.run(alone, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    said = program.run("source=demo", "dataset.dir=ds", "stages=[report]", cwd=tmp_path)
     assert said.returncode == 0, said.stderr
     assert "a collection into ds was interrupted; it has kept" in said.stdout + said.stderr
     kept = [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("kept ")]
@@ -91,8 +89,8 @@ def test_a_killed_collection_has_a_report_of_what_it_kept_and_goes_on(tmp_path: 
     assert "The run was interrupted" in page
     assert "missing: part of the images, the lists, the centers, the evaluation" in page
 
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    ended = program.run(*command, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     fresh = [*command, "dataset.dir=fresh", "stages=[collect,lists]"]
-    assert subprocess.run(fresh, cwd=tmp_path, capture_output=True, timeout=200, check=False).returncode == 0
+    assert program.run(*fresh, cwd=tmp_path).returncode == 0
     assert (tmp_path / "ds" / "eval.txt").read_bytes() == (tmp_path / "fresh" / "eval.txt").read_bytes()

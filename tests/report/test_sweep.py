@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import program
 from browser import at_width, chromium, complaints
 from imagenet_nk.report import sweep as comparison
 from report.making import Run
@@ -121,9 +120,7 @@ def names_on_plot(driver: Any) -> list[str]:
 
 
 def test_a_real_sweep_leaves_it_and_still_ends_with_the_worst_code(tmp_path: Path) -> None:
-    script = Path(__file__).resolve().parents[2] / "src" / "imagenet.py"
-    command = [sys.executable, str(script), "-m", "source=demo", "classes.limit=2", "stages=[collect]", "nk=1,0"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    ended = program.run("-m", "source=demo", "classes.limit=2", "stages=[collect]", "nk=1,0", cwd=tmp_path)
     assert ended.returncode == 1
     folder = next((tmp_path / "outputs" / "multirun").glob("*/*"))
     assert [(row["exit_code"], row["reason"]) for row in rows(folder)] == [

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +14,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+import program
 from imagenet_nk.classes import loading
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.stage import collect
@@ -125,14 +124,12 @@ def test_a_class_in_no_list_is_filled_by_the_archive(tmp_path: Path, server: Web
             lines.append(f"{name.removesuffix('.JPEG')}\t{server.put(f'/{name}', data)}\n")
     (tmp_path / "list.txt").write_text("".join(lines))
     archive = server.put("/train.tar", train({wnid: members(wnid, 12) for wnid in WNIDS}))
-    ended = subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "src" / "imagenet.py"), "nk=4", "stages=[collect,lists]", "dataset.dir=set"),
-            *("source=urls", "source.list=list.txt", "source@fallback=archive", f"fallback.train={archive}"),
-            *(f"classes.wnids=[{','.join(WNIDS)}]", "inspect.min_side=8", "http.allow_private=true"),
-        ],
-        cwd=tmp_path, capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
+    ended = program.run(
+        *("nk=4", "stages=[collect,lists]", "dataset.dir=set"),
+        *("source=urls", "source.list=list.txt", "source@fallback=archive", f"fallback.train={archive}"),
+        *(f"classes.wnids=[{','.join(WNIDS)}]", "inspect.min_side=8", "http.allow_private=true"),
+        cwd=tmp_path,
+    )
     assert ended.returncode == 0, ended.stderr
     rows = kept(tmp_path / "set")
     assert rows.groupby(["wnid", "source"]).size().to_dict() == {

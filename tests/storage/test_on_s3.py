@@ -6,7 +6,6 @@ import csv
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter
@@ -15,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+import program
 from buckets import BUCKET, server
 from imagenet_nk.storage import files
+from program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["source=demo", "nk=3", "classes.limit=4", "hydra/job_logging=imagenet"]
@@ -29,12 +30,8 @@ def s3() -> Iterator[dict[str, str]]:
         yield environment
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, str(ROOT / "src/imagenet.py"), *SMALL, *words]
-
-
 def run(s3: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), env=os.environ | s3, capture_output=True, text=True, check=False, cwd=ROOT)
+    return program.run(*SMALL, *words, env=os.environ | s3, cwd=ROOT)
 
 
 def folder(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str) -> Path:
@@ -84,12 +81,11 @@ def top1(output: Path) -> str:
 def test_killed_and_run_again(s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = folder(s3, monkeypatch, "killed")
     words = ["nk=8", "stages=[collect,lists]", f"dataset.dir={there}", f"dataset.state_dir={tmp_path / 'home'}"]
-    with subprocess.Popen(
-        command(*words, f"hydra.run.dir={tmp_path / 'a'}"), env=os.environ | s3, stderr=subprocess.DEVNULL, cwd=ROOT
-    ) as first:
-        while first.poll() is None and len(there.fs.find(f"{BUCKET}/killed/images")) < 5:  # type: ignore[attr-defined]
+    with Program(*SMALL, *words, f"hydra.run.dir={tmp_path / 'a'}", env=os.environ | s3, cwd=ROOT) as first:
+        until = time.monotonic() + 100
+        while len(there.fs.find(f"{BUCKET}/killed/images")) < 5 and time.monotonic() < until:  # type: ignore[attr-defined]
             time.sleep(0.05)
-        first.send_signal(signal.SIGKILL)
+        first.kill()
     assert first.returncode == -signal.SIGKILL
     ended = run(s3, *words, f"hydra.run.dir={tmp_path / 'b'}")
     assert ended.returncode == 0, ended.stderr

@@ -7,8 +7,6 @@ import os
 import pickle
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+import program
 from collect.city import PER_HOST, WNIDS, City, city, wait_for
 from collect.hostile import answer
 from collect.threads import Threads
@@ -25,6 +24,7 @@ from imagenet_nk.collect.progress import Progress
 from imagenet_nk.engine.local import Local
 from imagenet_nk.errors import DatasetError, SourceError
 from imagenet_nk.net import retry_policy
+from program import Program
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -103,8 +103,8 @@ def test_killed_driver_continues_to_the_same_result(town: City) -> None:
     town.run("one", Local(1))
     town.seconds = 0.05
     town.server.clear()
-    command = [sys.executable, str(ROOT / "src/imagenet.py"), *town.overrides("two", "engine.processes=2")]
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    command = town.overrides("two", "engine.processes=2")
+    driver = Program(*command)
     wait_for(town, 40)
     workers = [int(pid) for pid in Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()]
     assert len(workers) >= 2
@@ -114,7 +114,7 @@ def test_killed_driver_continues_to_the_same_result(town: City) -> None:
     while not all(ended(pid) for pid in workers):
         assert time.monotonic() < until, "workers outlive their driver"
         time.sleep(0.05)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = program.run(*command)
     assert done.returncode == 0, done.stderr
     assert town.outcome("two") == town.outcome("one")
     assert max(town.images_asked().values()) <= 2 + 2
@@ -138,10 +138,7 @@ def test_offline_machine_settles_no_candidate(town: City) -> None:
 
 def test_ctrl_c_writes_the_tables(town: City) -> None:
     town.seconds = 0.05
-    command = [sys.executable, str(ROOT / "src/imagenet.py"), *town.overrides("two", "engine.processes=2")]
-    driver = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    driver = Program(*town.overrides("two", "engine.processes=2"), new_session=True)
     wait_for(town, 40)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does it: the workers are told as well
     _, errors = driver.communicate(timeout=60)

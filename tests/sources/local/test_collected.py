@@ -6,8 +6,6 @@ import gzip
 import os
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import program
 from imagenet_nk.collect.stage import collect
 from imagenet_nk.config import Materialize
 from imagenet_nk.dataset.summary import Summary
@@ -29,7 +28,7 @@ from imagenet_nk.sources.archive.source import Archive
 from imagenet_nk.sources.contract import Source
 from imagenet_nk.sources.local.source import Full
 from sources.tars import jpeg, members, tar, train
-from sources.test_remote_collected import ROOT, job
+from sources.test_remote_collected import job
 
 WNIDS = ["n01440764", "n01443537", "n01484850"]
 FIRST, SECOND, THIRD = WNIDS
@@ -292,27 +291,26 @@ def test_a_name_that_no_list_can_hold_is_a_rejection_where_the_list_is_to_hold_i
 def test_truncated_class_exits_with_3_unless_require_complete_is_false(tmp_path: Path) -> None:
     one_class_tar(tmp_path / "root")
     command = [
-        *(sys.executable, str(ROOT / "src" / "imagenet.py"), "nk=null", "stages=[collect,lists]", "dataset.dir=set"),
+        *("nk=null", "stages=[collect,lists]", "dataset.dir=set"),
         *("source=full", "source.root=root", f"classes.wnids=[{','.join(WNIDS)}]", "inspect.min_side=8"),
         *("source@fallback=none", "engine.processes=2"),
     ]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    ended = program.run(*command, cwd=tmp_path)
     assert ended.returncode == 3, ended.stderr
     assert f"1 class is short of images (see classes.csv): {SECOND}" in ended.stderr
     [line] = [line for line in ended.stderr.splitlines() if "is damaged behind byte" in line]
     assert re.match(r"\d\d:\d\d:\d\d W ", line), "a line of the log, whoever found it out"
-    again = [*command, "require_complete=false"]
-    assert subprocess.run(again, cwd=tmp_path, capture_output=True, timeout=100).returncode == 0
+    assert program.run(*command, "require_complete=false", cwd=tmp_path).returncode == 0
 
 
 def test_a_path_that_is_no_unicode_goes_into_the_log(tmp_path: Path) -> None:
     class_folders(tmp_path / os.fsdecode(b"latin\xff"))
     command = [
-        *(sys.executable, str(ROOT / "src" / "imagenet.py"), "nk=2", "stages=[collect,lists]", "dataset.dir=set"),
+        *("nk=2", "stages=[collect,lists]", "dataset.dir=set"),
         *("source=full", os.fsdecode(b'source.root="latin\xff"'), f"classes.wnids=[{','.join(WNIDS)}]"),
         *("source@fallback=none", "inspect.min_side=8", "hydra.run.dir=out"),
     ]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    ended = program.run(*command, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "Logging error" not in ended.stderr
     assert r"latin\udcff: class folders in" in (tmp_path / "out" / "imagenet.log").read_text(encoding="utf-8")
