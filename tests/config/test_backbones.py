@@ -15,7 +15,9 @@ from imagenet_nk.errors import ConfigError
         (BackboneConfig, {"threads": -1}, "backbone.threads must be at least 0, got -1"),
         (BackboneConfig, {"models": ["resnet18"], "checkpoint": "w.pt"}, "not backbone.checkpoint"),
         (CentersConfig, {"prototypes": 0}, "centers.prototypes must be at least 1, got 0"),
-        (EvaluateConfig, {"bootstrap": -1}, "evaluate.bootstrap must be at least 0, got -1"),
+        (EvaluateConfig, {"heads": ["svm"]}, "evaluate.heads: no classifier 'svm'; there are: ncm, knn, ridge"),
+        (EvaluateConfig, {"heads": []}, "evaluate.heads is empty; choose from"),
+        (EvaluateConfig, {"shots": [1, 0]}, "evaluate.shots must be at least 1 image of each class, got 0"),
         (EvaluateConfig, {"test_fraction": 1.0}, "evaluate.test_fraction must lie between 0 and 1, got 1.0"),
     ],
 )

@@ -150,6 +150,7 @@ def _metadata(run: BackboneRun, entries: Entries, embeddings: Embeddings, list_s
         "weights": plan.backbone.weights,
         "weights_sha256": plan.backbone.sha256,
         "transform": plan.preprocessor.cache_key,
+        "embeddings_key": json.dumps(plan.cache_key, sort_keys=True),
         "list_sha256": list_sha256,
         "seed": str(run.config.seed),
         "skipped": str(len({path for path, _ in entries} & embeddings.skipped.keys())),

@@ -9,4 +9,5 @@ Its own folders import:
 
 - metrics: proportion
 - ood: evaluate_ood
+- similarity: linear_cka, within_between_ratio
 """

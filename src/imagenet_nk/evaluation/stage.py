@@ -19,7 +19,7 @@ from imagenet_nk.embedding.embeddings import Embeddings
 from imagenet_nk.embedding.labeled_images import Classes, Entries, LabeledImages, check
 from imagenet_nk.errors import ListError
 from imagenet_nk.evaluation import evaluator
-from imagenet_nk.evaluation.heads.in_memory import heads_and_shots, ood_scores
+from imagenet_nk.evaluation.heads.in_memory import class_compactness, heads_and_shots, ood_scores
 from imagenet_nk.evaluation.label_check.head import MajorityVotes, evaluate_head
 from imagenet_nk.evaluation.metrics import confusion_pairs, per_class_accuracy
 from imagenet_nk.evaluation.ncm import Predictions
@@ -143,6 +143,7 @@ def _metrics(
         "chance": 1 / len(rows),
         **head,
         "random_splits": _random_splits(pooled, plan.backbone.dim, settings, seed),
+        "within_between_ratio": class_compactness(own, len(rows)),
         **heads_and_shots(own, tested, centers.wnids, settings, seed),
         "ood": ood_scores(own, tested, _outside(outside, rows, embeddings), len(rows), settings, seed)
         if outside

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_nk.preprocessing.row_cache import IMAGES, KEY, ROWS, MappedRows
+from imagenet_nk.preprocessing.row_cache import BATCH_SIZE, IMAGES, KEY, ROWS, MappedRows, checked_image
 from imagenet_nk.storage import files
 
 
@@ -47,19 +47,19 @@ class CachedEmbeddings:
 
 def find_cached(folders: Sequence[Path], metadata: Mapping[str, str]) -> CachedEmbeddings | None:
     """The embeddings that the centers with this metadata were made of; None if they were not kept."""
+    wanted = json.loads(metadata.get("embeddings_key", "{}"))
     for model in (model for folder in folders for model in sorted(folder.glob(f"embeddings/*/{KEY}"))):
         try:
             key = json.loads(model.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        is_same = key.get("weights_sha256") == metadata.get("weights_sha256")
-        if is_same and key.get("pixels") == metadata.get("transform") and (cached := _read(model.parent, key["dim"])):
+        if wanted and key == wanted and (cached := _read(model.parent, key["dim"])):
             return cached
     return None
 
 
 def _read(folder: Path, dim: int) -> CachedEmbeddings | None:
-    """Lines of images.tsv: checksum, bytes, time, path, tabs between. An incomplete last line or row does not count."""
+    """The rows whose checksum is right; an incomplete last line or row does not count."""
     try:
         lines = (folder / IMAGES).read_bytes().split(b"\n")[:-1]
         count = min(len(lines), (folder / ROWS).stat().st_size // (4 * dim))
@@ -70,12 +70,11 @@ def _read(folder: Path, dim: int) -> CachedEmbeddings | None:
     except OSError:
         return None
     rows, moved_rows = dict[str, int](), dict[tuple[str, int], int]()
-    for row, line in enumerate(lines[:count]):
-        try:
-            _, size, _, name = line.decode(errors="replace").split("\t", 3)
-            rows[name] = moved_rows[_path_end(name), int(size)] = row
-        except ValueError:  # a line that no run wrote
-            continue
+    for first in range(0, count, BATCH_SIZE):
+        part = np.arange(first, min(first + BATCH_SIZE, count))
+        for row, embedding in zip(part.tolist(), values.read(part), strict=True):
+            if image := checked_image(lines[row], embedding):
+                rows[image.name] = moved_rows[_path_end(image.name), image.size] = row
     return CachedEmbeddings(rows, moved_rows, values)
 
 

@@ -113,11 +113,11 @@ class RowCache:
         for first in range(0, self._count, BATCH_SIZE):
             part = np.arange(first, min(first + BATCH_SIZE, self._count))
             for row, values in zip(part.tolist(), rows.read(part), strict=True):
-                if image := _checked_image(lines[row], values):
+                if image := checked_image(lines[row], values):
                     self._rows[image] = row
 
 
-def _checked_image(line: bytes, values: NDArray[np.float32]) -> Status | None:
+def checked_image(line: bytes, values: NDArray[np.float32]) -> Status | None:
     """The image of a line of the index; None for a line that no run wrote, or whose checksum is not that of the row."""
     checksum, _, rest = line.partition(b"\t")
     fields = rest.decode(errors="replace").split("\t", 2)

@@ -45,6 +45,56 @@ def rows(metrics: Metrics) -> list[dict[str, str]]:
     return table
 
 
+def few_shot(metrics: Metrics) -> dict[str, Any]:
+    """The few-shot table: numbers of shots, and for each classifier its accuracy at each; {} without one."""
+    table = metrics.get("few_shot")
+    if not table:
+        return {}
+    by_head: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for row in table["rows"]:
+        by_head.setdefault(row["head"], {})[row["shots"]] = row
+    shots = sorted({row["shots"] for row in table["rows"]})
+    excluded = {row["shots"]: len(row["excluded"]) for row in table["rows"] if row["excluded"]}
+    return {
+        "shots": shots,
+        "rows": [{"name": head, "cells": [_spread(rows[n]) for n in shots]} for head, rows in by_head.items()],
+        "draws": len(table["seeds"]),
+        "test_images": table["test_images"],
+        "excluded": [f"{count} at {n} shots" for n, count in sorted(excluded.items())],
+    }
+
+
+def heads(metrics: Metrics) -> list[dict[str, str]]:
+    """Accuracy of each classifier that evaluate.heads names."""
+    table = metrics.get("heads") or {}
+    return [{"name": name, "top1": _spread(entry)} for name, entry in table.items() if isinstance(entry, Mapping)]
+
+
+def ood(metrics: Metrics) -> dict[str, Any]:
+    """The out-of-distribution table: a row a score, on raw and on unit-length embeddings; {} without one."""
+    table = metrics.get("ood")
+    if not table:
+        return {}
+    rows = [
+        {
+            "name": f"{name.replace('_', ' ')}, {space}",
+            "auroc": percent(figures["auroc"]),
+            "fpr": percent(figures["fpr_at_95_tpr"]),
+        }
+        for name, spaces in table["scores"].items()
+        for space, figures in spaces.items()
+    ]
+    return {"rows": rows, "inside": table["inside"], "outside": table["outside"], "test_images": table["test_images"]}
+
+
+def _spread(entry: Mapping[str, Any]) -> str:
+    """A mean with its standard deviation."""
+    if entry.get("mean") is None:
+        return NO_VALUE
+    text = percent(entry["mean"])
+    return text if entry.get("std") is None else f"{text} ± {100 * entry['std']:.1f}"
+
+
 def why_not_evaluated(metrics: Metrics) -> str:
     """Why an evaluation has no accuracy; "" where it has one, or there was no evaluation."""
     if not metrics.get("ncm") or best_distance(metrics):

@@ -14,6 +14,7 @@ from imagenet_nk.centers.file import load_centers
 from imagenet_nk.dataset.class_table import write_csv
 from imagenet_nk.formats.numbers import parse_number
 from imagenet_nk.report import metrics_table
+from imagenet_nk.report.backbone_similarity import linear_cka_between
 from imagenet_nk.report.page import render
 from imagenet_nk.report.page.data import as_script
 from imagenet_nk.report.run_data import read_json, read_yaml
@@ -27,13 +28,17 @@ _DISTANCES = ("euclidean", "cosine", "cl2n")
 COLUMNS = [
     "job", "backbone", "weights", "overrides", "parameters", "gmacs", "dim", "images_per_s", "device",
     *(f"{distance}_top{n}" for distance in _DISTANCES for n in (1, 5)),
-    "head_top1", "ncm_to_head_ratio", "exit_code", "reason",
+    "head_top1", "ncm_to_head_ratio", "within_between_ratio", "exit_code", "reason",
 ]  # fmt: skip
 
 
 def write(sweep: Path) -> Path | None:
     """Write both into the folder of a sweep; returns the page, or None where no job has ended."""
-    table = pd.DataFrame(list(_rows(sweep)), columns=COLUMNS)
+    rows = list(_rows(sweep))
+    similarity = linear_cka_between(sweep, [row["job"] for row in rows])
+    rows = [row | {f"cka_{other}": value for other, value in similarity.get(row["job"], {}).items()} for row in rows]
+    more = dict.fromkeys(column for row in rows for column in row if column not in COLUMNS)
+    table = pd.DataFrame(rows, columns=[*COLUMNS[:-2], *more, *COLUMNS[-2:]])
     table = table.astype(dict.fromkeys(("parameters", "dim", "exit_code"), "Int64"))
     if table.empty:
         return None
@@ -94,6 +99,17 @@ def _figures(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
         **accuracies,
         "head_top1": head.get("top1_among_centers", head.get("top1")),
         "ncm_to_head_ratio": head.get("ncm_to_head_ratio"),
+        "within_between_ratio": metrics.get("within_between_ratio"),
+        **_few_shot(metrics),
+    }
+
+
+def _few_shot(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+    """Columns such as ncm_5_shots: mean top-1, and ncm_5_shots_std."""
+    rows = (metrics.get("few_shot") or {}).get("rows", [])
+    names = {f"{row['head']}_{row['shots']}_shots": row for row in rows}
+    return {name: row["mean"] for name, row in names.items()} | {
+        f"{name}_std": row["std"] for name, row in names.items()
     }
 
 

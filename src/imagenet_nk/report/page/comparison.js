@@ -6,6 +6,17 @@ const percent = (value) => (isKnown(value) ? `${(100 * value).toFixed(1)} %` : "
 const figure = (value, digits) => (isKnown(value) ? value.toFixed(digits) : "–");
 const million = (value) => (isKnown(value) ? `${(value / 1e6).toFixed(1)} M` : "–");
 
+// The columns of the jobs whose name matches, each with the parts that the expression captures.
+function columns(expression) {
+  const names = new Set(JOBS.flatMap((job) => Object.keys(job)));
+  return [...names].map((name) => name.match(expression)).filter(Boolean);
+}
+
+function withDeviation(job, key) {
+  const deviation = job[`${key}_std`];
+  return isKnown(deviation) ? `${percent(job[key])} ± ${(100 * deviation).toFixed(1)}` : percent(job[key]);
+}
+
 function bestTop1(job) {
   const values = DISTANCES.map((name) => job[`${name}_top1`]).filter(isKnown);
   return values.length ? Math.max(...values) : null;
@@ -60,6 +71,9 @@ byId("table").append(sortableTable("Backbones", [
   ...DISTANCES.flatMap((name) => [1, 5].map((n) => [`${name} top-${n}`, (job) => job[`${name}_top${n}`], (job) => percent(job[`${name}_top${n}`]), true])),
   ["own classifier", (job) => job.head_top1, (job) => percent(job.head_top1), true],
   ["ratio", (job) => job.ncm_to_head_ratio, (job) => figure(job.ncm_to_head_ratio, 3), true],
+  ["within/between", (job) => job.within_between_ratio, (job) => figure(job.within_between_ratio, 3), true],
+  ...columns(/^([a-z]+)_(\d+)_shots$/).map(([key, head, shots]) => [`${head}, ${shots} shots`, (job) => job[key], (job) => withDeviation(job, key), true]),
+  ...columns(/^cka_(.+)$/).map(([key, other]) => [`CKA to ${other}`, (job) => job[key], (job) => figure(job[key], 3), true]),
   ["ended", (job) => job.exit_code, (job) => ({ 0: "complete", 3: "short" }[job.exit_code] ?? "failed")],
   ["overrides", (job) => job.overrides],
 ], JOBS));
