@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from imagenet_nk.errors import ListError
 from imagenet_nk.image_ids import image_id
-from imagenet_nk.sampling.listed_order import ListedOrder, parse, parse_line
+from imagenet_nk.sampling.listed_order import ListedOrder
+from imagenet_nk.sampling.name_lists import parse, parse_line
 from imagenet_nk.sources.contract import candidates_in_order
 
 LOAFER, MITTEN = "n04235860", "n04239074"
@@ -35,7 +36,11 @@ def listed(tmp_path: Path, text: str | bytes) -> ListedOrder:
         (b"n04235860_my=20photo=203", "n04235860_my=20photo=203"),
         (b"n04235860_a=2", "n04235860_a=2"),
         (b"n04235860_a.b", "n04235860_a.b"),
-        (b"n04239074/n04235860_1.JPEG", "n04235860_1"),
+        (b"n04235860/n04235860_1\t3", "n04235860_1"),
+        (b"n04235860_53652_n04235860.JPEG", "n04235860_53652"),
+        (b"ILSVRC2012_val_00000001.JPEG n04235860", "n04235860_ILSVRC2012_val_00000001"),
+        (b"val\\n04235860\\ILSVRC2012_val_00000001.JPEG", "n04235860_ILSVRC2012_val_00000001"),
+        (b"ILSVRC2012_val_00000001_n04235860", "n04235860_ILSVRC2012_val_00000001"),
     ],
 )
 def test_every_way_to_write_a_line(line: bytes, name: str) -> None:
@@ -115,6 +120,93 @@ def test_any_bytes_are_ids_or_one_clear_line(lines: list[bytes]) -> None:
     for wnid, names in listed.items():
         assert len(set(names)) == len(names)
         assert all(name.startswith(wnid) and image_id(wnid, name).isascii() for name in names)
+
+
+VAL = {"ILSVRC2012_val_00000001": LOAFER, "ILSVRC2012_val_00000002": MITTEN, "ILSVRC2012_val_00000003": LOAFER}
+FORMS = {
+    "bare stems": f"{LOAFER}_7\n{MITTEN}_2\n",
+    "file names": f"{LOAFER}_7.JPEG\r\n{MITTEN}_2.jpeg\r\n",
+    "byte order mark": f"\ufeff{LOAFER}_7.JPEG\n{MITTEN}_2.JPEG",
+    "caffe, mmpretrain": f"{LOAFER}/{LOAFER}_7.JPEG 630\n{MITTEN}/{MITTEN}_2.JPEG 658\n",
+    "blanks": f"{LOAFER}_7.JPEG   630\n{MITTEN}_2.JPEG   658\n",
+    "tab": f"{LOAFER}_7.JPEG\t630\n{MITTEN}_2.JPEG\t658\n",
+    "comma": f"train/{LOAFER}_7.JPEG,630\ntrain/{MITTEN}_2.JPEG, 658\n",
+    "WNID behind": f"{LOAFER}_7.JPEG,{LOAFER}\n{MITTEN}_2.JPEG,{MITTEN}\n",
+    "windows": f"D:\\i m\\{LOAFER}\\{LOAFER}_7.JPEG\t630\r\nD:\\i m\\{MITTEN}\\{MITTEN}_2.JPEG\t658\r\n",
+    "train_cls.txt": f"{LOAFER}/{LOAFER}_7 1\n{MITTEN}/{MITTEN}_2 1301\n",
+    "LOC_train_solution.csv": f"ImageId,PredictionString\n{LOAFER}_7,{LOAFER} 1 2 3 4 {LOAFER} 2 3 4 5 \n"
+    f"{MITTEN}_2,{MITTEN} 85 1 499 272 \n",
+    "path,label": f'path,label\n"images/{LOAFER}/{LOAFER}_7.jpg",630\nimages/{MITTEN}/{MITTEN}_2.jpg,658\n',
+    "filename,label": f"filename,label\n{LOAFER}_7.JPEG,loafer\n{MITTEN}_2.JPEG,mitten\n",
+    "header with blanks": f"# mine\n\nfilename label\n{LOAFER}_7.JPEG 630\n{MITTEN}_2.JPEG 658\n",
+    "label first": f"label,wnid,path\n630,{LOAFER},{LOAFER}/7.JPEG\n658,{MITTEN},{MITTEN}/2.JPEG\n",
+    "one column": f"file_name\n{LOAFER}_7.JPEG\n{MITTEN}_2.JPEG\n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_that_people_have_names_the_same_images(tmp_path: Path, form: str) -> None:
+    sampling = listed(tmp_path, FORMS[form])
+    assert {wnid: list(sampling.listed(wnid)) for wnid in (LOAFER, MITTEN)} == {
+        LOAFER: [f"{LOAFER}_7"],
+        MITTEN: [f"{MITTEN}_2"],
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ILSVRC2012_val_00000003.JPEG\nILSVRC2012_val_00000002.JPEG\nILSVRC2012_val_00000001.JPEG\n",
+        "file_name\nval/ILSVRC2012_val_00000003.JPEG\nILSVRC2012_val_00000002\nILSVRC2012_val_00000001\n",
+        "ILSVRC2012_val_00000003.JPEG 630\nILSVRC2012_val_00000002.JPEG 658\nILSVRC2012_val_00000001.JPEG 630\n",
+        "ILSVRC2012_val_00000003 1\nILSVRC2012_val_00000002 2\nILSVRC2012_val_00000001 3\n",
+        (
+            "ImageId,PredictionString\nILSVRC2012_val_00000003,n04235860 1 2 3 4 \n"
+            "ILSVRC2012_val_00000002,n04239074 1 1 2 2 \nILSVRC2012_val_00000001,n04235860 1 2 3 4 "
+        ),
+        (
+            "n04235860/ILSVRC2012_val_00000003.JPEG\nn04239074/ILSVRC2012_val_00000002.JPEG\n"
+            "n04235860/ILSVRC2012_val_00000001.JPEG\n"
+        ),
+    ],
+)
+def test_a_validation_name_is_an_image_of_its_class(text: str) -> None:
+    assert parse(text.encode().splitlines(), "val.txt", lambda: VAL) == {
+        LOAFER: [f"{LOAFER}_ILSVRC2012_val_00000003", f"{LOAFER}_ILSVRC2012_val_00000001"],
+        MITTEN: [f"{MITTEN}_ILSVRC2012_val_00000002"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (f"{LOAFER}_1.JPEG {LOAFER}_2.JPEG\n", "line 1: .* names no image of a class"),
+        (f"{LOAFER}_1.JPEG, {LOAFER}_2.JPEG\n", "line 1: .* is no label"),
+        (f"{LOAFER}/{LOAFER}_1.JPEG {LOAFER}/{LOAFER}_2.JPEG\n", "line 1: .* names no image of a class"),
+        (f"{LOAFER}_1.JPEG 630 0.5\n", "line 1: .* names no image of a class"),
+        (f"{LOAFER}_1.JPEG 630\n{LOAFER}_2.JPEG\n", "line 2: .* is not of the form that the list begins with"),
+        (f"{LOAFER}_1.JPEG\n{LOAFER}_2.JPEG 630\n", "line 2: .* is not of the form that the list begins with"),
+        (f"{LOAFER}_1.JPEG,630\n{LOAFER}_2.JPEG 630\n", "line 2: .* is not of the form that the list begins with"),
+        (f"path,label\n{LOAFER}_1.JPEG\n", r"line 2: .* \(2 fields with commas between a line\)"),
+        (f"file_name\n{LOAFER}_1.JPEG,3\n", r"line 2: .* \(one name a line\)"),
+        ("label,wnid\n", "line 1: is a header without a column of file names"),
+        (f"{MITTEN}/{LOAFER}_1.JPEG\n", f"line 1: .* is of {MITTEN} and of {LOAFER}"),
+        (f"{LOAFER}_1.JPEG {MITTEN}\n", f"line 1: .* is of {LOAFER} and of {MITTEN}"),
+        (f"{LOAFER}_1.JPEG 5\n{LOAFER}_2.JPEG 6\n", f"line 2: {LOAFER} has label 6 here and 5 on line 1"),
+        (f"{LOAFER}_1.JPEG 5\n{MITTEN}_2.JPEG 5\n", f"line 2: label 5 is {MITTEN} here and {LOAFER} on line 1"),
+        (f"{LOAFER}_1 1\n{LOAFER}_2 2\n", f"line 2: {LOAFER} has label 2 here and 1 on line 1"),
+        (f"{LOAFER}_1.JPEG 5\n{LOAFER}_1.JPEG 6\n", f"line 2: {LOAFER}_1 has label 6 here and 5 on line 1"),
+        ("ILSVRC2012_val_00000001.JPEG 5\nILSVRC2012_val_00000003.JPEG 6\n", f"line 2: {LOAFER} has label 6 here"),
+        (f"{LOAFER}/ILSVRC2012_val_00000001\n{MITTEN}/ILSVRC2012_val_00000001\n", f"line 2: .* of {MITTEN} here and"),
+        ("ILSVRC2012_val_00050001.JPEG\n", "line 1: ILSVRC2012_val_00050001 is none of the 3 validation images"),
+        ("ILSVRC2012_test_00000001.JPEG\n", "line 1: ILSVRC2012_test_00000001 is a test image"),
+        (f"{LOAFER}\n{MITTEN}\n", "line 1: n04235860 is a class, not an image; .* classes.wnids=FILE"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_with_its_line(text: str, wanted: str) -> None:
+    with pytest.raises(ListError, match=wanted) as error:
+        parse(text.encode().splitlines(), "list.txt", lambda: VAL)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.real

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imagenet_nk.reasons import Rejected
-from imagenet_nk.sampling.listed_order import parse_line
+from imagenet_nk.sampling.name_lists import parse_line
 from imagenet_nk.sources.contract import FetchedImage
 from sources.contract import drive
 from sources.local.helpers import GOLDFISH, TENCH, folders, ids, opened
