@@ -35,7 +35,7 @@ def test_both_manifests_have_the_bytes_that_pandas_writes(
         zip(frame["path"], frame["label"], strict=True)
     )
     if group > len(rows):
-        frame.to_parquet(tmp_path / "expected.parquet", index=False)
+        frame.to_parquet(tmp_path / "expected.parquet", index=False, write_page_checksum=True)
         assert (tmp_path / MANIFEST).read_bytes() == (tmp_path / "expected.parquet").read_bytes()
 
 

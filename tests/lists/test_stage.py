@@ -53,6 +53,9 @@ def collected(folder: Path, split: Split, counts: tuple[int, ...] = (4, 1, 3)) -
     frame = manifest_frame([dict.fromkeys(MANIFEST_COLUMNS, "") | NUMBERS | row for row in made])
     with manifest.open_writer(folder) as file:
         file.add(list(frame.itertuples(index=False, name=None)))
+    for row in made:
+        (folder / str(row["path"])).parent.mkdir(exist_ok=True)
+        (folder / str(row["path"])).write_bytes(b"x")
     return manifests(folder)
 
 
@@ -107,3 +110,17 @@ def test_lists_of_another_split_are_used_with_a_warning(
     stage.write(tmp_path, LABELS, " ", present)
     stage.warn_of_another_split(stage.read(tmp_path), requested)
     assert len(caplog.records) == warnings
+
+
+def test_images_that_are_gone_or_have_another_size_get_no_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    collected(tmp_path, EvalOnly())
+    assert stage.write(tmp_path, LABELS, " ", EvalOnly()) == 0
+    (tmp_path / "0" / "1, x.jpg").unlink()
+    (tmp_path / "2" / "0, x.jpg").write_bytes(b"xx")
+    assert stage.write(tmp_path, LABELS, " ", EvalOnly()) == 2
+    listed = [entry.path for entry in list_file.read_list(tmp_path / "eval.txt")]
+    assert len(listed) == 6
+    assert not {"0/1, x.jpg", "2/0, x.jpg"} & set(listed)
+    assert "2 images of the manifest left out" in caplog.text

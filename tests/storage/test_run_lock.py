@@ -142,3 +142,13 @@ def test_a_folder_under_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetError, match="cannot be written"), run_lock(tmp_path / "file" / "data" / ".lock"):
         pass
+
+
+@pytest.mark.parametrize(
+    "note", ["[" * 100_000, "", "{", "\x00", "[]", '{"pid": "1", "host": "h", "since": "s"}', '{"pid": 1e999}']
+)
+def test_damaged_note_is_no_owner(note: str, tmp_path: Path) -> None:
+    (tmp_path / ".lock.holder").write_text(note, encoding="utf-8")
+    assert lock_owner(tmp_path / ".lock") is None
+    with run_lock(tmp_path / ".lock"):
+        assert lock_owner(tmp_path / ".lock") is not None

@@ -29,6 +29,7 @@ from imagenet_nk.export.contract import Exporter
 from imagenet_nk.export.stage import export
 from imagenet_nk.lists import stage as listing
 from imagenet_nk.lists.stage import LoadedLists
+from imagenet_nk.lists.verify import verify
 from imagenet_nk.progress import run_summary
 from imagenet_nk.progress.display import Display
 from imagenet_nk.progress.stage_timer import StageTimer
@@ -59,7 +60,7 @@ def run(setup: JobSetup) -> int:
     # Built before anything is collected: a mistake in the backbone shows at once, not hours later.
     runs = _backbone_runs(setup, output) if {"centers", "evaluate"} & setup.stages else []
     timer, started = StageTimer(output), time.time()
-    summary, lists = _collect_and_list(setup, job, timer)
+    summary, lists, differing = _collect_and_list(setup, job, timer)
     notes: list[str] = []
     if lists:
         _check_eval_list(setup, files_exist=True)
@@ -72,6 +73,9 @@ def run(setup: JobSetup) -> int:
         target = resolve(config.export.dir) if config.export.dir else output / "export"
         with timer.stage("export"):
             export(exporter, setup.folder, target, require_complete=config.require_complete)
+    if "verify" in setup.stages:
+        with timer.stage("verify"):
+            differing += verify(setup.folder, output)
     for folder in [output / name for name in config.backbone.models] or [output]:
         tracker.log(RunRecord(folder, cast(dict[str, Any], OmegaConf.to_container(setup.cfg, resolve=True))))
     folders = [setup.folder, output, *(each.output for each in runs), *reported]
@@ -80,7 +84,7 @@ def run(setup: JobSetup) -> int:
     log.info("summary\n%s", run_summary.format_summary(dataset_summary, timer.stages, files, notes))
     if runs and lists is None:
         raise DatasetError(f"no image was kept, so there are no centers: see the reasons in {setup.folder}/classes.csv")
-    is_complete = summary is None or not summary.short
+    is_complete = (summary is None or not summary.short) and not differing
     return COMPLETE if is_complete or not config.require_complete else SHORT
 
 
@@ -91,12 +95,13 @@ def _exporter(setup: JobSetup) -> Exporter:
     return exporter
 
 
-def _collect_and_list(setup: JobSetup, job: Job, timer: StageTimer) -> tuple[Summary | None, LoadedLists | None]:
-    """The stages collect and lists. Returns the lists too, if a later stage needs them and they have an image.
+def _collect_and_list(setup: JobSetup, job: Job, timer: StageTimer) -> tuple[Summary | None, LoadedLists | None, int]:
+    """The stages collect and lists. Returns the lists too, if a later stage needs them and they have an image, and how
+    many images of the manifest the lists had to leave out.
 
     The lock is held until the lists are read, so that another job cannot change them in between.
     """
-    summary = None
+    summary, absent = None, 0
     if "collect" in setup.stages:
         check(job)  # before the lock makes a folder
     with run_lock(job.home / LOCK) if {"collect", "lists"} & setup.stages else nullcontext():
@@ -107,14 +112,14 @@ def _collect_and_list(setup: JobSetup, job: Job, timer: StageTimer) -> tuple[Sum
             recovery.finalize_killed_run(job.folder, job.label_map, job.split, job.inspect, job.home)
         if "lists" in setup.stages:
             with timer.stage("lists"):
-                listing.write(job.folder, job.label_map, setup.config.lists.separator, job.split)
+                absent = listing.write(job.folder, job.label_map, setup.config.lists.separator, job.split)
         dataset_summary = summary or run_summary.read_summary(job.folder)
         is_empty = dataset_summary is not None and not dataset_summary.kept
         if is_empty or not {"centers", "evaluate"} & setup.stages:
-            return summary, None
+            return summary, None, absent
         lists = listing.read(job.folder)
     listing.warn_of_another_split(lists, job.split)
-    return summary, lists
+    return summary, lists, absent
 
 
 def _backbone_runs(setup: JobSetup, output: Path) -> list[BackboneRun]:

@@ -110,7 +110,7 @@ __all__ = [
 ]
 
 DEFAULT_STAGES = ("collect", "lists", "centers", "evaluate", "report")
-STAGES = (*DEFAULT_STAGES, "export")
+STAGES = (*DEFAULT_STAGES, "export", "verify")
 
 
 @dataclass

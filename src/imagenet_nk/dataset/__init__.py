@@ -2,7 +2,7 @@
 
 Other packages import:
 
-- class_table: write_csv
+- class_table: read_csv, write_csv
 - dataset: DataSet, fingerprint
 - folder_layout: IMAGES, LEDGER, LOCK, MANIFEST, SPARE
 - folder_state: Target

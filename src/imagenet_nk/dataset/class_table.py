@@ -10,7 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from imagenet_nk.dataset.ledger import FinalAttempt
-from imagenet_nk.storage.files import atomic_write
+from imagenet_nk.errors import DatasetError
+from imagenet_nk.storage.files import atomic_write, open_regular
+from imagenet_nk.wording import one_line
 
 _MISSING_COLUMNS = ["image_id", "wnid", "url", "reason", "detail"]
 _CLASS_COLUMNS = ["label", "wnid", "name", "wanted", "kept", "tried"]
@@ -59,6 +61,17 @@ def write_missing(rows: Sequence[dict[str, object]], path: Path) -> None:
         write_csv(pd.DataFrame(rows, columns=_MISSING_COLUMNS), path)
     else:
         path.unlink(missing_ok=True)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table as write_csv() leaves it. Raises DatasetError if it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            return pd.read_csv(file, keep_default_na=False)
+    except (OSError, ValueError) as error:  # ValueError: empty, cut within quotes, no UTF-8
+        raise DatasetError(
+            f"{path} cannot be read ({one_line(error)[:120]}): the stage collect writes it anew, stages=[collect,lists]"
+        ) from error
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

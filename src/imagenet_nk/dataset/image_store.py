@@ -10,14 +10,14 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imagenet_nk.config.sources import Materialize
 from imagenet_nk.dataset.folder_layout import IMAGES, SPARE
 from imagenet_nk.engine.cpu_count import cores
 from imagenet_nk.errors import DatasetError
-from imagenet_nk.storage.files import atomic_write, io_errors, is_remote, write_bytes
+from imagenet_nk.storage.files import atomic_write, io_errors, is_remote, sha256, write_bytes
 from imagenet_nk.storage.naming import PART
 
 RESERVE = 64 * 2**20  # bytes left free, so that the ledger and the lists can still be written
@@ -53,6 +53,13 @@ class ImageStore:
             entries = [*self._entries(SPARE, wnid), *self._entries(IMAGES, wnid)]
             return {entry.name: entry.stat().st_size for entry in entries}
 
+    def sha256(self, wnid: str, name: str) -> str | None:
+        """Hexadecimal SHA-256 of a file, of that in images/ if spare/ has one too; None if it cannot be read."""
+        for sub in (IMAGES, SPARE):
+            with suppress(OSError):
+                return sha256(self.folder / sub / wnid / name)
+        return None
+
     def arrange(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
         """Make images/<wnid> hold exactly `keep`; `unwanted` is removed, everything else is spare."""
         images, spare = self.folder / IMAGES / wnid, self.folder / SPARE / wnid
@@ -62,7 +69,10 @@ class ImageStore:
                     (spare / name).unlink()
                 elif name in keep:
                     images.mkdir(exist_ok=True)
-                    (spare / name).replace(images / name)
+                    if not (images / name).exists():  # else that one was fetched anew, because this is damaged
+                        (spare / name).rename(images / name)
+                    else:
+                        (spare / name).unlink()
             for name in [entry.name for entry in self._entries(IMAGES, wnid)]:
                 if name in unwanted:
                     (images / name).unlink()

@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imagenet_nk.dataset.folder_layout import MANIFEST
+from imagenet_nk.errors import DatasetError
 from imagenet_nk.sampling.draw_order import Split
-from imagenet_nk.storage.files import atomic_write
+from imagenet_nk.storage.files import atomic_write, open_regular
+from imagenet_nk.wording import one_line
 
 
 class ManifestRow(NamedTuple):
@@ -50,9 +52,22 @@ def manifest_frame(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
 
 
 def read_manifest(folder: Path) -> pd.DataFrame:
-    """The manifest of a data set folder."""
-    with (folder / MANIFEST).open("rb") as file:
-        return pd.read_parquet(file)
+    """The manifest of a data set folder. Raises DatasetError if it cannot be read."""
+    with _open_manifest(folder) as parquet:
+        frame: pd.DataFrame = parquet.read().to_pandas()
+    return frame.astype(MANIFEST_COLUMNS)
+
+
+@contextmanager
+def _open_manifest(folder: Path) -> Iterator[pq.ParquetFile]:
+    path = folder / MANIFEST
+    try:
+        with open_regular(path) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            yield parquet
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # cut, empty, or flipped bytes
+        raise DatasetError(
+            f"{path} cannot be read ({one_line(error)[:120]}): the stage collect writes it anew, stages=[collect,lists]"
+        ) from error
 
 
 _ROW_GROUP = 2_000  # rows of the manifest that are held at once: Arrow's writer takes 8 MB for them, 20 for more
@@ -105,7 +120,7 @@ def open_writer(folder: Path) -> Iterator[ManifestWriter]:
         atomic_write(folder / "manifest.csv") as to_csv,
         atomic_write(folder / MANIFEST) as to_parquet,
         to_csv.open("w", encoding="utf-8", newline="") as text,
-        pq.ParquetWriter(to_parquet, schema) as parquet,
+        pq.ParquetWriter(to_parquet, schema, write_page_checksum=True) as parquet,
         ThreadPoolExecutor(1, thread_name_prefix="manifest") as executor,
     ):
         writer = ManifestWriter(parquet, text, schema, executor)
@@ -114,9 +129,9 @@ def open_writer(folder: Path) -> Iterator[ManifestWriter]:
 
 
 def iter_columns(folder: Path, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Values of those columns, row by row."""
-    with (folder / MANIFEST).open("rb") as file:
-        for batch in pq.ParquetFile(file).iter_batches(_ROW_GROUP, columns=list(columns)):
+    """Values of those columns, row by row. Raises DatasetError if the manifest cannot be read."""
+    with _open_manifest(folder) as parquet:
+        for batch in parquet.iter_batches(_ROW_GROUP, columns=list(columns)):
             yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
 
 

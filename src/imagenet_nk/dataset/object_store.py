@@ -41,12 +41,17 @@ class ObjectStore(ImageStore):
     def sizes(self, wnid: str) -> dict[str, int]:
         return {**self._list(SPARE).get(wnid, {}), **self._list(IMAGES).get(wnid, {})}
 
+    def sha256(self, wnid: str, name: str) -> str | None:  # noqa: ARG002
+        return None  # every object would have to be downloaded: stages=[verify] does
+
     def arrange(self, wnid: str, keep: set[str], unwanted: set[str]) -> None:
         images, spare = set(self._list(IMAGES).get(wnid, {})), set(self._list(SPARE).get(wnid, {}))
         for sub, names in ((IMAGES, images), (SPARE, spare)):
             for name in names & unwanted:
                 self._remove(sub, wnid, name)
-        for name in (spare & keep) - unwanted:
+        for name in spare & keep & images - unwanted:
+            self._remove(SPARE, wnid, name)
+        for name in (spare & keep) - images - unwanted:
             self._move(wnid, name, SPARE, IMAGES)
         for name in images - keep - unwanted:
             self._move(wnid, name, IMAGES, SPARE)

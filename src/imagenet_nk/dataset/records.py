@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +13,8 @@ from imagenet_nk.config.collecting import Retry
 from imagenet_nk.dataset.ledger import KEPT, CandidateKey, FinalAttempt, Ledger, unsigned
 from imagenet_nk.reasons import Reason
 from imagenet_nk.storage.locators import text_to_path
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,16 @@ class FileSizes(Protocol):
     def sizes(self, wnid: str) -> Mapping[str, int]:
         """Size in bytes of each file of a class by name."""
 
+    def sha256(self, wnid: str, name: str) -> str | None:
+        """Hexadecimal SHA-256 of one of them; None if it cannot be known cheaply."""
+
 
 class CandidateRecords:
     """The records of a data set folder, out of its ledger and of the image files that are there."""
 
     def __init__(self, ledger: Ledger, store: FileSizes) -> None:
         self._ledger, self._store = ledger, store
+        self._compared: set[tuple[str, str, str]] = set()  # files that were compared with the ledger, and their sha256
         self._missing_files: dict[str, int] = {}  # by class, as it was before this run fetched any again
 
     def load(self, wnid: str, retry: Retry, since: float = math.inf) -> dict[CandidateKey, CandidateRecord]:
@@ -52,9 +60,22 @@ class CandidateRecords:
 
         `since`: attempts with a higher id are of this run, which reads nothing twice.
         """
-        attempts, sizes = self._ledger.final_attempts(wnid), self._store.sizes(wnid)
+        attempts = self._ledger.final_attempts(wnid)
+        sizes = self._unchanged(wnid, attempts, self._store.sizes(wnid))
         self._missing_files.setdefault(wnid, count_missing(attempts, sizes, since))
         return reusable_records(attempts, sizes, retry, since)
+
+    def _unchanged(self, wnid: str, attempts: Iterable[FinalAttempt], sizes: Mapping[str, int]) -> Mapping[str, int]:
+        """`sizes` without the files whose bytes are not those that the ledger records. Each is read once a run."""
+        for attempt in attempts:
+            name = attempt.file_name if not attempt.reason and not attempt.path else ""
+            if sizes.get(name) == attempt.bytes and (wnid, name, attempt.sha256) not in self._compared:
+                if self._store.sha256(wnid, name) in (attempt.sha256, None):
+                    self._compared.add((wnid, name, attempt.sha256))
+                else:
+                    log.warning("%s/%s has other bytes than when it was fetched: it is fetched again", wnid, name)
+                    sizes = {other: size for other, size in sizes.items() if other != name}
+        return sizes
 
     @property
     def missing_files(self) -> int:
@@ -111,9 +132,11 @@ def content_hash(sha256: str) -> int:
 
 
 def file_is_intact(attempt: FinalAttempt, sizes: Mapping[str, int]) -> bool:
-    """Whether the file of a valid image is complete in images/ or spare/, or still in its local source."""
+    """Whether the file of a valid image is complete in images/ or spare/, or still in its local source, by its size."""
     if attempt.path:
-        return text_to_path(attempt.path).is_file()
+        with suppress(OSError, ValueError):
+            return text_to_path(attempt.path).stat().st_size == attempt.bytes
+        return False
     return sizes.get(attempt.file_name) == attempt.bytes
 
 

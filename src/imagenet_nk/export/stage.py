@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from imagenet_nk.dataset.class_table import read_csv
 from imagenet_nk.dataset.folder_layout import MANIFEST
 from imagenet_nk.dataset.manifest import read_manifest
 from imagenet_nk.errors import DatasetError
@@ -47,8 +48,7 @@ def load_export_data(folder: Path, *, require_complete: bool) -> ExportData:
     """The images and classes of a data set folder. Raises DatasetError."""
     if not files.is_file(folder / MANIFEST):
         raise DatasetError(f"{folder} holds no {MANIFEST}: run the stage collect first, stages=[collect,lists,export]")
-    with (folder / "classes.csv").open("rb") as file:
-        table = pd.read_csv(file, keep_default_na=False)
+    table = read_csv(folder / "classes.csv")
     short = table.loc[table["kept"] < table["wanted"], "wnid"].tolist()
     if short and require_complete:
         raise DatasetError(

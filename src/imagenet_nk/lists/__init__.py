@@ -6,4 +6,5 @@ Other packages import:
 - overlap: find_overlap
 - stage: LoadedLists
 - torch_dataset: ImageList, load_rgb
+- verify: verify
 """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -17,12 +19,14 @@ from imagenet_nk.errors import DatasetError
 from imagenet_nk.lists import list_file
 from imagenet_nk.lists.list_file import Entry, write_list
 from imagenet_nk.sampling.draw_order import Split
-from imagenet_nk.storage.files import is_file
+from imagenet_nk.storage.files import is_file, stat_many
+from imagenet_nk.wording import plural
 
 log = logging.getLogger(__name__)
 
 EVAL, TRAIN, LABELS = "eval.txt", "train.txt", "labels.csv"
 _SPLITS = {"eval": EVAL, "train": TRAIN}
+_BATCH = 10_000  # images whose files are looked at together
 _LABELS_COLUMNS = ["label", "wnid", "words", "table_label"]  # what a renumbered label was before: a row a class
 
 
@@ -35,26 +39,49 @@ class LoadedLists:
     sha256: str  # of the list for the centers
 
 
-def write(folder: Path, label_map: LabelMap, separator: str, split: Split) -> None:
+def write(folder: Path, label_map: LabelMap, separator: str, split: Split) -> int:
     """Write eval.txt, and train.txt where the split has images for it; with renumbered labels also labels.csv.
 
-    A manifest that was written under another split is brought to this one first.
+    A manifest that was written under another split is brought to this one first. Returns how many of its images have
+    no line, because their file is gone or has another size.
     """
     if not is_file(folder / MANIFEST):
         raise DatasetError(f"{folder} holds no {MANIFEST}: run the stage collect first, stages=[collect,lists]")
     if apply_split(folder, split):
         log.info("%s: the images are divided again, by the present split", folder)
-    counts = Counter(part for (part,) in iter_columns(folder, ["split"]))
+    counts, missing = Counter(part for (part,) in iter_columns(folder, ["split"])), list[str]()
     for part, name in _SPLITS.items():
         if counts[part] or name == EVAL:
-            rows = iter_columns(folder, ["path", "label", "split"])
-            write_list(folder / name, (Entry(path, label) for path, label, of in rows if of == part), separator)
+            before = len(missing)
+            write_list(folder / name, _entries(folder, part, missing), separator)
+            counts[part] -= len(missing) - before
         else:
             (folder / name).unlink(missing_ok=True)
     if label_map.labels != label_map.table_labels:
         write_csv(pd.DataFrame(label_map.rows(), columns=_LABELS_COLUMNS), folder / LABELS)
+    if missing:
+        log.warning(
+            "%s of the manifest left out of the lists, because the file is gone or has another size (first: %s); the "
+            "stage collect fetches them again: stages=[collect,lists]",
+            plural(len(missing), "image"),
+            missing[0],
+        )
     written = ", ".join(f"{counts[part]} entries in {name}" for part, name in _SPLITS.items() if counts[part])
     log.info("%s: %s", folder, written or f"no image is kept, so {EVAL} is empty")
+    return len(missing)
+
+
+def _entries(folder: Path, part: str, missing: list[str]) -> Iterator[Entry]:
+    """The images of a part of the split whose files are there with their size; the paths of others go to `missing`."""
+    rows = iter_columns(folder, ["path", "label", "split", "bytes"])
+    wanted = ((Entry(path, label), size) for path, label, of, size in rows if of == part)
+    while batch := list(islice(wanted, _BATCH)):
+        statuses = stat_many([list_file.resolve(folder / EVAL, entry) for entry, _ in batch])
+        for (entry, size), status in zip(batch, statuses, strict=True):
+            if status is not None and status.size == size:
+                yield entry
+            else:
+                missing.append(entry.path)
 
 
 def read(folder: Path) -> LoadedLists:

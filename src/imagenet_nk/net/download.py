@@ -84,7 +84,7 @@ def _unchanged(web: requests.Session, location: str, to: Path, http: HttpConfig)
     try:
         kept = Validators(**json.loads(_notes(to).read_text(encoding="utf-8")))
         answer = web.head(location, timeout=_timeout(http), allow_redirects=True)
-    except (OSError, ValueError, TypeError, requests.RequestException):
+    except (OSError, ValueError, TypeError, RecursionError, requests.RequestException):
         return True  # put there by hand, or nobody to ask: what is there serves
     if not answer.ok:
         return True
@@ -117,7 +117,7 @@ class _Download:
     def _version_of_part(self) -> Validators:
         try:
             return Validators(**json.loads(_notes(self.part).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             self.part.unlink(missing_ok=True)  # of which version it is a part is not known
             return Validators()
 

@@ -51,9 +51,10 @@ def find_cached(folders: Sequence[Path], metadata: Mapping[str, str]) -> CachedE
     for model in (model for folder in folders for model in sorted(folder.glob(f"embeddings/*/{KEY}"))):
         try:
             key = json.loads(model.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            dim = key["dim"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # damaged
             continue
-        if wanted and key == wanted and (cached := _read(model.parent, key["dim"])):
+        if wanted and key == wanted and (cached := _read(model.parent, dim)):
             return cached
     return None
 

@@ -51,5 +51,5 @@ def read_stages(output: Path) -> list[Stage]:
     """The stages of a run in the order of their start; empty if there is no readable stages.json."""
     try:
         return [Stage(**row) for row in json.loads((output / FILE_NAME).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return []

@@ -13,6 +13,7 @@ import yaml
 
 from imagenet_nk.centers.file import NAME as CENTERS
 from imagenet_nk.centers.file import Centers, load_centers
+from imagenet_nk.dataset.class_table import read_csv
 from imagenet_nk.dataset.folder_layout import MANIFEST
 from imagenet_nk.dataset.manifest import read_manifest
 from imagenet_nk.errors import DatasetError
@@ -89,8 +90,7 @@ def _same_list(centers: Centers, folder: Path) -> bool:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    with path.open("rb") as file:
-        return pd.read_csv(file, keep_default_na=False)
+    return read_csv(path)
 
 
 def _settings_folder(run: Path) -> Path:
@@ -118,7 +118,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none that can be read."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
 
@@ -127,6 +127,6 @@ def read_yaml(path: Path, default: Any) -> Any:
     """A YAML value of the default's type; the default where there is none that can be read."""
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return default
     return read if isinstance(read, type(default)) else default

@@ -2,8 +2,8 @@
 
 Other packages import:
 
-- files: atomic_write, full_name, io_errors, is_file, is_remote, local_dir_for, resolve, stat_many,
-  write_bytes, write_text
+- files: atomic_write, full_name, io_errors, is_file, is_remote, local_dir_for, open_regular, read_regular,
+  require_regular, resolve, sha256, stat_many, write_bytes, write_text
 - fsspec_store
 - locators: path_to_text, text_to_path
 - naming: PART, Status, temp_path

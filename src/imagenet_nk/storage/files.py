@@ -8,9 +8,13 @@ Errors are the file system's own (`faults()`): the caller knows what the file wa
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from imagenet_nk.storage.naming import Status, part_name, temp_path
@@ -107,6 +111,40 @@ def _write(path: str, data: bytes) -> None:
 # --- reading
 
 
+def open_regular(path: Path) -> BufferedReader:
+    """A file, open for reading. Raises OSError for anything else: a FIFO would wait for ever, a device never end."""
+    if is_remote(path):
+        return path.open("rb")
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        require_regular(os.fstat(descriptor), path)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def require_regular(status: os.stat_result, path: Path) -> None:
+    """Raise OSError unless the status is that of a regular file."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a FIFO" if stat.S_ISFIFO(status.st_mode) else "a device or socket"
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+
+
+def read_regular(path: Path) -> bytes:
+    """All bytes of a file, as open_regular() opens it."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file. Raises OSError."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def is_file(path: Path) -> bool:
     """Whether a file is there. Unlike a UPath's own is_file() it raises where nobody can be asked."""
     if is_remote(path):
@@ -147,4 +185,4 @@ def reader(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
         with fsspec_store.prefetch(paths) as read:
             yield read
         return
-    yield Path.read_bytes
+    yield read_regular

@@ -92,11 +92,13 @@ def run_lock(path: Path) -> Iterator[None]:
 
 
 def lock_owner(path: Path) -> LockOwner | None:
-    """Who says to hold the lock; None if nobody does."""
+    """Who says to hold the lock; None if nobody does, or the note is damaged."""
     try:
-        return LockOwner(**json.loads(_note_path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        owner = LockOwner(**json.loads(files.read_regular(_note_path(path))))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    is_valid = type(owner.pid) is type(owner.beat) is int and 0 < owner.pid < 2**31 and isinstance(owner.host, str)
+    return owner if is_valid else None
 
 
 def _note_path(path: Path) -> Path:

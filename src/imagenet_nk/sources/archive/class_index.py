@@ -31,13 +31,13 @@ class ClassIndex:
     def load(cls, path: Path) -> ClassIndex:
         """The saved index; an empty one if there is none or it cannot be read."""
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
+            state = json.loads(files.read_regular(path))
             tars = {
                 wnid: (int(offset), MemberMap.from_json(members)) for wnid, (offset, members) in state["tars"].items()
             }
             versions, unreadable = dict(state["versions"]), list(state["unreadable"])
             return cls(state["version"], int(state["next"]), tars=tars, versions=versions, unreadable=unreadable)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             return cls()
 
     def clear(self) -> None:
