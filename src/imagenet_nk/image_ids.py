@@ -35,6 +35,8 @@ def distinct_ids(wnid: str, names: Iterable[str]) -> list[str]:
     ids: dict[str, None] = {}
     for name in names:
         file = name.rpartition("/")[2]
-        own = image_id(wnid, file.rpartition(".")[0] or file)  # pathlib's stem takes nine times as long
-        ids[own if own not in ids else next(i for n in count(2) if (i := f"{own}={n}") not in ids)] = None
+        plain_id = image_id(wnid, file.rpartition(".")[0] or file)  # pathlib's stem takes nine times as long
+        ids[plain_id if plain_id not in ids else next(i for n in count(2) if (i := f"{plain_id}={n}") not in ids)] = (
+            None
+        )
     return list(ids)

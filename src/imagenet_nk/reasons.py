@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
@@ -95,4 +95,3 @@ class Rejected:
     reason: str  # a Reason, or http_reason() of a status
     transient: bool = False  # it may be there tomorrow
     detail: str = ""
-    content: str = field(default="", compare=False)  # sha256 of the bytes that were judged, in hex; "" if none came

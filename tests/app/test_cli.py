@@ -58,7 +58,7 @@ def test_help_names_every_choice_and_no_other(help_text: str) -> None:
     assert {group: listed[group] for group in there} == there, "mend conf/hydra/help/imagenet.yaml"
 
 
-def test_help_is_worth_reading(help_text: str) -> None:
+def test_help_of_the_command_has_usage_and_examples(help_text: str) -> None:
     examples = help_text.partition("Examples")[2].partition("More")[0]
     assert len(re.findall(r"python src/imagenet\.py", examples)) == 5
     assert "Exit code: 0 complete; 1" in help_text
@@ -68,7 +68,7 @@ def test_help_is_worth_reading(help_text: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"), [(["--help"], 0), (["--cfg", "job"], 0), (["nkk=5"], 1), (["backbone=resnet51"], 1)]
 )
-def test_it_answers_without_the_heavy_libraries(arguments: list[str], code: int, tmp_path: Path) -> None:
+def test_help_imports_no_heavy_library(arguments: list[str], code: int, tmp_path: Path) -> None:
     ended = run(tmp_path, *arguments, python=("-X", "importtime"))
     assert ended.returncode == code
     imported = {name.partition(".")[0] for name in re.findall(r"^import time:.*\| +(\S+)$", ended.stderr, re.MULTILINE)}
@@ -95,7 +95,7 @@ def test_cfg_job_shows_the_whole_configuration(tmp_path: Path) -> None:
         (["+extra=1"], "there is no key 'extra' to add"),
     ],
 )
-def test_a_mistake_is_one_line_and_code_1(arguments: list[str], says: str, tmp_path: Path) -> None:
+def test_user_error_is_one_line_with_exit_code_1(arguments: list[str], says: str, tmp_path: Path) -> None:
     ended = run(tmp_path, *arguments)
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -104,7 +104,7 @@ def test_a_mistake_is_one_line_and_code_1(arguments: list[str], says: str, tmp_p
 
 
 @pytest.mark.parametrize(("argument", "raised"), [("nkk=5", "ConfigCompositionException"), ("nk=0", "ConfigError")])
-def test_a_traceback_is_there_for_the_asking(argument: str, raised: str, tmp_path: Path) -> None:
+def test_hydra_full_error_shows_the_traceback(argument: str, raised: str, tmp_path: Path) -> None:
     ended = run(tmp_path, argument, HYDRA_FULL_ERROR="1")
     assert ended.returncode == 1
     assert "Traceback (most recent call last)" in ended.stderr
@@ -121,7 +121,7 @@ def test_completion_is_installed_and_answers(tmp_path: Path) -> None:
     assert answer.stdout.split() == ["backbone=resnet101", "backbone=resnet18", "backbone=resnet50"]
 
 
-def test_ctrl_c_while_it_loads_is_one_line(tmp_path: Path) -> None:
+def test_ctrl_c_during_start_is_one_line(tmp_path: Path) -> None:
     """A module that is loaded early gets it, whichever it is on a given machine."""
     (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     ended = run(tmp_path, "--help", PYTHONPATH=str(tmp_path))

@@ -101,26 +101,26 @@ def said(*overrides: str) -> str:
         ),
     ],
 )
-def test_a_mistake_is_one_line_that_says_what_to_type(overrides: str, line: str) -> None:
+def test_user_error_is_one_line_that_says_what_to_type(overrides: str, line: str) -> None:
     assert line in said(*overrides.split())
     assert "\n" not in said(*overrides.split())
 
 
-def test_what_a_quoted_separator_is_told_to_be_works() -> None:
+def test_advice_for_a_quoted_separator_works() -> None:
     assert said('lists.separator=","') == "nothing"
 
 
-def test_a_launcher_that_is_not_installed_is_named_with_its_extra() -> None:
+def test_launcher_that_is_not_installed_is_named_with_its_extra() -> None:
     error = MissingConfigException("In 'hydra/config': Could not find 'hydra/launcher/joblib'\n\nAvailable:\n\tbasic\n")
     assert one_line(error) == "hydra/launcher=joblib is not installed: pip install 'imagenet-nk[cluster]'"
 
 
-def test_other_errors_are_no_mistakes_of_the_user() -> None:
+def test_other_errors_are_not_user_errors() -> None:
     assert one_line(ValueError("a fault")) is None
     assert one_line(KeyError("x")) is None
 
 
-def test_an_error_of_ours_is_found_behind_others() -> None:
+def test_user_error_is_recognised_as_the_cause_of_another() -> None:
     error = RuntimeError("outer")
     error.__cause__ = ConfigError("what is\n wrong")
     assert one_line(error) == "what is; wrong"

@@ -18,7 +18,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(("text", "says"), [(None, "cannot read the list"), ("a.jpg 1234\n", "outside the label map")])
-def test_an_evaluate_list_of_no_use_is_refused_before_anything_is_collected(tmp_path, text, says):
+def test_unusable_evaluate_list_is_refused_before_collecting(tmp_path, text, says):
     if text:
         (tmp_path / "asked.txt").write_text(text)
     ended = run(tmp_path, "evaluate.list=asked.txt")
@@ -27,7 +27,7 @@ def test_an_evaluate_list_of_no_use_is_refused_before_anything_is_collected(tmp_
     assert not (tmp_path / "set" / "images").exists()
 
 
-def test_one_whose_files_have_gone_before_anything_is_embedded_and_a_later_split_is_that_of_its_command(tmp_path):
+def test_evaluate_list_with_missing_files_is_refused_before_embedding(tmp_path):
     (tmp_path / "asked.txt").write_text("gone/a.jpg 1\n")
     ended = run(tmp_path, "evaluate.list=asked.txt")
     assert ended.returncode == 1

@@ -100,7 +100,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
         yield Swept(folder, sweep.returncode, said, Counter(asked.path for asked in site.asked))
 
 
-def test_one_job_collects_while_three_wait_for_it_by_name_and_all_finish(four: Swept) -> None:
+def test_first_of_four_jobs_collects_and_the_others_wait_for_it(four: Swept) -> None:
     assert four.code == 0, four.said
     assert [outcome(four.folder, job) for job in range(4)] == [{"exit_code": 0, "reason": ""}] * 4
     waited = {job: WAITS.search(log) for job, log in logs(four.folder).items()}
@@ -109,13 +109,13 @@ def test_one_job_collects_while_three_wait_for_it_by_name_and_all_finish(four: S
     assert not list((four.folder / "dataset").rglob("*.holder"))
 
 
-def test_the_jobs_together_ask_for_each_image_once(four: Swept) -> None:
+def test_parallel_jobs_request_each_image_once(four: Swept) -> None:
     images = {path: count for path, count in four.asked.items() if path != "/robots.txt"}  # asked when all is slow
     assert set(images.values()) == {1}
     assert len(images) >= len(WNIDS) * 2
 
 
-def test_what_the_jobs_leave_does_not_mix(four: Swept) -> None:
+def test_parallel_jobs_write_separate_outputs(four: Swept) -> None:
     for job, model in enumerate(MODELS):
         centers = load_centers(four.folder / "sweep" / str(job))
         assert (centers.metadata["backbone"], centers.counts.tolist()) == (model, [2, 2])
@@ -124,7 +124,7 @@ def test_what_the_jobs_leave_does_not_mix(four: Swept) -> None:
     assert {(row["job"], row["backbone"]) for row in table(four.folder)} == {(str(j), m) for j, m in enumerate(MODELS)}
 
 
-def test_submitit_jobs_of_an_installed_package_end_as_the_worst_of_them(tmp_path: Path) -> None:
+def test_submitit_sweep_exits_with_the_worst_code_of_its_jobs(tmp_path: Path) -> None:
     """As the console script starts it: the jobs import the entry point by its name."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install 'imagenet-nk[cluster]'")
     with web() as site:

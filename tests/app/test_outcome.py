@@ -80,7 +80,7 @@ def outcome(folder: Path) -> dict[str, object]:
         ("part", 1, "split.eval_per_class must be at least 1, got 0"),
     ],
 )
-def test_a_job_leaves_its_outcome_and_no_traceback(how: str, code: int, reason: str, program: Path) -> None:
+def test_failed_job_writes_outcome_without_traceback(how: str, code: int, reason: str, program: Path) -> None:
     ended = run(program, f"how={how}")
     assert ended.returncode == code
     assert outcome(program.parent / "out") == {"exit_code": code, "reason": reason}
@@ -89,14 +89,14 @@ def test_a_job_leaves_its_outcome_and_no_traceback(how: str, code: int, reason: 
     assert len(lines) == (1 if reason else 0)
 
 
-def test_a_mistake_has_its_traceback_for_the_asking(program: Path) -> None:
+def test_user_error_has_a_traceback_with_hydra_full_error(program: Path) -> None:
     ended = run(program, "how=mistake", HYDRA_FULL_ERROR="1")
     assert ended.returncode == 1
     assert "Traceback" in ended.stdout + ended.stderr
     assert "ConfigError: what is wrong" in ended.stdout + ended.stderr
 
 
-def test_a_fault_of_the_program_keeps_its_traceback(program: Path) -> None:
+def test_program_fault_keeps_its_traceback(program: Path) -> None:
     ended = run(program, "how=fault")
     assert ended.returncode == 1
     assert "ZeroDivisionError: a fault of the program" in ended.stderr
@@ -106,7 +106,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(program: Path) -> None:
     }
 
 
-def test_a_sweep_goes_on_after_a_mistake_and_exits_1(program: Path) -> None:
+def test_sweep_continues_after_a_user_error_and_exits_1(program: Path) -> None:
     ended = run(program, "-m", "how=mistake,part,short,good")
     assert ended.returncode == 1
     assert [line for line in ended.stdout.splitlines() if line.startswith("job")] == [
@@ -117,14 +117,14 @@ def test_a_sweep_goes_on_after_a_mistake_and_exits_1(program: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_a_sweep_ends_as_its_own_worst_job(program: Path) -> None:
+def test_sweep_exits_with_the_worst_code_of_its_jobs(program: Path) -> None:
     assert run(program, "-m", "how=short,good").returncode == 3
     assert run(program, "-m", "how=good").returncode == 0, "job 1 of the earlier sweep is not this one's"
     assert run(program, "-m", "how=good,none").returncode == 0
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_end_calmly(program: Path, sent: signal.Signals) -> None:
+def test_ctrl_c_and_sigterm_end_without_traceback(program: Path, sent: signal.Signals) -> None:
     with Program("how=wait", script=program, cwd=program.parent, env=environment()) as process:
         assert process.stdout.readline() == "job wait\n"
         time.sleep(0.2)
@@ -137,7 +137,7 @@ def test_ctrl_c_and_sigterm_end_calmly(program: Path, sent: signal.Signals) -> N
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("how", "code"), [("good", 0), ("short", 3), ("mistake", 1)])
-def test_a_signal_at_the_very_end_changes_nothing(how: str, code: int, sent: signal.Signals, program: Path) -> None:
+def test_signal_after_the_run_changes_nothing(how: str, code: int, sent: signal.Signals, program: Path) -> None:
     ended = run(program, f"how={how}", LATE=str(int(sent)))
     assert ended.returncode == code
     assert "Traceback" not in ended.stdout + ended.stderr

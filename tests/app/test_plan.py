@@ -40,7 +40,7 @@ def lines(tmp_path: Path) -> Callable[[Source], dict[str, str]]:
     return describe
 
 
-def test_each_source_is_planned_by_its_own_figures(tmp_path: Path, lines: Callable[[Source], dict[str, str]]) -> None:
+def test_plan_uses_the_cost_model_of_each_source(tmp_path: Path, lines: Callable[[Source], dict[str, str]]) -> None:
     urls = lines(Urls(str(tmp_path / "list.txt")))
     assert urls["requests"] == "about 50 (1.0 for each candidate, of which 40% give an image, assumed)"
     assert "fetched" not in urls

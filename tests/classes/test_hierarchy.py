@@ -44,7 +44,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(graph=GRAPHS)
 @settings(max_examples=60, deadline=None)
-def test_a_subtree_is_all_that_can_be_reached_each_once(graph: tuple[set[int], ...], file: Path) -> None:
+def test_subtree_is_all_that_can_be_reached_each_once(graph: tuple[set[int], ...], file: Path) -> None:
     tops = set(range(len(graph))) - set().union(*graph)
     file.write_text(HEAD + "".join(element(top, graph) for top in sorted(tops)) + TAIL)
     for node in range(len(graph)):
@@ -81,14 +81,14 @@ EXTERNAL = '<!DOCTYPE b [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
         (f"{HEAD}<synset wnid='n02084071\n' words='x' gloss=''/>{TAIL}".encode(), "none of the 0"),
     ],
 )
-def test_refused_in_one_line(data: bytes, message: str, file: Path) -> None:
+def test_invalid_hierarchy_is_refused_in_one_line(data: bytes, message: str, file: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(LabelError, match=message) as caught:
         read_subtree(file, "n02084071")
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hierarchy_beyond_its_limits_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text(f"{HEAD}{DOG * 4}{TAIL}")
     assert len(read_subtree(file, "n02084071").wnids) == 1
     monkeypatch.setattr("imagenet_nk.classes.hierarchy.MAX_SYNSETS", 3)
@@ -99,13 +99,13 @@ def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_subtree(file, "n02084071")
 
 
-def test_a_synset_nested_in_itself_loses_nothing_after_it(file: Path) -> None:
+def test_synset_nested_in_itself_loses_nothing_after_it(file: Path) -> None:
     other = DOG.replace("71", "72")
     file.write_text(f"{HEAD}{DOG.replace('/>', '>')}{DOG}{other}</synset>{TAIL}")
     assert read_subtree(file, "n02084071").wnids == ("n02084071", "n02084072")
 
 
-def test_missing(tmp_path: Path) -> None:
+def test_missing_hierarchy_file_is_a_label_error(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="No such file"):
         read_subtree(tmp_path / "none.xml", "n02084071")
 

@@ -41,7 +41,7 @@ def numbers(text: str, table: ClassTable = FOUR) -> dict[str, int]:
         (f"{{0: ('{D}', 'crane'), 1: 'jack-o\\u0027-lantern'}}", {D: 0, C: 1}),
     ],
 )
-def test_forms(text: str, expected: dict[str, int]) -> None:
+def test_every_form_of_label_file_is_read(text: str, expected: dict[str, int]) -> None:
     assert numbers(text) == expected
 
 
@@ -85,13 +85,13 @@ def test_forms(text: str, expected: dict[str, int]) -> None:
         (f"{{0: ['{A}', 'x'],\n 1: ['{A}', 'y']}}", f"line 2: {A} stands on line 1"),
     ],
 )
-def test_refused_with_the_line(text: str, message: str) -> None:
+def test_invalid_label_file_is_refused_with_the_line(text: str, message: str) -> None:
     with pytest.raises(LabelError, match=message) as caught:
         numbers(text)
     assert "\n" not in str(caught.value)
 
 
-def test_swapped_neighbours_with_a_word_in_common_are_no_sorted_order() -> None:
+def test_swapped_neighbours_with_a_common_word_are_not_sorted_order() -> None:
     suits = ClassTable("suits", (A, B), {A: "maillot", B: "maillot, tank suit"})
     assert parse_numbers("{0: 'maillot', 1: 'maillot, tank suit'}", suits, "f") == {A: 0, B: 1}
     assert parse_numbers("{0: 'maillot, tank suit', 1: 'maillot'}", suits, "f") == {B: 0, A: 1}
@@ -149,7 +149,7 @@ class TestFiles:
         for found in (outcome(lambda: read_numbers(file, FOUR)), outcome(lambda: read_wnids(file))):
             assert isinstance(found, dict | tuple) or len(str(found).splitlines()) == 1
 
-    def test_ends_of_lines_and_byte_order_mark(self, tmp_path: Path) -> None:
+    def test_line_endings_and_byte_order_mark_are_accepted(self, tmp_path: Path) -> None:
         file = tmp_path / "map.txt"
         file.write_bytes(f"\ufeff{A} 1 x\r\n{B} 2 y".encode())
         assert read_numbers(file, FOUR) == {A: 1, B: 2}
@@ -170,7 +170,9 @@ class TestFiles:
         with pytest.raises(LabelError, match=message):
             read_numbers(file, FOUR)
 
-    def test_missing_folder_and_giant(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_folder_and_oversized_files_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with pytest.raises(LabelError, match="No such file"):
             read_numbers(tmp_path / "none.txt", FOUR)
         with pytest.raises(LabelError, match="Is a directory"):

@@ -17,7 +17,7 @@ def classes() -> LabelMap:
     return LabelMap.build({C: 7, A: 3, B: 5}, TABLE, "mine")
 
 
-def test_aligned_and_in_label_order(classes: LabelMap) -> None:
+def test_label_map_is_aligned_and_in_label_order(classes: LabelMap) -> None:
     assert (classes.wnids, classes.labels) == ((A, B, C), (3, 5, 7))
     assert classes.names == ("tench", "crane", C)
     assert classes.words == ("tench, Tinca tinca", "crane", "")
@@ -32,7 +32,7 @@ def test_dense_rows_hold_both_numbers() -> None:
     assert (dense.label(C), dense.wnid(1), dense.order) == (1, C, "mine, renumbered 0..1")
 
 
-def test_look_ups_that_fail(classes: LabelMap) -> None:
+def test_unknown_wnid_or_label_is_a_label_error(classes: LabelMap) -> None:
     with pytest.raises(LabelError, match="'n00000004' is none of the 3 classes of this run; did you mean n0000000"):
         classes.label("n00000004")
     with pytest.raises(LabelError, match="none of the 3"):
@@ -41,6 +41,6 @@ def test_look_ups_that_fail(classes: LabelMap) -> None:
         classes.wnid(4)
 
 
-def test_a_label_twice_is_no_map() -> None:
+def test_duplicate_label_is_refused() -> None:
     with pytest.raises(LabelError, match="twice"):
         LabelMap.build({A: 1, B: 1}, TABLE, "mine")

@@ -37,7 +37,7 @@ class TestOrders:
         assert classes.labels == tuple(range(1000))
         assert (classes.label("n01440764"), classes.wnid(999), classes.name("n01440764")) == (0, "n15075141", "tench")
 
-    def test_classes_called_crane_keep_apart(self) -> None:
+    def test_classes_with_the_same_name_have_different_labels(self) -> None:
         classes = load(ALL, SORTED)
         cranes = [
             classes.label(wnid) for wnid, name in zip(classes.wnids, classes.names, strict=True) if name == "crane"
@@ -64,7 +64,7 @@ class TestOrders:
         with pytest.raises(LabelError, match="not imagenet-12k; type labels=sorted"):
             load(ClassesConfig(table="imagenet-12k"), CLSLOC)
 
-    def test_unknown_order(self) -> None:
+    def test_unknown_label_order_is_refused(self) -> None:
         with pytest.raises(LabelError, match="sorted, clsloc or file"):
             load(ALL, LabelsConfig("alphabetical"))
 
@@ -81,13 +81,13 @@ class TestSets:
             ("imagenet-22k", 21841, (0, 1, 2)),
         ],
     )
-    def test_size_and_first_labels(self, table: str, count: int, labels: tuple[int, ...]) -> None:
+    def test_class_sets_have_their_size_and_first_labels(self, table: str, count: int, labels: tuple[int, ...]) -> None:
         classes = load(ClassesConfig(table=table), SORTED)
         assert (len(classes), classes.labels[:3]) == (count, labels)
         assert all(classes.words)
         assert all(classes.glosses)
 
-    def test_a_part_keeps_the_labels_of_the_thousand(self) -> None:
+    def test_subset_keeps_the_labels_of_the_1000(self) -> None:
         whole = load(ALL, SORTED)
         part = load(ClassesConfig(table="imagenet-a"), SORTED)
         assert part.labels == tuple(whole.label(wnid) for wnid in part.wnids)
@@ -99,7 +99,7 @@ class TestSets:
         assert all(whole.wnid(old) == wnid and words for _, wnid, words, old in dense.rows())
         assert "0..199" in dense.order
 
-    def test_unknown_table_names_those_there_are(self) -> None:
+    def test_unknown_table_error_names_the_known_tables(self) -> None:
         with pytest.raises(LabelError, match=r"no class table 'imagenet-2k'; there are: imagenet-1k, .*imagenet-r"):
             load(ClassesConfig(table="imagenet-2k"), SORTED)
 
@@ -123,14 +123,14 @@ def test_each_choice_of_the_group_composes_and_loads(choice: str, tmp_path: Path
 class TestSubsets:
     @given(wnids=st.lists(st.sampled_from(TABLE), min_size=1, max_size=30, unique=True), limit=st.integers(1, 40))
     @settings(max_examples=25, deadline=None)
-    def test_labels_stay_those_of_the_whole(self, wnids: list[str], limit: int) -> None:
+    def test_selected_classes_keep_their_labels(self, wnids: list[str], limit: int) -> None:
         for labels in (SORTED, CLSLOC):
             whole = load(ALL, labels)
             classes = load(ClassesConfig(table="imagenet-1k", wnids=wnids, limit=limit), labels)
             expected = sorted((whole.label(wnid), wnid) for wnid in wnids)[:limit]
             assert list(zip(classes.labels, classes.wnids, strict=True)) == expected
 
-    def test_wnids_from_a_file_or_alone(self, tmp_path: Path) -> None:
+    def test_wnids_come_from_a_file_or_a_single_value(self, tmp_path: Path) -> None:
         file = tmp_path / "mine.txt"
         file.write_text("# two of mine\nn01443537\n\nn01440764 tench\n")
         assert sorted_map(wnids=str(file)).labels == (0, 1)
@@ -171,11 +171,11 @@ class TestSubtree:
             load(ALL, CLSLOC).label("n02085936"),
         )
 
-    def test_nothing_of_the_table_below(self, structure: str) -> None:
+    def test_subtree_without_classes_of_the_table_is_refused(self, structure: str) -> None:
         with pytest.raises(LabelError, match=r"no class of imagenet-1k; type classes.table=null"):
             load(SubtreeConfig(table="imagenet-1k", root_wnid="n02120997", hierarchy=structure), SORTED)
 
-    def test_an_address_that_gives_nothing_says_what_to_type(self) -> None:
+    def test_failed_download_of_the_hierarchy_says_what_to_type(self) -> None:
         def fetch(address: str) -> Path:
             raise SourceError(f"{address}: answers 404 Not Found")
 
@@ -183,7 +183,7 @@ class TestSubtree:
         with pytest.raises(LabelError, match=r"answers 404 Not Found; or name a copy .*: classes\.hierarchy=FILE"):
             load(choice, SORTED, fetch)
 
-    def test_an_address_goes_through_fetch(self, structure: str) -> None:
+    def test_hierarchy_url_is_downloaded_by_fetch(self, structure: str) -> None:
         asked: list[str] = []
 
         def fetch(address: str) -> Path:
@@ -198,7 +198,7 @@ class TestSubtree:
 
 
 class TestFileOrder:
-    def test_a_file_that_lacks_chosen_classes_is_refused_with_the_way_out(self, tmp_path: Path) -> None:
+    def test_label_file_without_chosen_classes_is_refused(self, tmp_path: Path) -> None:
         file = tmp_path / "mine.txt"
         file.write_text("n01443537\nn01440764\n")
         labels = LabelsConfig("file", str(file))
@@ -219,7 +219,7 @@ class TestRealFiles:
         from_file = load(ALL, LabelsConfig("file", str(shared / "data/labels/imagenet1000_clsidx_to_labels.txt")))
         assert (from_file.wnids, from_file.labels) == (TABLE, tuple(range(1000)))
 
-    def test_two_lines_of_the_real_dictionary_swapped_are_noticed(self, shared: Path, tmp_path: Path) -> None:
+    def test_swapped_lines_of_the_real_dictionary_are_detected(self, shared: Path, tmp_path: Path) -> None:
         text = (shared / "data/labels/imagenet1000_clsidx_to_labels.txt").read_text()
         file = tmp_path / "swapped.txt"
         file.write_text(

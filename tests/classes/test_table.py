@@ -39,13 +39,13 @@ def test_importing_and_loading_imports_neither_torch_nor_timm() -> None:
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
-def test_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_timm_is_a_label_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(LabelError, match="pip install timm"):
         table.read_table("imagenet-1k")
 
 
-def test_timm_without_its_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_timm_without_class_tables_is_a_label_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     spec = ModuleSpec("timm", None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)

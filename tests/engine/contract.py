@@ -36,7 +36,7 @@ class EngineContract:
     def engine(self) -> Engine:
         raise NotImplementedError
 
-    def test_every_shard_is_done_once(self, engine: Engine) -> None:
+    def test_each_shard_is_run_once(self, engine: Engine) -> None:
         assert sorted(engine.map(tasks.double, range(7), workers=2)) == [(n, 2 * n) for n in range(7)]
         assert list(engine.map(tasks.double, [], workers=2)) == []
 
@@ -52,7 +52,7 @@ class EngineContract:
             own = [what for what in seen if what[1] == number]
             assert own == [*(("report", number, (shard, count)) for count in range(3)), ("end", number, None)]
 
-    def test_a_shard_whose_worker_dies_is_taken_out_and_tried_again(self, engine: Engine, tmp_path: Path) -> None:
+    def test_shard_of_a_dead_worker_is_retried(self, engine: Engine, tmp_path: Path) -> None:
         reports: list[Any] = []
         shards = CountedShards([str(tmp_path / "mark")])
         results = list(
@@ -62,20 +62,20 @@ class EngineContract:
         assert shards.taken == [0, 0]
         assert reports == ["begun", "begun"]
 
-    def test_not_for_ever(self, engine: Engine) -> None:
+    def test_shard_that_kills_three_workers_is_an_engine_error(self, engine: Engine) -> None:
         with pytest.raises(EngineError, match="3 workers died one after the other"):
             list(engine.map(tasks.die_always, [None, None], workers=2))
 
-    def test_an_error_of_ours_keeps_its_kind_and_its_line(self, engine: Engine) -> None:
+    def test_project_error_of_a_task_keeps_type_and_message(self, engine: Engine) -> None:
         with pytest.raises(EmptyClassError, match=r"^1 classes have no image: n01440764; collect them"):
             list(engine.map(tasks.no_images, [None, None], workers=2))
 
-    def test_a_fault_of_the_program_is_no_error_of_the_user(self, engine: Engine) -> None:
+    def test_other_error_of_a_task_is_a_runtime_error(self, engine: Engine) -> None:
         with pytest.raises(RuntimeError, match="ZeroDivisionError: one over nothing") as caught:
             list(engine.map(tasks.faulty, [None, None], workers=2))
         assert "in faulty" in caught.value.__notes__[0]
 
-    def test_what_the_driver_raises_ends_all_tasks(self, engine: Engine) -> None:
+    def test_error_in_the_driver_ends_all_tasks(self, engine: Engine) -> None:
         reports: list[Any] = []
 
         def tick() -> None:

@@ -24,7 +24,7 @@ class TestProcesses(EngineContract):
         return Local(2)
 
 
-def test_one_worker_is_this_process() -> None:
+def test_one_worker_runs_in_this_process() -> None:
     reports, ticks = [], []
     results = Local(1).map(
         tasks.report, [1, 2], workers=1, on_report=lambda *report: reports.append(report), tick=lambda: ticks.append(1)
@@ -34,7 +34,7 @@ def test_one_worker_is_this_process() -> None:
     assert len(ticks) >= 6
 
 
-def test_processes_are_worth_their_start_for_many_images_only() -> None:
+def test_default_is_one_process_for_few_images() -> None:
     assert Local().workers(100) == 1
     assert Local().workers(10**6) == min(cores(), 4)
     assert Local(3).workers(1) == 3
@@ -58,12 +58,12 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are spawn
 
 @on_linux
 @pytest.mark.parametrize(("before", "ready"), [("pass", False), (GET_READY, True)])
-def test_workers_have_what_was_got_ready(tmp_path: Path, before: str, ready: bool) -> None:
+def test_workers_have_preloaded_modules(tmp_path: Path, before: str, ready: bool) -> None:
     assert said(tmp_path, before) == [(0, ready), (1, ready)]
 
 
 @on_linux
-def test_ctrl_c_while_it_is_got_ready_is_for_the_driver_alone(tmp_path: Path) -> None:
+def test_ctrl_c_during_preload_reaches_only_the_driver(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time; time.sleep(2)")
     before = (
         "Local(2).preload('slow', 0); signal.signal(signal.SIGINT, lambda *_: None); time.sleep(0.5); "
@@ -82,12 +82,12 @@ def test_ctrl_c_while_it_is_got_ready_is_for_the_driver_alone(tmp_path: Path) ->
     ids=["TMPDIR was tidied", "it was killed", "it is killed while it is waited for"],
 )
 @on_linux
-def test_there_are_workers_though_what_they_are_forked_from_has_gone(tmp_path: Path, before: str) -> None:
+def test_workers_start_after_the_fork_server_was_killed(tmp_path: Path, before: str) -> None:
     (tmp_path / "tmp").mkdir()
     assert [number for number, _ in said(tmp_path, before, TMPDIR=str(tmp_path / "tmp"))] == [0, 1]
 
 
-def test_a_tmpdir_in_which_no_socket_has_room(tmp_path: Path) -> None:
+def test_workers_start_with_a_tmpdir_too_long_for_a_socket(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 40)
     folder.mkdir()
     assert said(tmp_path, GET_READY, TMPDIR=str(folder)) == [(0, False), (1, False)]
@@ -99,7 +99,7 @@ def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
     assert [number for number, _ in said(tmp_path, GET_READY, findable="")] == [0, 1]
 
 
-def test_a_process_of_joblib_has_workers_as_well(tmp_path: Path) -> None:
+def test_workers_start_in_a_joblib_process(tmp_path: Path) -> None:
     before = "from joblib.externals.loky.backend.context import set_start_method; set_start_method('loky')"
     assert [number for number, _ in said(tmp_path, f"{before}; {GET_READY}")] == [0, 1]
 

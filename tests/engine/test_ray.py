@@ -86,19 +86,19 @@ def engine(cluster: Any) -> Iterator[Engine]:
     made.close()
 
 
-def test_one_node_keeps_what_one_process_keeps(engine: Engine, town: City) -> None:
+def test_one_node_gives_the_result_of_one_process(engine: Engine, town: City) -> None:
     assert engine.workers(10) == 1
     town.run("ray", engine)
     assert town.outcome("ray") == town.outcome("one")
 
 
-def test_what_was_joined_is_in_the_log(engine: Engine, cluster: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_joined_cluster_is_logged(engine: Engine, cluster: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "imagenet_nk"):
         engine.workers(10)
     assert f"connected to the Ray cluster at {cluster.address}: 1 nodes, 1 CPUs, 0 GPUs" in caplog.text
 
 
-def test_a_driver_outside_the_cluster(cluster: Any, town: City) -> None:
+def test_driver_outside_the_cluster_collects(cluster: Any, town: City) -> None:
     done = program.run("engine=ray", f"engine.address={cluster.client_address}", *town.overrides("ray"))
     assert done.returncode == 0, done.stderr
     assert town.outcome("ray") == town.outcome("one")
@@ -111,14 +111,14 @@ class TestThreeNodes(EngineContract):
         yield made
         made.close()
 
-    def test_three_nodes_keep_what_one_process_keeps(self, engine: Engine, town: City) -> None:
+    def test_three_nodes_give_the_result_of_one_process(self, engine: Engine, town: City) -> None:
         assert engine.workers(10) == 3
         town.seconds = 0.03
         town.run("ray", engine)
         assert town.outcome("ray") == town.outcome("one")
         assert 1 < max(town.most.values()) <= PER_HOST, "the server's own count"
 
-    def test_the_driver_is_killed_and_the_same_command_goes_on(self, engine: Engine, town: City, three: Any) -> None:
+    def test_killed_driver_continues_with_the_same_command(self, engine: Engine, town: City, three: Any) -> None:
         town.seconds = 0.05
         with Program("engine=ray", f"engine.address={three.address}", *town.overrides("ray")) as driver:
             wait_for(town, 40)
@@ -127,11 +127,11 @@ class TestThreeNodes(EngineContract):
         assert town.outcome("ray") == town.outcome("one")
         assert max(town.images_asked().values()) <= 2 + 2  # and two pauses
 
-    def test_a_gpu_that_no_node_has(self, engine: Engine) -> None:
+    def test_missing_gpu_is_an_engine_error(self, engine: Engine) -> None:
         with pytest.raises(EngineError, match=r"no node of the Ray cluster .* has the GPU"):
             engine.map(tasks.double, [1], workers=1, gpus=1)
 
-    def test_a_node_that_dies_costs_no_image_but_those_in_its_hands(
+    def test_dead_node_loses_only_requests_in_flight(
         self, engine: Engine, town: City, three: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The last test here: the node is gone."""
@@ -198,7 +198,7 @@ def join(address: str, home: Path, **variables: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.parametrize("address", [0, 1], ids=["head", "client"])
-def test_a_token_that_is_there_is_used(guarded: tuple[str, str], address: int, tmp_path: Path) -> None:
+def test_existing_token_is_sent(guarded: tuple[str, str], address: int, tmp_path: Path) -> None:
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text(TOKEN)
     done = join(guarded[address], tmp_path)
@@ -214,7 +214,7 @@ def test_a_token_that_is_there_is_used(guarded: tuple[str, str], address: int, t
         ({"RAY_AUTH_TOKEN": TOKEN, "RAY_AUTH_MODE": "disabled"}, "forbids to send one: set RAY_AUTH_MODE=token"),
     ],
 )
-def test_a_token_that_is_lacking(
+def test_missing_token_is_an_engine_error(
     guarded: tuple[str, str], address: int, variables: dict[str, str], says: str, tmp_path: Path
 ) -> None:
     done = join(guarded[address], tmp_path, **variables)
@@ -225,14 +225,14 @@ def test_a_token_that_is_lacking(
 # --- what can be wrong
 
 
-def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_ray_package_is_an_engine_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(EngineError, match=r"pip install 'imagenet-nk\[ray\]'"):
         Ray()
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_nobody_listens_at_the_address(scheme: str) -> None:
+def test_unreachable_address_is_an_engine_error(scheme: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"{scheme}127.0.0.1:{unused.getsockname()[1]}"
@@ -242,7 +242,7 @@ def test_nobody_listens_at_the_address(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_what_listens_is_no_ray(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_server_at_the_address_is_an_engine_error(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "_ANSWER_TIMEOUT_S", 0.5)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
@@ -253,18 +253,18 @@ def test_what_listens_is_no_ray(scheme: str, monkeypatch: pytest.MonkeyPatch) ->
     assert "\n" not in str(caught.value)
 
 
-def test_the_server_for_clients_is_no_head_node(cluster: Any) -> None:
+def test_client_server_address_without_scheme_is_an_engine_error(cluster: Any) -> None:
     with pytest.raises(EngineError, match=r"is not Ray.* its server for clients, ray://HOST:10001"):
         Ray(cluster.client_address.removeprefix("ray://")).workers(1)
 
 
-def test_another_version_of_ray_or_python() -> None:
+def test_version_mismatch_is_an_engine_error() -> None:
     said = "Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.9.1\n"
     line = connect_error("10.0.0.1:6379", RuntimeError(said))
     assert "runs other versions than this environment (Python 3." in line
     assert "\n" not in line
 
 
-def test_a_worker_lacks_a_module(engine: Engine) -> None:
+def test_missing_module_on_a_worker_is_an_engine_error(engine: Engine) -> None:
     with pytest.raises(EngineError, match=r"a worker on .* has no module 'no_such_module': install there"):
         list(engine.map(tasks.lacking, [1], workers=1))

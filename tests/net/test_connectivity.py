@@ -9,7 +9,7 @@ LATE_S = 1.0
 
 
 class Times:
-    """A Presence whose clock the test moves."""
+    """A monitor whose clock the test moves."""
 
     def __init__(self) -> None:
         self.monitor = ConnectivityMonitor(HttpConfig(deadline=10.0))

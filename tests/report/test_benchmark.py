@@ -8,7 +8,7 @@ import program
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "report.py"
 
 
-def test_the_benchmark_of_the_report_measures(tmp_path: Path) -> None:
+def test_report_benchmark_runs(tmp_path: Path) -> None:
     options = ["--classes", "5", "--images", "2", "--dim", "8", "--keep", "kept"]
     ended = program.run(*options, script=SCRIPT, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr

@@ -11,7 +11,7 @@ from imagenet_nk.report.build import TABLE
 from report.making import Run, wnids
 
 
-def test_every_cosine_stands_in_a_table_beside_the_page(good: Run) -> None:
+def test_similarity_csv_has_every_cosine(good: Run) -> None:
     assert f'href="{TABLE}"' in good.report()
     table = pd.read_csv(good.page.parent / TABLE, index_col="wnid")
     assert tuple(table.index) == tuple(table.columns) == wnids(6)
@@ -21,7 +21,7 @@ def test_every_cosine_stands_in_a_table_beside_the_page(good: Run) -> None:
     assert table.loc[wnids(6)[1], wnids(6)[4]] == pytest.approx(cosine, abs=1e-4)
 
 
-def test_without_centers_there_is_no_table(spoiled: Run) -> None:
+def test_similarity_csv_needs_centers(spoiled: Run) -> None:
     spoiled.report()
     (spoiled.output / "centers.safetensors").unlink()
     assert TABLE not in spoiled.report()

@@ -28,11 +28,11 @@ def begun(run: Path, folder: Path, stages: list[str], at: float) -> Path:
     return run
 
 
-def test_a_run_that_made_centers_reports_on_itself(good: Run) -> None:
+def test_run_with_centers_is_its_own_report(good: Run) -> None:
     assert find_run.select_run(None, good.output, good.folder, good.place) == good.output
 
 
-def test_another_reports_on_the_newest_over_the_data_set(good: Run, tmp_path: Path) -> None:
+def test_run_without_centers_reports_on_the_newest_with_centers(good: Run, tmp_path: Path) -> None:
     assert find_run.select_run(None, tmp_path, good.folder, good.place) == good.output
 
 
@@ -42,16 +42,16 @@ def test_centers_of_another_list_do_not_count(spoiled: Run, tmp_path: Path) -> N
     assert find_run.select_run(None, tmp_path / "x", spoiled.folder, spoiled.place) == tmp_path / "x"
 
 
-def test_a_named_one_goes_before_all(good: Run, tmp_path: Path) -> None:
+def test_report_run_is_preferred(good: Run, tmp_path: Path) -> None:
     assert find_run.select_run(str(tmp_path), good.output, good.folder, good.place) == tmp_path
 
 
-def test_a_named_one_must_be_there(good: Run) -> None:
+def test_missing_report_run_is_refused(good: Run) -> None:
     with pytest.raises(DatasetError, match=r"report\.run=gone is no folder"):
         find_run.select_run("gone", good.output, good.folder, good.place)
 
 
-def test_the_newest_one_counts_though_it_was_stopped(spoiled: Run, tmp_path: Path) -> None:
+def test_newest_run_counts_even_if_it_was_stopped(spoiled: Run, tmp_path: Path) -> None:
     made = (spoiled.output / "centers.safetensors").stat().st_mtime
     all_ = ["collect", "lists", "centers", "evaluate", "report"]
     stopped = begun(spoiled.place / "stopped", spoiled.folder, all_, made + 10)
@@ -61,13 +61,13 @@ def test_the_newest_one_counts_though_it_was_stopped(spoiled: Run, tmp_path: Pat
     assert find_run.select_run(None, tmp_path / "x", spoiled.folder, spoiled.place) == stopped
 
 
-def test_several_backbones_of_one_run_are_runs_and_the_folder_above_them_is_none(spoiled: Run, tmp_path: Path) -> None:
+def test_each_backbone_of_a_run_is_a_run_and_their_parent_is_not(spoiled: Run, tmp_path: Path) -> None:
     above = begun(spoiled.place / "several", spoiled.folder, ["centers"], time.time() + 100)
     spoiled.output.rename(above / "test_resnet")
     assert find_run.select_run(None, tmp_path / "x", spoiled.folder, spoiled.place) == above / "test_resnet"
 
 
-def test_a_killed_collection_has_a_report_of_what_it_kept_and_goes_on(tmp_path: Path) -> None:
+def test_killed_collection_has_a_report_and_continues(tmp_path: Path) -> None:
     """kill -9 leaves neither manifest nor classes.csv."""
     command = ["source=demo", "dataset.dir=ds", "nk=10"]
     command += ["classes.limit=12", "backbone=timm", "backbone.name=test_resnet"]

@@ -26,7 +26,7 @@ def tried(url: str, wnid: str = "n01440764", reason: str = "", pixels: int = 0, 
     return Attempt("urls", 0, 0, url, wnid, 1, url, reason=reason, pixels=pixels, seconds=seconds)
 
 
-def test_hosts_are_counted_with_their_commonest_fault(tmp_path: Path) -> None:
+def test_hosts_have_counts_and_their_most_frequent_reason(tmp_path: Path) -> None:
     ledger(
         tmp_path,
         tried("http://a.example/1"),
@@ -49,7 +49,7 @@ def test_hosts_are_counted_with_their_commonest_fault(tmp_path: Path) -> None:
     assert {host.name for host in found.hosts} == {"a.example", "(no address)", "urls"}
 
 
-def test_what_was_fetched_ahead_and_not_needed_is_neither_tried_nor_a_fault(tmp_path: Path) -> None:
+def test_unneeded_prefetched_candidates_are_not_counted_as_tried(tmp_path: Path) -> None:
     unreached = [tried(f"http://b.example/{serial}") for serial in range(3)]
     ledger(tmp_path, tried("http://a.example/1"), tried("http://a.example/2", reason="http_404"), *unreached, reached=2)
     first, second = host_stats.read(tmp_path).hosts
@@ -69,7 +69,7 @@ def test_what_was_fetched_ahead_and_not_needed_is_neither_tried_nor_a_fault(tmp_
     )
 
 
-def test_pictures_of_several_classes_are_found_by_their_pixels(tmp_path: Path) -> None:
+def test_cross_class_duplicates_are_found_by_pixels(tmp_path: Path) -> None:
     ledger(
         tmp_path,
         tried("http://a.example/1", "n01440764", pixels=7),
@@ -82,7 +82,7 @@ def test_pictures_of_several_classes_are_found_by_their_pixels(tmp_path: Path) -
     assert host_stats.read(tmp_path).cross_class_duplicates == (("n01440764", "n01443537"),)
 
 
-def test_whether_the_last_collection_ended(tmp_path: Path) -> None:
+def test_ended_is_true_after_a_complete_collection(tmp_path: Path) -> None:
     assert host_stats.read(tmp_path).ended is None
     ledger(tmp_path, done=False)
     assert host_stats.read(tmp_path).ended is False
@@ -90,6 +90,6 @@ def test_whether_the_last_collection_ended(tmp_path: Path) -> None:
     assert host_stats.read(tmp_path).ended is True
 
 
-def test_a_broken_ledger_tells_nothing(tmp_path: Path) -> None:
+def test_broken_ledger_gives_no_statistics(tmp_path: Path) -> None:
     (tmp_path / LEDGER).write_bytes(b"no database" * 100)
     assert host_stats.read(tmp_path) == host_stats.FetchStats()

@@ -40,7 +40,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_row_a_backbone_in_the_order_of_the_jobs(sweep: Path) -> None:
+def test_comparison_has_a_row_per_backbone_in_job_order(sweep: Path) -> None:
     found = rows(sweep)
     assert [row["job"] for row in found] == ["2", "3", "10"]
     assert [row["backbone"] for row in found] == ["model2", EVIL, "model10"]
@@ -54,11 +54,11 @@ def test_a_row_a_backbone_in_the_order_of_the_jobs(sweep: Path) -> None:
     assert found[1]["euclidean_top1"] == ""
 
 
-def test_a_sweep_of_which_nothing_ended_has_no_comparison(tmp_path: Path) -> None:
+def test_sweep_without_a_finished_job_has_no_comparison(tmp_path: Path) -> None:
     assert comparison.write(tmp_path) is None
 
 
-def test_several_backbones_of_one_job_have_a_row_each(good: Run, tmp_path: Path) -> None:
+def test_each_backbone_of_one_job_has_a_row(good: Run, tmp_path: Path) -> None:
     for name in ("one", "two"):
         shutil.copytree(good.output, tmp_path / "0" / name)
     (tmp_path / "0" / "outcome.json").write_text('{"exit_code": 0, "reason": ""}')
@@ -66,7 +66,7 @@ def test_several_backbones_of_one_job_have_a_row_each(good: Run, tmp_path: Path)
     assert [row["job"] for row in rows(tmp_path)] == ["0/one", "0/two"]
 
 
-def test_the_page_plots_sorts_and_names_what_failed(sweep: Path, tmp_path: Path) -> None:
+def test_comparison_page_plots_sorts_and_names_failures(sweep: Path, tmp_path: Path) -> None:
     with chromium(tmp_path) as driver:
         driver.get((sweep / comparison.PAGE).as_uri())
         assert driver.execute_script("return document.documentElement.dataset.ready") == "yes"
@@ -90,9 +90,7 @@ def test_the_page_plots_sorts_and_names_what_failed(sweep: Path, tmp_path: Path)
         assert complaints(driver) == []
 
 
-def test_a_backbone_without_a_speed_is_named_under_the_plot_and_failures_alike_are_one(
-    sweep: Path, tmp_path: Path
-) -> None:
+def test_backbone_without_speed_is_listed_and_equal_failures_are_merged(sweep: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     shutil.copytree(sweep, folder)
     shutil.copytree(folder / "3", folder / "4")
@@ -119,7 +117,7 @@ def names_on_plot(driver: Any) -> list[str]:
     return [each.text for each in driver.find_elements("css selector", "#plot .name")]
 
 
-def test_a_real_sweep_leaves_it_and_still_ends_with_the_worst_code(tmp_path: Path) -> None:
+def test_sweep_writes_the_comparison_and_exits_with_the_worst_code(tmp_path: Path) -> None:
     ended = program.run("-m", "source=demo", "classes.limit=2", "stages=[collect]", "nk=1,0", cwd=tmp_path)
     assert ended.returncode == 1
     folder = next((tmp_path / "outputs" / "multirun").glob("*/*"))

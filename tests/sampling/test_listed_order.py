@@ -43,12 +43,12 @@ def listed(tmp_path: Path, text: str | bytes) -> ListedOrder:
         (b"ILSVRC2012_val_00000001_n04235860", "n04235860_ILSVRC2012_val_00000001"),
     ],
 )
-def test_every_way_to_write_a_line(line: bytes, name: str) -> None:
+def test_every_form_of_a_list_line_is_parsed(line: bytes, name: str) -> None:
     assert parse_line(line) == (LOAFER, name)
 
 
 @pytest.mark.parametrize("line", [b"", b"\n", b"  \r\n", b"# the 1 % subset"])
-def test_blank_lines_and_comments_name_nothing(line: bytes) -> None:
+def test_blank_lines_and_comments_are_ignored(line: bytes) -> None:
     assert parse_line(line) is None
 
 
@@ -59,7 +59,7 @@ def test_order_is_that_of_the_lines_of_a_class(tmp_path: Path) -> None:
     assert list(sampling.listed("n01440764")) == []
 
 
-def test_what_the_source_lacks_is_a_candidate_without_a_place(tmp_path: Path) -> None:
+def test_listed_image_absent_from_the_source_is_a_candidate_without_url(tmp_path: Path) -> None:
     sampling = listed(tmp_path, "n04235860_9.JPEG\nn04235860_3.JPEG\n")
     candidates = list(candidates_in_order(sampling, LOAFER, {"n04235860_3": "/here", "n04235860_4": "/there"}))
     assert [(candidate.key, candidate.url) for candidate in candidates] == [
@@ -91,13 +91,13 @@ def test_identity_is_the_content_of_the_list(tmp_path: Path) -> None:
         (b"", "is empty; it names one image a line"),
     ],
 )
-def test_a_bad_list_is_one_line_with_its_number(tmp_path: Path, text: str | bytes, wanted: str) -> None:
+def test_bad_list_is_one_line_with_its_number(tmp_path: Path, text: str | bytes, wanted: str) -> None:
     with pytest.raises(ListError, match=wanted) as error:
         listed(tmp_path, text)
     assert "\n" not in str(error.value)
 
 
-def test_a_list_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_missing_list_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ListError, match=r"missing\.txt cannot be read: No such file"):
         ListedOrder(0, str(tmp_path / "missing.txt"))
     with pytest.raises(ListError, match="cannot be read: Is a directory"):
@@ -170,7 +170,7 @@ def test_each_form_that_people_have_names_the_same_images(tmp_path: Path, form: 
         ),
     ],
 )
-def test_a_validation_name_is_an_image_of_its_class(text: str) -> None:
+def test_validation_name_is_an_image_of_its_class(text: str) -> None:
     assert parse(text.encode().splitlines(), "val.txt", lambda: VAL) == {
         LOAFER: [f"{LOAFER}_ILSVRC2012_val_00000003", f"{LOAFER}_ILSVRC2012_val_00000001"],
         MITTEN: [f"{MITTEN}_ILSVRC2012_val_00000002"],
@@ -211,7 +211,7 @@ def test_what_contradicts_itself_is_refused_with_its_line(text: str, wanted: str
 
 @pytest.mark.real
 @pytest.mark.parametrize(("name", "images"), [("1imgs_class", 1000), ("5imgs_class", 5000), ("1percent", 12811)])
-def test_the_published_lists(shared: Path, name: str, images: int) -> None:
+def test_published_lists_are_parsed(shared: Path, name: str, images: int) -> None:
     with (shared / "data" / "lists" / f"{name}.txt").open("rb") as lines:
         listed = parse(lines, name)
     assert len(listed) == 1000

@@ -133,7 +133,7 @@ class SourceContract:
 
         return make
 
-    def test_names_itself(self, make, wnids, site) -> None:
+    def test_source_has_a_name(self, make, wnids, site) -> None:
         with opened(make(), wnids, site()) as source:
             assert re.fullmatch(r"[a-z]+", source.name)
             assert source.terms.strip()
@@ -178,7 +178,7 @@ class SourceContract:
         # with few candidates two seeds may agree by chance, but not five
         assert any(order(make, seed, "a")[-len(wnids) :] != first[-len(wnids) :] for seed in range(2, 7))
 
-    def test_a_class_does_not_depend_on_the_others(self, make, wnids, site) -> None:
+    def test_candidates_do_not_depend_on_other_classes(self, make, wnids, site) -> None:
         def keys(only: list[str]) -> list[str]:
             with opened(make(), only, site()) as source:
                 return [c.key for c in islice(source.candidates(wnids[0]), MANY)]

@@ -49,5 +49,5 @@ def test_candidates_come_in_the_order_of_the_sampling_with_their_places() -> Non
         (503, Rejected("http_503", transient=True)),
     ],
 )
-def test_what_a_status_means_for_a_candidate(status: int, rejected: Rejected | None) -> None:
+def test_http_status_gives_reason_and_transience(status: int, rejected: Rejected | None) -> None:
     assert rejection(Response(status, b"...")) == rejected

@@ -49,7 +49,7 @@ def test_meta_mat_gives_the_order(letters: int, packed: bool) -> None:
     assert wnids_of(mat(WNIDS, letters=letters, packed=packed)) == WNIDS
 
 
-def test_another_order_in_meta_mat_is_refused(tmp_path: Path) -> None:
+def test_unknown_order_in_meta_mat_is_refused(tmp_path: Path) -> None:
     other = [WNIDS[1], WNIDS[0], *WNIDS[2:]]
     with pytest.raises(SourceError, match="numbers the classes in another order"):
         val_images(write(tmp_path, devkit(TRUTH, meta=mat(other))), WNIDS)
@@ -68,13 +68,13 @@ def test_another_order_in_meta_mat_is_refused(tmp_path: Path) -> None:
         (b"1\n" * 50_000, "not 50 images of each class"),
     ],
 )
-def test_a_ground_truth_that_cannot_be_is_refused(text: bytes, message: str) -> None:
+def test_impossible_ground_truth_is_refused(text: bytes, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         ground_truth(text, 1000, "devkit")
 
 
 @pytest.mark.parametrize("cut", [0, 5, 200, 1000])
-def test_a_broken_devkit_is_one_line(tmp_path: Path, cut: int) -> None:
+def test_broken_devkit_is_one_line(tmp_path: Path, cut: int) -> None:
     whole = devkit(TRUTH)
     with pytest.raises(SourceError, match=r"cannot read the devkit|holds no ILSVRC2012") as error:
         val_images(write(tmp_path, whole[:cut]), WNIDS)

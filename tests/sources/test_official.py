@@ -40,7 +40,7 @@ def opened(root: Path, files: Sequence[OfficialFile], *, download: bool = True) 
     return source
 
 
-def test_it_is_fetched_checked_and_read_in_place(tmp_path: Path, site: Web) -> None:
+def test_official_tar_is_downloaded_verified_and_read_in_place(tmp_path: Path, site: Web) -> None:
     source = opened(tmp_path / "new", [at(site)])
     assert [found.data for found in images(source, TENCH)] == [TENCH.encode()]
     assert [file.name for file in (tmp_path / "new").glob("*") if file.suffix == ".tar"] == ["ILSVRC2012_img_train.tar"]
@@ -49,13 +49,13 @@ def test_it_is_fetched_checked_and_read_in_place(tmp_path: Path, site: Web) -> N
     assert len(site.asked) == asked, "what is there is not asked for again"
 
 
-def test_nothing_is_fetched_where_images_are(tmp_path: Path, site: Web) -> None:
+def test_existing_images_are_not_downloaded(tmp_path: Path, site: Web) -> None:
     (tmp_path / "train" / TENCH).mkdir(parents=True)
     opened(tmp_path, [at(site)])
     assert site.asked == []
 
 
-def test_it_says_beforehand_what_it_would_fetch(tmp_path: Path, site: Web) -> None:
+def test_plan_names_the_download(tmp_path: Path, site: Web) -> None:
     file = at(site)
     wanted = {Part.train: [file], Part.val: [file]}
     source = Full(str(tmp_path / "new"), download=True, official=wanted)
@@ -71,7 +71,7 @@ def test_without_download_nothing_is_fetched(tmp_path: Path, site: Web) -> None:
     assert site.asked == []
 
 
-def test_what_broke_off_goes_on_from_there(tmp_path: Path, site: Web) -> None:
+def test_broken_download_is_resumed(tmp_path: Path, site: Web) -> None:
     large = os.urandom(5_000_000)
     file = at(site, large)
 
@@ -87,9 +87,7 @@ def test_what_broke_off_goes_on_from_there(tmp_path: Path, site: Web) -> None:
     assert firsts == sorted(set(firsts)), "each time further on"
 
 
-def test_a_run_that_was_killed_goes_on_from_there_and_says_so(
-    tmp_path: Path, site: Web, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_killed_download_is_resumed_and_logged(tmp_path: Path, site: Web, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     large = os.urandom(900_000)
     file = at(site, large)
@@ -102,7 +100,7 @@ def test_a_run_that_was_killed_goes_on_from_there_and_says_so(
     assert [one.name for one in tmp_path.iterdir()] == ["ILSVRC2012_img_train.tar"]
 
 
-def test_another_md5_leaves_nothing_behind(tmp_path: Path, site: Web) -> None:
+def test_wrong_md5_removes_the_file(tmp_path: Path, site: Web) -> None:
     file = at(site)
     site.put("/ILSVRC2012_img_train.tar", TAR[:-1] + b"x")
     with pytest.raises(SourceError, match=r"is not what it should be \(MD5 .*, wanted .*\); it was removed: run again"):
@@ -112,27 +110,27 @@ def test_another_md5_leaves_nothing_behind(tmp_path: Path, site: Web) -> None:
     assert fetch(file, tmp_path, HTTP).read_bytes() == TAR
 
 
-def test_a_run_that_died_before_the_check_checks(tmp_path: Path, site: Web) -> None:
+def test_download_killed_before_verification_is_verified(tmp_path: Path, site: Web) -> None:
     (tmp_path / "ILSVRC2012_img_train.tar.unchecked").write_bytes(b"half a tar")
     with pytest.raises(SourceError, match="is not what it should be"):
         fetch(at(site), tmp_path, HTTP)
 
 
-def test_a_sign_in_page_instead_is_one_line(tmp_path: Path, site: Web) -> None:
+def test_login_page_is_one_line(tmp_path: Path, site: Web) -> None:
     file = at(site)
     site.put("/ILSVRC2012_img_train.tar", b"<html>sign in</html>")
     with pytest.raises(SourceError, match="is a login needed"):
         fetch(file, tmp_path, HTTP)
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, site: Web) -> None:
+def test_missing_remote_file_is_one_line(tmp_path: Path, site: Web) -> None:
     file = at(site)
     site.pages.clear()
     with pytest.raises(SourceError, match=r"ILSVRC2012_img_train\.tar: answers 404"):
         fetch(file, tmp_path, HTTP)
 
 
-def test_too_little_room_is_said_before_anything_is_fetched(tmp_path: Path, site: Web) -> None:
+def test_insufficient_disk_space_is_refused_before_download(tmp_path: Path, site: Web) -> None:
     file = at(site)
     huge = OfficialFile(file.url, 10**18, file.md5)
     with pytest.raises(SourceError, match=r"needs 1,000,000,000\.0 GB more in .*, which has .* GB; choose another"):
@@ -140,13 +138,13 @@ def test_too_little_room_is_said_before_anything_is_fetched(tmp_path: Path, site
     assert site.asked == []
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, site: Web) -> None:
+def test_uncreatable_folder_is_one_line(tmp_path: Path, site: Web) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SourceError, match=r"file/imagenet cannot be written \(Not a directory\)"):
         fetch(at(site), tmp_path / "file" / "imagenet", HTTP)
 
 
-def test_the_official_files_are_those_of_ilsvrc2012() -> None:
+def test_official_files_are_those_of_ilsvrc2012() -> None:
     assert official.TRAIN.url == "https://image-net.org/data/ILSVRC/2012/ILSVRC2012_img_train.tar"
     assert (official.TRAIN.size, official.TRAIN.md5) == (147_897_477_120, "1d675b47d978889d74fa0da5fadfb00e")
     assert (official.VAL.size, official.VAL.md5) == (6_744_924_160, "29b22e2961454d5413ddabcf34fc5622")

@@ -77,7 +77,7 @@ def urls(classes: Classes, folder: Path, server: Web) -> Source:
 
 
 @pytest.mark.parametrize("make", [archive, full, hub, urls])
-def test_the_images_of_the_list_and_no_others_in_its_order(
+def test_published_list_gives_exactly_its_images_in_order(
     tmp_path: Path, server: Web, listed: Path, classes: Classes, make: Callable[[Classes, Path, Web], Source]
 ) -> None:
     source = make(classes, tmp_path / "source", server)

@@ -74,14 +74,14 @@ def kept(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / "manifest.parquet").set_index("image_id")
 
 
-def test_a_list_of_other_classes_alone_leaves_all_to_the_fallback(tmp_path: Path, server: Web) -> None:
+def test_list_of_other_classes_leaves_all_to_the_fallback(tmp_path: Path, server: Web) -> None:
     (tmp_path / "list.txt").write_text(f"{WNIDS[0]}_1\thttp://127.0.0.1/1.jpg\n")
     archive = Archive(train=server.put("/train.tar", train({TEDDY: members(TEDDY, 12)})))
     made = collect(job(tmp_path / "set", Urls([str(tmp_path / "list.txt")]), archive, wnids=[TEDDY]))
     assert (made.kept, made.short, dict(made.sources)) == (4, (), {"archive": 4})
 
 
-def test_class_tars_that_were_written_anew_are_read_anew(tmp_path: Path, server: Web) -> None:
+def test_rewritten_class_tars_are_read_again(tmp_path: Path, server: Web) -> None:
     files = {wnid: members(wnid, 20) for wnid in WNIDS}
     etag = '"one"'
     tars = {f"/{wnid}.tar": tar(images) for wnid, images in files.items()}
@@ -97,7 +97,7 @@ def test_class_tars_that_were_written_anew_are_read_anew(tmp_path: Path, server:
 
 @pytest.mark.parametrize("where", ["here", "there"])
 @pytest.mark.parametrize("nk", [None, 25])
-def test_a_class_whose_tar_is_cut_is_not_complete(
+def test_class_with_a_truncated_tar_is_incomplete(
     tmp_path: Path, server: Web, caplog: pytest.LogCaptureFixture, where: str, nk: int | None
 ) -> None:
     whole, cut = tar(members(WNIDS[0], 20)), tar(members(WNIDS[1], 20))
@@ -116,7 +116,7 @@ def test_a_class_whose_tar_is_cut_is_not_complete(
     assert both.kept == 20
 
 
-def test_a_class_in_no_list_is_filled_by_the_archive(tmp_path: Path, server: Web) -> None:
+def test_class_in_no_list_is_filled_by_the_archive(tmp_path: Path, server: Web) -> None:
     """As a user has it done, from the command line to the tables."""
     lines = []
     for wnid in WNIDS[:2]:
@@ -141,7 +141,7 @@ def test_a_class_in_no_list_is_filled_by_the_archive(tmp_path: Path, server: Web
 
 
 @pytest.mark.parametrize("form", ["train", "synset", "local"])
-def test_an_archive_fills_all_classes_the_same_in_every_form(tmp_path: Path, server: Web, form: str) -> None:
+def test_every_form_of_an_archive_gives_the_same_images(tmp_path: Path, server: Web, form: str) -> None:
     files = {wnid: members(wnid, 12) for wnid in WNIDS}
     sources: dict[str, Source] = {"train": Archive(train=server.put("/train.tar", train(files)))}
     for wnid in WNIDS:
@@ -161,7 +161,7 @@ def test_an_archive_fills_all_classes_the_same_in_every_form(tmp_path: Path, ser
         assert (tmp_path / "ten" / row.path).read_bytes() == there[str(image_id)]
 
 
-def test_all_of_an_archive_is_all_and_asking_again_asks_nothing(tmp_path: Path, server: Web) -> None:
+def test_nk_null_takes_all_members_and_a_second_run_makes_no_request(tmp_path: Path, server: Web) -> None:
     files = {wnid: members(wnid, 12) for wnid in WNIDS}
     source = Archive(train=server.put("/train.tar", train(files)))
     summary = collect(job(tmp_path / "set", source, nk=None))
@@ -172,7 +172,7 @@ def test_all_of_an_archive_is_all_and_asking_again_asks_nothing(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("form", ["train", "synset", "local", "val"])
-def test_a_manifest_of_an_archive_gives_the_same_files_again(tmp_path: Path, server: Web, form: str) -> None:
+def test_manifest_of_an_archive_gives_the_same_files_again(tmp_path: Path, server: Web, form: str) -> None:
     files = {wnid: members(wnid, 12) for wnid in WNIDS}
     source = Archive(train=server.put("/train.tar", train(files)))
     if form == "synset":
@@ -213,12 +213,12 @@ class TestLosses:
         collect(job(tmp_path / "first", Urls(str(tmp_path / "list.txt"))))
         return tmp_path / "first" / "manifest.csv"
 
-    def test_all_is_there(self, tmp_path: Path, manifest: Path) -> None:
+    def test_intact_manifest_is_collected_completely(self, tmp_path: Path, manifest: Path) -> None:
         summary = collect(job(tmp_path / "set", Manifest(str(manifest)), nk=None))
         assert (summary.kept, summary.short, summary.missing) == (12, (), ())
         assert not (tmp_path / "set" / "missing.csv").exists()
 
-    def test_dead_and_drifted(
+    def test_dead_and_drifted_images_are_reported_missing(
         self, tmp_path: Path, server: Web, manifest: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         dead, drifted = pd.read_csv(manifest)["image_id"][[1, 5]]
@@ -238,7 +238,7 @@ class TestLosses:
         assert (summary.kept, summary.missing) == (11, (dead,))
         assert f"1 named images could not be fetched (see missing.csv): {dead}" in caplog.text
 
-    def test_the_fallback_replaces_them(self, tmp_path: Path, server: Web, manifest: Path) -> None:
+    def test_fallback_replaces_missing_images(self, tmp_path: Path, server: Web, manifest: Path) -> None:
         dead = pd.read_csv(manifest)["image_id"][1]
         del server.pages[f"/{dead}.JPEG"]
         archive = Archive(train=server.put("/train.tar", train({wnid: members(wnid, 12) for wnid in WNIDS})))
@@ -248,7 +248,7 @@ class TestLosses:
 
     @pytest.mark.parametrize("processes", [1, 2])
     @pytest.mark.parametrize("same", [True, False])
-    def test_only_the_same_bytes_make_up_for_a_named_image(
+    def test_only_equal_bytes_replace_a_listed_image(
         self, tmp_path: Path, server: Web, manifest: Path, same: bool, processes: int
     ) -> None:
         """The fallback may well have a picture of that name which is another one."""
@@ -272,7 +272,7 @@ class TestLosses:
             assert list(missing.reason) == ["http_404", "drifted"]
             assert all("the fallback gave another image of this name" in detail for detail in missing.detail)
 
-    def test_named_images_of_a_list(self, tmp_path: Path, server: Web, manifest: Path) -> None:
+    def test_missing_listed_image_is_reported(self, tmp_path: Path, server: Web, manifest: Path) -> None:
         ids = list(pd.read_csv(manifest)["image_id"])
         (tmp_path / "ids.txt").write_text("\n".join(ids))
         del server.pages[f"/{ids[2]}.JPEG"]
@@ -294,9 +294,7 @@ OUTAGES = {
 
 @pytest.mark.parametrize("form", ["train", "synset"])
 @pytest.mark.parametrize("outage", OUTAGES)
-def test_an_outage_in_the_middle_holds_nothing_against_any_draw(
-    tmp_path: Path, server: Web, outage: str, form: str
-) -> None:
+def test_outage_of_an_archive_rejects_no_draw(tmp_path: Path, server: Web, outage: str, form: str) -> None:
     files = {wnid: members(wnid, 30) for wnid in WNIDS}
     served = 0
     lies: range
@@ -325,7 +323,7 @@ def test_an_outage_in_the_middle_holds_nothing_against_any_draw(
     assert list(kept(tmp_path / "short").index) == wanted, "an outage that passes is bridged"
 
     served, lies = 0, range(12, 10_000)
-    with pytest.raises(SourceError, match="nothing is held against any image") as error:
+    with pytest.raises(SourceError, match="no image is marked as failed") as error:
         collect(job(tmp_path / "long", source))
     assert "\n" not in str(error.value)
     lies = range(0)
@@ -339,7 +337,7 @@ def test_an_outage_in_the_middle_holds_nothing_against_any_draw(
     ("form", "shift", "count"),
     [("train", -512, 1), ("train", -512, 10_000), ("train", 512, 10_000), ("synset", 512, 10_000)],
 )
-def test_what_a_lying_server_said_is_held_against_nothing(
+def test_inconsistent_server_rejects_no_image(
     tmp_path: Path, server: Web, caplog: pytest.LogCaptureFixture, form: str, shift: int, count: int
 ) -> None:
     """Bytes of the file, but those 512 before or behind: where such answers are noticed, an honest run is whole again.
@@ -386,13 +384,13 @@ def test_what_a_lying_server_said_is_held_against_nothing(
         with contextlib.suppress(SourceError):
             run(f"{first}")
         lies = range(0)
-        if "nothing is held against any image" in caplog.text:
+        if "no image is marked as failed" in caplog.text:
             noticed += 1
             assert_frame_equal(run(f"{first}"), undisturbed, obj=f"after lies from request {first} on")
     assert noticed
 
 
-def test_a_server_that_dies_in_the_middle_ends_the_run(tmp_path: Path) -> None:
+def test_server_that_dies_during_the_run_ends_it(tmp_path: Path) -> None:
     files = {wnid: members(wnid, 30) for wnid in WNIDS}
     with web() as site:
         source = Archive(train=site.put("/train.tar", train(files)))
@@ -406,7 +404,7 @@ def test_a_server_that_dies_in_the_middle_ends_the_run(tmp_path: Path) -> None:
             return Answer(206, b"", {}, length=10) if answered > 12 else honest(asked, headers)
 
         site.answer = dying  # type: ignore[method-assign]
-        with pytest.raises(SourceError, match="nothing is held against any image"):
+        with pytest.raises(SourceError, match="no image is marked as failed"):
             collect(job(tmp_path / "set", source))
         site.answer = honest  # type: ignore[method-assign]
         assert port
@@ -415,7 +413,7 @@ def test_a_server_that_dies_in_the_middle_ends_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("classes_asked", [1, 2])
-def test_few_classes_stay_within_the_budget(tmp_path: Path, server: Web, classes_asked: int) -> None:
+def test_requests_and_bytes_per_image_are_bounded(tmp_path: Path, server: Web, classes_asked: int) -> None:
     """At most 2 requests and 2.5 times the bytes an image, over some draws: nothing is read ahead of need."""
     asked = images = sent = held = 0
     for seed in range(6):
@@ -448,7 +446,7 @@ def test_raising_nk_only_adds(tmp_path: Path, server: Web) -> None:
     assert list(ten.index) == list(fresh.index)
 
 
-def test_copies_are_asked_for_at_their_own_pace(tmp_path: Path, server: Web) -> None:
+def test_host_of_copies_has_its_own_rate_limit(tmp_path: Path, server: Web) -> None:
     """As of the Wayback Machine: the addresses are all dead, another host has copies and may be asked 20 a second."""
     files = members(WNIDS[0], 8)
     when: list[float] = []
@@ -474,7 +472,7 @@ def test_copies_are_asked_for_at_their_own_pace(tmp_path: Path, server: Web) -> 
     assert when[-1] - when[0] > 0.8 * 7 / 20
 
 
-def test_the_wayback_machine_is_asked_once_a_second() -> None:
+def test_wayback_machine_is_limited_to_one_request_a_second() -> None:
     assert HttpConfig().host_rates["web.archive.org"] == 1.0
     assert not any("archive.org" in template for template in HttpConfig().url_templates), (
         "only for those who ask for it"

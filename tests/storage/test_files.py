@@ -11,7 +11,7 @@ from imagenet_nk.storage import files
 from imagenet_nk.storage.naming import PART
 
 
-def test_a_file_is_whole_and_alone(tmp_path: Path) -> None:
+def test_written_file_is_complete_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "sub" / "words.txt"
     files.write_text(path, "grün\n")
     files.write_text(path, "blau\n")
@@ -25,7 +25,7 @@ def fail_within(path: Path) -> None:
         raise KeyError
 
 
-def test_an_error_within_leaves_what_was_there(tmp_path: Path) -> None:
+def test_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     files.write_bytes(path, b"old")
     with pytest.raises(KeyError):
@@ -34,7 +34,7 @@ def test_an_error_within_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+def test_concurrent_writers_use_different_temporary_files(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with files.atomic_write(path) as first, files.atomic_write(path) as second:
         first.write_text("first")
@@ -53,7 +53,7 @@ with files.atomic_write(pathlib.Path(sys.argv[1])) as part:
 """
 
 
-def test_killed_while_writing(tmp_path: Path) -> None:
+def test_kill_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
     here = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[2])}

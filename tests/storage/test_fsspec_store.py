@@ -23,7 +23,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
     return files.resolve(f"memory://{request.node.name}")
 
 
-def test_a_path_stays_a_path(tmp_path: Path) -> None:
+def test_path_resolves_to_a_path(tmp_path: Path) -> None:
     assert files.resolve(str(tmp_path)) == tmp_path == files.resolve(f"file://{tmp_path}")
     assert not files.is_remote(files.resolve("~/imagenet"))
     assert "~" not in str(files.resolve("~/imagenet"))
@@ -37,7 +37,7 @@ def test_a_path_stays_a_path(tmp_path: Path) -> None:
         ("s3://", r"names no bucket; type s3://BUCKET/FOLDER"),
     ],
 )
-def test_urls_of_no_use(url: str, says: str) -> None:
+def test_unusable_urls_are_refused(url: str, says: str) -> None:
     with pytest.raises(DatasetError, match=says):
         files.resolve(url)
 
@@ -46,9 +46,7 @@ def test_urls_of_no_use(url: str, says: str) -> None:
     ("package", "url", "type_this"),
     [("gcsfs", "gs://bucket/x", "pip install gcsfs"), ("s3fs", "s3://bucket/x", r"pip install 'imagenet-nk\[s3\]'")],
 )
-def test_a_package_that_is_not_installed(
-    package: str, url: str, type_this: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_package_is_named(package: str, url: str, type_this: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = importlib.import_module("fsspec.registry")._registry
     monkeypatch.delitem(loaded, url.partition(":")[0], raising=False)
     monkeypatch.setitem(sys.modules, package, None)
@@ -56,14 +54,14 @@ def test_a_package_that_is_not_installed(
         files.resolve(url)
 
 
-def test_where_the_ledger_of_a_url_is() -> None:
+def test_ledger_of_a_url_is_local() -> None:
     folder = files.resolve("memory://pictures/imagenet")
     assert files.local_dir_for(folder, None) == Path("dataset/memory/pictures/imagenet")
     assert files.local_dir_for(folder, "/fast/disk") == Path("/fast/disk")
     assert files.local_dir_for(Path("here"), None) == Path("here")
 
 
-def test_a_file_is_whole_or_not_there(folder: Path) -> None:
+def test_remote_file_is_complete_or_absent(folder: Path) -> None:
     with files.atomic_write(folder / "a.txt") as part:
         part.write_text("all of it")
         assert not files.is_file(folder / "a.txt")
@@ -83,7 +81,7 @@ def test_lists_are_read_and_written_behind_a_url(folder: Path) -> None:
         list_file.read_list(folder / "none.txt")
 
 
-def test_a_list_behind_a_url_is_a_data_set(folder: Path) -> None:
+def test_list_at_a_url_is_a_torch_dataset(folder: Path) -> None:
     data = io.BytesIO()
     Image.new("RGB", (40, 30), (200, 10, 10)).save(data, "PNG")
     files.write_bytes(folder / "images" / "a.png", data.getvalue())
@@ -109,7 +107,7 @@ def test_statuses_change_with_the_file(folder: Path) -> None:
     assert after[1] != before[1]
 
 
-def test_files_are_read_ahead_whatever_is_wanted_first(folder: Path) -> None:
+def test_prefetch_serves_files_in_any_order(folder: Path) -> None:
     paths = [folder / f"{number}.bin" for number in range(600)]
     for number, path in enumerate(paths):
         files.write_bytes(path, str(number).encode())
@@ -118,7 +116,7 @@ def test_files_are_read_ahead_whatever_is_wanted_first(folder: Path) -> None:
         assert [int(read(paths[number])) for number in order] == order
 
 
-def test_a_file_that_is_gone_is_missed_by_its_reader_alone(folder: Path) -> None:
+def test_missing_prefetched_file_is_raised_only_to_its_reader(folder: Path) -> None:
     paths = [folder / f"{number}.bin" for number in range(3)]
     for path in paths[::2]:
         files.write_bytes(path, b"here")

@@ -49,7 +49,7 @@ def images(place: Path) -> dict[str, bytes]:
     return {row["path"]: (place / row["path"]).read_bytes() for row in manifest(place / "manifest.csv")}
 
 
-def test_every_stage_gives_what_a_folder_gives(
+def test_all_stages_give_the_result_of_a_local_folder(
     s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, there = f"s3://{BUCKET}/whole", folder(s3, monkeypatch, "whole")
@@ -78,7 +78,7 @@ def top1(output: Path) -> str:
     return (output / "metrics.json").read_text().partition('"per_class"')[0]
 
 
-def test_killed_and_run_again(s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_run_continues(s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = folder(s3, monkeypatch, "killed")
     words = ["nk=8", "stages=[collect,lists]", f"dataset.dir={there}", f"dataset.state_dir={tmp_path / 'home'}"]
     with Program(*SMALL, *words, f"hydra.run.dir={tmp_path / 'a'}", env=os.environ | s3, cwd=ROOT) as first:
@@ -109,7 +109,7 @@ def test_killed_and_run_again(s3: dict[str, str], tmp_path: Path, monkeypatch: p
         (["source=full", "source.root=.", f"dataset.dir=s3://{BUCKET}/links"], "type source.materialize=copy"),
     ],
 )
-def test_mistakes_are_one_line(s3: dict[str, str], tmp_path: Path, words: list[str], says: str) -> None:
+def test_user_errors_are_one_line(s3: dict[str, str], tmp_path: Path, words: list[str], says: str) -> None:
     words = [*words, f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}", "stages=[collect]"]
     ended = run(s3, *words)
     assert ended.returncode == 1
@@ -118,7 +118,7 @@ def test_mistakes_are_one_line(s3: dict[str, str], tmp_path: Path, words: list[s
     assert not (tmp_path / "home").exists()
 
 
-def test_no_credentials(s3: dict[str, str], tmp_path: Path) -> None:
+def test_missing_credentials_are_one_line(s3: dict[str, str], tmp_path: Path) -> None:
     without = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": "/none"}
     words = [f"dataset.dir=s3://{BUCKET}/keys", f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
     ended = run(s3 | without, *words, "stages=[collect]")
@@ -127,7 +127,7 @@ def test_no_credentials(s3: dict[str, str], tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_a_server_that_is_gone(s3: dict[str, str], tmp_path: Path) -> None:
+def test_unreachable_server_is_one_line(s3: dict[str, str], tmp_path: Path) -> None:
     words = [f"dataset.dir=s3://{BUCKET}/gone", f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
     ended = run(s3 | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}, *words, "stages=[collect]")
     assert ended.returncode == 1
@@ -148,7 +148,7 @@ def strict(s3: dict[str, str]) -> Iterator[dict[str, str]]:
     look_after("inf")
 
 
-def test_credentials_that_may_not_write(strict: dict[str, str], tmp_path: Path) -> None:
+def test_read_only_credentials_are_one_line(strict: dict[str, str], tmp_path: Path) -> None:
     words = [f"dataset.dir=s3://{BUCKET}/set", f"dataset.state_dir={tmp_path / 'home'}", f"hydra.run.dir={tmp_path}"]
     ended = run(strict, *words, "stages=[collect]")
     assert ended.returncode == 1
@@ -156,7 +156,7 @@ def test_credentials_that_may_not_write(strict: dict[str, str], tmp_path: Path) 
     assert not (tmp_path / "home").exists()
 
 
-def test_workers_of_an_engine_write_there_too(
+def test_engine_workers_write_to_the_bucket(
     s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = folder(s3, monkeypatch, "workers")

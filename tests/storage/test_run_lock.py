@@ -52,7 +52,7 @@ def note(path: Path, of: LockOwner) -> None:
     path.with_name(path.name + ".holder").write_text(json.dumps(dataclasses.asdict(of)))
 
 
-def test_it_says_who_has_it_while_it_lasts_and_nothing_after(path: Path) -> None:
+def test_lock_owner_is_recorded_while_the_lock_is_held(path: Path) -> None:
     with run_lock(path), run_lock(path):  # nested, as the stages are in a run
         there = lock_owner(path)
         assert there is not None
@@ -62,14 +62,14 @@ def test_it_says_who_has_it_while_it_lasts_and_nothing_after(path: Path) -> None
         pass
 
 
-def test_another_run_is_waited_for_by_name(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_run_waits_for_the_lock_and_logs_its_owner(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with other(path, 1.0) as process, caplog.at_level(logging.INFO), run_lock(path):
         assert process.wait(10) == 0
     (line,) = caplog.messages
     assert f"{path.parent} is in use by another run (process {process.pid} on {socket.gethostname()}, since " in line
 
 
-def test_a_killed_holder_keeps_nobody_waiting(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_lock_of_a_killed_process_is_free(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     process = other(path, 100)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -78,7 +78,7 @@ def test_a_killed_holder_keeps_nobody_waiting(path: Path, caplog: pytest.LogCapt
     assert f"was killed (process {process.pid} on" in caplog.text
 
 
-def test_a_dead_holder_whose_lock_lives_on_is_recognised(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_lock_inherited_from_a_dead_owner_is_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A process that the dead one started may still have its file open."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
@@ -94,13 +94,13 @@ class TestWhereNoLockIsSeenFromAnotherMachine:
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(run_lock_module, "HEARTBEAT_S", 0.1)
 
-    def test_a_note_that_stands_still_is_taken_over(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_stale_remote_lock_is_taken_over(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         note(path, LockOwner(1, "elsewhere", "noon"))
         with caplog.at_level(logging.INFO), run_lock(path):
             pass
         assert "was killed (process 1 on elsewhere, since noon)" in caplog.text
 
-    def test_a_note_that_is_renewed_is_waited_for(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_renewed_remote_lock_is_respected(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         ended = threading.Event()
 
         def live() -> None:
@@ -118,7 +118,7 @@ class TestWhereNoLockIsSeenFromAnotherMachine:
         thread.join()
         assert "in use by another run (process 1 on elsewhere, since noon)" in caplog.text
 
-    def test_a_holder_renews_its_note(self, path: Path) -> None:
+    def test_owner_renews_its_heartbeat(self, path: Path) -> None:
         with run_lock(path):
             until = time.monotonic() + 10
             while (there := lock_owner(path)) and there.beat < 2 and time.monotonic() < until:
@@ -128,7 +128,7 @@ class TestWhereNoLockIsSeenFromAnotherMachine:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_one_line(path: Path) -> None:
+def test_unwritable_folder_is_one_line(path: Path) -> None:
     path.parent.mkdir()
     path.parent.chmod(0o500)
     with (
@@ -138,7 +138,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(path: Path) -> None:
         pass
 
 
-def test_a_folder_under_a_file_is_one_line(tmp_path: Path) -> None:
+def test_folder_below_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetError, match="cannot be written"), run_lock(tmp_path / "file" / "data" / ".lock"):
         pass

@@ -70,8 +70,8 @@ def _of_value(error: OmegaConfBaseException, outer: str) -> str:
     if isinstance(error, MissingMandatoryValue):
         return f"{key or text.rpartition(' ')[2]} must be given: {key or text.rpartition(' ')[2]}=..."
     if "is not a ListConfig" in text:
-        given = outer.rpartition("=")[2]
-        return f"{key} takes a list: {key}=[{given}]"
+        value = outer.rpartition("=")[2]
+        return f"{key} takes a list: {key}=[{value}]"
     if "is not a subclass of" in text:
         return f"{key} holds several settings; name one, {key}.NAME=..., or see --cfg job"
     if "of type 'dict' could not be converted" in text:
@@ -85,17 +85,19 @@ def _of_value(error: OmegaConfBaseException, outer: str) -> str:
     return f"{key}: {text}" if key else text
 
 
-def _no_such_key(key: str, known: list[str]) -> str:
+def _no_such_key(key: str, all_keys: list[str]) -> str:
     parent, _, name = key.rpartition(".")
-    beside = {known_key.rpartition(".")[2]: known_key for known_key in known if known_key.rpartition(".")[0] == parent}
+    siblings = {
+        known_key.rpartition(".")[2]: known_key for known_key in all_keys if known_key.rpartition(".")[0] == parent
+    }
     if choices := _choices_with(parent, name):
-        here = ", ".join(beside) or "no keys"
-        return f"there is no key {key!r} here: it goes with {' or '.join(choices)}; {parent} has {here}"
-    close = [beside[near] for near in difflib.get_close_matches(name, beside, n=2)]
+        sibling_names = ", ".join(siblings) or "no keys"
+        return f"there is no key {key!r} here: it goes with {' or '.join(choices)}; {parent} has {sibling_names}"
+    close = [siblings[near] for near in difflib.get_close_matches(name, siblings, n=2)]
     close += [
-        one for one in known if one.rpartition(".")[2] == name and not any(k.startswith(f"{one}.") for k in known)
+        one for one in all_keys if one.rpartition(".")[2] == name and not any(k.startswith(f"{one}.") for k in all_keys)
     ]
-    close = close or difflib.get_close_matches(key, known, n=2, cutoff=0.75)
+    close = close or difflib.get_close_matches(key, all_keys, n=2, cutoff=0.75)
     hint = f"did you mean {' or '.join(close)}?" if close else "--cfg job shows all keys, --help the groups"
     return f"there is no key {key!r}; {hint}"
 
@@ -105,7 +107,7 @@ def _choices_with(parent: str, name: str) -> list[str]:
     group, typed = ("source", "source@fallback") if parent == "fallback" else (parent, parent)
     members = ConfigStore.instance().repo.get("schema", {}).get(group, {})
     keys = {file: [*member.node] for file, member in members.items()}  # `in` denies one that must be given
-    return [f"{typed}={file.removesuffix('.yaml')}" for file, known in keys.items() if name in known]
+    return [f"{typed}={file.removesuffix('.yaml')}" for file, names in keys.items() if name in names]
 
 
 def _keys(error: OmegaConfBaseException) -> Iterator[str]:

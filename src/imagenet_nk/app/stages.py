@@ -37,7 +37,7 @@ from imagenet_nk.run_outcome import COMPLETE, SHORT
 from imagenet_nk.sources.none import NoSource
 from imagenet_nk.storage.files import resolve
 from imagenet_nk.storage.run_lock import run_lock
-from imagenet_nk.trackers.base import RunRecord
+from imagenet_nk.trackers.base import RunRecord, Tracker
 
 if TYPE_CHECKING:
     from imagenet_nk.embedding.labeled_images import Entries
@@ -54,7 +54,7 @@ def run(setup: JobSetup) -> int:
     if config.plan:
         sys.stdout.writelines(f"{line}\n" for line in plan.describe(job, config.stages, config.backbone.name))
         return COMPLETE
-    tracker = instantiate(setup.cfg.tracker)
+    tracker: Tracker = instantiate(setup.cfg.tracker)
     exporter = _exporter(setup) if "export" in setup.stages else None
     _check_eval_list(setup, files_exist=False)
     # Built before anything is collected: a mistake in the backbone shows at once, not hours later.
@@ -174,11 +174,13 @@ def _evaluation_images(setup: JobSetup, lists: LoadedLists) -> tuple[Entries, li
 
     if "evaluate" not in setup.stages:
         return [], []
-    settings, own = setup.config.evaluate, [path for path, _ in lists.entries]
-    asked, outside = load_eval_list(settings, setup.label_map), load_ood_list(settings)
-    refuse_overlap(f"evaluate.list={settings.list}", [path for path, _ in asked], own)
-    refuse_overlap(f"evaluate.ood={settings.ood}", outside, [*own, *(path for path, _ in asked or lists.held_out)])
-    return asked or lists.held_out, outside
+    settings, own_paths = setup.config.evaluate, [path for path, _ in lists.entries]
+    eval_entries, ood_paths = load_eval_list(settings, setup.label_map), load_ood_list(settings)
+    refuse_overlap(f"evaluate.list={settings.list}", [path for path, _ in eval_entries], own_paths)
+    refuse_overlap(
+        f"evaluate.ood={settings.ood}", ood_paths, [*own_paths, *(path for path, _ in eval_entries or lists.held_out)]
+    )
+    return eval_entries or lists.held_out, ood_paths
 
 
 def _check_eval_list(setup: JobSetup, *, files_exist: bool) -> None:

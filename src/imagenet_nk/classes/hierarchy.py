@@ -32,8 +32,8 @@ def read_subtree(path: Path, under: str) -> ClassTable:
 
     Raises LabelError if the file is no such structure, is cut short, or does not have the synset.
     """
-    below = _Below(under)
-    parser = DefusedXMLParser(target=below, forbid_dtd=True)
+    subtree = _SubtreeParser(under)
+    parser = DefusedXMLParser(target=subtree, forbid_dtd=True)
     try:
         with path.open("rb") as file:
             _feed(parser, file, path)
@@ -46,12 +46,12 @@ def read_subtree(path: Path, under: str) -> ClassTable:
         raise LabelError(f"classes.hierarchy: {path} is refused ({reason})") from error
     except (ValueError, LookupError) as error:  # encodings that the parser does not know
         raise LabelError(f"classes.hierarchy: {path} is no XML in a known encoding ({error})") from error
-    if not below.words:
+    if not subtree.words:
         raise LabelError(
-            f"classes.root_wnid: {under} is none of the {len(below.seen)} synsets of {path}"
-            f"{did_you_mean(under, below.seen)}"
+            f"classes.root_wnid: {under} is none of the {len(subtree.seen)} synsets of {path}"
+            f"{did_you_mean(under, subtree.seen)}"
         )
-    return ClassTable(f"the subtree of {under}", tuple(sorted(below.words)), below.words, below.glosses)
+    return ClassTable(f"the subtree of {under}", tuple(sorted(subtree.words)), subtree.words, subtree.glosses)
 
 
 def _feed(parser: DefusedXMLParser, file: BinaryIO, path: Path) -> None:
@@ -67,8 +67,8 @@ def _feed(parser: DefusedXMLParser, file: BinaryIO, path: Path) -> None:
     parser.close()
 
 
-class _Below:
-    """Parser target: gathers the synsets at and below one, wherever it occurs."""
+class _SubtreeParser:
+    """Parser target: collects the synsets at and below one, wherever it occurs."""
 
     def __init__(self, under: str) -> None:
         self.words: dict[str, str] = {}
@@ -104,4 +104,4 @@ class _Below:
         self._depth -= 1
 
     def close(self) -> None:
-        """Nothing to give back: the parser wants the method."""
+        """Do nothing: the parser requires the method."""

@@ -23,8 +23,8 @@ class LabelLine:
 
 def line_error(where: str, line: int, text: str, message: str) -> LabelError:
     """The error for one line of a file: its number, what is wrong with it, and how it reads."""
-    shown = text if len(text) <= SHOWN else text[:SHOWN] + "..."
-    return LabelError(f"{where}, line {line}: {message}: {shown!r}")
+    excerpt = text if len(text) <= SHOWN else text[:SHOWN] + "..."
+    return LabelError(f"{where}, line {line}: {message}: {excerpt!r}")
 
 
 def require_unique(entries: Sequence[LabelLine], where: str) -> Sequence[LabelLine]:
@@ -41,9 +41,9 @@ def require_unique(entries: Sequence[LabelLine], where: str) -> Sequence[LabelLi
 
 def validate(entries: Sequence[LabelLine], table: ClassTable, where: str) -> Sequence[LabelLine]:
     """The entries, if they are one order of classes of the table: nothing twice, no gap, numbers from 0 or 1."""
-    known = frozenset(table.wnids)
+    table_wnids = frozenset(table.wnids)
     for entry in entries:
-        if entry.wnid not in known:
+        if entry.wnid not in table_wnids:
             raise line_error(where, entry.line, entry.text, f"{entry.wnid} is no class of {table.name}")
     require_no_gap(require_unique(entries, where), where)
     return entries

@@ -25,7 +25,7 @@ def load(classes: ClassesConfig, labels: LabelsConfig, fetch: Callable[[str], Pa
     table, chosen = _class_set(classes, fetch)
     if classes.wnids is not None:
         chosen = _selected(classes.wnids, chosen)
-    order, numbers = _numbers(labels, table)
+    order, numbers = _labels_by_wnid(labels, table)
     if missing := [wnid for wnid in chosen if wnid not in numbers]:
         raise LabelError(
             f"{order} has no number for {missing[0]} ({len(missing)} of the {len(chosen)} chosen classes); "
@@ -39,7 +39,7 @@ def _class_set(classes: ClassesConfig, fetch: Callable[[str], Path] | None) -> t
     """The table whose index gives the labels, and the classes chosen from it."""
     if not isinstance(classes, SubtreeConfig):
         return read_set(classes.table or "")
-    subtree = read_subtree(_local(classes.hierarchy, fetch), classes.root_wnid)
+    subtree = read_subtree(_local_copy(classes.hierarchy, fetch), classes.root_wnid)
     if classes.table is None:
         return subtree, subtree.wnids
     table, chosen = read_set(classes.table)
@@ -49,7 +49,7 @@ def _class_set(classes: ClassesConfig, fetch: Callable[[str], Path] | None) -> t
     return table, inside
 
 
-def _local(location: str, fetch: Callable[[str], Path] | None) -> Path:
+def _local_copy(location: str, fetch: Callable[[str], Path] | None) -> Path:
     if not location.lower().startswith(("http://", "https://")):
         return Path(location)
     if fetch is None:
@@ -63,24 +63,25 @@ def _local(location: str, fetch: Callable[[str], Path] | None) -> Path:
 def _selected(wnids: str | Sequence[str], chosen: Sequence[str]) -> Sequence[str]:
     """The WNIDs of `classes.wnids` (a list, a file, or one WNID), each of them one of the class set."""
     if isinstance(wnids, str) and not WNID.match(wnids):
-        asked: Sequence[str] = label_files.read_wnids(Path(wnids))
+        requested: Sequence[str] = label_files.read_wnids(Path(wnids))
     else:
-        asked = [wnids] if isinstance(wnids, str) else wnids
-    known, seen = frozenset(chosen), set[str]()
-    for wnid in asked:
-        if wnid not in known:
+        requested = [wnids] if isinstance(wnids, str) else wnids
+    chosen_set, seen = frozenset(chosen), set[str]()
+    for wnid in requested:
+        if wnid not in chosen_set:
+            size = len(chosen_set)
             raise LabelError(
-                f"classes.wnids: {wnid!r} is none of the {len(known)} classes of the set{did_you_mean(wnid, chosen)}"
+                f"classes.wnids: {wnid!r} is none of the {size} classes of the set{did_you_mean(wnid, chosen)}"
             )
         if wnid in seen:
             raise LabelError(f"classes.wnids names {wnid} twice; name it once")
         seen.add(wnid)
     if not seen:
         raise LabelError("classes.wnids names no class; name some, or type classes.wnids=null for all of the set")
-    return asked
+    return requested
 
 
-def _numbers(labels: LabelsConfig, table: ClassTable) -> tuple[str, dict[str, int]]:
+def _labels_by_wnid(labels: LabelsConfig, table: ClassTable) -> tuple[str, dict[str, int]]:
     """The order in words, and the number that it gives each class."""
     if labels.order == "sorted":
         return f"sorted WNIDs of {table.name}", {wnid: index for index, wnid in enumerate(table.wnids)}

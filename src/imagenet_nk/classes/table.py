@@ -43,7 +43,7 @@ class ClassTable:
 
 @cache
 def read_table(name: str) -> ClassTable:
-    """One of WHOLE, with words and glosses. Raises LabelError for another name, or when timm's files are not there."""
+    """One of TABLES, with words and glosses. Raises LabelError for another name, or when timm's files are not there."""
     if name not in TABLES:
         raise LabelError(f"there is no class table {name!r}; there are: {', '.join((*TABLES, *SUBSETS))}")
     wnids = tuple(sorted(_lines(TABLES[name])))

@@ -210,8 +210,8 @@ def _log_summary(summary: Summary, seconds: float, allow_private: bool, *, is_cu
 
 def _warn_if_short(summary: Summary, *, is_cut_off: bool = False) -> None:
     if summary.short:
-        lacking = f"{plural(len(summary.short), 'class', 'classes')} {'is' if len(summary.short) == 1 else 'are'}"
-        log.warning("%s short of images (see classes.csv): %s", lacking, first_few(summary.short))
+        subject = f"{plural(len(summary.short), 'class', 'classes')} {'is' if len(summary.short) == 1 else 'are'}"
+        log.warning("%s short of images (see classes.csv): %s", subject, first_few(summary.short))
     if summary.short and summary.transient and not is_cut_off:  # else the same command has to continue first
         reasons = ", ".join(f"{reason} {count}" for reason, count in summary.transient.items())
         log.warning(
@@ -229,5 +229,5 @@ def _warn_about_forbidden(counts: Mapping[str, int], allow_private: bool) -> Non
     rest = [(what or "unknown", count) for what, count in counts.items() if what not in url_guard.PRIVATE]
     if rest:
         rest.sort(key=lambda one: (-one[1], one[0]))
-        shown = first_few([f"{what} {count}" for what, count in rest])
-        log.warning("%d URLs lead to forbidden places: %s", sum(count for _, count in rest), shown)
+        summary = first_few([f"{what} {count}" for what, count in rest])
+        log.warning("%d URLs lead to forbidden places: %s", sum(count for _, count in rest), summary)

@@ -161,9 +161,9 @@ class Config:
 def refuse_unknown(node: DictConfig, prefix: str = "") -> None:
     """Raise ConfigError for a key that no schema has: `+key=value` would carry one past Hydra, to be ignored."""
     kind = OmegaConf.get_type(node)
-    known = {one.name for one in fields(kind)} if is_dataclass(kind) else {str(key) for key in node}
+    keys = {one.name for one in fields(kind)} if is_dataclass(kind) else {str(key) for key in node}
     for key in map(str, node):
-        if key not in known:
+        if key not in keys:
             raise ConfigError(f"there is no key {prefix + key!r} to add; --cfg job shows all keys")
         if isinstance(value := node._get_node(key), DictConfig) and not value._is_none():
             refuse_unknown(value, f"{prefix}{key}.")

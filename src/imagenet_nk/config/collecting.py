@@ -125,10 +125,11 @@ def _require_url_template(template: str) -> None:
     except ValueError as error:
         raise ConfigError(f"{where} cannot be read: {error}") from error
     names = {name for _, name, _, _ in fields}
-    known = ", ".join(f"{{{name}}}" for name in _EXAMPLES)
+    placeholders = ", ".join(f"{{{name}}}" for name in _EXAMPLES)
     plain = all(not spec and not conversion for _, _, spec, conversion in fields)
     require(
-        plain and names <= set(_EXAMPLES), f"{where} may hold {known}, as they are here, and nothing else in braces"
+        plain and names <= set(_EXAMPLES),
+        f"{where} may hold {placeholders}, as they are here, and nothing else in braces",
     )
     require(bool(names), f"{where} is one address for all images; put {{url}} where theirs belongs")
     made = template.format_map(_EXAMPLES)

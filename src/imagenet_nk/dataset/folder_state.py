@@ -63,9 +63,9 @@ class FolderState:
         materialize = {name: Materialize(how) for name, how in noted["materialize"].items()}
         return RequestedImages(noted["wnids"], noted["nk"], materialize)
 
-    def set_targets(self, named: Mapping[str, int]) -> None:
+    def set_targets(self, targets: Mapping[str, int]) -> None:
         """Note how many images of a class a list or a manifest names, where nk=null wants all of them."""
-        self._ledger.set_meta("named", dict(named))
+        self._ledger.set_meta("named", dict(targets))
 
     @property
     def named_targets(self) -> dict[str, int]:
@@ -74,8 +74,8 @@ class FolderState:
 
     def target_of(self, nk: int | None) -> Target:
         """How many images of a class a run with this nk wants."""
-        named = self.named_targets
-        return lambda wnid: named.get(wnid) if nk is None else nk
+        targets = self.named_targets
+        return lambda wnid: targets.get(wnid) if nk is None else nk
 
     @property
     def completed_by(self) -> str:

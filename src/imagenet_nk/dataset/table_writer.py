@@ -97,14 +97,14 @@ class TableWriter:
 
         missing.csv is written only where images are wanted by name and some could not be fetched.
         """
-        named = self._state.named_targets
+        named_targets = self._state.named_targets
         builder = SummaryBuilder(context)
         with as_dataset_error(self._folder), open_writer(self._folder) as manifest:
             for position, wnid in enumerate(context.label_map.wnids):
                 attempts = self._ledger.final_attempts(wnid)
                 kept = builder.add(position, attempts, verdicts_of(wnid, attempts))
                 manifest.add(manifest_rows(context, position, kept))
-                if wnid in named:
+                if wnid in named_targets:
                     builder.missing += missing_images(attempts, {row.image_id: row.sha256 for row in kept})
             classes = builder.class_frame()
             write_csv(classes, self._folder / "classes.csv")

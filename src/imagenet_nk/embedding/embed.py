@@ -81,10 +81,10 @@ class _Job:
 
     def add(self, batch: EmbeddingBatch) -> None:
         """Store the embeddings of a batch that the cache lacks; images that are skipped are logged."""
-        own = self.is_missing[batch.rows]
+        is_new = self.is_missing[batch.rows]
         skipped = tuple(image for image in batch.skipped if self.is_missing[image.row])
         finite = drop_nonfinite(
-            EmbeddingBatch(batch.rows[own], batch.embeddings[own], skipped),
+            EmbeddingBatch(batch.rows[is_new], batch.embeddings[is_new], skipped),
             *(self.images, self.run.config.centers.on_nonfinite, self.plan.config.dtype),
         )
         for image in finite.skipped:

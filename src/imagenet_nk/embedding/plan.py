@@ -68,10 +68,10 @@ def make_plan(
     device, threads: used instead of `backbone.device`, and where `backbone.threads` is not set.
     """
     backbone = build(config, seed)
-    found = devices.resolve_devices(device or config.device)
-    preprocessor = make_preprocessor(backbone.data, config.preprocess, found)
+    resolved_devices = devices.resolve_devices(device or config.device)
+    preprocessor = make_preprocessor(backbone.data, config.preprocess, resolved_devices)
     workers = config.threads if config.threads is not None else threads or cores()
-    return EmbeddingPlan(backbone, config, seed, found, preprocessor, workers)
+    return EmbeddingPlan(backbone, config, seed, resolved_devices, preprocessor, workers)
 
 
 def resolve_plan(plan: EmbeddingPlan, images: Sequence[Path]) -> EmbeddingPlan:

@@ -19,11 +19,11 @@ MAX_TRIES = 3  # workers that one shard may cost
 
 
 class DriverGoneError(Exception):
-    """The driver has ended or has given this worker up: the task is to end, and nobody waits for its result."""
+    """The driver has ended or dropped this worker: the task should end, its result is not used."""
 
 
 class Channel(Protocol):
-    """A task's way to the driver."""
+    """The connection of a task to the driver."""
 
     def send(self, report: Any) -> None:
         """Send a report; it is pickled on the way. Raises DriverGoneError."""
@@ -34,15 +34,15 @@ ReportCallback = Callable[[int, Any], None]  # (shard number, report), in the dr
 
 
 def noop() -> None:
-    """Do nothing between two looks at the workers."""
+    """Do nothing; the default `tick`."""
 
 
 def ignore_report(shard: int, report: Any) -> None:
-    """Drop a report."""
+    """Do nothing; the default `on_report`."""
 
 
 def throttled(call: Callable[[], None], seconds: float) -> Callable[[], None]:
-    """The same call, at most once in so many seconds."""
+    """The same call, at most once in `seconds`."""
     last = 0.0
 
     def call_if_due() -> None:
@@ -55,19 +55,19 @@ def throttled(call: Callable[[], None], seconds: float) -> Callable[[], None]:
 
 
 class Engine(Protocol):
-    """Somewhere to run tasks. Nothing to inherit."""
+    """Runs tasks. A protocol: nothing to inherit."""
 
     name: str
     is_local: bool  # whether its workers are on this machine, with the driver's devices
 
     def gpus(self) -> int:
-        """GPUs that its workers could be given, one each; 0 where they are this machine's."""
+        """GPUs that can be assigned to workers, one each; 0 if workers share this machine's."""
 
     def workers(self, images: int) -> int:
         """Tasks to run at once for work on so many images, at least 1."""
 
     def preload(self, module: str, images: int) -> None:
-        """Let the tasks of a module start faster in a later map, for work on so many images; returns at once."""
+        """Import a module in future workers, for work on so many images; returns at once."""
 
     def map(
         self,
@@ -82,13 +82,13 @@ class Engine(Protocol):
         """Run the task on every shard; yields (shard number, result) as they end, at most `workers` at once.
 
         A shard is taken out of `shards` when a try of it starts. If its worker dies it is tried again, up to MAX_TRIES
-        times in all. `on_report` and `tick` (a few times a second) are called in the caller's thread; what they raise
+        times. `on_report` and `tick` (a few times a second) are called in the caller's thread; what they raise
         ends the map and all its tasks. So does closing the iterator. `gpus`: what a task needs for itself. Raises
         EngineError if that cannot be had, and what a task raised: an ImageNetNkError with its own line.
         """
 
     def close(self) -> None:
-        """Let go of workers and connections; map() may be called again."""
+        """Release workers and connections; map() may be called again."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Success:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a task raised, without the exception itself: that may not come through a pickle."""
+    """What a task raised, without the exception itself, which may not be picklable."""
 
     kind: type[ImageNetNkError] | None  # None: a fault of the program
     text: str
@@ -118,7 +118,7 @@ class Failure:
 
 
 def run_task(task: Task, shard: Any, channel: Channel) -> Success | Failure:
-    """Run a task in its worker, and return its end as a value. A DriverGoneError passes."""
+    """Run a task in its worker and return its outcome as a value. Raises DriverGoneError."""
     try:
         return Success(task(shard, channel))
     except DriverGoneError:

@@ -46,7 +46,7 @@ _MIN_IMAGES = 500  # below it further processes cost more than they gain: benchm
 _MAX_PROCESSES = 4  # two fetch and decode what a connection of 1 Gbit/s brings, and each holds some 50 MB
 _PIPE_CLOSED = (EOFError, OSError)  # what a pipe raises whose other end is closed
 # Forking this process, with threads of libcurl or torch, would copy their locks without the threads. A fork server that
-# has only imported modules may be forked; Apple's libraries forbid even that.
+# has only imported modules may be forked, but not with Apple's libraries.
 _FORKS = sys.platform == "linux"
 
 
@@ -126,7 +126,7 @@ class _Worker:
 
 
 class _Pool:
-    """The driver's side: processes with a pipe each, all served in one thread."""
+    """The driver's side: one pipe to each process, all served by one thread."""
 
     def __init__(self, task: Task, shards: Sequence[Any], workers: int, on_report: ReportCallback) -> None:
         self._task, self._shards, self._on_report = task, shards, on_report
@@ -150,7 +150,7 @@ class _Pool:
             self._shutdown_all()
 
     def _assign(self, worker: _Worker) -> None:
-        """Hand a worker the next shard, or end it if there is none."""
+        """Send a worker the next shard, or end it if there is none."""
         if not self._pending:
             self._shutdown(worker)
             return
@@ -201,7 +201,7 @@ def _start_worker() -> _Worker:
     if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
         set_start_method("spawn", force=True)  # joblib's processes have one of their own, which their children lack
     if _FORKS:
-        # No room for its socket (TMPDIR is gone, its name long or its disk full), or somebody has killed it.
+        # Its socket cannot be made (TMPDIR is missing, too long or full), or it was killed.
         with suppress(*_PIPE_CLOSED):
             with _sigint_blocked():
                 forkserver.ensure_running()
@@ -220,15 +220,15 @@ def _spawn(context: Any) -> _Worker:
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Within, a process that is started does not see Ctrl-C: the whole group gets it, and the driver decides. Nor does
-    it import from the current folder, as `python -c` would."""
+    """Processes started within the block ignore Ctrl-C, which the whole process group gets: the driver handles it. They
+    do not import from the current folder either, as `python -c` would."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     was, before = os.environ.get(_SAFE_PATH), signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         os.environ[_SAFE_PATH] = "1"
-        resource_tracker.ensure_running()  # which unblocks what is blocked when it is started
+        resource_tracker.ensure_running()  # its start unblocks SIGINT
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:

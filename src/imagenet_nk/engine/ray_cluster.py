@@ -1,4 +1,4 @@
-"""Joining a Ray cluster: what is at an address is asked first, because Ray itself would try for minutes."""
+"""Connecting to a Ray cluster. The address is checked first, because Ray itself would retry for minutes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _CONNECT_TIMEOUT_S = 5.0  # that an address has to accept a connection in
 _ANSWER_TIMEOUT_S = 15.0  # and to answer as Ray does
 _NAMESPACE = "imagenet_nk"
 _MODE = "RAY_AUTH_MODE"
-# A question that changes nothing, by what an address names: a head node, or its server for clients.
-_HEAD, _CLIENT = "/ray.rpc.NodeInfoGcsService/CheckAlive", "/ray.rpc.RayletDriver/ClusterInfo"
+# A read-only gRPC method of a head node, and one of its server for clients.
+_HEAD_METHOD, _CLIENT_METHOD = "/ray.rpc.NodeInfoGcsService/CheckAlive", "/ray.rpc.RayletDriver/ClusterInfo"
 
 log = logging.getLogger(__name__)
 
@@ -56,40 +56,39 @@ def connect(address: str) -> Any:
 
 
 def _log_connection(ray: Any, address: str) -> None:
-    there = ray.cluster_resources()
+    resources = ray.cluster_resources()
     log.info(
         "connected to the Ray cluster at %s: %d nodes, %g CPUs, %g GPUs",
         address if ":" in address else ray.get_runtime_context().gcs_address,
         sum(node["Alive"] for node in ray.nodes()),
-        there.get("CPU", 0),
-        there.get("GPU", 0),
+        resources.get("CPU", 0),
+        resources.get("GPU", 0),
     )
 
 
 def connect_error(address: str, error: Exception) -> str:
     """One line for a cluster that cannot be joined."""
-    said = one_line(error)[:300]
-    if "mismatch" in said.lower():
-        here = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Ray {require_ray().__version__}"
-        return (
-            f"the Ray cluster at {address} runs other versions than this environment ({here}); install the same: {said}"
-        )
-    if "authentication" in said.lower():
+    detail = one_line(error)[:300]
+    if "mismatch" in detail.lower():
+        versions = f"Python {'.'.join(map(str, sys.version_info[:3]))}, Ray {require_ray().__version__}"
+        mismatch = f"runs other versions than this environment ({versions}); install the same: {detail}"
+        return f"the Ray cluster at {address} {mismatch}"
+    if "authentication" in detail.lower():
         return _refused(address)
     how = "start one (ray start --head), or type engine.address=local for one of this machine"
     if address == "auto":
         return f"no Ray cluster runs here: {how}, or engine.address=HOST:6379 or ray://HOST:10001"
-    return f"the Ray cluster at {address} cannot be reached ({said}): {how}"
+    return f"the Ray cluster at {address} cannot be reached ({detail}): {how}"
 
 
 # --- before Ray tries
 
 
 def _preflight(address: str) -> None:
-    """Raise OSError where nobody listens, and EngineError where whoever does is no Ray, or will not let us in.
+    """Raise OSError if nothing listens at the address, and EngineError if it is not Ray or refuses the connection.
 
-    A token is sent only to who asks for one. Ray looks for it by itself where a cluster of this machine is joined, but
-    not for an address that was typed; here both do.
+    A token is sent only if the server requires one. Ray finds it by itself for a cluster of this machine, but not for
+    an explicit address; this does it for both.
     """
     host, _, port = address.rpartition("://")[2].rpartition(":")
     number = parse_number(port, least=1, most=65535)
@@ -97,39 +96,39 @@ def _preflight(address: str) -> None:
         return
     socket.create_connection((host.strip("[]"), number), timeout=_CONNECT_TIMEOUT_S).close()
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
-        return  # whose keys are Ray's to find
-    question = _CLIENT if address.startswith("ray://") else _HEAD
-    answer = _grpc_status(f"{host}:{port}", question)
-    if answer == "UNAUTHENTICATED" and (token := _token()):
-        answer = _grpc_status(f"{host}:{port}", question, token)
-    if answer == "UNAUTHENTICATED":
+        return  # Ray finds the keys by itself
+    method = _CLIENT_METHOD if address.startswith("ray://") else _HEAD_METHOD
+    status = _grpc_status(f"{host}:{port}", method)
+    if status == "UNAUTHENTICATED" and (token := _token()):
+        status = _grpc_status(f"{host}:{port}", method, token)
+    if status == "UNAUTHENTICATED":
         raise EngineError(_refused(address))
-    if answer in ("DEADLINE_EXCEEDED", "UNAVAILABLE", "UNIMPLEMENTED"):
+    if status in ("DEADLINE_EXCEEDED", "UNAVAILABLE", "UNIMPLEMENTED"):
         raise EngineError(
-            f"what listens at {address} is not Ray, or hangs (it says {answer}): type the address of a head node, "
+            f"what listens at {address} is not Ray, or hangs (it says {status}): type the address of a head node, "
             f"HOST:6379, or that of its server for clients, ray://HOST:10001"
         )
 
 
-def _grpc_status(target: str, question: str, token: tuple[tuple[str, str], ...] = ()) -> str:
-    """The status that gRPC has for the answer: OK, or why there is none."""
+def _grpc_status(target: str, method: str, token: tuple[tuple[str, str], ...] = ()) -> str:
+    """The gRPC status of a call: OK or an error."""
     import grpc
 
     with grpc.insecure_channel(target, [("grpc.enable_http_proxy", 0)]) as channel:  # as Ray has it
         try:
-            channel.unary_unary(question)(b"", timeout=_ANSWER_TIMEOUT_S, metadata=token, wait_for_ready=True)
+            channel.unary_unary(method)(b"", timeout=_ANSWER_TIMEOUT_S, metadata=token, wait_for_ready=True)
         except grpc.RpcError as error:
             return str(error.code().name)
     return "OK"
 
 
 def _token() -> tuple[tuple[str, str], ...]:
-    """Ray's token for this user, as a request has it; from here on Ray sends it. () if there is none, or no wish."""
+    """The HTTP header with Ray's token of this user, which Ray sends from now on. () without one or if disabled."""
     if os.environ.get(_MODE, "token").lower() != "token":
         return ()
     raylet = require_ray()._raylet
     if not hasattr(raylet, "AuthenticationTokenLoader"):
-        return ()  # a Ray that knows no tokens
+        return ()  # a version without tokens
     loader = raylet.AuthenticationTokenLoader.instance()
     if not loader.has_token(ignore_auth_mode=True):
         return ()

@@ -40,18 +40,18 @@ def evaluate(
     centers = centers if isinstance(centers, Centers) else load_centers(centers)
     config = _changed(BackboneConfig(**json.loads(centers.metadata["backbone_config"])), changes)
     entries = _read_entries(images)
-    known = _of_classes(entries, set(centers.labels.tolist()))
+    with_centers = _of_classes(entries, set(centers.labels.tolist()))
     with tempfile.TemporaryDirectory() as folder:
         setting = EmbeddingConfig(config, CentersConfig(), Path(cache or folder), seed=int(centers.metadata["seed"]))
         runs = make_runs(setting, Path(folder))
         _check_weights(runs[0].plan.backbone, centers)
-        (embeddings,) = embed_images(runs, [path for path, _ in known])
+        (embeddings,) = embed_images(runs, [path for path, _ in with_centers])
         class_rows = {int(label): row for row, label in enumerate(centers.labels)}
         labeled = LabeledImages(entries, class_rows, embeddings)
         _, metrics = evaluate_centers(centers, labeled)
     if not metrics["images"]:
-        reason = describe_empty(embeddings, [path for path, _ in known])
-        raise CentersError(f"{reason} (first: {known[0][0]}): there is nothing to evaluate")
+        reason = describe_empty(embeddings, [path for path, _ in with_centers])
+        raise CentersError(f"{reason} (first: {with_centers[0][0]}): there is nothing to evaluate")
     return metrics
 
 
@@ -74,14 +74,14 @@ def _of_classes(entries: Entries, labels: Collection[int]) -> Entries:
     """The images whose class has a center. Raises ListError if there is none, or if none of their files exists."""
     if not entries:
         raise ListError("evaluate() was given no image: a list file, or (path, label) pairs")
-    known = [(path, label) for path, label in entries if label in labels]
-    if not known:
+    selected = [(path, label) for path, label in entries if label in labels]
+    if not selected:
         raise ListError(
             f"none of the {len(entries)} images has a label of the centers ({min(labels)}..{max(labels)}; "
             f"first: {entries[0][1]} of {entries[0][0]}); give them the labels that the centers were made with"
         )
-    check_files(known)
-    return known
+    check_files(selected)
+    return selected
 
 
 def _read_entries(images: str | Path | Sequence[tuple[str | Path, int]]) -> list[tuple[Path, int]]:

@@ -131,7 +131,7 @@ def _metrics(
         ncm_classes=np.unique(predictions["euclidean"].classes),
     )
     pooled = LabeledImages([*entries, *held_out], rows, embeddings)
-    own = LabeledImages(entries, rows, embeddings)
+    labeled = LabeledImages(entries, rows, embeddings)
     tested = images if held_out else None
     return {
         "protocol": "held-out" if held_out else "leave-one-out",
@@ -143,9 +143,9 @@ def _metrics(
         "chance": 1 / len(rows),
         **head,
         "random_splits": _random_splits(pooled, plan.backbone.dim, settings, seed),
-        "within_between_ratio": class_compactness(own, len(rows)),
-        **heads_and_shots(own, tested, centers.wnids, settings, seed),
-        "ood": ood_scores(own, tested, _outside(outside, rows, embeddings), len(rows), settings, seed)
+        "within_between_ratio": class_compactness(labeled, len(rows)),
+        **heads_and_shots(labeled, tested, centers.wnids, settings, seed),
+        "ood": ood_scores(labeled, tested, _outside(outside, rows, embeddings), len(rows), settings, seed)
         if outside
         else None,
         "per_class": _per_class(centers, label_map, predictions, votes),

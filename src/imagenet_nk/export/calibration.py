@@ -54,10 +54,10 @@ class Calibration:
 
 
 def _first_of_each_class(images: Sequence[ExportImage], count: int) -> list[ExportImage]:
-    taken: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     chosen = []
     for image in images:
-        if taken[image.label] < count:
-            taken[image.label] += 1
+        if counts[image.label] < count:
+            counts[image.label] += 1
             chosen.append(image)
     return chosen

@@ -100,10 +100,10 @@ def full_name(data: bytes) -> str | None:
     end = len(data) - BLOCK
     header = parse(data[end:])
     at = 0
-    while found := find(data[:end], at):
-        at = found[0] + BLOCK
-        if _only_extension_headers(data, found[0], end):
-            return _name_by_tarfile(data[found[0] :], header)
+    while match := find(data[:end], at):
+        at = match[0] + BLOCK
+        if _only_extension_headers(data, match[0], end):
+            return _name_by_tarfile(data[match[0] :], header)
     return header.name if header else None
 
 

@@ -50,12 +50,12 @@ def fault_of(code: int, status: int, size: int, stopped: str) -> str:
     `status`: the last HTTP status that came, 0 for none; `size`: 0 if no body came;
     `stopped`: why a callback ended it.
     """
-    found = stopped or (_FAULTS.get(code, OTHER_FAULT) if code else "")
-    if found == Reason.TIMEOUT and size:
+    fault = stopped or (_FAULTS.get(code, OTHER_FAULT) if code else "")
+    if fault == Reason.TIMEOUT and size:
         return Reason.TOO_SLOW  # it answers, but too slowly: a retry would not help
     if code == pycurl.E_UNSUPPORTED_PROTOCOL and not status:
         return OTHER_FAULT  # not a redirect to another scheme, but a response that is not HTTP
-    return found
+    return fault
 
 
 def forbidden_detail(code: int) -> str:

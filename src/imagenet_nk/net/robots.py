@@ -29,10 +29,10 @@ def has_opted_out(headers: Mapping[str, str], directives: Collection[str]) -> bo
     return False
 
 
-def next_redirect(request: Request, response: Response, left: int) -> Request | Response:
+def next_redirect(request: Request, response: Response, redirects_left: int) -> Request | Response:
     """The next request if a response redirects, so that the robots.txt of its host is checked first; else the response.
 
-    `left`: redirects that may still be followed.
+    `redirects_left`: redirects that may still be followed.
     """
     location = response.headers.get("location", "")
     if response.fault or response.status not in _REDIRECTS or not location:
@@ -41,7 +41,7 @@ def next_redirect(request: Request, response: Response, left: int) -> Request | 
         target = urljoin(request.url, quote(location.encode("latin-1"), safe="!#$%&'()*+,/:;=?@[]~-._"))
     except ValueError:
         target = location  # malformed
-    if left <= 0:
+    if redirects_left <= 0:
         return replace(response, fault=Reason.REDIRECTS, final_url=target)
     if refused := url_guard.url_block_reason(target):
         return replace(response, fault=Reason.FORBIDDEN, final_url=target, detail=refused)

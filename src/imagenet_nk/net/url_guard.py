@@ -82,11 +82,11 @@ def blocked_kind(address: str, *, allow_private: bool) -> str:
 def _embedded(ip: _IP) -> list[ipaddress.IPv4Address]:
     if isinstance(ip, ipaddress.IPv4Address):
         return []
-    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    addresses = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
     isatap = int(ip) >> 32 & 0xFFFFFFFF in _ISATAP
     if isatap or ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
-        found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-    return [inner for inner in found if inner is not None]
+        addresses.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return [inner for inner in addresses if inner is not None]
 
 
 def _kind(ip: _IP) -> str:
@@ -134,5 +134,5 @@ def url_block_reason(url: str) -> str | None:
 
 
 def host_key(url: str) -> str:
-    """host:port of a URL that has passed url_refusal: the unit of per-host limits."""
+    """host:port of a URL that has no url_block_reason(): the unit of per-host limits."""
     return parse_url(url).host_key

@@ -80,8 +80,8 @@ class RowCache:
         Raises CentersError if the disk takes no more; later calls may succeed all the same.
         """
         rows = np.ascontiguousarray(values, dtype=DTYPE)
-        named = [image if image and _fits_a_line(image.name) else Status("", 0, 0) for image in images]
-        lines = [f"{image.size}\t{image.stamp}\t{image.name}".encode() for image in named]
+        statuses = [image if image and _fits_a_line(image.name) else Status("", 0, 0) for image in images]
+        lines = [f"{image.size}\t{image.stamp}\t{image.name}".encode() for image in statuses]
         sums = [crc32(row, crc32(line)) for row, line in zip(rows, lines, strict=True)]
         index = b"".join(b"%08x\t%b\n" % line for line in zip(sums, lines, strict=True))
         try:
@@ -91,9 +91,9 @@ class RowCache:
             raise CentersError(
                 f"cannot write {self.folder}: {error.strerror}; free space, or type dataset.dir=ELSEWHERE"
             ) from error
-        numbers = np.arange(self._count, self._count + len(named))
-        self._rows |= {image: row for image, row in zip(named, numbers.tolist(), strict=True) if image.name}
-        self._count, self._index_bytes = self._count + len(named), self._index_bytes + len(index)
+        numbers = np.arange(self._count, self._count + len(statuses))
+        self._rows |= {image: row for image, row in zip(statuses, numbers.tolist(), strict=True) if image.name}
+        self._count, self._index_bytes = self._count + len(statuses), self._index_bytes + len(index)
         return numbers
 
     def map_rows(self) -> MappedRows:

@@ -15,24 +15,24 @@ from imagenet_nk.report.run_data import read_yaml
 from imagenet_nk.storage import files
 
 
-def select_run(named: str | None, output: Path, folder: Path, runs: Path) -> Path:
+def select_run(run_dir: str | None, output: Path, folder: Path, runs: Path) -> Path:
     """The output folder that a report is about: the one named, else this run's own if it made centers.
 
     Else the newest one below `runs` that was to make centers of this data set, whether it came to its end or not;
     centers of other lists than the data set has now do not count. Else this run's.
     Raises DatasetError for a named folder that is not there.
     """
-    if named is not None:
-        if not Path(named).is_dir():
+    if run_dir is not None:
+        if not Path(run_dir).is_dir():
             raise DatasetError(
-                f"report.run={named} is no folder; name the output folder of a run, as outputs/DATE/TIME"
+                f"report.run={run_dir} is no folder; name the output folder of a run, as outputs/DATE/TIME"
             )
-        return Path(named)
+        return Path(run_dir)
     if (output / CENTERS).is_file() or not runs.is_dir():
         return output
     digest = stage.digest(folder)  # "" if it was stopped before it had lists
-    found = (run for run in _runs_newest_first(runs) if run.resolve() != output.resolve())
-    return next((run for run in found if _belongs_to(run, folder, digest)), output)
+    others = (run for run in _runs_newest_first(runs) if run.resolve() != output.resolve())
+    return next((run for run in others if _belongs_to(run, folder, digest)), output)
 
 
 def _runs_newest_first(runs: Path) -> Iterator[Path]:

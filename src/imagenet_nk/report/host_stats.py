@@ -57,10 +57,12 @@ def read(folder: Path) -> FetchStats:
         return FetchStats()
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            ended = db.execute("SELECT count(*) FROM meta WHERE name = 'done' AND value != '\"\"'").fetchone()[0] > 0
+            has_ended = (
+                db.execute("SELECT count(*) FROM meta WHERE name = 'done' AND value != '\"\"'").fetchone()[0] > 0
+            )
             hosts = _hosts(db)
             return FetchStats(
-                ended,
+                has_ended,
                 tuple(sorted(hosts, key=lambda h: (-h.tried, h.name))[:HOSTS]),
                 len(hosts),
                 _cross_class_duplicates(db),

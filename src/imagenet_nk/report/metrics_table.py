@@ -13,14 +13,14 @@ Metrics = Mapping[str, Any]
 
 def accuracy_entry(metrics: Metrics, distance: str, name: str) -> Mapping[str, Any] | None:
     """{"value": ..., "ci95": [low, high]} of an accuracy; None where it was not judged."""
-    found = (metrics.get("ncm") or {}).get(distance, {}).get(name)
-    return {"value": found} if isinstance(found, int | float) else found
+    entry = (metrics.get("ncm") or {}).get(distance, {}).get(name)
+    return {"value": entry} if isinstance(entry, int | float) else entry
 
 
 def value(metrics: Metrics, distance: str, name: str) -> float | None:
     """An accuracy, 0 to 1."""
-    found = accuracy_entry(metrics, distance, name)
-    return None if found is None else float(found["value"])
+    entry = accuracy_entry(metrics, distance, name)
+    return None if entry is None else float(entry["value"])
 
 
 def best_distance(metrics: Metrics) -> str:
@@ -34,14 +34,14 @@ def rows(metrics: Metrics) -> list[dict[str, str]]:
     table = [
         {
             "name": name,
-            "top1": _shown(accuracy_entry(metrics, name, "top1")),
-            "top5": _shown(accuracy_entry(metrics, name, "top5")),
+            "top1": _format_accuracy(accuracy_entry(metrics, name, "top1")),
+            "top5": _format_accuracy(accuracy_entry(metrics, name, "top5")),
         }
         for name in metrics.get("ncm") or {}
     ]
     if head := metrics.get("classifier_head"):
-        among = head.get("top1_among_centers", head.get("top1"))
-        table.append({"name": "the model's own classifier", "top1": _shown(_plain(among)), "top5": NO_VALUE})
+        top1 = head.get("top1_among_centers", head.get("top1"))
+        table.append({"name": "the model's own classifier", "top1": _format_accuracy(_plain(top1)), "top5": NO_VALUE})
     return table
 
 
@@ -122,8 +122,8 @@ def _plain(number: float | None) -> Mapping[str, Any] | None:
     return None if number is None else {"value": number}
 
 
-def _shown(found: Mapping[str, Any] | None) -> str:
-    if found is None:
+def _format_accuracy(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
         return NO_VALUE
-    text = percent(found["value"])
-    return f"{text} ({percent(found['ci95'][0])} to {percent(found['ci95'][1])})" if found.get("ci95") else text
+    text = percent(entry["value"])
+    return f"{text} ({percent(entry['ci95'][0])} to {percent(entry['ci95'][1])})" if entry.get("ci95") else text

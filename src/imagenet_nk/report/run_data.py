@@ -62,8 +62,8 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> RunData:
     table = _table(folder / CLASSES).sort_values("label", ignore_index=True)
     table = table.astype({"wnid": str, "name": str})
     classes = table[[name for name in _FIXED if name in table]]
-    above = _settings_folder(run)
-    hydra = above / ".hydra"
+    settings_dir = _settings_folder(run)
+    hydra = settings_dir / ".hydra"
     centers = load_centers(run) if (run / CENTERS).is_file() else None
     ours = centers is None or _same_list(centers, folder)
     return RunData(
@@ -78,8 +78,8 @@ def gather(folder: Path, run: Path, home: Path | None = None) -> RunData:
         config=read_yaml(hydra / "config.yaml", {}),
         overrides=read_yaml(hydra / "overrides.yaml", []),
         choices=_choices(read_yaml(hydra / "hydra.yaml", {})),
-        stages=[stage for stage in read_stages(above) if stage.name != "report"],
-        outcome=read_json(above / "outcome.json"),
+        stages=[stage for stage in read_stages(settings_dir) if stage.name != "report"],
+        outcome=read_json(settings_dir / "outcome.json"),
         stale_centers=None if ours else centers,
     )
 

@@ -71,14 +71,14 @@ def _rows(sweep: Path) -> Iterator[dict[str, Any]]:
     outcomes = sorted(sweep.rglob(OUTCOME), key=lambda path: _natural_sort_key(str(path.parent.relative_to(sweep))))
     for outcome in outcomes:
         job = outcome.parent
-        ended = read_json(outcome)
+        outcome_data = read_json(outcome)
         made = sorted({path.parent for name in (CENTERS, "metrics.json") for path in job.rglob(name)})
         for folder in made or [job]:
             yield {
                 "job": folder.relative_to(sweep).as_posix(),
                 "overrides": " ".join(read_yaml(job / ".hydra" / "overrides.yaml", [])),
-                "exit_code": ended.get("exit_code"),
-                "reason": ended.get("reason", ""),
+                "exit_code": outcome_data.get("exit_code"),
+                "reason": outcome_data.get("reason", ""),
                 **_figures(folder, read_yaml(job / ".hydra" / "config.yaml", {})),
             }
 
@@ -91,9 +91,9 @@ def _figures(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
         for distance in _DISTANCES
         for n in ("top1", "top5")
     }
-    asked = (config.get("backbone") or {}).get("name")
+    configured = (config.get("backbone") or {}).get("name")
     return {
-        "backbone": cost.get("backbone") or metrics.get("backbone") or asked,
+        "backbone": cost.get("backbone") or metrics.get("backbone") or configured,
         **{name: cost.get(name) for name in ("parameters", "gmacs", "dim", "images_per_s", "device")},
         "weights": load_centers(folder).metadata.get("weights") if (folder / CENTERS).is_file() else None,
         **accuracies,

@@ -51,15 +51,9 @@ class Split(Protocol):
     def held_out(self, kept: int) -> int:
         """How many of the first of `kept` images go to eval.txt; the rest go to train.txt."""
 
-    @property
-    def has_train(self) -> bool:
-        """Whether there is a train.txt."""
-
 
 class EvalOnly:
     """All images in eval.txt, none in train.txt."""
-
-    has_train = False
 
     def __init__(self, eval_per_class: int | None = None) -> None:
         if eval_per_class is not None:
@@ -71,8 +65,6 @@ class EvalOnly:
 
 class Holdout:
     """The first m images of each class in eval.txt, so that raising nk leaves the evaluation set as it was."""
-
-    has_train = True
 
     def __init__(self, eval_per_class: int | None) -> None:
         if eval_per_class is None or eval_per_class < 1:

@@ -39,8 +39,8 @@ class ListedOrder:
         return f"list:{blake2b(text.encode(), digest_size=8).hexdigest()}"
 
     def arrange(self, wnid: str, image_ids: Iterable[str]) -> list[str]:
-        there = set(image_ids)
-        return [name for name in self.listed(wnid) if name in there]
+        available = set(image_ids)
+        return [name for name in self.listed(wnid) if name in available]
 
     def listed(self, wnid: str) -> Sequence[str]:
         return self._listed.get(wnid, ())

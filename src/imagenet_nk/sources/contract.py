@@ -1,4 +1,4 @@
-"""The contract that every source signs."""
+"""The contract of a source: candidates of a class, and the steps to read one."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class FetchedImage:
     path: Path | None = None  # the local file that holds exactly `data`, if there is one: it can be linked
 
 
-# A source's reading of one candidate: it yields what it needs, is sent a Response or a Call's result, and returns.
-# An exception of a Call is thrown into it.
+# Reads one candidate: yields requests and blocking calls, is sent a Response or the result of a call, and returns.
+# An exception of a call is thrown into it.
 ReadSteps = Generator[Request | BlockingCall, Any, FetchedImage | Rejected]
 
 
-TRY_AGAIN = "nothing is held against any image: run it again when the source is whole"
+TRY_AGAIN = "no image is marked as failed: run the same command again when the source works"
 UNLISTED_KEY = "=rest"  # ends the key of the candidate that stands for it; no image id ends so
 
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What a source is given to open with."""
+    """What a source gets in open()."""
 
     index: Path  # folder beside the data set for what is worth keeping between runs (a list's index, a tar's)
     http: HttpConfig
@@ -62,7 +62,7 @@ class SourceContext:
 
 @dataclass(frozen=True)
 class CostModel:
-    """What a source's candidates come to as a rule."""
+    """Typical figures of a source's candidates."""
 
     success: float  # share of them that gives an image
     requests: float = 1.0  # for each; 0 = none, or not to be told beforehand
@@ -97,7 +97,7 @@ class SourceTraits:
 
 
 class Source(Protocol):
-    """A place that has candidate images. Nothing to inherit.
+    """A place that has candidate images. A protocol: nothing to inherit.
 
     A source opens no connection for a candidate by itself: `read` yields Requests and Calls, and the collector carries
     them out within the limits of hosts, memory and time. Result and order depend on the arguments alone.
@@ -115,7 +115,7 @@ class Source(Protocol):
     def identity(self) -> str:
         """What the draw depends on beyond seed and classes; another identity is another data set."""
 
-    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
+    def open(self, wnids: Sequence[str], context: SourceContext) -> None:
         """Make candidates() ready for these classes. Raises SourceError if the source cannot be used at all."""
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
@@ -129,7 +129,7 @@ class Source(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of files and servers; open() may be called again."""
+        """Release files and servers; open() may be called again."""
 
 
 def candidates_in_order(sampling: Sampling, wnid: str, places: Mapping[str, str]) -> Iterator[Candidate]:

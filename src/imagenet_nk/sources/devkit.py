@@ -62,39 +62,39 @@ def ground_truth(text: bytes, classes: int, where: str) -> list[int]:
 
 def _read_files(devkit: Path) -> tuple[bytes, bytes]:
     """The ground truth and meta.mat (empty if there is none), of the devkit as a tar or unpacked."""
-    found = _read_folder(devkit) if devkit.is_dir() else _read_tar(devkit)
-    if _GROUND_TRUTH not in found:
+    contents = _read_folder(devkit) if devkit.is_dir() else _read_tar(devkit)
+    if _GROUND_TRUTH not in contents:
         raise SourceError(f"{devkit} holds no {_GROUND_TRUTH}; use ILSVRC2012_devkit_t12.tar.gz")
-    return found[_GROUND_TRUTH], found.get(_META, b"")
+    return contents[_GROUND_TRUTH], contents.get(_META, b"")
 
 
 def _read_folder(devkit: Path) -> dict[str, bytes]:
-    found = {}
+    contents = {}
     for name in (_GROUND_TRUTH, _META):
         file = devkit / "data" / name
         try:
             if file.is_file() and file.stat().st_size <= _MAX_BYTES:
-                found[name] = file.read_bytes()
+                contents[name] = file.read_bytes()
         except OSError as error:
             raise SourceError(f"{file} cannot be read: {error.strerror}") from error
-    return found
+    return contents
 
 
 def _read_tar(devkit: Path) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     try:
         with tarfile.open(devkit) as tar:
             for member in tar:
                 name = member.name.rpartition("/")[2]
                 if name in (_GROUND_TRUTH, _META) and member.isreg() and member.size <= _MAX_BYTES:
                     file = tar.extractfile(member)
-                    found[name] = file.read() if file else b""
+                    contents[name] = file.read() if file else b""
     except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         what = (
             "there is no such file" if isinstance(error, FileNotFoundError) else "no tar, or cut short; fetch it again"
         )
         raise SourceError(f"cannot read the devkit {devkit}: {what}") from error
-    return found
+    return contents
 
 
 def wnids_of(mat: bytes) -> list[str]:

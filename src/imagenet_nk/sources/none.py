@@ -18,7 +18,7 @@ class NoSource:
     materialize = Materialize.copy
     identity = "none"
 
-    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
+    def open(self, wnids: Sequence[str], context: SourceContext) -> None:
         """Nothing to open."""
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:  # noqa: ARG002

@@ -59,10 +59,10 @@ def fetch(file: OfficialFile, folder: Path, http: HttpConfig) -> Path:
     else:
         log.info("fetching %s (%s) to %s", file.url, _format_size(file.size), folder)
     download(file.url, unchecked, http, DownloadProgress(file.name), max_bytes=file.size)
-    if (found := _md5(unchecked)) != file.md5:
+    if (md5 := _md5(unchecked)) != file.md5:
         unchecked.unlink()
         raise SourceError(
-            f"{file.url} is not what it should be (MD5 {found}, wanted {file.md5}); it was removed: run again"
+            f"{file.url} is not what it should be (MD5 {md5}, wanted {file.md5}); it was removed: run again"
         )
     unchecked.with_name(f"{unchecked.name}.http.json").unlink(missing_ok=True)
     return unchecked.rename(to)
@@ -75,7 +75,7 @@ def _format_size(size: int) -> str:
 def _bytes_fetched(unchecked: Path) -> int:
     """Bytes that an earlier run has left."""
     parts = unchecked, unchecked.with_name(f"{unchecked.name}.part")
-    return sum(there.stat().st_size for there in parts if there.exists())
+    return sum(part.stat().st_size for part in parts if part.exists())
 
 
 def _require_room(file: OfficialFile, unchecked: Path) -> None:

@@ -1,9 +1,9 @@
-"""Where files lie and how they get there: a folder of this machine or an object store, each file complete or not there.
+"""Reading and writing files in a local folder or an object store; a file under its final name is complete.
 
-A place is a `Path`, or for a URL a universal_pathlib `UPath`, which has the part of Path's interface that is used here
-and is typed as one. What only an object store needs is in remote.py, and loads fsspec.
+Functions take a `Path`, or for a URL a universal_pathlib `UPath`, which has the part of Path's interface that is used
+here and is typed as one. What only an object store needs is in fsspec_store.py, and imports fsspec.
 
-Errors are the file system's own (`faults()`): the caller knows what the file was for, and says so.
+They raise the file system's own errors (`io_errors()`); the caller adds what the file was for.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from imagenet_nk.storage.naming import Status, part_name, temp_path
 
 
 def resolve(text: str | Path) -> Path:
-    """The file or folder that a setting names: a path, or a URL of fsspec. Raises DatasetError for a URL of no use."""
+    """The file or folder that a setting names: a path, or a URL of fsspec. Raises DatasetError for an unusable URL."""
     if isinstance(text, str) and "://" in text:
         from imagenet_nk.storage import fsspec_store
 
@@ -30,7 +30,7 @@ def resolve(text: str | Path) -> Path:
 
 
 def local_dir_for(folder: Path, local: str | None) -> Path:
-    """The folder of this machine for what cannot lie in an object store: ledger, lock, indexes, embeddings."""
+    """The local folder for what an object store cannot hold: ledger, lock, indexes, embeddings."""
     if local is not None or not is_remote(folder):
         return Path(local).expanduser() if local is not None else folder
     protocol, _, rest = str(folder).partition("://")
@@ -38,12 +38,12 @@ def local_dir_for(folder: Path, local: str | None) -> Path:
 
 
 def is_remote(path: object) -> bool:
-    """Whether a place is not in a file system of this machine."""
+    """Whether a path is not in a file system of this machine."""
     return not isinstance(path, Path)
 
 
 def io_errors() -> tuple[type[Exception], ...]:
-    """What may be raised for a file: OSError, and what the object stores in use raise beside it."""
+    """Exceptions of file access: OSError, and those of the object stores in use."""
     from imagenet_nk.storage import fsspec_store
 
     return OSError, *fsspec_store.third_party_errors()
@@ -77,7 +77,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write all of a file. The way of every image: no more calls of the system than it takes."""
+    """Write a file atomically, with as few system calls as possible: every image is written by this."""
     if is_remote(path):
         from imagenet_nk.storage import fsspec_store
 
@@ -146,7 +146,7 @@ def sha256(path: Path) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there. Unlike a UPath's own is_file() it raises where nobody can be asked."""
+    """Whether the file exists. Unlike UPath.is_file() it raises if the server cannot be reached."""
     if is_remote(path):
         from imagenet_nk.storage import fsspec_store
 
@@ -155,7 +155,7 @@ def is_file(path: Path) -> bool:
 
 
 def stat_many(paths: Sequence[Path]) -> list[Status | None]:
-    """Of each file; None for one that is not there. Objects are listed folder by folder, not asked one by one."""
+    """The status of each file, None for a missing one. Objects are listed by folder, not requested one by one."""
     if any(map(is_remote, paths)):
         from imagenet_nk.storage import fsspec_store
 
@@ -178,7 +178,7 @@ def full_name(path: Path) -> str:
 
 @contextmanager
 def reader(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
-    """A function for the bytes of each of these files, wanted in about this order; thread-safe."""
+    """A thread-safe function that reads one of these files; faster if they are read in about this order."""
     if any(map(is_remote, paths)):
         from imagenet_nk.storage import fsspec_store
 

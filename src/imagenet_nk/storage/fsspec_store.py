@@ -1,4 +1,4 @@
-"""Files in an object store, or anywhere else that fsspec reaches, behind the functions of storage.py."""
+"""Files in an object store, or anywhere else that fsspec reaches, behind the functions of files.py."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from imagenet_nk.storage.naming import PART, Status, temp_path
 from imagenet_nk.wording import one_line
 
 THREADS = 16  # requests at a time; they wait, they do not compute
-_PREFETCH = 256  # files that are read before they are wanted, some 30 MB
+_PREFETCH = 256  # files read ahead, some 30 MB
 
-# One put is all or nothing there, and folders are but a way of speaking.
+# A single put is atomic there, and folders exist only as prefixes of names.
 _OBJECTS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"})
 _READ_ONLY = frozenset({"http", "https"})
-_EXTRAS = {"s3fs": "'imagenet-nk[s3]'"}  # what pip is told for a package; others by their own name
+_EXTRAS = {"s3fs": "'imagenet-nk[s3]'"}  # what to install for a package; others by their own name
 _STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "mtime", "created", "last_modified")
 
 
 def resolve(url: str) -> Path:
-    """The place of a URL. Raises DatasetError: a protocol that nobody knows, or whose package is not installed."""
+    """The path of a URL. Raises DatasetError for an unknown protocol, or one whose package is not installed."""
     protocol, _, rest = url.partition("://")
     if protocol == "file":
         return Path(f"/{rest.lstrip('/')}")
@@ -58,7 +58,7 @@ def resolve(url: str) -> Path:
 
 
 def describe_error(error: Exception, folder: Path | str) -> str:
-    """One line about an error that a folder met."""
+    """One line about an error while a folder was used."""
     text, kind = one_line(error), type(error).__name__
     if "Credential" in kind or "GoogleAuth" in kind:
         return f"no credentials for {folder} ({text}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
@@ -72,7 +72,7 @@ def describe_error(error: Exception, folder: Path | str) -> str:
 
 
 def third_party_errors() -> Iterator[type[Exception]]:
-    """What packages that are in use raise beside OSError."""
+    """Exceptions of imported packages that are no OSError."""
     for module, names in (
         ("botocore.exceptions", ("BotoCoreError", "ClientError")),
         ("gcsfs.retry", ("HttpError",)),
@@ -85,7 +85,7 @@ def third_party_errors() -> Iterator[type[Exception]]:
 
 
 def fs_and_path(path: Any) -> tuple[Any, str]:
-    """The fsspec file system of a place, and the place's name in it."""
+    """The fsspec file system of a path, and the path in it."""
     return path.fs, path.path
 
 
@@ -93,7 +93,7 @@ def fs_and_path(path: Any) -> tuple[Any, str]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Have all of a file there, or nothing."""
+    """Write a file atomically."""
     files, name = fs_and_path(path)
     if has_atomic_put(path):
         files.pipe_file(name, data)
@@ -115,13 +115,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
             files.put_file(str(part), name)
             return
         files.makedirs(files._parent(name), exist_ok=True)
-        there = fs_and_path(temp_path(path))[1]
-        files.put_file(str(part), there)
-        files.mv(there, name)
+        temporary = fs_and_path(temp_path(path))[1]
+        files.put_file(str(part), temporary)
+        files.mv(temporary, name)
 
 
 def create_exclusive(path: Path, data: bytes) -> bytes:
-    """Have a file there if there is none; returns what is there then."""
+    """Write a file unless it exists; returns its content afterwards."""
     files, name = fs_and_path(path)
     try:
         files.pipe_file(name, data, mode="create")
@@ -135,13 +135,13 @@ def create_exclusive(path: Path, data: bytes) -> bytes:
 
 
 def move(path: Path, to: Path) -> None:
-    """Copy and remove; an object store knows no other way."""
+    """Copy and remove: an object store has no rename."""
     files, name = fs_and_path(path)
     files.mv(name, fs_and_path(to)[1])
 
 
 def has_atomic_put(path: Any) -> bool:
-    """Whether one put is all or nothing at a place."""
+    """Whether a single put is atomic in this store."""
     return path.protocol in _OBJECTS
 
 
@@ -149,7 +149,7 @@ def has_atomic_put(path: Any) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there."""
+    """Whether the file exists."""
     files, name = fs_and_path(path)
     try:
         return bool(files.info(name)["type"] == "file")
@@ -158,7 +158,7 @@ def is_file(path: Path) -> bool:
 
 
 def stat_many(paths: Sequence[Path]) -> list[Status | None]:
-    """Of each file, out of one listing a folder."""
+    """The status of each file, from one listing of each folder."""
     folders: dict[str, Any] = {str(path.parent): path.parent for path in paths}
     with ThreadPoolExecutor(THREADS, thread_name_prefix="listing") as pool:
         listed = dict(zip(folders, pool.map(_list_folder, folders.values()), strict=True))
@@ -174,15 +174,15 @@ def _list_folder(folder: Path) -> dict[str, Status]:
 
 
 def iter_files(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Name, size and further facts of each file of a folder; none for a folder that is not there."""
+    """Name, size and fsspec entry of each file of a folder; none for a missing folder."""
     files, name = fs_and_path(folder)
     try:
-        found = files.ls(name, detail=True)
+        entries = files.ls(name, detail=True)
     except FileNotFoundError:
         return
-    for facts in found:
-        if facts["type"] == "file" and facts["name"].rstrip("/") != name:
-            yield facts["name"].rpartition("/")[2], int(facts["size"]), facts
+    for entry in entries:
+        if entry["type"] == "file" and entry["name"].rstrip("/") != name:
+            yield entry["name"].rpartition("/")[2], int(entry["size"]), entry
 
 
 def sizes_by_folder(folder: Path) -> dict[str, dict[str, int]]:
@@ -197,14 +197,14 @@ def sizes_by_folder(folder: Path) -> dict[str, dict[str, int]]:
 
 
 def _stamp(facts: dict[str, Any]) -> int:
-    said = next((str(facts[name]) for name in _STAMPS if facts.get(name)), "")
-    return int.from_bytes(blake2b(said.encode(), digest_size=7).digest(), "big")
+    stamp = next((str(facts[name]) for name in _STAMPS if facts.get(name)), "")
+    return int.from_bytes(blake2b(stamp.encode(), digest_size=7).digest(), "big")
 
 
 @contextmanager
 def prefetch(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
-    """Read files before they are wanted, so that who decodes them does not wait for each."""
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="ahead")
+    """Read files ahead, so that decoding does not wait for each."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="prefetch")
     try:
         yield _Prefetcher(pool, paths)
     finally:
@@ -213,19 +213,19 @@ def prefetch(paths: Sequence[Path]) -> Iterator[Callable[[Path], bytes]]:
 
 class _Prefetcher:
     def __init__(self, pool: ThreadPoolExecutor, paths: Sequence[Path]) -> None:
-        self._pool, self._to_come, self._lock = pool, iter(paths), Lock()
+        self._pool, self._upcoming, self._lock = pool, iter(paths), Lock()
         self._reading: dict[Path, Future[bytes]] = {}
-        self._read: set[Path] = set()  # before their turn
+        self._read: set[Path] = set()  # by a caller, before they were submitted
 
     def __call__(self, path: Path) -> bytes:
         with self._lock:
-            found = self._reading.pop(path, None)
-            if found is None:
+            pending = self._reading.pop(path, None)
+            if pending is None:
                 self._read.add(path)
-            while len(self._reading) < _PREFETCH and (further := next(self._to_come, None)) is not None:
-                if further not in self._read:
-                    self._reading[further] = self._pool.submit(partial(_read, further))
-        return found.result() if found is not None else path.read_bytes()
+            while len(self._reading) < _PREFETCH and (upcoming := next(self._upcoming, None)) is not None:
+                if upcoming not in self._read:
+                    self._reading[upcoming] = self._pool.submit(partial(_read, upcoming))
+        return pending.result() if pending is not None else path.read_bytes()
 
 
 def _read(path: Path) -> bytes:

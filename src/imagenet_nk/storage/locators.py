@@ -1,4 +1,4 @@
-"""Paths as text in tables, whatever bytes they hold."""
+"""Paths as text in tables, including those that are not valid UTF-8."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 
 def path_to_text(path: str) -> str:
-    """The path itself, or a file: URI for one that is no text: ledger and manifest hold UTF-8 only."""
+    """The path itself, or a file: URI if it is not UTF-8: ledger and manifest hold UTF-8 only."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -17,7 +17,7 @@ def path_to_text(path: str) -> str:
 
 
 def text_to_path(place: str) -> Path:
-    """The inverse of to_place."""
+    """The inverse of path_to_text()."""
     if place.startswith("file:///"):
         return Path(os.fsdecode(unquote_to_bytes(place.removeprefix("file://"))))
     return Path(place)

@@ -106,32 +106,32 @@ def _note_path(path: Path) -> Path:
 
 
 def _acquire(lock: FileLock, path: Path) -> None:
-    told: LockOwner | None = None
+    announced: LockOwner | None = None
     while True:
         try:
             lock.acquire(timeout=2 * POLL_S, poll_interval=POLL_S)
         except Timeout:
-            told = _log_owner(path, told)
+            announced = _log_owner(path, announced)
             continue
-        there = lock_owner(path)
-        if there is None or not _remote_owner_alive(path, there):
-            if there:
-                log.info("the run that used %s was killed (%s)", path.parent, there)
+        owner = lock_owner(path)
+        if owner is None or not _remote_owner_alive(path, owner):
+            if owner:
+                log.info("the run that used %s was killed (%s)", path.parent, owner)
             return
         lock.release()  # a file system that shows no lock to other machines: the note is all there is
-        told = _log_owner(path, told)
+        announced = _log_owner(path, announced)
         time.sleep(POLL_S)
 
 
-def _log_owner(path: Path, told: LockOwner | None) -> LockOwner | None:
+def _log_owner(path: Path, announced: LockOwner | None) -> LockOwner | None:
     """Say for whom this run waits, unless it was said before; returns who that is."""
-    there = lock_owner(path)
-    if there is None or str(there) == str(told):  # None: about to be written, or taken away
-        return told
-    log.info("%s is in use by another run (%s): waiting for it", path.parent, there)
-    if there.is_dead:
+    owner = lock_owner(path)
+    if owner is None or str(owner) == str(announced):  # None: about to be written, or taken away
+        return announced
+    log.info("%s is in use by another run (%s): waiting for it", path.parent, owner)
+    if owner.is_dead:
         log.warning("that process is gone, but one that it started has the lock: end it, or remove %s", path)
-    return there
+    return owner
 
 
 def _remote_owner_alive(path: Path, seen: LockOwner) -> bool:
@@ -149,11 +149,11 @@ def _remote_owner_alive(path: Path, seen: LockOwner) -> bool:
 @contextmanager
 def _heartbeat(path: Path, own: LockOwner) -> Iterator[None]:
     """The note changes every BEAT seconds inside the block."""
-    ended = threading.Event()
+    stopped = threading.Event()
 
     def renew() -> None:
         for beat in itertools.count(1):
-            if ended.wait(HEARTBEAT_S):
+            if stopped.wait(HEARTBEAT_S):
                 return
             with suppress(OSError):
                 _write_note(path, replace(own, beat=beat))
@@ -163,7 +163,7 @@ def _heartbeat(path: Path, own: LockOwner) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()
+        stopped.set()
         thread.join()
 
 

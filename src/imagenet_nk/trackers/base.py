@@ -30,9 +30,9 @@ class RunRecord:
         read = {"cost": _json(self.output / "cost.json"), **_json(self.output / "metrics.json")}
         for name in ("per_class", "confused", "skipped"):
             read.pop(name, None)
-        found = {key.replace(".", "/").removesuffix("/value"): value for key, value in _flat(read)}
-        found |= {f"seconds/{stage.name}": stage.seconds for stage in read_stages(self.output)}
-        return {key: float(value) for key, value in found.items() if _is_number(value)}
+        values = {key.replace(".", "/").removesuffix("/value"): value for key, value in _flat(read)}
+        values |= {f"seconds/{stage.name}": stage.seconds for stage in read_stages(self.output)}
+        return {key: float(value) for key, value in values.items() if _is_number(value)}
 
 
 class Tracker(Protocol):

@@ -30,13 +30,13 @@ def test_pca_keeps_distances_of_points_in_a_plane_and_explains_all_of_them() -> 
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_pca_of_hardly_any_points_is_finite(count: int) -> None:
+def test_pca_of_up_to_two_points_is_finite(count: int) -> None:
     points, shares = projections.pca(np.ones((count, 5)))
     assert points.tolist() == [[0.0, 0.0]] * count
     assert shares.tolist() == [0.0, 0.0]
 
 
-def test_tsne_keeps_clusters_together_and_is_the_same_again() -> None:
+def test_tsne_keeps_clusters_together_and_is_deterministic() -> None:
     x = clusters(5, 8)
     found = projections.tsne(x)
     groups = found.reshape(5, 8, 2)
@@ -47,7 +47,7 @@ def test_tsne_keeps_clusters_together_and_is_the_same_again() -> None:
     assert np.array_equal(found, projections.tsne(x))
 
 
-def test_like_comes_beside_like_and_every_class_once() -> None:
+def test_leaf_order_puts_similar_classes_together() -> None:
     shuffled = np.random.default_rng(1).permutation(24)
     order = projections.leaf_order(projections.cosines(clusters(4, 6)[shuffled]))
     assert sorted(order) == list(range(24))
@@ -56,5 +56,5 @@ def test_like_comes_beside_like_and_every_class_once() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_hardly_any_classes_have_an_order(count: int) -> None:
+def test_leaf_order_of_up_to_two_classes(count: int) -> None:
     assert sorted(projections.leaf_order(np.eye(count))) == list(range(count))

@@ -26,7 +26,7 @@ def data_of(text: str) -> dict[str, Any]:
     return json.loads(found[1], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
-def test_no_image_at_all(tmp_path: Path) -> None:
+def test_page_of_a_data_set_without_images(tmp_path: Path) -> None:
     run = Run(tmp_path, 3, 0)
     for wnid in wnids(3):
         (run.root / wnid).mkdir(parents=True)
@@ -38,7 +38,7 @@ def test_no_image_at_all(tmp_path: Path) -> None:
     assert data_of(text)["classes"]["kept"] == [0, 0, 0]
 
 
-def test_one_class(tmp_path: Path) -> None:
+def test_page_of_a_single_class(tmp_path: Path) -> None:
     run = Run(tmp_path, 1, 3)
     run.draw()
     run.collect()
@@ -49,7 +49,7 @@ def test_one_class(tmp_path: Path) -> None:
     assert (classes["nearest"], classes["cosine"]) == ([None], [None])
 
 
-def test_one_image_a_class_has_no_spread_and_no_verdict(tmp_path: Path) -> None:
+def test_class_of_one_image_has_no_spread_and_no_score(tmp_path: Path) -> None:
     run = Run(tmp_path, 3, 1)
     run.draw()
     run.collect()
@@ -70,7 +70,7 @@ def test_missing_thumbnails_are_marked(spoiled: Run) -> None:
     assert (spoiled.output / "report" / "thumbnails" / f"{wnids(6)[0]}.jpg").is_file()
 
 
-def test_names_and_addresses_stay_text(spoiled: Run) -> None:
+def test_names_and_urls_are_embedded_as_text(spoiled: Run) -> None:
     classes = pd.read_csv(spoiled.folder / "classes.csv")
     classes.loc[0, ["name", "words"]] = EVIL
     classes.loc[1, "kept"] = 0
@@ -92,7 +92,7 @@ def test_names_and_addresses_stay_text(spoiled: Run) -> None:
     assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;" in text
 
 
-def test_broken_side_files_are_as_if_they_were_not_there(spoiled: Run) -> None:
+def test_unreadable_run_files_are_ignored(spoiled: Run) -> None:
     for name in ("metrics.json", "outcome.json", "stages.json"):
         (spoiled.output / name).write_text("{")
     (spoiled.folder / "ledger.sqlite").write_bytes(b"no database, and long enough to look at" * 10)
@@ -101,16 +101,16 @@ def test_broken_side_files_are_as_if_they_were_not_there(spoiled: Run) -> None:
     assert "Evaluation" not in spoiled.report()
 
 
-def test_without_a_data_set_it_says_what_to_run(tmp_path: Path) -> None:
+def test_missing_data_set_is_an_error_that_says_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds no manifest.parquet: run the stage collect first"):
         build.write(tmp_path, tmp_path)
 
 
-def test_the_same_run_gives_the_same_page(good: Run) -> None:
+def test_page_is_deterministic(good: Run) -> None:
     assert good.report() == good.report()
 
 
-def test_ids_and_files_lose_what_they_share_with_their_class_and_nothing_else() -> None:
+def test_common_prefixes_of_ids_and_files_are_stored_once() -> None:
     assert page_data._short("n01440764_5", "n01440764") == "_5"
     assert page_data._short("n01440764", "n01440764") == "=n01440764"
     assert page_data._file("images/n1/a.jpg", "images/n1/a.") == "jpg"
@@ -118,11 +118,11 @@ def test_ids_and_files_lose_what_they_share_with_their_class_and_nothing_else() 
     assert page_data._file("/data/a.jpg", "images/n1/a.") == "=file:///data/a.jpg"
 
 
-def test_each_class_shows_its_first_images_and_those_of_the_galleries() -> None:
+def test_selected_images_are_the_first_of_each_class_and_the_galleries() -> None:
     assert page_data.select_images([0, 0, 0, 1, 1], {2}, 1) == {0: [0, 2], 1: [3]}
 
 
-def test_a_picture_of_any_kind_has_a_thumbnail_or_none(tmp_path: Path) -> None:
+def test_any_image_mode_has_a_thumbnail(tmp_path: Path) -> None:
     picture = pictures.draw_picture(wnids(1)[0], 0)
     for mode, name in (("L", "grey.jpg"), ("CMYK", "cmyk.jpg"), ("P", "palette.png"), ("RGBA", "clear.png")):
         picture.convert(mode).save(tmp_path / name)

@@ -53,7 +53,7 @@ def show_sheets(page: Any) -> None:
     until(page, "document.querySelectorAll('.sheet .thumb').length === 36")
 
 
-def test_it_opens_without_a_complaint_and_asks_the_network_for_nothing(page: Any) -> None:
+def test_page_opens_without_errors_and_without_requests(page: Any) -> None:
     page.refresh()
     assert script(page, "return document.documentElement.dataset.ready") == "yes"
     assert complaints(page) == []
@@ -61,13 +61,13 @@ def test_it_opens_without_a_complaint_and_asks_the_network_for_nothing(page: Any
     assert {address.partition(":")[0] for address in asked} <= {"file", "data"}
 
 
-def test_hostile_names_are_shown_and_not_run(page: Any) -> None:
+def test_html_in_names_is_escaped(page: Any) -> None:
     assert script(page, "return document.querySelectorAll('.sheet h3')[3].textContent") == EVIL
     assert "broken" not in page.title
     assert script(page, "return document.querySelectorAll('img[src=x]').length") == 0
 
 
-def test_only_addresses_of_the_web_become_links(page: Any) -> None:
+def test_only_http_urls_become_links(page: Any) -> None:
     show_sheets(page)
     shown = []
     for position in range(3):
@@ -89,7 +89,7 @@ def test_search_finds_a_class_by_name_wnid_and_label(page: Any) -> None:
     script(page, "arguments[0].value = ''; arguments[0].dispatchEvent(new Event('input'))", field)
 
 
-def test_the_pictures_of_a_class_are_one_strip(page: Any) -> None:
+def test_thumbnails_of_a_class_are_one_file(page: Any) -> None:
     show_sheets(page)
     drawn = script(page, "return getComputedStyle(document.querySelector('.sheet .thumb')).backgroundImage")
     script(page, "window.strip = new Image(); strip.src = arguments[0]", drawn.removeprefix('url("').partition('")')[0])
@@ -97,7 +97,7 @@ def test_the_pictures_of_a_class_are_one_strip(page: Any) -> None:
     assert script(page, "return [strip.naturalWidth, strip.naturalHeight]") == [6 * 112, 112]
 
 
-def test_pointing_at_a_class_on_the_map_shows_its_pictures(page: Any) -> None:
+def test_hovering_a_class_on_the_map_shows_its_thumbnails(page: Any) -> None:
     from selenium.webdriver import ActionChains
 
     script(page, "document.querySelector('#map svg').scrollIntoView({block: 'center', behavior: 'instant'})")
@@ -107,7 +107,7 @@ def test_pointing_at_a_class_on_the_map_shows_its_pictures(page: Any) -> None:
     assert len(page.find_elements("css selector", "#map-text .thumb")) == 6
 
 
-def test_the_map_can_be_walked_with_the_keys(page: Any) -> None:
+def test_arrow_keys_move_on_the_map(page: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     svg = page.find_element("css selector", "#map svg")
@@ -118,7 +118,7 @@ def test_the_map_can_be_walked_with_the_keys(page: Any) -> None:
     assert len(seen) > 1
 
 
-def test_enter_on_the_map_takes_the_focus_to_the_class(page: Any) -> None:
+def test_enter_on_the_map_focuses_the_class(page: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     svg = page.find_element("css selector", "#map svg")
@@ -129,13 +129,13 @@ def test_enter_on_the_map_takes_the_focus_to_the_class(page: Any) -> None:
     assert script(page, "return document.activeElement.closest('.sheet') !== null")
 
 
-def test_without_t_sne_the_table_of_centers_has_no_column_for_it(page: Any) -> None:
+def test_table_of_centers_has_no_tsne_column_without_tsne(page: Any) -> None:
     script(page, "document.getElementById('centers-table').open = true")
     until(page, "document.querySelector('#centers-table table')")
     assert "t-SNE" not in script(page, "return document.querySelector('#centers-table thead').textContent")
 
 
-def test_pointing_at_a_picture_names_it_and_opening_it_shows_the_file(page: Any) -> None:
+def test_hovering_a_thumbnail_names_it_and_a_click_opens_the_file(page: Any) -> None:
     from selenium.webdriver import ActionChains
 
     show_sheets(page)
@@ -148,7 +148,7 @@ def test_pointing_at_a_picture_names_it_and_opening_it_shows_the_file(page: Any)
     script(page, "document.getElementById('viewer').close()")
 
 
-def test_an_opened_picture_is_walked_on_from_by_arrows_and_by_its_buttons(page: Any) -> None:
+def test_viewer_moves_on_by_arrow_keys_and_buttons(page: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     show_sheets(page)
@@ -169,7 +169,7 @@ def test_an_opened_picture_is_walked_on_from_by_arrows_and_by_its_buttons(page: 
     script(page, "document.getElementById('viewer').close()")
 
 
-def test_tables_sort_by_a_click_on_their_heads(page: Any) -> None:
+def test_click_on_a_heading_sorts_the_table(page: Any) -> None:
     details = page.find_element("id", "classes-table")
     script(page, "arguments[0].open = true", details)
     until(page, "document.querySelector('#classes-table table')")
@@ -185,7 +185,7 @@ def test_tables_sort_by_a_click_on_their_heads(page: Any) -> None:
     assert script(page, "return document.querySelector('#classes-table [aria-sort]').ariaSort") == "descending"
 
 
-def test_the_matrix_says_what_is_pointed_at(page: Any) -> None:
+def test_hovering_the_matrix_names_both_classes(page: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     page.find_element("id", "matrix").send_keys(Keys.ARROW_RIGHT)
@@ -201,14 +201,14 @@ def test_warnings_come_first(page: Any) -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_is_wider_than_the_window(page: Any, width: int, dark: bool) -> None:
+def test_page_is_not_wider_than_the_window(page: Any, width: int, dark: bool) -> None:
     at_width(page, width, dark)
     assert script(page, "return document.documentElement.scrollWidth") <= width
     light = script(page, "return getComputedStyle(document.body).backgroundColor") == "rgb(250, 249, 246)"
     assert light is not dark
 
 
-def test_every_control_and_picture_has_a_name(page: Any) -> None:
+def test_controls_and_images_have_accessible_names(page: Any) -> None:
     nameless = """return [...document.querySelectorAll('button, input, svg, canvas, img, dialog')].filter((each) =>
       !(each.ariaLabel || each.alt || each.textContent.trim() || each.labels?.length)).map((each) => each.outerHTML)"""
     assert script(page, nameless) == []

@@ -24,7 +24,7 @@ def said(text: str) -> str:
     return unescape(found[1])
 
 
-def test_a_good_run_says_how_many_were_judged(good: Run) -> None:
+def test_summary_has_the_number_of_scored_images(good: Run) -> None:
     assert said(good.report()) == f"None of the 36 images that could be scored: {PRAISE}."
 
 
@@ -41,7 +41,7 @@ def planted(tmp_path: Path) -> Run:
     return run
 
 
-def test_a_data_set_that_was_moved_is_judged_as_before(planted: Run, tmp_path: Path) -> None:
+def test_moved_data_set_has_the_same_scores(planted: Run, tmp_path: Path) -> None:
     before = titles(planted)
     assert "tench (n01440764) holds mostly images of another class" in before
     moved = Run(tmp_path / "elsewhere", 4, 4)
@@ -50,7 +50,7 @@ def test_a_data_set_that_was_moved_is_judged_as_before(planted: Run, tmp_path: P
     assert said(moved.report()).startswith("Closer (cosine distance) to the center")
 
 
-def test_an_image_of_another_size_is_not_taken_for_the_one_that_was_embedded(planted: Run, tmp_path: Path) -> None:
+def test_image_whose_size_changed_is_not_scored(planted: Run, tmp_path: Path) -> None:
     moved = planted.copy(tmp_path / "elsewhere")
     (index,) = moved.folder.rglob(IMAGES)
     lines = [line.split("\t") for line in index.read_text().splitlines()]
@@ -61,7 +61,7 @@ def test_an_image_of_another_size_is_not_taken_for_the_one_that_was_embedded(pla
     assert text == (f"No image could be scored. Not scored: {count} images without an embedding beside the data set.")
 
 
-def test_one_image_a_class_is_not_praised(tmp_path: Path) -> None:
+def test_single_images_are_reported_as_not_scored(tmp_path: Path) -> None:
     run = Run(tmp_path, 3, 1)
     run.draw()
     run.collect()
@@ -73,7 +73,7 @@ def test_one_image_a_class_is_not_praised(tmp_path: Path) -> None:
     assert "95 % interval" not in text
 
 
-def test_one_class_is_not_praised(tmp_path: Path) -> None:
+def test_single_class_is_reported_as_not_scored(tmp_path: Path) -> None:
     run = Run(tmp_path, 1, 3)
     run.draw()
     run.collect()
@@ -86,7 +86,7 @@ def test_one_class_is_not_praised(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", ["shrank", "lost"])
-def test_centers_of_another_list_are_left_out_and_said_first(spoiled: Run, spoil: str) -> None:
+def test_centers_of_another_list_are_ignored_with_a_warning(spoiled: Run, spoil: str) -> None:
     listed = spoiled.folder / "eval.txt"
     if spoil == "lost":
         listed.unlink()
@@ -102,7 +102,7 @@ def test_centers_of_another_list_are_left_out_and_said_first(spoiled: Run, spoil
     assert "nearest class mean" not in text
 
 
-def test_a_run_over_another_data_set_lends_it_no_centers(good: Run, planted: Run) -> None:
+def test_centers_of_another_data_set_are_ignored(good: Run, planted: Run) -> None:
     build.write(good.folder, planted.output)
     text = planted.page.read_text(encoding="utf-8")
     assert "The centers of this run belong to another list" in text

@@ -39,11 +39,11 @@ def titles(run: Run) -> list[str]:
     return [warning.title for warning in raised(run)]
 
 
-def test_a_good_run_raises_none(good: Run) -> None:
+def test_valid_run_has_no_warnings(good: Run) -> None:
     assert raised(good) == []
 
 
-def test_labels_swapped_in_the_list_are_named_and_seen_in_the_centers(spoiled: Run) -> None:
+def test_labels_swapped_in_the_list_are_named(spoiled: Run) -> None:
     listed = spoiled.folder / "eval.txt"
     swap = {"1": "2", "2": "1"}
     lines = [line.rpartition(" ") for line in listed.read_text().splitlines()]
@@ -55,7 +55,7 @@ def test_labels_swapped_in_the_list_are_named_and_seen_in_the_centers(spoiled: R
     assert "look swapped" in spoiled.report()
 
 
-def test_folders_swapped_at_the_source_show_in_the_ids_of_the_images(tmp_path: Path) -> None:
+def test_folders_swapped_in_the_source_show_in_image_ids(tmp_path: Path) -> None:
     run = Run(tmp_path, 3, 3)
     for wnid in wnids(3):
         for serial in range(3):
@@ -75,7 +75,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def test_folders_swapped_under_neutral_names_show_in_the_vote_of_the_classifier(known: Run, tmp_path: Path) -> None:
+def test_folders_swapped_with_neutral_names_are_found_by_the_classifier(known: Run, tmp_path: Path) -> None:
     run = Run(tmp_path, 12, 6)
     run.draw()
     run.swap_folders(*wnids(12)[1:3])
@@ -89,12 +89,12 @@ def test_folders_swapped_under_neutral_names_show_in_the_vote_of_the_classifier(
     assert "look swapped" in run.report()
 
 
-def test_a_good_run_with_a_classifier_raises_none(good: Run, spoiled: Run, tmp_path: Path) -> None:
+def test_valid_run_with_a_classifier_has_no_warnings(good: Run, spoiled: Run, tmp_path: Path) -> None:
     spoiled.judge(backbone=good.classifier(tmp_path / "classifier.safetensors"))
     assert raised(spoiled) == []
 
 
-def test_a_class_of_which_the_classifier_thinks_otherwise_is_a_warning(spoiled: Run) -> None:
+def test_class_predicted_as_another_is_a_warning(spoiled: Run) -> None:
     metrics = json.loads((spoiled.output / "metrics.json").read_text())
     mislabelled = {"wnid": "n01440764", "predicted": "n02012849", "share": 0.75}
     metrics["label_check"] = {"labels_wrong": False, "likely_mislabelled": [mislabelled]}
@@ -103,7 +103,7 @@ def test_a_class_of_which_the_classifier_thinks_otherwise_is_a_warning(spoiled: 
     assert (warning.level, warning.title) == ("warning", "The classifier takes tench (n01440764) for n02012849")
 
 
-def test_labels_swapped_in_the_label_file_break_the_known_order(tmp_path: Path) -> None:
+def test_labels_swapped_in_the_label_file_are_out_of_order(tmp_path: Path) -> None:
     run = Run(tmp_path / "run", 6, 2)
     run.draw()
     order = list(wnids(1000))
@@ -114,7 +114,7 @@ def test_labels_swapped_in_the_label_file_break_the_known_order(tmp_path: Path) 
     assert "2 classes out of order" in titles(run)
 
 
-def test_a_class_of_one_picture_under_different_bytes_is_a_problem(tmp_path: Path) -> None:
+def test_class_of_identical_pictures_is_a_problem(tmp_path: Path) -> None:
     run = Run(tmp_path, 4, 6)
     run.draw()
     for serial in range(6):
@@ -125,7 +125,7 @@ def test_a_class_of_one_picture_under_different_bytes_is_a_problem(tmp_path: Pat
     ]
 
 
-def test_ten_images_of_another_class_are_the_doubtful_ones(tmp_path: Path) -> None:
+def test_ten_planted_images_are_likely_mislabelled(tmp_path: Path) -> None:
     run = Run(tmp_path, 6, 10)
     run.draw()
     one, other = wnids(6)[:2]
@@ -145,7 +145,7 @@ def test_ten_images_of_another_class_are_the_doubtful_ones(tmp_path: Path) -> No
     assert "tench (n01440764) holds mostly images of another class" in titles(run)
 
 
-def test_all_planted_errors_are_seen_with_a_classifier_as_well(known: Run, tmp_path: Path) -> None:
+def test_all_planted_errors_are_found_with_a_classifier(known: Run, tmp_path: Path) -> None:
     run = Run(tmp_path, 12, 6)
     run.draw()
     one, other, same, first, second = wnids(5)
@@ -167,7 +167,7 @@ def test_all_planted_errors_are_seen_with_a_classifier_as_well(known: Run, tmp_p
     assert {f"{one}_x{serial}" for serial in range(10)} <= gallery
 
 
-def test_short_classes_are_named_with_what_they_lack(tmp_path: Path) -> None:
+def test_short_classes_are_named_with_their_missing_images(tmp_path: Path) -> None:
     run = Run(tmp_path, 3, 4)
     run.draw()
     (run.root / wnids(3)[1] / "000.jpg").unlink()
@@ -177,7 +177,7 @@ def test_short_classes_are_named_with_what_they_lack(tmp_path: Path) -> None:
     assert warning.detail == "1 image missing: goldfish (n01443537)."
 
 
-def test_an_interrupted_run_says_so(spoiled: Run) -> None:
+def test_interrupted_run_is_a_warning(spoiled: Run) -> None:
     with pytest.raises(KeyboardInterrupt), StageTimer(spoiled.output).stage("centers"):
         raise KeyboardInterrupt
     with sqlite3.connect(spoiled.folder / "ledger.sqlite") as db:
@@ -189,7 +189,7 @@ def test_an_interrupted_run_says_so(spoiled: Run) -> None:
     assert "missing" not in detail, "it left no settings to compare with"
 
 
-def test_an_interrupted_run_says_what_is_missing(spoiled: Run) -> None:
+def test_interrupted_run_names_its_missing_results(spoiled: Run) -> None:
     (spoiled.output / ".hydra").mkdir()
     (spoiled.output / ".hydra" / "config.yaml").write_text("stages: [collect, lists, centers, evaluate, report]")
     timer = StageTimer(spoiled.output)
@@ -203,7 +203,7 @@ def test_an_interrupted_run_says_what_is_missing(spoiled: Run) -> None:
     assert "missing: the centers, the evaluation" in raised(spoiled)[0].detail
 
 
-def test_a_run_that_failed_gives_its_reason(spoiled: Run) -> None:
+def test_failed_run_is_shown_with_its_reason(spoiled: Run) -> None:
     (spoiled.output / "outcome.json").write_text('{"exit_code": 1, "reason": "the disk is full"}')
     assert (raised(spoiled)[0].title, raised(spoiled)[0].detail[:30]) == (
         "The run failed",
@@ -211,7 +211,7 @@ def test_a_run_that_failed_gives_its_reason(spoiled: Run) -> None:
     )
 
 
-def test_the_label_check_of_the_evaluation_is_a_problem(spoiled: Run) -> None:
+def test_failed_label_check_is_a_problem(spoiled: Run) -> None:
     metrics = json.loads((spoiled.output / "metrics.json").read_text())
     metrics["label_check"] = {"labels_wrong": True, "message": "they are numbered as clsloc from 1"}
     metrics["ncm"] = {"cosine": {"top1": {"value": 0.2}, "top5": None}}
@@ -221,7 +221,7 @@ def test_the_label_check_of_the_evaluation_is_a_problem(spoiled: Run) -> None:
     assert "The centers do not tell the classes apart" in [warning.title for warning in found]
 
 
-def test_one_picture_in_two_classes_is_a_warning(tmp_path: Path) -> None:
+def test_image_in_two_classes_is_a_warning(tmp_path: Path) -> None:
     run = Run(tmp_path, 3, 2)
     run.draw()
     run.put(wnids(3)[2], "same", pictures.draw_picture(wnids(3)[0], 0))
@@ -229,13 +229,13 @@ def test_one_picture_in_two_classes_is_a_warning(tmp_path: Path) -> None:
     assert "1 image in more than one class" in titles(run)
 
 
-def test_a_file_that_is_gone_is_counted_and_drawn_as_missing(spoiled: Run) -> None:
+def test_deleted_file_is_counted_as_missing(spoiled: Run) -> None:
     image = next((spoiled.folder / "images").glob("*/*.jpg"))
     image.write_bytes(b"no picture")
     assert titles(spoiled) == ["1 picture missing"]
 
 
-def test_no_centers_and_no_embeddings_are_said(spoiled: Run) -> None:
+def test_missing_centers_and_embeddings_are_notes(spoiled: Run) -> None:
     for file in (spoiled.folder / "embeddings").rglob(ROWS):
         file.unlink()
     assert titles(spoiled) == ["The embeddings were not kept"]
@@ -247,10 +247,10 @@ def test_no_centers_and_no_embeddings_are_said(spoiled: Run) -> None:
     ("dhashes", "size"),
     [([], 0), ([7], 1), ([0, 1, 3, 2**63], 4), ([0, 0xFFFF, 0xFFFF0000], 1), ([5, 5, 2**40 - 1], 2)],
 )
-def test_the_largest_group_is_that_of_the_picture_with_most_likenesses(dhashes: list[int], size: int) -> None:
+def test_largest_group_counts_pictures_near_one_of_them(dhashes: list[int], size: int) -> None:
     assert largest_group(dhashes) == size
 
 
-def test_doubtful_images_need_a_center_of_another_class() -> None:
+def test_likely_mislabelled_images_need_a_second_center() -> None:
     found = OutlierScores(np.array([0.5, np.nan]), np.array([np.nan, 0.1]), np.array([-1, -1]))
     assert likely_mislabelled(found, 5).tolist() == []

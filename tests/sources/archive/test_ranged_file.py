@@ -34,7 +34,7 @@ class TestBadServers:
             with pytest.raises(SourceError) as error:
                 [drive(source, candidate) for candidate in source.candidates(A)]
         assert "\n" not in str(error.value)
-        assert "nothing is held against any image" in str(error.value)
+        assert "no image is marked as failed" in str(error.value)
         return str(error.value)
 
     @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ class TestVal(SourceContract):
                     assert one.data == jpeg(int(one.image_id.rpartition("_")[2]))
 
 
-def test_the_draw_is_the_member_at_or_after_a_position(tmp_path: Path) -> None:
+def test_draw_is_the_member_at_or_after_its_position(tmp_path: Path) -> None:
     """Against a plain reading of the definition, with all headers known."""
     from imagenet_nk.sampling.draw_order import draw
 
@@ -175,7 +175,7 @@ class TestBudget:
 
     @pytest.mark.parametrize("at_once", [1, 16])
     @pytest.mark.parametrize("form", ["train", "synset"])
-    def test_requests_and_bytes(self, tmp_path, server, at_once, form) -> None:
+    def test_requests_and_bytes_of_a_read_are_bounded(self, tmp_path, server, at_once, form) -> None:
         wnids = [f"n{i:08d}" for i in range(1000, 1040)]
         tars = {wnid: like_photographs(wnid, 40) for wnid in wnids}
         self.check(tmp_path, server, tars, form, at_once)

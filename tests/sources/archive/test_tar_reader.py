@@ -126,7 +126,7 @@ class TestBadTars:
         honest = {good[i][0].removesuffix(".JPEG") for i in (0, 1, 3, 4)}
         assert honest <= found
 
-    def test_a_broken_checksum_loses_one_member(self, tmp_path) -> None:
+    def test_broken_checksum_loses_one_member(self, tmp_path) -> None:
         good = members(A, 5)
         data = bytearray(tar(good))
         with tarfile.open(fileobj=io.BytesIO(bytes(data))) as whole:
@@ -134,7 +134,7 @@ class TestBadTars:
         found, _ = self.read(tmp_path, bytes(data))
         assert found == {good[i][0].removesuffix(".JPEG") for i in (0, 1, 3, 4)}
 
-    def test_cut_short(self, tmp_path) -> None:
+    def test_truncated_tar_gives_its_complete_members(self, tmp_path) -> None:
         good = members(A, 5)
         data = tar(good)
         found, _ = self.read(tmp_path, data[: len(data) // 2])

@@ -18,7 +18,7 @@ from sources.tars import A, members, tar
 from sources.web import Answer, Web
 
 
-def test_a_stream_stops_when_the_class_is_full(tmp_path: Path, server: Web) -> None:
+def test_stream_stops_when_the_class_is_full(tmp_path: Path, server: Web) -> None:
     files = members(A, 400)
     data = tar(files)
     url = server.base + "/{wnid}.tar"
@@ -41,7 +41,7 @@ def test_stream_that_turns_into_a_page_or_another_file_is_an_error(tmp_path: Pat
         for answer in answers:
             source._archive.streams.close()
             server.put(f"/{A}.tar", lambda *_, answer=answer: answer)
-            with pytest.raises(SourceError, match="nothing is held against any image"):
+            with pytest.raises(SourceError, match="no image is marked as failed"):
                 drive(source, candidates[39])
         server.put(f"/{A}.tar", whole_only(data))
         assert isinstance(drive(source, candidates[39]), FetchedImage)
@@ -60,6 +60,6 @@ def test_stream_of_any_bytes_ends(data: bytes, sizes: list[int]) -> None:
 
 
 @given(files)
-def test_a_stream_gives_the_plain_files(these) -> None:
+def test_stream_gives_regular_files(these) -> None:
     got = [(m.header.name, content) for m, content in streamed(iter([tar(these)]), 1000)]
     assert got == [(name, content) for name, content in these if 0 < len(content) <= 1000]

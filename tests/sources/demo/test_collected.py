@@ -51,7 +51,7 @@ def reason(demo: Demo, transport: CurlTransport, candidate: Candidate) -> str:
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_each_fate_comes_to_its_reason(allowed: bool, tmp_path: Path) -> None:
+def test_each_fault_gives_its_reason(allowed: bool, tmp_path: Path) -> None:
     demo = Demo(per_class=40)
     demo.open([WNID], SourceContext(tmp_path, HttpConfig(), RandomOrder(0)))
     transport = CurlTransport(HttpConfig(), demo.traits.hosts_allowed() if allowed else frozenset())

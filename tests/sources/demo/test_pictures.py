@@ -19,7 +19,7 @@ WNIDS = [
 ]  # fmt: skip
 
 
-def test_a_picture_depends_on_class_and_serial_alone() -> None:
+def test_picture_depends_on_class_and_serial_alone() -> None:
     first = encode("n01440764", 3)
     encode("n01443537", 0)
     assert encode("n01440764", 3) == first
@@ -38,7 +38,7 @@ def test_all_files_are_whole_and_no_two_are_equal() -> None:
     assert set(forms) == {"JPEG", "PNG", "WEBP", "GIF", "BMP"}
 
 
-def test_the_nearest_class_mean_of_thumbnails_tells_the_classes_apart() -> None:
+def test_nearest_class_mean_of_thumbnails_tells_the_classes_apart() -> None:
     thumbnails = np.array(
         [
             [np.asarray(draw_picture(wnid, serial).resize((8, 8)), float).ravel() for serial in range(8)]
@@ -51,7 +51,7 @@ def test_the_nearest_class_mean_of_thumbnails_tells_the_classes_apart() -> None:
     assert (distances.argmin(axis=-1) == np.arange(20)[:, None]).mean() > 0.9
 
 
-def test_every_part_is_drawn_for_some_class() -> None:
+def test_every_motif_and_ground_is_used_by_some_class() -> None:
     looks = [look_of(f"n{number:08d}") for number in range(300)]
     assert {kind.ground for kind in looks} == set(range(len(GROUNDS)))
     assert {kind.layout for kind in looks} == set(range(len(LAYOUTS)))
@@ -62,7 +62,7 @@ def test_every_part_is_drawn_for_some_class() -> None:
         assert np.abs(outline).max() < 1.6
 
 
-def test_oklch_gives_the_colours_that_its_author_gives() -> None:
+def test_oklch_matches_published_values() -> None:
     for colour, (lightness, chroma, degrees) in {
         (255, 255, 255): (1, 0, 0),
         (0, 0, 0): (0, 0, 0),

@@ -65,7 +65,7 @@ def test_half_the_addresses_are_bad_and_enough_are_good(wnid: str) -> None:
     assert sum(fault_of(wnid, serial) is Fault.good for serial in range(36)) >= 16
 
 
-def test_fates_differ_between_classes() -> None:
+def test_faults_differ_between_classes() -> None:
     assert len({tuple(fault_of(wnid, serial) for serial in range(20)) for wnid in WNIDS}) == len(WNIDS)
 
 
@@ -94,7 +94,7 @@ def test_dead_addresses_give_no_picture(wanted: Fault, reason: str, demo: Demo) 
     assert result.reason == reason
 
 
-def test_moved_pictures_lead_to_the_placeholder(demo: Demo) -> None:
+def test_moved_pictures_redirect_to_the_placeholder(demo: Demo) -> None:
     found = drive(demo, candidate(Fault.moved))
     assert isinstance(found, FetchedImage)
     assert found.final_url == "demo://pictures/static/photo_unavailable.png"
@@ -103,7 +103,7 @@ def test_moved_pictures_lead_to_the_placeholder(demo: Demo) -> None:
         assert min(image.size) > 100
 
 
-def test_the_other_placeholder_has_many_addresses(demo: Demo) -> None:
+def test_other_placeholder_has_many_addresses(demo: Demo) -> None:
     keys = [(wnid, serial) for wnid in WNIDS for serial in range(36) if fault_of(wnid, serial) is Fault.placeholder]
     found = [drive(demo, Candidate(f"{wnid}_{serial}", wnid, "x")) for wnid, serial in keys]
     assert len(found) >= 3
@@ -111,7 +111,7 @@ def test_the_other_placeholder_has_many_addresses(demo: Demo) -> None:
     assert len({one.final_url for one in found}) == len(found)
 
 
-def test_pages_pass_for_images_by_their_type(demo: Demo) -> None:
+def test_html_pages_have_an_image_content_type(demo: Demo) -> None:
     (host,) = [host for host in demo.traits.hosts_allowed() if _listens(host)]
     with requests.get(f"http://{host}/{WNIDS[0]}/{first(Fault.html)}.jpg", timeout=10) as answer:
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
@@ -137,11 +137,11 @@ def test_tiny_images_are_below_the_limit() -> None:
 
 
 @pytest.mark.parametrize("key", ["n01440764_36", "n01440764_-1", "n01440764_01", "n99999999_0", "n01440764", "x"])
-def test_an_unknown_key_is_rejected(key: str, demo: Demo) -> None:
+def test_unknown_key_is_rejected(key: str, demo: Demo) -> None:
     assert drive(demo, Candidate(key, "n01440764", "demo://pictures/x")) == Rejected("unknown")
 
 
-def test_two_runs_name_the_same_addresses(tmp_path: Path) -> None:
+def test_urls_are_equal_in_two_runs(tmp_path: Path) -> None:
     seen = []
     for _ in range(2):
         with opened(Demo(), WNIDS, SourceContext(tmp_path, HttpConfig(), RandomOrder(0))) as source:
@@ -177,7 +177,7 @@ def test_close_frees_the_ports_and_ends_kept_connections(tmp_path: Path) -> None
     source.close()  # twice does no harm
 
 
-def test_it_says_that_pictures_are_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_open_logs_that_pictures_are_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.INFO),
         opened(Demo(), WNIDS, SourceContext(tmp_path, HttpConfig(), RandomOrder(0))) as source,
@@ -187,7 +187,7 @@ def test_it_says_that_pictures_are_drawn(tmp_path: Path, caplog: pytest.LogCaptu
         assert source.identity == "demo:1:36"
 
 
-def test_a_client_that_hangs_up_is_no_news(demo: Demo, capfd: pytest.CaptureFixture[str]) -> None:
+def test_disconnecting_client_is_not_logged(demo: Demo, capfd: pytest.CaptureFixture[str]) -> None:
     (host,) = [host for host in demo.traits.hosts_allowed() if _listens(host)]
     for _ in range(5):
         with socket.create_connection(_address(host), timeout=10) as hasty:

@@ -19,7 +19,7 @@ from sources.web import Answer
 
 
 @pytest.mark.parametrize("token", ["", "hf_without_access"])
-def test_a_gated_set_says_where_to_ask(
+def test_gated_data_set_error_names_the_access_page(
     tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     server = served(PARQUET)
@@ -42,7 +42,7 @@ def test_malformed_token_is_one_line(
     fails(Hub("some/set"), tmp_path, "HF_TOKEN holds a character that no token has; copy it again")
 
 
-def test_a_gated_set_opens_with_the_token_of_the_environment(
+def test_gated_set_opens_with_the_token_of_the_environment(
     tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = served(PARQUET)
@@ -60,26 +60,24 @@ def test_a_gated_set_opens_with_the_token_of_the_environment(
         (Hub("/no/such/folder"), "is neither a path here nor a name on the hub such as ILSVRC/imagenet-1k"),
     ],
 )
-def test_a_set_that_is_not_there_is_one_line(
-    tmp_path: Path, served: Callable[..., Server], source: Hub, wanted: str
-) -> None:
+def test_missing_data_set_is_one_line(tmp_path: Path, served: Callable[..., Server], source: Hub, wanted: str) -> None:
     served(PARQUET)
     fails(source, tmp_path, wanted)
     source.close()  # as a run does that cannot open its source
 
 
-def test_a_hub_out_of_reach_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_out_of_reach_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     fails(Hub("some/set"), tmp_path, "http://127.0.0.1:9/datasets/some/set cannot be reached: ")
 
 
-def test_a_card_that_is_no_yaml_is_one_line(tmp_path: Path) -> None:
+def test_card_with_invalid_yaml_is_one_line(tmp_path: Path) -> None:
     files = {"train.tar": webdataset(pictures(1)), "README.md": b"---\n{: ]\n---\n"}
     fails(Hub(str(written(tmp_path / "set", files))), tmp_path, "README.md has a head that is no yaml")
 
 
 @pytest.mark.parametrize("name", ["train.parquet", "train.tar"])
-def test_a_transfer_that_breaks_off_is_one_line_and_leaves_no_whole_file(
+def test_broken_transfer_is_one_line_and_leaves_no_file(
     tmp_path: Path, served: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
@@ -105,7 +103,7 @@ def test_interrupted_tar_download_is_resumed(tmp_path: Path, served: Callable[..
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
 @pytest.mark.parametrize("files", [False, True])
-def test_a_plain_status_is_one_short_line(
+def test_plain_status_is_one_short_line(
     tmp_path: Path,
     served: Callable[..., Server],
     monkeypatch: pytest.MonkeyPatch,

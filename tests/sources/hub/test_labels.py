@@ -44,7 +44,7 @@ def test_words_in_another_order_are_refused_with_the_first_that_differs() -> Non
         Labels(names, REFERENCE)
 
 
-def test_without_names_the_image_names_tell_the_class() -> None:
+def test_image_names_give_the_class_without_label_names() -> None:
     labels = Labels(None, REFERENCE)
     assert labels.wnid(4, "n01443537_12.JPEG", "here") == "n01443537"
     assert labels.wnid("n02012849", None, "here") == "n02012849"
@@ -54,7 +54,7 @@ def test_without_names_the_image_names_tell_the_class() -> None:
 
 
 @pytest.mark.parametrize("label", [5, -2, "x", True + 4, "-2", "²"])
-def test_a_label_outside_the_classes_is_refused(label: int | str | None) -> None:
+def test_label_outside_the_classes_is_refused(label: int | str | None) -> None:
     with pytest.raises(SourceError, match=r"row 3: label .* is not among the data set's 5 classes"):
         Labels(WNIDS, REFERENCE).wnid(label, None, "row 3")
 
@@ -66,7 +66,7 @@ def test_missing_label_is_no_class_unless_only_the_image_name_gives_one(label: i
     assert Labels(None, REFERENCE).wnid(label, "n01443537_1.JPEG", "row 3") == "n01443537"
 
 
-def test_an_image_name_that_denies_its_label_is_refused() -> None:
+def test_image_name_contradicting_its_label_is_refused() -> None:
     with pytest.raises(SourceError, match=r"label 0 would be n01440764, but the image is called n01443537_1\.JPEG"):
         Labels(WNIDS, REFERENCE).wnid(0, "n01443537_1.JPEG", "row 3")
 

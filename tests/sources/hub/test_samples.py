@@ -89,12 +89,12 @@ def test_hidden_rows_and_shards_are_passed_over(tmp_path: Path) -> None:
         ({"a.jpg": b"x", "a.json": b"[1"}, r"sample a: its label cannot be read"),
     ],
 )
-def test_a_shard_that_cannot_be_used_is_named(tmp_path: Path, members: dict[str, bytes], wanted: str) -> None:
+def test_shard_that_cannot_be_used_is_named(tmp_path: Path, members: dict[str, bytes], wanted: str) -> None:
     written(tmp_path / "set", {"train.tar": tar_bytes(members)})
     fails(Hub(str(tmp_path / "set"), sorted_labels=True), tmp_path, wanted)
 
 
-def test_a_shard_without_samples_beside_others_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_shard_without_samples_beside_others_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     good = tar_bytes({"a.jpg": b"tench", "a.cls": b"0"})
     written(tmp_path / "set", {"train-0.tar": tar_bytes({"a.txt": b"x"}), "train-1.tar": good})
     assert by_class(tmp_path / "set")[TENCH] == {b"tench"}
@@ -102,6 +102,6 @@ def test_a_shard_without_samples_beside_others_is_named(tmp_path: Path, caplog: 
 
 
 @pytest.mark.parametrize("name", ["x.tar", "x.parquet"])
-def test_a_pipe_in_the_place_of_a_shard_does_not_hang(tmp_path: Path, name: str) -> None:
+def test_pipe_in_the_place_of_a_shard_does_not_hang(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     fails(Hub(str(tmp_path / name)), tmp_path, f"{name} is no file")

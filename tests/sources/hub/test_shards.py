@@ -42,18 +42,18 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_parquet_file_is_one_line(tmp_path: Path, case: str) -> None:
+def test_bad_parquet_file_is_one_line(tmp_path: Path, case: str) -> None:
     data, wanted = BAD[case]
     written(tmp_path / "set", {"train.parquet": data})
     fails(Hub(str(tmp_path / "set")), tmp_path, wanted)
 
 
-def test_a_tar_that_is_none_is_one_line(tmp_path: Path) -> None:
+def test_invalid_tar_is_one_line(tmp_path: Path) -> None:
     written(tmp_path / "set", {"train.tar": b"<html>sign in</html>" * 100})
     fails(Hub(str(tmp_path / "set")), tmp_path, r"train\.tar is no tar")
 
 
-def test_a_truncated_tar_gives_its_whole_samples(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_truncated_tar_gives_its_complete_samples(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     whole = webdataset(pictures(3))
     written(tmp_path / "set", {"train.tar": whole[: len(whole) // 2]})
     source = opened(Hub(str(tmp_path / "set")), tmp_path)

@@ -81,7 +81,7 @@ def test_one_file_is_a_data_set(tmp_path: Path) -> None:
     assert len(images(opened(Hub(str(tmp_path / "mine.parquet")), tmp_path), SHARK)) == 2
 
 
-def test_a_listed_image_that_is_not_there_is_missing(tmp_path: Path) -> None:
+def test_absent_listed_image_is_missing(tmp_path: Path) -> None:
     written(tmp_path / "set", PARQUET)
     wanted = {TENCH: [f"{TENCH}_3", f"{TENCH}_99", f"{TENCH}_1"]}
     source = opened(Hub(str(tmp_path / "set")), tmp_path, ListedIds(wanted))
@@ -117,7 +117,7 @@ def test_hub_that_fails_in_the_middle_rejects_no_image(
     candidate = next(iter(source.candidates(TENCH)))
     shutil.rmtree(tmp_path / "index", ignore_errors=True)
     honest, server.web.answer = server.web.answer, lambda *_: answer  # type: ignore[method-assign]
-    with pytest.raises(SourceError, match="nothing is held against any image") as error:
+    with pytest.raises(SourceError, match="no image is marked as failed") as error:
         drive(source, candidate)
     assert "\n" not in str(error.value)
     server.web.answer = honest  # type: ignore[method-assign]
@@ -139,7 +139,7 @@ class TestAShardThatBreaksOff:
         shard.write_bytes(shard.read_bytes()[:cut])
         return folder
 
-    def test_its_classes_are_incomplete_until_it_is_repaired(self, tmp_path: Path) -> None:
+    def test_classes_of_a_damaged_source_are_incomplete_until_repair(self, tmp_path: Path) -> None:
         folder = self.at(tmp_path, 9000)
         one = job(tmp_path / "kept", Hub(str(folder)), nk=None, wnids=WNIDS)
         summary = collect(one)
@@ -151,7 +151,7 @@ class TestAShardThatBreaksOff:
         summary = collect(one)
         assert (summary.kept, summary.short) == (18, ())
 
-    def test_a_sample_that_lost_its_label_is_left_out(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_sample_without_its_label_is_skipped(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         pictures = {"a": ("jpg", "cls"), "b": ("jpg", "cls")}  # the label behind the picture
         members = {
             f"{TENCH}_{key}.{ext}": b"0" * 5 if ext == "jpg" else b"0" for key in pictures for ext in pictures[key]

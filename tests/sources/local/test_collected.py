@@ -89,14 +89,14 @@ def a_tar_cut_in_its_first_image(root: Path) -> str:
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("make", [no_class_at_all, an_empty_folder, a_tar_cut_in_its_first_image])
 class TestAClassWithoutAnImage:
-    def test_it_is_short_also_with_nk_null(self, make: Make, tmp_path: Path, processes: int) -> None:
+    def test_damaged_class_is_short_with_nk_null(self, make: Make, tmp_path: Path, processes: int) -> None:
         summary = run(tmp_path, Full(make(tmp_path / "root")), processes=processes)
         assert (summary.kept, summary.short) == (12, (SECOND,))
         table = classes(tmp_path)
         assert table.wanted.to_dict() == {FIRST: 6, SECOND: 1, THIRD: 6}
         assert table.kept.to_dict() == {FIRST: 6, SECOND: 0, THIRD: 6}
 
-    def test_the_fallback_gives_all_that_it_has_of_it(
+    def test_fallback_gives_all_of_the_damaged_class(
         self, make: Make, tmp_path: Path, processes: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         (tmp_path / "train.tar").write_bytes(train({wnid: members(wnid, 8) for wnid in WNIDS}))
@@ -130,7 +130,7 @@ def a_damaged_header(root: Path) -> tuple[Path, list[str]]:
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("make", [one_class_tar, a_tar_of_tars, a_damaged_header])
 class TestATarThatBreaksOff:
-    def test_its_classes_are_incomplete_until_it_is_repaired(
+    def test_classes_of_a_damaged_source_are_incomplete_until_repair(
         self, make: Make, tmp_path: Path, processes: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         root, broken = make(tmp_path / "root")
@@ -155,7 +155,7 @@ class TestATarThatBreaksOff:
         assert (summary.kept, summary.short) == (18, ())
         assert classes(tmp_path).wanted.to_dict() == dict.fromkeys(WNIDS, 6)
 
-    def test_the_fallback_adds_what_it_has(self, make: Make, tmp_path: Path, processes: int) -> None:
+    def test_fallback_completes_the_truncated_class(self, make: Make, tmp_path: Path, processes: int) -> None:
         root, _ = make(tmp_path / "root")
         (tmp_path / "train.tar").write_bytes(train(FILES))
         summary = run(tmp_path, Full(str(root)), Archive(train=str(tmp_path / "train.tar")), processes=processes)
@@ -262,7 +262,7 @@ def test_own_data_set_as_root_is_refused(tmp_path: Path, place: str, materialize
     assert sorted(tmp_path.rglob("*.JPEG")) == before
 
 
-def test_a_data_set_may_lie_in_the_folder_of_its_images(tmp_path: Path) -> None:
+def test_data_set_inside_its_source_folder_is_allowed(tmp_path: Path) -> None:
     class_folders(tmp_path / "set" / "train")
     before = sorted(tmp_path.rglob("*.JPEG"))
     assert run(tmp_path, Full(str(tmp_path / "set")), nk=2).kept == 6
@@ -270,9 +270,7 @@ def test_a_data_set_may_lie_in_the_folder_of_its_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("materialize", Materialize)
-def test_a_name_that_no_list_can_hold_is_a_rejection_where_the_list_is_to_hold_it(
-    tmp_path: Path, materialize: Materialize
-) -> None:
+def test_name_that_a_list_cannot_hold_is_rejected(tmp_path: Path, materialize: Materialize) -> None:
     """As soon as it is met, not when everything is collected. Linked or copied, a file gets a name of its own."""
     root = class_folders(tmp_path / "root")
     for number, name in enumerate((b"line\nbreak.jpg", b"re\rturn.jpg", b"latin\xff.jpg")):
@@ -303,7 +301,7 @@ def test_truncated_class_exits_with_3_unless_require_complete_is_false(tmp_path:
     assert program.run(*command, "require_complete=false", cwd=tmp_path).returncode == 0
 
 
-def test_a_path_that_is_no_unicode_goes_into_the_log(tmp_path: Path) -> None:
+def test_non_unicode_path_is_logged(tmp_path: Path) -> None:
     class_folders(tmp_path / os.fsdecode(b"latin\xff"))
     command = [
         *("nk=2", "stages=[collect,lists]", "dataset.dir=set"),

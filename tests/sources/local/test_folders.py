@@ -38,12 +38,12 @@ def test_images_without_an_extension_count_by_their_content(tmp_path: Path) -> N
         assert found[unusable].reason == "unreadable"
 
 
-def test_a_folder_deeper_as_in_tiny_imagenet(tmp_path: Path) -> None:
+def test_folder_deeper_as_in_tiny_imagenet(tmp_path: Path) -> None:
     source = opened(folders(tmp_path, f"{TENCH}/images/{TENCH}_0.JPEG", f"{TENCH}/{TENCH}_boxes.txt"))
     assert ids(source) == [f"{TENCH}_0"]
 
 
-def test_one_stem_twice_gets_two_ids(tmp_path: Path) -> None:
+def test_equal_stems_get_different_ids(tmp_path: Path) -> None:
     names = ["a.jpg", "a.png", f"{TENCH}_a.gif", "images/a.jpg"]
     source = opened(folders(tmp_path, *(f"{TENCH}/{name}" for name in names)))
     assert sorted(ids(source)) == [f"{TENCH}_a", f"{TENCH}_a=2", f"{TENCH}_a=3", f"{TENCH}_a=4"]
@@ -51,7 +51,7 @@ def test_one_stem_twice_gets_two_ids(tmp_path: Path) -> None:
     assert data == {f"{TENCH}/{name}".encode() for name in names}
 
 
-def test_odd_names_become_safe_ids_and_utf8_urls(tmp_path: Path) -> None:
+def test_non_ascii_names_become_safe_ids_and_utf8_urls(tmp_path: Path) -> None:
     folders(tmp_path, f"{TENCH}/a b é.jpg")
     (tmp_path / TENCH / os.fsdecode(b"\xff%20.jpg")).write_bytes(b"latin")
     source = opened(tmp_path)
@@ -73,7 +73,7 @@ def test_ids_of_long_names_fit_a_file_name_and_stay_apart(tmp_path: Path) -> Non
     assert all(len(image_id) <= 200 and parse_line(image_id.encode()) == (TENCH, image_id) for image_id in ids(source))
 
 
-def test_a_class_folder_that_cannot_be_listed_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unlistable_class_folder_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = opened(folders(tmp_path, f"{TENCH}/a.jpg", f"{GOLDFISH}/b.jpg"))
     (tmp_path / TENCH).rename(tmp_path / "gone")
     [rest] = source.candidates(TENCH)

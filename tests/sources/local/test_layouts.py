@@ -45,7 +45,7 @@ def test_detected_layout_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixt
         ([f"{SHARK}/a.jpg"], f"has none of the 2 wanted classes; it is class folders in .* such as {SHARK}"),
     ],
 )
-def test_a_root_without_the_classes_is_one_line(tmp_path: Path, files: list[str], wanted: str) -> None:
+def test_root_without_the_classes_is_one_line(tmp_path: Path, files: list[str], wanted: str) -> None:
     with pytest.raises(SourceError, match=wanted) as error:
         opened(folders(tmp_path, *files))
     assert "\n" not in str(error.value)

@@ -24,12 +24,12 @@ def test_order_depends_on_the_seed_and_not_on_the_folder(tmp_path: Path) -> None
     assert sorted(ids(here)) == sorted(ids(opened(tmp_path / "here", seed=1)))
 
 
-def test_a_class_that_is_not_there_has_no_candidates(tmp_path: Path) -> None:
+def test_absent_class_has_no_candidates(tmp_path: Path) -> None:
     source = opened(folders(tmp_path, f"{TENCH}/a.jpg"), TENCH, SHARK)
     assert ids(source, SHARK) == []
 
 
-def test_a_root_that_is_gone_while_classes_are_listed_is_an_error(tmp_path: Path) -> None:
+def test_root_removed_while_listing_is_an_error(tmp_path: Path) -> None:
     """A disk that is away for a while is no class's fault."""
     source = opened(folders(tmp_path / "root", f"{TENCH}/a.jpg"))
     (tmp_path / "root").rename(tmp_path / "gone")
@@ -51,7 +51,7 @@ def test_faults_of_a_candidate_are_rejections(tmp_path: Path) -> None:
     assert isinstance(results["d"], FetchedImage)
 
 
-def test_identity_is_the_folder_whichever_way_it_is_written(tmp_path: Path) -> None:
+def test_identity_is_the_resolved_folder(tmp_path: Path) -> None:
     folders(tmp_path, f"{TENCH}/a.jpg")
     (tmp_path.parent / "link").unlink(missing_ok=True)
     (tmp_path.parent / "link").symlink_to(tmp_path)
@@ -60,7 +60,7 @@ def test_identity_is_the_folder_whichever_way_it_is_written(tmp_path: Path) -> N
 
 
 @pytest.mark.real
-def test_the_real_tiny_imagenet(shared: Path) -> None:
+def test_real_tiny_imagenet(shared: Path) -> None:
     root = shared / "data" / "tiny-imagenet"
     wnids = sorted(folder.name for folder in root.iterdir())
     source = Full(str(root))
@@ -72,7 +72,7 @@ def test_the_real_tiny_imagenet(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [b"line\nbreak", b"latin\xff"])
-def test_a_root_that_no_list_can_hold_is_one_line_where_lists_are_to_hold_it(tmp_path: Path, name: bytes) -> None:
+def test_root_that_a_list_cannot_hold_is_one_line(tmp_path: Path, name: bytes) -> None:
     root = folders(tmp_path / os.fsdecode(name), f"{TENCH}/a.jpg")
     site = SourceContext(tmp_path / "index", HttpConfig(), RandomOrder(0))
     with pytest.raises(SourceError, match=r"is a path that no list can hold; rename it, or type source\.mat") as error:

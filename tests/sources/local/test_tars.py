@@ -74,7 +74,7 @@ def test_names_cannot_leave_their_class_and_only_files_count(tmp_path: Path) -> 
     assert all(isinstance(drive(source, candidate), FetchedImage) for candidate in source.candidates(TENCH))
 
 
-def test_a_tar_of_something_else_is_one_line(tmp_path: Path) -> None:
+def test_tar_without_classes_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(tar_bytes(CLASSES[TENCH]))
     with pytest.raises(SourceError, match=r"holds no <wnid>\.tar"):
         opened(tmp_path / "x.tar")
@@ -113,7 +113,7 @@ def test_warning_about_a_broken_tar_is_one_printable_line(tmp_path: Path, caplog
     assert "all is well" in said
 
 
-def test_a_tar_that_shrinks_between_listing_and_reading_is_a_rejection(tmp_path: Path) -> None:
+def test_tar_that_shrank_after_listing_is_rejected(tmp_path: Path) -> None:
     tar = train_tar(tmp_path / "train.tar", CLASSES)
     source = opened(tar)
     candidate = next(source.candidates(TENCH))
@@ -165,7 +165,7 @@ def test_any_tar_gives_members_within_the_file_or_one_line(
 
 
 @pytest.mark.parametrize("place", ["/x.tar", "/x.tar#bytes=0-99999999999", "/x.tar#bytes=-5-1", ""])
-def test_a_place_that_is_none_is_an_os_error(place: str) -> None:
+def test_malformed_range_url_is_an_os_error(place: str) -> None:
     with pytest.raises(OSError, match=r"no range|no image"):
         read_range(place)
 
@@ -182,7 +182,7 @@ def test_zeros_in_the_middle_are_damage(tmp_path: Path) -> None:
     assert "is damaged behind byte" in said[0]
 
 
-def test_a_sparse_member_hides_no_other(tmp_path: Path) -> None:
+def test_sparse_member_does_not_hide_others(tmp_path: Path) -> None:
     """A GNU sparse file that stands for three megabytes, and has one block of data."""
     names = [f"{TENCH}_{n}.JPEG" for n in range(3)]
     data = bytearray(tar_bytes(dict.fromkeys(names, b"x" * 512), form=tarfile.GNU_FORMAT))

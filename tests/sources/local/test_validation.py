@@ -97,31 +97,31 @@ def test_all_layouts_give_the_same_images(tmp_path: Path) -> None:
             assert {found.image_id: found.data for found in images(source, wnid)} == expected[wnid]
 
 
-def test_the_folder_itself_and_the_tar_itself_are_roots_too(tmp_path: Path) -> None:
+def test_folder_itself_and_the_tar_itself_are_roots_too(tmp_path: Path) -> None:
     kaggle(tmp_path)
     assert len(images(opened(tmp_path / "ILSVRC" / "Data" / "CLS-LOC" / "val"), FOX)) == 6
 
 
-def test_training_images_are_not_taken_for_validation(tmp_path: Path) -> None:
+def test_training_folder_is_refused_as_validation(tmp_path: Path) -> None:
     (tmp_path / "train" / FOX).mkdir(parents=True)
     with pytest.raises(SourceError, match="has no known layout of validation images"):
         opened(tmp_path)
 
 
 @pytest.mark.parametrize("layout", [torchvision, official_tar, unpacked_tar])
-def test_validation_images_are_not_taken_for_training_images(tmp_path: Path, layout: Callable[[Path], None]) -> None:
+def test_validation_folder_is_refused_as_training(tmp_path: Path, layout: Callable[[Path], None]) -> None:
     layout(tmp_path)
     with pytest.raises(SourceError, match=r"no training images; type source\.part=val for these"):
         Full(str(tmp_path)).open([FOX], SourceContext(tmp_path / "index", HttpConfig(), RandomOrder(0)))
 
 
-def test_images_without_a_table_are_one_line(tmp_path: Path) -> None:
+def test_missing_validation_table_is_one_line(tmp_path: Path) -> None:
     flat(tmp_path / "val")
     with pytest.raises(SourceError, match=r"with LOC_val_solution\.csv or ILSVRC2012_devkit_t12\.tar\.gz beside it"):
         opened(tmp_path)
 
 
-def test_a_table_that_names_no_class_is_one_line(tmp_path: Path) -> None:
+def test_table_that_names_no_class_is_one_line(tmp_path: Path) -> None:
     kaggle(tmp_path)
     (tmp_path / "LOC_val_solution.csv").write_text(KAGGLE + "ILSVRC2012_val_00000013,fox\n")
     with pytest.raises(SourceError, match=r"LOC_val_solution\.csv, line 14: no image and its class"):

@@ -99,7 +99,7 @@ class TestManifest(SourceContract):
         assert orders[0] == orders[1] == [f"{TENCH}_{n}" for n in (3, 1, 4, 15, 9, 2, 6, 5, 35, 8)]
 
 
-def test_what_drifted_and_what_died_is_told_apart(tmp_path: Path, site: Web) -> None:
+def test_drifted_and_missing_images_have_different_reasons(tmp_path: Path, site: Web) -> None:
     rows = served(site)
     site.put(f"/{TENCH}/1.jpg", b"another picture")
     del site.pages[f"/{TENCH}/4.jpg"]
@@ -115,7 +115,7 @@ def test_what_drifted_and_what_died_is_told_apart(tmp_path: Path, site: Web) -> 
     assert results(opened(path, [TENCH], replace=True))[:2] == [f"{TENCH}_3 ".encode() * 9, b"another picture"]
 
 
-def test_drifted_says_what_was_and_what_is(tmp_path: Path, site: Web) -> None:
+def test_drifted_has_both_digests_in_its_detail(tmp_path: Path, site: Web) -> None:
     path = written(tmp_path / "m.csv", [row(f"{TENCH}_1", site.put("/1.jpg", b"new"), b"old")])
     source = opened(path)
     new, old = (hashlib.sha256(data).hexdigest()[:16] for data in (b"new", b"old"))
@@ -124,7 +124,7 @@ def test_drifted_says_what_was_and_what_is(tmp_path: Path, site: Web) -> None:
     )
 
 
-def test_files_and_members_of_tars_here_are_addresses_too(tmp_path: Path, site: Web) -> None:
+def test_local_files_and_tar_members_are_read(tmp_path: Path, site: Web) -> None:
     tar = tar_bytes({"a.jpg": b"in a tar"})
     at = tar.index(b"in a tar")
     (tmp_path / "a b.tar").write_bytes(tar)
@@ -158,12 +158,12 @@ def test_files_and_members_of_tars_here_are_addresses_too(tmp_path: Path, site: 
         ("/a\0b", "unreadable"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_a_reason(tmp_path: Path, url: str, reason: str) -> None:
+def test_unfetchable_url_is_rejected_with_its_reason(tmp_path: Path, url: str, reason: str) -> None:
     path = tmp_path / "m.parquet"
     assert results(opened(written(path, [row(f"{TENCH}_1", url, b"x")]))) == [reason]
 
 
-def test_a_server_without_ranges_is_a_reason(tmp_path: Path, site: Web) -> None:
+def test_server_without_ranges_is_rejected(tmp_path: Path, site: Web) -> None:
     url = site.put("/a.tar", lambda *_: Answer(200, b"12345678"))
     rows = [row(f"{TENCH}_1", f"{url}#bytes=0-7", b"12345678"), row(f"{TENCH}_2", f"{url}#bytes=1-5", b"23456")]
     assert results(opened(written(tmp_path / "m.csv", rows))) == ["no_range", "no_range"]
@@ -177,9 +177,7 @@ def test_a_server_without_ranges_is_a_reason(tmp_path: Path, site: Web) -> None:
         (Answer(503), "http_503"),
     ],
 )
-def test_a_server_that_fails_for_now_is_asked_another_day(
-    tmp_path: Path, site: Web, answer: Answer, reason: str
-) -> None:
+def test_temporary_server_error_is_transient(tmp_path: Path, site: Web, answer: Answer, reason: str) -> None:
     rows = [row(f"{TENCH}_1", site.put("/a.tar", lambda *_: answer) + "#bytes=0-7", b"12345678")]
     source = opened(written(tmp_path / "m.csv", rows))
     result = drive(source, next(source.candidates(TENCH)))
@@ -187,7 +185,7 @@ def test_a_server_that_fails_for_now_is_asked_another_day(
     assert (result.reason, result.transient) == (reason, True)
 
 
-def test_an_archive_is_read_where_final_url_says(tmp_path: Path, site: Web) -> None:
+def test_archive_member_is_read_at_its_final_url(tmp_path: Path, site: Web) -> None:
     url = site.put("/train.tar", b"0123456789")
     image = {**row(f"{TENCH}_1", url, b"345"), "final_url": f"{url}#bytes=3-5"}
     elsewhere = {**row(f"{TENCH}_2", url, b"345"), "final_url": "http://127.0.0.1:9/#bytes=3-5"}
@@ -195,9 +193,7 @@ def test_an_archive_is_read_where_final_url_says(tmp_path: Path, site: Web) -> N
         assert results(opened(written(tmp_path / name, [image, elsewhere]))) == [b"345", "no_address"]
 
 
-def test_what_cannot_be_fetched_again_is_said_at_once(
-    tmp_path: Path, site: Web, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unfetchable_images_are_logged_on_open(tmp_path: Path, site: Web, caplog: pytest.LogCaptureFixture) -> None:
     rows = [*served(site), row(f"{TENCH}_77", "images/x.jpg", b"x")]
     opened(written(tmp_path / "m.csv", rows))
     assert "1 of the images cannot be fetched again, such as: a relative path says nothing" in caplog.text
@@ -223,13 +219,15 @@ class TestDataSets:
         return rows  # type: ignore[return-value]
 
     @pytest.mark.parametrize("name", FILES)
-    def test_here(self, tmp_path: Path, name: str) -> None:
+    def test_rows_of_local_data_sets_are_read(self, tmp_path: Path, name: str) -> None:
         (tmp_path / "set" / "data").mkdir(parents=True)
         (tmp_path / "set" / name).write_bytes(self.FILES[name])
         self.again(tmp_path, Hub(str(tmp_path / "set")))
 
     @pytest.mark.parametrize("name", FILES)
-    def test_on_the_hub_and_nowhere_else(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def test_rows_of_the_hub_are_read_only_from_its_endpoint(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
         with hub("some/set", {name: self.FILES[name]}) as server:
             server.gated, server.token = True, "hf_secret"
             monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
@@ -240,7 +238,7 @@ class TestDataSets:
             refused = results(opened(written(tmp_path / "n.csv", rows), [TENCH]))  # type: ignore[arg-type]
             assert set(refused) == {"no_address" if name.endswith("parquet") else "http_401"}
 
-    def test_a_row_that_is_not_there(self, tmp_path: Path) -> None:
+    def test_missing_row_is_unreadable(self, tmp_path: Path) -> None:
         (tmp_path / "a.parquet").write_bytes(self.FILES["data/train-0.parquet"])
         (tmp_path / "b.parquet").write_bytes(b"PAR1")
         rows = [
@@ -249,7 +247,7 @@ class TestDataSets:
         assert results(opened(written(tmp_path / "m.csv", rows))) == ["unreadable"] * 3
 
 
-def test_a_manifest_at_an_address_is_fetched(tmp_path: Path, site: Web) -> None:
+def test_manifest_at_a_url_is_downloaded(tmp_path: Path, site: Web) -> None:
     path = written(tmp_path / "manifest.parquet", served(site))
     url = site.put("/subset/manifest.parquet", path.read_bytes())
     source = Manifest(url)
@@ -290,7 +288,7 @@ GOOD = row(f"{TENCH}_1", "http://127.0.0.1/1.jpg", b"x")
     ],
 )
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_a_bad_row_is_one_line_with_its_number(tmp_path: Path, form: str, changes: Row, wanted: str) -> None:
+def test_bad_row_is_one_line_with_its_number(tmp_path: Path, form: str, changes: Row, wanted: str) -> None:
     path = written(tmp_path / f"m.{form}", [GOOD, {**GOOD, "image_id": f"{TENCH}_2", **changes}])
     with pytest.raises(SourceError, match=wanted) as error:
         opened(path)
@@ -322,19 +320,19 @@ def test_missing_columns_are_named(tmp_path: Path, form: str) -> None:
         (b"<!doctype html>", "is a web page; name a manifest"),
     ],
 )
-def test_a_file_that_is_no_manifest_is_one_line(tmp_path: Path, content: bytes, wanted: str) -> None:
+def test_file_that_is_no_manifest_is_one_line(tmp_path: Path, content: bytes, wanted: str) -> None:
     (tmp_path / "m").write_bytes(content)
     with pytest.raises(SourceError, match=wanted) as error:
         opened(tmp_path / "m")
     assert "\n" not in str(error.value)
 
 
-def test_a_manifest_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_manifest_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"source\.path=.*/none\.csv cannot be read: No such file"):
         opened(tmp_path / "none.csv")
 
 
-def test_a_truncated_parquet_file_is_one_line(tmp_path: Path, site: Web) -> None:
+def test_truncated_parquet_file_is_one_line(tmp_path: Path, site: Web) -> None:
     path = written(tmp_path / "m.parquet", served(site))
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(SourceError, match=r"m\.parquet is a broken parquet file"):

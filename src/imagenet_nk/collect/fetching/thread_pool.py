@@ -64,14 +64,14 @@ class InspectionPool:
 
     def _begin(self, item: tuple[Any, Work] | None) -> list[tuple[Any, Generator[None, None, Any]]]:
         """Run the first step of a piece of work, and of more while enough is left for the other threads."""
-        active, begun, until = [], 0, time.monotonic() + _MAX_BATCH_S
+        active, started, until = [], 0, time.monotonic() + _MAX_BATCH_S
         while item is not None:
             context, work = item
             steps = work()
             if self._advance_work(context, steps):
                 active.append((context, steps))
-            begun += 1
-            more = begun < _MAX_BATCH and self._queue.qsize() >= self._count and time.monotonic() < until
+            started += 1
+            more = started < _MAX_BATCH and self._queue.qsize() >= self._count and time.monotonic() < until
             item = self._next() if more else None
         return active
 

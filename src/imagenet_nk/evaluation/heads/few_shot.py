@@ -127,8 +127,8 @@ def _division(train: EmbeddedImages, test: EmbeddedImages, classes: int) -> Divi
 
 def _shuffled(images: EmbeddedImages, k: int, seed: int) -> Tensor:
     """The rows of a class in the random order of a seed."""
-    own = (images.classes == k).nonzero().flatten()
-    return own[torch.from_numpy(np.random.default_rng((seed, k)).permutation(len(own)))]
+    positions = (images.classes == k).nonzero().flatten()
+    return positions[torch.from_numpy(np.random.default_rng((seed, k)).permutation(len(positions)))]
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:

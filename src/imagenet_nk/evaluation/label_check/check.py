@@ -133,8 +133,8 @@ class LabelVerdict:
         """The predictions with labels as labels= says; None where the outputs' order is unknown."""
         if self.fit is None:
             return None
-        wanted = (fit for fit in self.check.fits if fit.pair.labels == GIVEN)
-        return next((fit for fit in wanted if fit.pair.outputs == self.fit.pair.outputs), None)
+        fits = (fit for fit in self.check.fits if fit.pair.labels == GIVEN)
+        return next((fit for fit in fits if fit.pair.outputs == self.fit.pair.outputs), None)
 
     def majority_votes(self) -> dict[int, tuple[str, float]]:
         """By label: the WNID that the head predicts for most of its images among these classes, and their share."""
@@ -172,8 +172,8 @@ class LabelVerdict:
         if self.fit is None or self.are_labels_wrong or self.p_value > ALPHA / len(self.check.fits):
             return []
         confusion_KK, wnids = self.fit.confusion.numpy(), [self.check.given[label] for label in self.check.labels]
-        named = {wnid for cycle in swapped for wnid in cycle}
-        plain = np.array([wnid not in named for wnid in wnids])
+        swapped_wnids = {wnid for cycle in swapped for wnid in cycle}
+        plain = np.array([wnid not in swapped_wnids for wnid in wnids])
         images, hits = int(confusion_KK[plain].sum()), int(confusion_KK.diagonal()[plain].sum())
         result = []
         for row in np.flatnonzero(plain & (confusion_KK.argmax(1) != np.arange(len(wnids)))):

@@ -50,12 +50,12 @@ def analyse(data: RunData) -> Analysis:
     if data.centers is None:
         return Analysis(None, None)
     place = {wnid: row for row, wnid in enumerate(data.classes["wnid"])}
-    here = [(place[wnid], index) for index, wnid in enumerate(data.centers.wnids) if wnid in place]
-    if not here:
+    pairs = [(place[wnid], index) for index, wnid in enumerate(data.centers.wnids) if wnid in place]
+    if not pairs:
         return Analysis(None, None)
-    rows = [row for row, _ in here]
-    vectors = data.centers.centers[[index for _, index in here]]
-    counts = data.centers.counts[[index for _, index in here]]
+    rows = [row for row, _ in pairs]
+    vectors = data.centers.centers[[index for _, index in pairs]]
+    counts = data.centers.counts[[index for _, index in pairs]]
     return Analysis(_class_map(rows, vectors), _outlier_scores(data, data.centers, rows, vectors, counts))
 
 
@@ -83,10 +83,10 @@ def _nearest(vectors: NDArray[np.float32], batch: int = 1024) -> tuple[list[int]
         return [-1] * len(unit), [None] * len(unit)
     best, value = list[int](), list[float | None]()
     for first in range(0, len(unit), batch):
-        alike = unit[first : first + batch] @ unit.T
-        alike[np.arange(len(alike)), np.arange(first, first + len(alike))] = -np.inf
-        best += alike.argmax(axis=1).tolist()
-        value += alike.max(axis=1).tolist()
+        cosines = unit[first : first + batch] @ unit.T
+        cosines[np.arange(len(cosines)), np.arange(first, first + len(cosines))] = -np.inf
+        best += cosines.argmax(axis=1).tolist()
+        value += cosines.max(axis=1).tolist()
     return best, value
 
 

@@ -40,7 +40,7 @@ def outlier_scores(
     class_rows = np.array(sorted(centers), np.int64)
     place = {int(k): index for index, k in enumerate(class_rows)}
     centers_KD = np.stack([centers[int(k)] for k in class_rows]).astype(np.float64)
-    unit_KD = _unit(centers_KD)
+    unit_KD = _unit_rows(centers_KD)
     own, other = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     nearest = np.full(len(rows), -1, np.int64)
     scored = np.flatnonzero((rows >= 0) & np.isin(classes, class_rows))
@@ -49,14 +49,14 @@ def outlier_scores(
         x = kept.read(rows[batch]).astype(np.float64)
         k = np.array([place[int(row)] for row in classes[batch]])
         n = np.array([counts[int(row)] for row in classes[batch]], np.float64)
-        away = _unit(x) @ unit_KD.T
+        away = _unit_rows(x) @ unit_KD.T
         away[np.arange(len(batch)), k] = -np.inf
         if len(class_rows) > 1:
             best = away.argmax(axis=1)
             other[batch], nearest[batch] = 1 - away[np.arange(len(batch)), best], class_rows[best]
         inside = in_center[batch]
         left_out = (n[:, None] * centers_KD[k] - x) / np.maximum(n - 1, 1)[:, None]
-        mine = 1 - (_unit(x) * _unit(np.where(inside[:, None], left_out, centers_KD[k]))).sum(axis=1)
+        mine = 1 - (_unit_rows(x) * _unit_rows(np.where(inside[:, None], left_out, centers_KD[k]))).sum(axis=1)
         own[batch] = np.where(inside & (n < 2), np.nan, mine)
     return OutlierScores(own, other, nearest)
 
@@ -76,6 +76,6 @@ def _largest(values: Column, count: int) -> NDArray[np.int64]:
     return order[~np.isnan(values[order])]
 
 
-def _unit(x: Column) -> Column:
+def _unit_rows(x: Column) -> Column:
     lengths = np.linalg.norm(x, axis=-1, keepdims=True)
     return np.asarray(np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0), np.float64)

@@ -25,12 +25,12 @@ def pca(vectors_KD: NDArray[np.floating], axes: int = 2) -> tuple[Matrix, Matrix
     x = x - x.mean(axis=0, keepdims=True)
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
     points = np.zeros((len(x), axes))
-    found = min(axes, len(singular))
-    points[:, :found] = left[:, :found] * singular[:found]
+    n_axes = min(axes, len(singular))
+    points[:, :n_axes] = left[:, :n_axes] * singular[:n_axes]
     points *= np.where(points[np.abs(points).argmax(axis=0), np.arange(axes)] < 0, -1.0, 1.0)
     total = float((singular**2).sum())
     shares = np.zeros(axes)
-    shares[:found] = singular[:found] ** 2 / total if total else 0.0
+    shares[:n_axes] = singular[:n_axes] ** 2 / total if total else 0.0
     return points, shares
 
 
@@ -69,8 +69,8 @@ def _affinities(points: Matrix, perplexity: float, rounds: int = 50) -> Matrix:
         weights = np.exp(-(distances - distances.min(axis=1, keepdims=True)) * beta[:, None])
         p = weights / weights.sum(axis=1, keepdims=True)
         entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
-        wide = entropy > np.log(perplexity)
-        low, high = np.where(wide, beta, low), np.where(wide, high, beta)
+        is_too_wide = entropy > np.log(perplexity)
+        low, high = np.where(is_too_wide, beta, low), np.where(is_too_wide, high, beta)
         beta = np.where(np.isinf(high), beta * 2, (low + high) / 2)
     return np.asarray(np.maximum((p + p.T) / (2 * len(points)), 1e-12), np.float64)
 
@@ -88,23 +88,23 @@ def leaf_order(similarity_KK: Matrix) -> list[int]:
     while len(leaves) > 1:
         if not chain:
             chain.append(min(leaves))
-        here = chain[-1]
-        near = int(distance[here].argmin())
-        if len(chain) > 1 and distance[here, chain[-2]] <= distance[here, near]:
+        tip = chain[-1]
+        near = int(distance[tip].argmin())
+        if len(chain) > 1 and distance[tip, chain[-2]] <= distance[tip, near]:
             near = chain[-2]
         if len(chain) < 2 or near != chain[-2]:
             chain.append(near)
             continue
         chain[-2:] = []
-        a, b = len(leaves[here]), len(leaves[near])
-        mean = (a * distance[here] + b * distance[near]) / (a + b)
-        leaves[here] = _joined(leaves[here], leaves.pop(near), similarity_KK)
-        distance[here], distance[:, here] = mean, mean
-        distance[near], distance[:, near], distance[here, here] = np.inf, np.inf, np.inf
+        a, b = len(leaves[tip]), len(leaves[near])
+        mean = (a * distance[tip] + b * distance[near]) / (a + b)
+        leaves[tip] = _join_leaves(leaves[tip], leaves.pop(near), similarity_KK)
+        distance[tip], distance[:, tip] = mean, mean
+        distance[near], distance[:, near], distance[tip, tip] = np.inf, np.inf, np.inf
     return next(iter(leaves.values()), [])
 
 
-def _joined(left: list[int], right: list[int], similarity: Matrix) -> list[int]:
+def _join_leaves(left: list[int], right: list[int], similarity: Matrix) -> list[int]:
     turns = [(a, b) for a in (left, left[::-1]) for b in (right, right[::-1])]
     first, second = max(turns, key=lambda turn: similarity[turn[0][-1], turn[1][0]])
     return first + second

@@ -79,12 +79,12 @@ def _spread(data: RunData) -> dict[str, list[Any]]:
     centers = data.centers
     if centers is None:
         return {"spread": [None] * len(data.classes)}
-    known = {
+    spread_of = {
         wnid: float(spread)
         for wnid, spread, count in zip(centers.wnids, centers.spread, centers.counts, strict=True)
         if count > 1
     }
-    return {"spread": [_number(known.get(wnid), 4) for wnid in data.classes["wnid"]]}
+    return {"spread": [_number(spread_of.get(wnid), 4) for wnid in data.classes["wnid"]]}
 
 
 def _placed(class_map: ClassMap | None, count: int) -> dict[str, list[Any]]:
@@ -140,8 +140,8 @@ def _file(path: str, usual: str) -> str:
 
 def _pairs(data: RunData) -> list[tuple[int, int, int]]:
     place = {wnid: row for row, wnid in enumerate(data.classes["wnid"])}
-    known = metrics_table.confused(data.metrics)
-    return [(place[a], place[b], count) for a, b, count in known if a in place and b in place]
+    confusions = metrics_table.confused(data.metrics)
+    return [(place[a], place[b], count) for a, b, count in confusions if a in place and b in place]
 
 
 def _matrix(class_map: ClassMap) -> dict[str, Any] | None:
@@ -171,10 +171,10 @@ def select_images(rows: Iterable[int], always: Iterable[int], per_class: int) ->
 
     rows: the class of each image, in manifest order.
     """
-    wanted = set(always)
+    required = set(always)
     selected: dict[int, list[int]] = {}
     for image, row in enumerate(rows):
         images = selected.setdefault(int(row), [])
-        if len(images) < per_class or image in wanted:
+        if len(images) < per_class or image in required:
             images.append(image)
     return selected

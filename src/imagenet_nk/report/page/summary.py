@@ -34,10 +34,10 @@ def unscored(data: RunData, analysis: Analysis) -> dict[str, int]:
     single = {wnid for wnid, count in zip(centers.wnids, centers.counts.tolist(), strict=True) if count == 1}
     no_own = np.isnan(scores.own)
     no_center = ~np.isin(rows, class_map.rows)
-    alone = no_own & data.images["wnid"].isin(single).to_numpy()
+    is_single = no_own & data.images["wnid"].isin(single).to_numpy()
     counts = {
-        NO_EMBEDDING: int((no_own & ~no_center & ~alone).sum()),
-        _SINGLE_IMAGE: int(alone.sum()),
+        NO_EMBEDDING: int((no_own & ~no_center & ~is_single).sum()),
+        _SINGLE_IMAGE: int(is_single.sum()),
         _NO_OTHER: int((~no_own & np.isnan(scores.other)).sum()),
         _NO_CENTER: int(no_center.sum()),
     }
@@ -97,15 +97,15 @@ def tiles(data: RunData) -> list[dict[str, str]]:
     """The few figures at the top."""
     classes = data.classes
     full = int((classes["kept"] >= classes["wanted"]).sum())
-    shown = [
+    figures = [
         {"value": f"{len(data.images):,}", "name": "images kept"},
         {"value": f"{full:,} of {len(classes):,}", "name": "classes complete"},
         {"value": f"{int(classes['tried'].sum()):,}", "name": "candidates tried"},
     ]
     distance = metrics_table.best_distance(data.metrics)
     if (top1 := metrics_table.value(data.metrics, distance, "top1")) is not None:
-        shown.append({"value": percent(top1), "name": f"nearest class mean, best of three: {distance}"})
-    return shown
+        figures.append({"value": percent(top1), "name": f"nearest class mean, best of three: {distance}"})
+    return figures
 
 
 def settings(data: RunData) -> list[tuple[str, str]]:
@@ -127,11 +127,11 @@ def settings(data: RunData) -> list[tuple[str, str]]:
 def outputs(data: RunData) -> list[tuple[str, str]]:
     """Where the results are and what made them."""
     metadata = data.centers.metadata if data.centers else {}
-    given = data.images["source"].value_counts()
+    per_source = data.images["source"].value_counts()
     rows = [
         ("data set", str(data.folder)),
         ("run", str(data.run)),
-        ("images from", ", ".join(f"{name} {count:,}" for name, count in given.items())),
+        ("images from", ", ".join(f"{name} {count:,}" for name, count in per_source.items())),
         ("weights", metadata.get("weights", "")),
         ("weights, SHA-256", metadata.get("weights_sha256", "")[:16]),
         ("pixels", metadata.get("transform", "")),

@@ -14,7 +14,7 @@ from imagenet_nk.report.page.summary import NO_EMBEDDING, unscored
 from imagenet_nk.report.run_data import RunData
 from imagenet_nk.report.thumbnails import ContactStrip
 from imagenet_nk.report.warnings.label_checks import find_label_warnings
-from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, ReportWarning, named, note
+from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, ReportWarning, class_names, note
 from imagenet_nk.wording import percent, plural
 
 NEAR_BITS = 4  # of 64: two images whose hashes differ in so few bits look the same
@@ -42,8 +42,8 @@ def find_warnings(inputs: ReportInputs) -> list[ReportWarning]:
         _confused_classes, _identical_images, _cross_class_duplicates, _random_weights, _low_accuracy,
         _unreadable_images, _single_images, _missing_embeddings,
     )  # fmt: skip
-    found = [warning for check in checks for warning in check(inputs)]
-    return sorted(found, key=lambda warning: warning.rank)
+    warnings = [warning for check in checks for warning in check(inputs)]
+    return sorted(warnings, key=lambda warning: warning.rank)
 
 
 def _stale_centers(inputs: ReportInputs) -> list[ReportWarning]:
@@ -62,26 +62,28 @@ def _stale_centers(inputs: ReportInputs) -> list[ReportWarning]:
 
 def _interrupted(inputs: ReportInputs) -> list[ReportWarning]:
     data = inputs.data
-    said = ["the data set was never collected to its end"] if inputs.fetch_stats.ended is False else []
-    said += [f"the stage {stage.name} began and did not end" for stage in data.stages if stage.seconds is None]
-    title = "The run was interrupted" if said else "The run failed"
+    faults = ["the data set was never collected to its end"] if inputs.fetch_stats.ended is False else []
+    faults += [f"the stage {stage.name} began and did not end" for stage in data.stages if stage.seconds is None]
+    title = "The run was interrupted" if faults else "The run failed"
     if data.outcome.get("exit_code") == 1:
-        said.append(f"it failed: {data.outcome.get('reason', '')}")
-    if not said:
+        faults.append(f"it failed: {data.outcome.get('reason', '')}")
+    if not faults:
         return []
     if missing := _missing_results(data):
-        said.append(f"missing: {', '.join(missing)}")
-    detail = "; ".join(said)
+        faults.append(f"missing: {', '.join(missing)}")
+    detail = "; ".join(faults)
     advice = "The same command goes on from there." if len(data.images) or inputs.fetch_stats.ended is False else ""
     return [ReportWarning(PROBLEM, title, f"{detail[0].upper()}{detail[1:]}. {advice}".rstrip())]
 
 
 def _missing_results(data: RunData) -> list[str]:
     """What the run was to leave behind and did not."""
-    ended = {stage.name for stage in data.stages if stage.seconds is not None} | {"report"}
+    completed = {stage.name for stage in data.stages if stage.seconds is not None} | {"report"}
     leaves = {"collect": "images", "lists": "lists", "centers": "centers", "evaluate": "evaluation"}
-    wanted = data.setting("stages") or ()
-    return [f"{'part of the ' if name == 'collect' else 'the '}{leaves[name]}" for name in wanted if name not in ended]
+    stages = data.setting("stages") or ()
+    return [
+        f"{'part of the ' if name == 'collect' else 'the '}{leaves[name]}" for name in stages if name not in completed
+    ]
 
 
 def _no_images(inputs: ReportInputs) -> list[ReportWarning]:
@@ -92,41 +94,41 @@ def _no_images(inputs: ReportInputs) -> list[ReportWarning]:
 
 def _incomplete_classes(inputs: ReportInputs) -> list[ReportWarning]:
     classes = inputs.data.classes
-    lacking = (classes["wanted"] - classes["kept"]).clip(lower=0)
-    rows = np.flatnonzero(lacking).tolist()
+    missing = (classes["wanted"] - classes["kept"]).clip(lower=0)
+    rows = np.flatnonzero(missing).tolist()
     if not rows:
         return []
-    detail = f"{plural(int(lacking.sum()), 'image')} missing: {named(inputs.data, rows)}."
+    detail = f"{plural(int(missing.sum()), 'image')} missing: {class_names(inputs.data, rows)}."
     return [ReportWarning(WARNING, f"{plural(len(rows), 'class', 'classes')} short of images", detail, rows)]
 
 
 def _confused_classes(inputs: ReportInputs) -> list[ReportWarning]:
     """Classes most of whose images lie nearer to one and the same other class."""
-    found = inputs.analysis.images
-    if found is None:
+    scores = inputs.analysis.images
+    if scores is None:
         return []
-    data, drawn = inputs.data, dict[int, tuple[int, int, int]]()
+    data, confusions = inputs.data, dict[int, tuple[int, int, int]]()
     rows = data.images["row"].to_numpy()
-    for row in np.unique(rows[found.margin > 0]).tolist():
-        own = rows == row
-        nearer = found.nearest[own & (found.margin > 0)]
+    for row in np.unique(rows[scores.margin > 0]).tolist():
+        in_class = rows == row
+        nearer = scores.nearest[in_class & (scores.margin > 0)]
         others, counts = np.unique(nearer, return_counts=True)
-        judged = int((~np.isnan(found.margin[own])).sum())
+        judged = int((~np.isnan(scores.margin[in_class])).sum())
         if judged >= 2 and counts.max() >= _MIN_FRACTION * judged:
-            drawn[row] = (int(others[counts.argmax()]), int(counts.max()), judged)
+            confusions[row] = (int(others[counts.argmax()]), int(counts.max()), judged)
     result = []
-    for row, (other, count, judged) in drawn.items():
-        back = drawn.get(other, (-1, 0, 0))[0] == row
-        if back and row > other:
+    for row, (other, count, judged) in confusions.items():
+        is_mutual = confusions.get(other, (-1, 0, 0))[0] == row
+        if is_mutual and row > other:
             continue
         pair = [row, other]
-        if back:
-            title = f"{named(data, [row])} and {named(data, [other])} look swapped"
+        if is_mutual:
+            title = f"{class_names(data, [row])} and {class_names(data, [other])} look swapped"
             detail = "Most images of each lie nearer to the center of the other. Are their labels swapped?"
         else:
-            title = f"{named(data, [row])} holds mostly images of another class"
-            detail = f"{count} of {judged} images lie nearer to the center of {named(data, [other])}."
-        result.append(ReportWarning(PROBLEM if back else WARNING, title, detail, pair))
+            title = f"{class_names(data, [row])} holds mostly images of another class"
+            detail = f"{count} of {judged} images lie nearer to the center of {class_names(data, [other])}."
+        result.append(ReportWarning(PROBLEM if is_mutual else WARNING, title, detail, pair))
     return result
 
 
@@ -140,7 +142,7 @@ def _identical_images(inputs: ReportInputs) -> list[ReportWarning]:
         )
         size = largest_group(dhashes)
         if size >= max(3, _MIN_FRACTION * len(dhashes)):
-            title = f"{named(inputs.data, [row])} shows one picture {size} times"
+            title = f"{class_names(inputs.data, [row])} shows one picture {size} times"
             result.append(ReportWarning(PROBLEM, title, f"{size} of {len(dhashes)} pictures look the same.", [row]))
     return result
 
@@ -156,7 +158,7 @@ def _cross_class_duplicates(inputs: ReportInputs) -> list[ReportWarning]:
         return []
     place = {wnid: row for row, wnid in enumerate(inputs.data.classes["wnid"])}
     rows = sorted({place[wnid] for wnids in cross_class_duplicates for wnid in wnids if wnid in place})
-    detail = f"Equal pixels: {named(inputs.data, rows)}. inspect.cross_class_duplicates=drop leaves them out."
+    detail = f"Equal pixels: {class_names(inputs.data, rows)}. inspect.cross_class_duplicates=drop leaves them out."
     return [
         ReportWarning(WARNING, f"{plural(len(cross_class_duplicates), 'image')} in more than one class", detail, rows)
     ]
@@ -186,28 +188,28 @@ def _unreadable_images(inputs: ReportInputs) -> list[ReportWarning]:
     data = inputs.data
     rows = [row for row, wnid in enumerate(data.classes["wnid"]) if (s := inputs.strips.get(wnid)) and s.missing]
     count = sum(len(inputs.strips[data.classes["wnid"][row]].missing) for row in rows)
-    found = []
+    warnings = []
     if count:
-        detail = f"They are in the manifest, but their files are gone or unreadable: {named(data, rows)}."
-        found.append(ReportWarning(PROBLEM, f"{plural(count, 'picture')} missing", detail, rows))
+        detail = f"They are in the manifest, but their files are gone or unreadable: {class_names(data, rows)}."
+        warnings.append(ReportWarning(PROBLEM, f"{plural(count, 'picture')} missing", detail, rows))
     if skipped := data.metrics.get("skipped"):
         detail = "; ".join(f"{one.get('path')}: {one.get('reason')}" for one in skipped[:5])
-        found.append(ReportWarning(WARNING, f"{plural(len(skipped), 'image')} without an embedding", detail))
-    return found
+        warnings.append(ReportWarning(WARNING, f"{plural(len(skipped), 'image')} without an embedding", detail))
+    return warnings
 
 
 def _single_images(inputs: ReportInputs) -> list[ReportWarning]:
     centers = inputs.data.centers
     if centers is None:
         return []
-    alone = int((centers.counts == 1).sum())
-    found = []
+    singles = int((centers.counts == 1).sum())
+    warnings = []
     if len(centers.counts) == 1:
-        found.append(note("There is one class", "There is no other class, so no similarity and no accuracy."))
-    if alone:
+        warnings.append(note("There is one class", "There is no other class, so no similarity and no accuracy."))
+    if singles:
         detail = "They have no spread and no leave-one-out evaluation; the tables show a dash."
-        found.append(note(f"{plural(alone, 'class', 'classes')} of a single image", detail))
-    return found
+        warnings.append(note(f"{plural(singles, 'class', 'classes')} of a single image", detail))
+    return warnings
 
 
 def _missing_embeddings(inputs: ReportInputs) -> list[ReportWarning]:
@@ -223,8 +225,8 @@ def _missing_embeddings(inputs: ReportInputs) -> list[ReportWarning]:
     if inputs.analysis.images is None and len(data.images):
         return [note("The embeddings were not kept", "Images cannot be scored; set centers.cache_embeddings=always.")]
     # Those that could not be read have a warning of their own.
-    lost = unscored(data, inputs.analysis).get(NO_EMBEDDING, 0) - len(data.metrics.get("skipped") or ())
-    if lost > 0:
+    missing = unscored(data, inputs.analysis).get(NO_EMBEDDING, 0) - len(data.metrics.get("skipped") or ())
+    if missing > 0:
         detail = "They have no embedding beside the data set; stages=[centers,evaluate,report] makes it."
-        return [note(f"{lost:,} of {plural(len(data.images), 'image')} not scored", detail)]
+        return [note(f"{missing:,} of {plural(len(data.images), 'image')} not scored", detail)]
     return []

@@ -9,7 +9,7 @@ from imagenet_nk.classes.orders import label_orders
 from imagenet_nk.errors import ListError
 from imagenet_nk.lists import list_file
 from imagenet_nk.report.run_data import RunData
-from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, ReportWarning, named
+from imagenet_nk.report.warnings.warning import PROBLEM, WARNING, ReportWarning, class_names
 from imagenet_nk.storage import files
 from imagenet_nk.wording import percent, plural
 
@@ -32,7 +32,7 @@ def _wrong_list_labels(data: RunData) -> list[ReportWarning]:
     """Entries of eval.txt and train.txt whose label is not that of the manifest."""
     label_of = dict(zip(data.images["path"], data.images["label"], strict=True))
     row_of = dict(zip(data.images["path"], data.images["row"], strict=True))
-    found = []
+    warnings = []
     for name in ("eval.txt", "train.txt"):
         if not files.is_file(data.folder / name):
             continue
@@ -40,19 +40,19 @@ def _wrong_list_labels(data: RunData) -> list[ReportWarning]:
             entries = list_file.read_list(data.folder / name)
         except ListError as error:
             if len(data.images):
-                found.append(ReportWarning(PROBLEM, f"{name} cannot be read", str(error)))
+                warnings.append(ReportWarning(PROBLEM, f"{name} cannot be read", str(error)))
             continue
-        wrong = [entry for entry in entries if label_of.get(entry.path, entry.label) != entry.label]
-        rows = sorted({int(row_of[entry.path]) for entry in wrong})
-        if wrong:
-            title = f"{plural(len(wrong), 'line')} of {name} with a wrong label"
-            first = wrong[0]
+        wrong_entries = [entry for entry in entries if label_of.get(entry.path, entry.label) != entry.label]
+        rows = sorted({int(row_of[entry.path]) for entry in wrong_entries})
+        if wrong_entries:
+            title = f"{plural(len(wrong_entries), 'line')} of {name} with a wrong label"
+            first = wrong_entries[0]
             detail = (
                 f"{PurePosixPath(first.path).name} has label {first.label} there and {label_of[first.path]} in the "
-                f"manifest. Classes: {named(data, rows)}. stages=[lists] writes the lists again."
+                f"manifest. Classes: {class_names(data, rows)}. stages=[lists] writes the lists again."
             )
-            found.append(ReportWarning(PROBLEM, title, detail, rows))
-    return found
+            warnings.append(ReportWarning(PROBLEM, title, detail, rows))
+    return warnings
 
 
 def _wrong_center_labels(data: RunData) -> list[ReportWarning]:
@@ -65,7 +65,7 @@ def _wrong_center_labels(data: RunData) -> list[ReportWarning]:
     if not wrong:
         return []
     rows = data.classes.index[data.classes["wnid"].isin([wnid for wnid, _ in wrong])].tolist()
-    detail = f"{named(data, rows)}: run the stages centers and evaluate again."
+    detail = f"{class_names(data, rows)}: run the stages centers and evaluate again."
     return [ReportWarning(PROBLEM, f"{plural(len(wrong), 'center')} under another label", detail, rows)]
 
 
@@ -75,29 +75,29 @@ def _misnamed_images(data: RunData) -> list[ReportWarning]:
     rows = [
         int(row)
         for image_id, wnid, row in zip(ids, wnids, data.images["row"], strict=True)
-        if (said := _WNID.findall(image_id.removeprefix(wnid))) and wnid not in said
+        if (id_wnids := _WNID.findall(image_id.removeprefix(wnid))) and wnid not in id_wnids
     ]
     if not rows:
         return []
     classes = sorted(set(rows))
-    detail = f"Their ids begin with the WNID of another class: {named(data, classes)}."
+    detail = f"Their ids begin with the WNID of another class: {class_names(data, classes)}."
     return [ReportWarning(PROBLEM, f"{plural(len(rows), 'image')} named after another class", detail, classes)]
 
 
 def _out_of_order(data: RunData) -> list[ReportWarning]:
     """Labels that follow a known order but for a few classes."""
-    given = dict(zip(data.classes["wnid"], data.classes["label"].tolist(), strict=True))
+    label_of = dict(zip(data.classes["wnid"], data.classes["label"].tolist(), strict=True))
     fewest: tuple[str, list[str]] | None = None
-    for order, wnid_of in label_orders(list(given)).items():
-        wrong = [wnid for wnid, label in given.items() if wnid_of.get(label) != wnid]
-        if fewest is None or len(wrong) < len(fewest[1]):
-            fewest = order, wrong
-    if fewest is None or not 0 < len(fewest[1]) <= len(given) // 3:
+    for order, wnid_of in label_orders(list(label_of)).items():
+        misplaced = [wnid for wnid, label in label_of.items() if wnid_of.get(label) != wnid]
+        if fewest is None or len(misplaced) < len(fewest[1]):
+            fewest = order, misplaced
+    if fewest is None or not 0 < len(fewest[1]) <= len(label_of) // 3:
         return []
-    order, wrong = fewest
-    rows = data.classes.index[data.classes["wnid"].isin(wrong)].tolist()
-    detail = f"All other labels are those of the order {order}. Are these swapped? {named(data, rows)}."
-    return [ReportWarning(WARNING, f"{plural(len(wrong), 'class', 'classes')} out of order", detail, rows)]
+    order, misplaced = fewest
+    rows = data.classes.index[data.classes["wnid"].isin(misplaced)].tolist()
+    detail = f"All other labels are those of the order {order}. Are these swapped? {class_names(data, rows)}."
+    return [ReportWarning(WARNING, f"{plural(len(misplaced), 'class', 'classes')} out of order", detail, rows)]
 
 
 def _failed_label_check(data: RunData) -> list[ReportWarning]:
@@ -116,17 +116,17 @@ def _misclassified_classes(data: RunData) -> list[ReportWarning]:
     """Classes that the label check calls swapped or likely mislabelled."""
     check = data.metrics.get("label_check") or {}
     row_of = {wnid: row for row, wnid in enumerate(data.classes["wnid"])}
-    found = []
+    warnings = []
     for cycle in check.get("swapped_classes") or []:
         rows = [row_of[wnid] for wnid in cycle if wnid in row_of]
-        title = f"The labels of {named(data, rows)} look swapped"
+        title = f"The labels of {class_names(data, rows)} look swapped"
         detail = "The classifier takes most images of each of them for another one of them."
-        found.append(ReportWarning(PROBLEM, title, detail, rows))
+        warnings.append(ReportWarning(PROBLEM, title, detail, rows))
     for one in check.get("likely_mislabelled") or []:
         rows = [row_of[wnid] for wnid in (one["wnid"], one["predicted"]) if wnid in row_of]
-        name = named(data, rows[1:]) if one["predicted"] in row_of else one["predicted"]
-        title = f"The classifier takes {named(data, rows[:1])} for {name}"
-        found.append(
+        name = class_names(data, rows[1:]) if one["predicted"] in row_of else one["predicted"]
+        title = f"The classifier takes {class_names(data, rows[:1])} for {name}"
+        warnings.append(
             ReportWarning(WARNING, title, f"{percent(one['share'], 0)} of its images. Look at its pictures.", rows)
         )
-    return found
+    return warnings

@@ -29,8 +29,8 @@ def note(title: str, detail: str) -> ReportWarning:
     return ReportWarning(NOTE, title, detail)
 
 
-def named(data: RunData, rows: Sequence[int]) -> str:
+def class_names(data: RunData, rows: Sequence[int]) -> str:
     """The first few classes, as crane (n02012849)."""
     table = data.classes
-    shown = ", ".join(f"{table['name'][row]} ({table['wnid'][row]})" for row in rows[:_SHOWN])
-    return shown + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
+    names = ", ".join(f"{table['name'][row]} ({table['wnid'][row]})" for row in rows[:_SHOWN])
+    return names + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")

@@ -25,14 +25,14 @@ class BlockingClient:
             transport = self._idle.pop() if self._idle else CurlTransport(self._http)
         try:
             transport.submit(request, None)
-            while not (ended := transport.poll(1.0)):
+            while not (responses := transport.poll(1.0)):
                 pass
         except BaseException:
             transport.close()
             raise
         with self._lock:
             self._idle.append(transport)
-        return ended[0][1]
+        return responses[0][1]
 
     def close(self) -> None:
         with self._lock:

@@ -119,8 +119,8 @@ def _parallel_scans(index: ClassIndex, file: RangeReadable) -> dict[int, ClassIn
         return {}
     with ThreadPoolExecutor(PARALLEL_SCANS) as pool:
         positions = range(index.next + step, file.size, step)
-        found = pool.map(partial(_resync_point, file), positions)
-        starts = sorted({index.next, *(start for start in found if start is not None)})
+        resync_points = pool.map(partial(_resync_point, file), positions)
+        starts = sorted({index.next, *(start for start in resync_points if start is not None)})
         scans = pool.map(partial(_scan_range, file, index.version), starts, [*starts[1:], file.size])
         return {start: scan for start, scan in zip(starts, scans, strict=True) if scan.next > start}
 
@@ -174,6 +174,6 @@ def _headers(file: RangeReadable, position: int, length: int) -> Iterator[tuple[
     """What looks like a header in so many bytes, with its offset from the position."""
     data = file.read(position, min(position + length, file.size) - 1) if position < file.size else b""
     at = 0
-    while found := tar_headers.find(data, at):
-        yield found
-        at = found[0] + BLOCK
+    while match := tar_headers.find(data, at):
+        yield match
+        at = match[0] + BLOCK

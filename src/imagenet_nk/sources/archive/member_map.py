@@ -136,8 +136,8 @@ class MemberMap:
 
     def _find_header(self, first: int, data: bytes) -> tuple[int, Header | None]:
         at = 0
-        while found := tar_headers.find(data, at):
-            at, header = found
+        while match := tar_headers.find(data, at):
+            at, header = match
             if self._fits(first + at, header):
                 return at, header
             at += BLOCK

@@ -78,15 +78,15 @@ class Archive:
     def identity(self) -> str:
         return self._require_open().identity
 
-    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
-        self._sampling = site.sampling
+    def open(self, wnids: Sequence[str], context: SourceContext) -> None:
+        self._sampling = context.sampling
         self._draws: dict[str, DrawRegistry] = {}
         location = self._synset or (self._devkit and self._val) or self._train
         if not location:
             raise SourceError(
                 "source=archive needs source.train=TAR, source.synset=TEMPLATE, or source.val= and .devkit="
             )
-        archive = OpenArchive(location, site)
+        archive = OpenArchive(location, context)
         try:
             if self._synset:
                 open_synsets(archive, wnids)
@@ -114,42 +114,42 @@ class Archive:
             if listed is not None:
                 yield from (Candidate(key, wnid, url) for key in listed)
             elif wnid in archive.streamed:
-                yield from self._streamed(wnid, url)
+                yield from self._streamed_candidates(wnid, url)
             else:
-                yield from self._drawn(wnid, url, archive.readers[wnid])
+                yield from self._drawn_candidates(wnid, url, archive.readers[wnid])
                 if archive.readers[wnid].is_truncated:
                     log.warning("%s: the tar of %s is cut short, and may have had more images", url, wnid)
                     yield Candidate(f"{wnid}{UNLISTED_KEY}", wnid, url)
 
-    def _drawn(self, wnid: str, url: str, reader: TarReader) -> Iterator[Candidate]:
+    def _drawn_candidates(self, wnid: str, url: str, reader: TarReader) -> Iterator[Candidate]:
         """Draws whose member is not known to be a repeat; ends when all members have been drawn."""
         draws = self._draws.setdefault(wnid, DrawRegistry())
-        drawn: set[int] = set()  # offsets of members
+        drawn_starts: set[int] = set()  # offsets of members
         unresolved: list[tuple[int, int]] = []  # draws whose member is not known yet: number and position
         for k in range(_MAX_DRAWS):
             unresolved.append((k, self._position(wnid, k, reader)))
-            found, resolved = None, []
+            member_at, resolved = None, []
             for number, position in unresolved:
-                found = reader.members.seek(position)
-                if isinstance(found, Member):
-                    draws.note(number, found)
-                    drawn.add(found.start)
+                member_at = reader.members.seek(position)
+                if isinstance(member_at, Member):
+                    draws.note(number, member_at)
+                    drawn_starts.add(member_at.start)
                     resolved.append((number, position))
             unresolved = [entry for entry in unresolved if entry not in resolved]
-            if found is None:
+            if member_at is None:
                 return
-            if not (isinstance(found, Member) and draws.is_repeat(k, found)):
+            if not (isinstance(member_at, Member) and draws.is_repeat(k, member_at)):
                 yield Candidate(f"{wnid}#{k}", wnid, url, k)
-            if reader.members.is_complete and drawn.issuperset(reader.members.starts):
+            if reader.members.is_complete and drawn_starts.issuperset(reader.members.starts):
                 return
         for k, member in enumerate(reader.members.members, start=_MAX_DRAWS):
-            if member.start not in drawn:  # behind a member so small that no draw has met this one
+            if member.start not in drawn_starts:  # behind a member so small that no draw has met this one
                 yield Candidate(f"{wnid}@{member.start}", wnid, url, k)
 
     def _position(self, wnid: str, k: int, reader: TarReader) -> int:
         return draw(self._sampling.seed, wnid, k) * reader.members.length >> 64
 
-    def _streamed(self, wnid: str, url: str) -> Iterator[Candidate]:
+    def _streamed_candidates(self, wnid: str, url: str) -> Iterator[Candidate]:
         """In the order of the stream, drawn within each batch; ends when the end of the stream has been read."""
         for k in count():
             if k >= self._require_open().stream_lengths.get(wnid, k + 1):

@@ -89,13 +89,17 @@ class TarReader:
         """
         window = (-1, b"")
         for count in range(_MAX_READS):
-            found = self.members.seek(position)
-            if found is None:
+            member_at = self.members.seek(position)
+            if member_at is None:
                 return Rejected(Reason.NO_MEMBER)
-            if isinstance(found, Member):
-                return Rejected(Reason.REDRAWN) if is_repeat(found) else (yield from self._read_data(found, *window))
-            share = 1.25 if found.starts_with_header else self.sizes.read_ahead if not count else 2.0 ** (count - 1)
-            window = yield from self._probe(found, share)
+            if isinstance(member_at, Member):
+                return (
+                    Rejected(Reason.REDRAWN)
+                    if is_repeat(member_at)
+                    else (yield from self._read_data(member_at, *window))
+                )
+            share = 1.25 if member_at.starts_with_header else self.sizes.read_ahead if not count else 2.0 ** (count - 1)
+            window = yield from self._probe(member_at, share)
         return Rejected(Reason.NO_MEMBER)
 
     def _probe(self, gap: Gap, share: float) -> Generator[Request | BlockingCall, Any, tuple[int, bytes]]:
@@ -125,8 +129,8 @@ class TarReader:
 
     def _read_data(self, member: Member, first: int, window: bytes) -> MemberSteps:
         """The data of a member, as far as possible from the window that was read last, which begins at `first`."""
-        named = yield from self._with_full_name(member)
-        if named is None or named.stem is None or not member.header.is_file or not member.header.size:
+        full_member = yield from self._with_full_name(member)
+        if full_member is None or full_member.stem is None or not member.header.is_file or not member.header.size:
             return Rejected(Reason.BAD_MEMBER)
         if member.header.size > self._max_bytes:
             return Rejected(Reason.TOO_MANY_BYTES)
@@ -136,7 +140,7 @@ class TarReader:
             raise ContradictionError(
                 f"{self.file.location}: sends other bytes than before for the same range; {TRY_AGAIN}"
             )
-        return named, data[BLOCK : member.end - member.start]
+        return full_member, data[BLOCK : member.end - member.start]
 
     def _with_full_name(self, member: Member) -> Generator[Request | BlockingCall, Any, Member | None]:
         """The member with its full name, which may be in a header before it; None if that makes it no plain file.
@@ -157,17 +161,17 @@ class TarReader:
         Raises SourceError, as read_at() does.
         """
         for count in range(_MAX_HEADERS):
-            found = self._names.get(key)
-            if found is not None:
-                return (yield from self._read_data(found, -1, b""))
+            known_member = self._names.get(key)
+            if known_member is not None:
+                return (yield from self._read_data(known_member, -1, b""))
             gap = self._names.next_gap(key, self.members, self.sizes.window(1.0)) if count < _MAX_READS else None
             if gap := gap or self.members.gap_at(0):
                 yield from self._probe(gap, 0.0 if gap.starts_with_header else 0.75)
             else:
                 break
         for member in self.members.members:
-            if (named := (yield from self._with_full_name(member))) and self._key_of(named) == key:
-                return (yield from self._read_data(named, -1, b""))
+            if (full_member := (yield from self._with_full_name(member))) and self._key_of(full_member) == key:
+                return (yield from self._read_data(full_member, -1, b""))
         return Rejected(Reason.UNLISTED if self.is_truncated else Reason.MISSING)
 
     @property

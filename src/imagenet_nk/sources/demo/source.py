@@ -49,14 +49,14 @@ class Demo:
         """host:port of loopback addresses that this source may ask although the guard bars such; none unless open."""
         return frozenset({self._server.host, self._server.dead_host}) if self._server else frozenset()
 
-    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
+    def open(self, wnids: Sequence[str], context: SourceContext) -> None:
         """Start the server. Raises SourceError if no loopback port can be had."""
         self.close()
         try:
             self._server = DemoServer()
         except OSError as error:
             raise SourceError(f"the demo's server cannot listen on 127.0.0.1: {error.strerror}") from error
-        self._wnids, self._sampling = frozenset(wnids), site.sampling
+        self._wnids, self._sampling = frozenset(wnids), context.sampling
         log.info(
             "source=demo: pictures drawn by this program, not ImageNet photographs; %d addresses for each of %d "
             "classes, about half of them dead or broken on purpose",

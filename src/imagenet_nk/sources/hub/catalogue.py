@@ -36,26 +36,26 @@ class Catalogue:
         split: str,
         seed: int,
         wnids: Collection[str],
-        site: SourceContext,
+        context: SourceContext,
         sorted_labels: bool = False,
     ) -> None:
-        """`site.index`: for cached images. `sorted_labels`: labels without names are positions in the sorted WNIDs.
+        """`context.index`: for cached images. `sorted_labels`: labels without names are positions in the sorted WNIDs.
 
         Raises SourceError if the data set has no shard of the split.
         """
         names = files.names()
-        if not (found := find_shards(names, split)):
+        if not (shard_names := find_shards(names, split)):
             raise SourceError(
                 f"{files.base_url} has no .parquet and no .tar of split {split!r} among its {len(names)} files"
                 + (f", such as {min(names)}" if names else "")
                 + "; check source.dataset and source.split"
             )
-        self.names = sorted(found, key=lambda name: (draw(seed, "shard", name), name))
+        self.names = sorted(shard_names, key=lambda name: (draw(seed, "shard", name), name))
         self.wnids = frozenset(wnids)
         self._files, self._seed, self._sorted_labels = files, seed, sorted_labels
         self._split = split
         self._warned: set[str] = set()  # kinds of warnings
-        self._folder = site.index / f"hub-{blake2b(files.base_url.encode(), digest_size=6).hexdigest()}"
+        self._folder = context.index / f"hub-{blake2b(files.base_url.encode(), digest_size=6).hexdigest()}"
         self._shards = {name: self._shard(name) for name in self.names}
         self._indexes: dict[str, Future[RowsByClass]] = {}
         self._lock = threading.Lock()

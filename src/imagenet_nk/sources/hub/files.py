@@ -269,8 +269,8 @@ class LengthChecked:
         self._file, self._url = file, url
 
     def read(self, size: int = -1) -> bytes:
-        left = self._file.size - self._file.tell()
-        expected = left if size is None or size < 0 else min(size, left)
+        remaining = self._file.size - self._file.tell()
+        expected = remaining if size is None or size < 0 else min(size, remaining)
         data: bytes = self._file.read(expected) if expected else b""
         if len(data) != expected:
             raise OutOfReachError(f"{self._url} cannot be read: the hub sends {len(data)} bytes instead of {expected}")

@@ -41,8 +41,8 @@ class Labels:
         Raises SourceError if its label has no meaning, or the name of the image contradicts it.
         """
         official = official_id(image_name)
-        named = official[1] if official else None
-        if label in _NO_LABEL and (self.wnids is not None or named is None):
+        official_wnid = official[1] if official else None
+        if label in _NO_LABEL and (self.wnids is not None or official_wnid is None):
             return None
         if isinstance(label, str):
             number = parse_number(label)
@@ -50,7 +50,7 @@ class Labels:
         if isinstance(label, str) and WNID.match(label):
             wnid: str | None = label
         elif self.wnids is None:
-            wnid = named
+            wnid = official_wnid
         elif isinstance(label, int) and 0 <= label < len(self.wnids):
             wnid = self.wnids[label]
         else:
@@ -60,7 +60,7 @@ class Labels:
                 f"{where}: nothing names the class of label {label!r}; if labels are positions in the sorted WNIDs, "
                 "type source.sorted_labels=true"
             )
-        if named and named != wnid:
+        if official_wnid and official_wnid != wnid:
             raise SourceError(
                 f"{where}: label {label!r} would be {wnid}, but the image is called {image_name}; the label column is "
                 "in another order than the class names, so this data set cannot be used"

@@ -139,14 +139,14 @@ class ParquetShard(Shard):
 
     def _row_group_of(self, row: int) -> tuple[int, int]:
         """(row group, row within it)."""
-        meta, left = self._meta, row
+        meta, offset = self._meta, row
         if meta is None:
             with self._parquet() as parquet:
                 meta = parquet.metadata
         for group in range(meta.num_row_groups):
-            if left < (size := meta.row_group(group).num_rows):
-                return group, left
-            left -= size
+            if offset < (size := meta.row_group(group).num_rows):
+                return group, offset
+            offset -= size
         raise OSError(f"{self._name} has no row {row}")
 
     def _cached_images(self, group: int) -> Path:

@@ -65,13 +65,13 @@ class Hub:
         path = Path(self.dataset).expanduser()
         return f"hub:{path.resolve() if path.exists() else f'{self.dataset}@{self.revision}'}:{self.split}"
 
-    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
+    def open(self, wnids: Sequence[str], context: SourceContext) -> None:
         """List the shards. Raises SourceError: it does not exist, is gated, has no shard of the split."""
-        self._sampling = site.sampling
+        self._sampling = context.sampling
         path = Path(self.dataset).expanduser()
         files: DatasetFiles = LocalFiles(path) if path.exists() else HubFiles(self.dataset, self.revision)
-        catalogue = Catalogue(files, self.split, site.sampling.seed, wnids, site, self.sorted_labels)
-        listed = any(site.sampling.listed(wnid) is not None for wnid in wnids)
+        catalogue = Catalogue(files, self.split, context.sampling.seed, wnids, context, self.sorted_labels)
+        listed = any(context.sampling.listed(wnid) is not None for wnid in wnids)
         if listed and isinstance(files, HubFiles) and catalogue.names[0].endswith(".tar"):
             raise SourceError(
                 f"{self.dataset} has its image names inside its tars, so sampling=list would fetch them all; take "
@@ -85,7 +85,7 @@ class Hub:
         if wnid not in self._require_open().wnids:
             return iter(())
         if self._sampling.listed(wnid) is None:
-            return self._drawn(wnid)
+            return self._drawn_candidates(wnid)
         urls: dict[str, str] = {}
         for row, url in chain.from_iterable(self._require_open().row_groups(wnid)):
             urls.setdefault(row.image_id, url)
@@ -110,7 +110,7 @@ class Hub:
             self._catalogue.close()
             self._catalogue = None
 
-    def _drawn(self, wnid: str) -> Iterator[Candidate]:
+    def _drawn_candidates(self, wnid: str) -> Iterator[Candidate]:
         seen: set[str] = set()
         for group in self._require_open().row_groups(wnid):
             urls = {row.image_id: url for row, url in group if row.image_id not in seen}

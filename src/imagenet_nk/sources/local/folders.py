@@ -53,8 +53,8 @@ class ClassFolders(ImageFiles):
 def list_class_folders(folder: Path) -> frozenset[str]:
     """Names of the sub-folders that are WNIDs. Raises SourceError."""
     try:
-        with os.scandir(folder) as found:
-            return frozenset(item.name for item in found if WNID.match(item.name) and item.is_dir())
+        with os.scandir(folder) as items:
+            return frozenset(item.name for item in items if WNID.match(item.name) and item.is_dir())
     except OSError as error:
         raise SourceError(f"{folder} cannot be listed: {error.strerror}") from error
 

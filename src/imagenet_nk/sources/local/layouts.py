@@ -108,8 +108,8 @@ def _find_validation(root: Path, folders: Sequence[Path]) -> Layout | None:
 
 
 def _holds_validation(folder: Path) -> bool:
-    with os.scandir(folder) as found:
-        return any(item.name.startswith("ILSVRC2012_val_") and not item.name.endswith(".tar") for item in found)
+    with os.scandir(folder) as items:
+        return any(item.name.startswith("ILSVRC2012_val_") and not item.name.endswith(".tar") for item in items)
 
 
 def _find_truth(root: Path) -> GroundTruth | None:

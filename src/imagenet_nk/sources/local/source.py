@@ -77,7 +77,7 @@ class Full:
         """What open() fetches first."""
         return self._official if self._official and layouts.find_layout(self.root, self.part) is None else ()
 
-    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
+    def open(self, wnids: Sequence[str], context: SourceContext) -> None:
         """Detect the layout of source.root. Raises SourceError if it has no image of the wanted classes."""
         if self.materialize is Materialize.none and not list_file.can_hold(str(self.root.absolute())):
             raise SourceError(
@@ -85,10 +85,10 @@ class Full:
                 "source.materialize=link"
             )
         for file in self._missing_files:
-            official.fetch(file, self.root, site.http)
+            official.fetch(file, self.root, context.http)
         self._layout = layouts.detect(self.root, self.part)
-        self._reject_own_dataset(site.index.parent)
-        self._sampling = site.sampling
+        self._reject_own_dataset(context.index.parent)
+        self._sampling = context.sampling
         self._incomplete_reasons: dict[str, str] = {}  # by class that has been listed; "" = it is complete
         available = [wnid for wnid in wnids if wnid in self._layout.wnids]
         if not available:
@@ -117,7 +117,7 @@ class Full:
     def _reject_own_dataset(self, dataset: Path) -> None:
         """Raise SourceError for the images of the very data set that is to be made: it moves its files about."""
         folder = getattr(self._layout, "folder", None)
-        if folder and any(folder.resolve().is_relative_to((dataset / own).resolve()) for own in (IMAGES, SPARE)):
+        if folder and any(folder.resolve().is_relative_to((dataset / part).resolve()) for part in (IMAGES, SPARE)):
             raise SourceError(
                 f"source.root={self.root} is the folder of this very data set, which moves what is not kept out of "
                 f"{folder}; type dataset.dir=ANOTHER"

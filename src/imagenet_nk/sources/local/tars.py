@@ -113,8 +113,8 @@ def entries(
     SourceError if not even the first header can be read.
     """
     with _open(tar) as file, closing(_open_tar(tar, file, start)) as archive:
-        whole = os.fstat(file.fileno()).st_size
-        limit = whole if size is None else min(start + size, whole)
+        file_size = os.fstat(file.fileno()).st_size
+        limit = file_size if size is None else min(start + size, file_size)
         end = start
         try:
             while (info := archive.next()) is not None:

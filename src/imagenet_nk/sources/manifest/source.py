@@ -67,22 +67,24 @@ class Manifest:
             digest.update("\t".join(image).encode(errors="surrogateescape") + b"\n")
         return f"manifest:{digest.hexdigest()}{':replace' if self.replace else ''}"
 
-    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
+    def open(self, wnids: Sequence[str], context: SourceContext) -> None:
         """Read the manifest. Raises SourceError if it is none, or has none of the classes."""
-        images = table.read_images(self._at_hand(site))
-        self._sampling = site.sampling
+        images = table.read_images(self._at_hand(context))
+        self._sampling = context.sampling
         self._images = {image.image_id: image for image in images}
         self._places: dict[str, dict[str, str]] = defaultdict(dict)
         for image in images:
             self._places[image.wnid][image.image_id] = image.url
-        here = sum(wnid in self._places for wnid in wnids)
-        if not here:
+        present = sum(wnid in self._places for wnid in wnids)
+        if not present:
             raise SourceError(f"source.path={self.path} has no image of the {len(wnids)} wanted classes")
-        log.info("%s: %d images, %d of the %d wanted classes", self.path, len(images), here, len(wnids))
-        self._hub = HubPlaces(site.index / "manifest")
-        if vague := [wrong for image in images if (wrong := unfetchable_reason(image.url))]:
-            said = vague[0].detail
-            log.warning("%s: %d of the images cannot be fetched again, such as: %s", self.path, len(vague), said)
+        log.info("%s: %d images, %d of the %d wanted classes", self.path, len(images), present, len(wnids))
+        self._hub = HubPlaces(context.index / "manifest")
+        if unfetchable := [rejected for image in images if (rejected := unfetchable_reason(image.url))]:
+            example = unfetchable[0].detail
+            log.warning(
+                "%s: %d of the images cannot be fetched again, such as: %s", self.path, len(unfetchable), example
+            )
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
         places = self._places.get(wnid, {})
@@ -90,16 +92,16 @@ class Manifest:
         if self._sampling.listed(wnid) is not None:
             order = candidates_in_order(self._sampling, wnid, places)
         for candidate in order:
-            known = candidate.key in places and not self.replace
-            yield replace(candidate, sha256=self._images[candidate.key].sha256) if known else candidate
+            is_pinned = candidate.key in places and not self.replace
+            yield replace(candidate, sha256=self._images[candidate.key].sha256) if is_pinned else candidate
 
     def _target_of(self, wnid: str) -> int:
         """How many images of a class are wanted by name."""
         return len(self._places.get(wnid, {}))
 
     def read(self, candidate: Candidate) -> ReadSteps:
-        if wrong := unfetchable_reason(candidate.url):
-            return wrong
+        if rejected := unfetchable_reason(candidate.url):
+            return rejected
         result = yield from self._fetched(candidate)
         return _drift(result, candidate) or result
 
@@ -108,11 +110,11 @@ class Manifest:
         if self._hub:
             self._hub.close()
 
-    def _at_hand(self, site: SourceContext) -> Path:
+    def _at_hand(self, context: SourceContext) -> Path:
         if not is_url(self.path):
             return Path(self.path).expanduser()
         name = f"manifest-{hashlib.sha256(self.path.encode()).hexdigest()[:12]}"
-        return download(self.path, site.index / name, site.http, max_bytes=1 << 30)
+        return download(self.path, context.index / name, context.http, max_bytes=1 << 30)
 
     def _fetched(self, candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
         """The bytes at an address: http(s), a path here, a range of either, or a row of a data set."""
@@ -176,16 +178,16 @@ def _read_over_http(candidate: Candidate) -> Generator[Request | BlockingCall, A
                 Reason.LOGIN_PAGE, transient=True, detail="a page instead of the archive; is a login needed?"
             )
         return Rejected(Reason.NO_RANGE, detail="the server does not send parts of a file")
-    if wrong := rejection(response):
-        return wrong
+    if rejected := rejection(response):
+        return rejected
     if len(response.body) != part.size:
         return Rejected(Reason.WRONG_RANGE, transient=True, detail="another range than was asked for")
     return FetchedImage(candidate.key, response.body, candidate.url)
 
 
 def _read_local(candidate: Candidate) -> Generator[Request | BlockingCall, Any, FetchedImage | Rejected]:
-    within = bool(parse_byte_range(candidate.url))
-    path = None if within else text_to_path(candidate.url)
+    is_member = bool(parse_byte_range(candidate.url))
+    path = None if is_member else text_to_path(candidate.url)
     try:
         data = yield BlockingCall(lambda: read_file(path) if path else read_range(candidate.url))
     except FileNotFoundError:
@@ -196,4 +198,4 @@ def _read_local(candidate: Candidate) -> Generator[Request | BlockingCall, Any, 
         )
     except (OSError, ValueError) as error:
         return Rejected(Reason.UNREADABLE, detail=one_line(error))
-    return FetchedImage(candidate.key, data, candidate.url if within else "", path=path)
+    return FetchedImage(candidate.key, data, candidate.url if is_member else "", path=path)

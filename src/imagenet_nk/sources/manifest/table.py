@@ -44,21 +44,21 @@ def validate(rows: Iterable[Mapping[str, object]], where: str) -> Iterator[Image
     for number, row in enumerate(rows, start=1):
         image = Image(*(str(row[name] if row[name] is not None else "") for name in COLUMNS))
         place = str(row.get(FINAL_URL) or "")
-        within = place.startswith(image.url) and "#bytes=" in place
-        image = image._replace(sha256=image.sha256.lower(), url=place if within else image.url)
+        is_member = place.startswith(image.url) and "#bytes=" in place
+        image = image._replace(sha256=image.sha256.lower(), url=place if is_member else image.url)
         if not WNID.match(image.wnid):
-            wrong = f"wnid {image.wnid[:40]!r} is no WNID"
+            fault = f"wnid {image.wnid[:40]!r} is no WNID"
         elif not _IMAGE_ID.match(image.image_id) or not image.image_id.startswith(image.wnid):
-            wrong = f"image_id {image.image_id[:40]!r} is no image id of {image.wnid}"
+            fault = f"image_id {image.image_id[:40]!r} is no image id of {image.wnid}"
         elif image.image_id in seen:
-            wrong = f"image_id {image.image_id} is there twice"
+            fault = f"image_id {image.image_id} is there twice"
         elif not _SHA256.match(image.sha256):
-            wrong = f"sha256 {image.sha256[:70]!r} is no SHA-256 in hex"
+            fault = f"sha256 {image.sha256[:70]!r} is no SHA-256 in hex"
         else:
             seen.add(image.image_id)
             yield image
             continue
-        raise SourceError(f"{where}, row {number}: {wrong}; is this a manifest of imagenet-nk?")
+        raise SourceError(f"{where}, row {number}: {fault}; is this a manifest of imagenet-nk?")
 
 
 def _kind(path: Path) -> str:
@@ -77,8 +77,8 @@ def _parquet(path: Path) -> Iterator[Mapping[str, object]]:
     try:
         with pq.ParquetFile(path) as parquet:
             _require_columns(parquet.schema_arrow.names, path)
-            there = [name for name in (*COLUMNS, FINAL_URL) if name in parquet.schema_arrow.names]
-            for batch in parquet.iter_batches(columns=there):
+            columns = [name for name in (*COLUMNS, FINAL_URL) if name in parquet.schema_arrow.names]
+            for batch in parquet.iter_batches(columns=columns):
                 yield from batch.to_pylist()
     except (pa.ArrowException, ValueError) as error:  # ValueError: names and texts that are no UTF-8
         raise SourceError(f"source.path={path} is a broken parquet file: {one_line(error)}") from error
@@ -95,8 +95,8 @@ def _csv(path: Path) -> Iterator[Mapping[str, object]]:
 
 
 def _require_columns(names: Iterable[str], path: Path) -> None:
-    there = set(names)
-    if missing := [name for name in COLUMNS if name not in there]:
+    present = set(names)
+    if missing := [name for name in COLUMNS if name not in present]:
         raise SourceError(
             f"source.path={path} has no column {', '.join(missing)}; a manifest has {', '.join(COLUMNS)}, and the rest"
         )

@@ -69,18 +69,18 @@ class Urls:
     def identity(self) -> str:
         return f"urls/{self._open_index.fingerprint}"
 
-    def open(self, wnids: Sequence[str], site: SourceContext) -> None:
-        self._site = site
-        self._index = self._first_usable(wnids, site)
+    def open(self, wnids: Sequence[str], context: SourceContext) -> None:
+        self._context = context
+        self._index = self._first_usable(wnids, context)
 
-    def _first_usable(self, wnids: Sequence[str], site: SourceContext) -> ListIndex:
+    def _first_usable(self, wnids: Sequence[str], context: SourceContext) -> ListIndex:
         """The index of the first usable list. Raises SourceError with what is wrong with each of them."""
         errors: list[SourceError] = []
         for location in self._locations:
             if errors:
                 log.warning("%s; trying %s", errors[-1], location)
             try:
-                return _require_usable(_require_not_page(_local_copy(location, site), location), wnids, site)
+                return _require_usable(_require_not_page(_local_copy(location, context), location), wnids, context)
             except SourceError as error:
                 errors.append(error)
         official = any("image-net.org" in location for location in self._locations)
@@ -88,13 +88,13 @@ class Urls:
         raise (OutOfReachError if all(isinstance(one, OutOfReachError) for one in errors) else SourceError)(message)
 
     def candidates(self, wnid: str) -> Iterator[Candidate]:
-        return candidates_in_order(self._site.sampling, wnid, self._open_index.pairs(wnid))
+        return candidates_in_order(self._context.sampling, wnid, self._open_index.pairs(wnid))
 
     def read(self, candidate: Candidate) -> ReadSteps:
         """Request the URL, then its other forms (http.url_templates). Without an image, the first response counts."""
         if not candidate.url:
             return Rejected(Reason.MISSING)
-        http = self._site.http
+        http = self._context.http
         first: FetchedImage | Rejected | None = None
         for url in url_forms.url_variants(candidate.url, http.url_templates):
             if first is not None and _is_pointless(url, candidate.url, first):
@@ -129,7 +129,7 @@ def _is_pointless(url: str, original: str, first: FetchedImage | Rejected) -> bo
     return is_same and not (isinstance(first, Rejected) and first.reason in _HTTPS_MAY_HELP)
 
 
-def _local_copy(location: str, site: SourceContext) -> Path:
+def _local_copy(location: str, context: SourceContext) -> Path:
     """The list as a local file; a remote one is downloaded once and kept beside the index."""
     if not is_url(location):
         path = Path(location).expanduser()
@@ -140,8 +140,8 @@ def _local_copy(location: str, site: SourceContext) -> Path:
         return path
     name = urlsplit(location).path.rpartition("/")[2] or "list"
     digest = hashlib.sha256(location.encode()).hexdigest()[:12]
-    to = site.index / "lists" / f"{digest}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[-80:]}"
-    return download(location, to, site.http, DownloadProgress(location), max_bytes=MAX_LIST_BYTES)
+    to = context.index / "lists" / f"{digest}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[-80:]}"
+    return download(location, to, context.http, DownloadProgress(location), max_bytes=MAX_LIST_BYTES)
 
 
 def _require_not_page(file: Path, location: str) -> Path:
@@ -156,11 +156,11 @@ def _require_not_page(file: Path, location: str) -> Path:
     return file
 
 
-def _require_usable(list_file: Path, wnids: Sequence[str], site: SourceContext) -> ListIndex:
+def _require_usable(list_file: Path, wnids: Sequence[str], context: SourceContext) -> ListIndex:
     """The index of a list. Raises SourceError if it is not a list, OutOfReachError if it has none of the classes."""
     from imagenet_nk.sources.urls.list_stream import chunks
 
-    index = _open_or_build(list_file, wnids, site.index)
+    index = _open_or_build(list_file, wnids, context.index)
     if any(index.pairs(wnid) for wnid in wnids):
         return index
     counts = ", ".join(f"{name} {count:,}" for name, count in index.counts.items() if count)
