@@ -226,5 +226,5 @@ class TestRealFiles:
             text.replace(": 'maillot',", ": 'SWAP',", 1).replace(": 'maillot, tank suit',", ": 'maillot',", 1)
         )
         file.write_text(file.read_text().replace("SWAP", "maillot, tank suit"))
-        with pytest.raises(LabelError, match=r"line 518: .*index 134 \(line 135\) has the same name.*from line 639 on: \"?'?517"):
+        with pytest.raises(LabelError, match=r"line 518: .*index 134 \(line 135\) .*from line 639 on: \"?'?517"):
             load(ALL, LabelsConfig("file", str(file)))
