@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import safetensors.torch
 import timm
 import torch
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
 
 from imagenet_nk.backbones import model, weights
 from imagenet_nk.config import BackboneConfig
@@ -53,7 +56,8 @@ def test_checkpoint_without_its_head_gives_no_head(tmp_path):
 def test_checkpoint_of_another_model_names_the_keys(tmp_path):
     torch.save(timm.create_model("test_vit", num_classes=0).state_dict(), tmp_path / "w.pt")
     message = says(model.build, config(checkpoint=str(tmp_path / "w.pt")))
-    assert 'Missing key(s) in state_dict: "conv1' in message
+    assert "missing (conv1" in message
+    assert "left over (cls_token" in message
     assert "backbone.name must be the model that was trained" in message
 
 
@@ -86,6 +90,36 @@ def test_pool_layer_and_size_follow_the_configuration():
         wanted = plain.model.forward_intermediates(x, indices=[1], intermediates_only=True)[0].mean((2, 3))
         torch.testing.assert_close(early.model(x), wanted)
     assert len({built.cache_key for built in (plain, double, early)}) == 3
+
+
+def test_tensors_that_no_file_gave_are_refused(tmp_path):
+    torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "w.pt")
+    for pool, tensor in (("avg", "fc_norm.weight"), ("map", "attn_pool.latent")):
+        message = says(model.build, config(name="test_vit", pool=pool, checkpoint=str(tmp_path / "w.pt")))
+        assert tensor in message
+        assert f"backbone.pool={pool} the pooling that it was trained with" in message
+
+
+def test_old_names_and_folders_are_models_too(tmp_path):
+    assert model.current_name("tf_efficientnet_b0_ns") == "tf_efficientnet_b0.ns_jft_in1k"
+    assert model.current_name("hf_hub:timm/resnet18") == "hf-hub:timm/resnet18"
+    classifier = timm.create_model(TINY, num_classes=5).eval()
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": TINY, "num_classes": 5, "pretrained_cfg": {}}))
+    assert "holds no weights file" in says(model.build, config(name=f"local-dir:{tmp_path}", pretrained=True))
+    safetensors.torch.save_file(classifier.state_dict(), tmp_path / "model.safetensors")
+    built = model.build(config(name=f"local-dir:{tmp_path}", pretrained=True))
+    assert (built.weights, built.head.out_features) == ("file:model.safetensors", 5)
+    assert "is not a folder of a timm model" in says(model.build, config(name=f"local-dir:{tmp_path}/no"))
+    assert "hf-hub:timm/resnet18" in says(model.build, config(name="timm/resnet18"))
+
+
+def test_errors_of_the_hub_are_told_apart():
+    assert weights._reason(RuntimeError("Error(s) in loading state_dict for X"), "h", "u", "").startswith(
+        "the published"
+    )
+    assert "not cached" in weights._reason(LocalEntryNotFoundError("x"), "h", "u", "h does not answer")
+    assert "remove them from" in weights._reason(SafetensorError("x"), "h", "u", "")
+    assert "hf auth login" in weights._reason(HFValidationError("x"), "h", "u", "")
 
 
 @pytest.mark.parametrize("name", [TINY, "test_vit", "test_convnext", "test_efficientnet"])

@@ -5,6 +5,7 @@ Other packages import:
 - allocator: reuse_large_blocks
 - autotune: warn_if_slow_dtype
 - devices: single_threaded
+- head: Head
 - model: Backbone, build
 - runtimes: Runtime
 """

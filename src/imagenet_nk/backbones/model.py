@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import itertools
-import sys
-import textwrap
+import json
+import logging
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,21 @@ from typing import Any
 import timm
 import torch
 from timm.data import resolve_model_data_config
+from timm.models import get_deprecated_models, parse_model_name
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from imagenet_nk.backbones.weights import HINT, hub_weights, load_state_dict
+from imagenet_nk.backbones.checkpoint import checkpoint_path, read_tensors, weights_in
+from imagenet_nk.backbones.head import Head, detach_head, head_modules, head_size
+from imagenet_nk.backbones.matching import Match, is_counter, match
+from imagenet_nk.backbones.weights import HINT, hub_weights
 from imagenet_nk.config.backbones import BackboneConfig
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.wording import one_line
+
+log = logging.getLogger(__name__)
+
+_CLASSES = 1000  # of a head before a checkpoint says how many it has
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Backbone:
     weights: str  # hub:..., file:..., random:SEED
     sha256: str  # of the weights, see state_dict_sha256
     cache_key: str  # what the embeddings depend on besides weights and transform
-    head: nn.Linear | None = None  # (B, D) to (B, classes): the classifier that was removed, if it is linear
+    head: Head | None = None  # (B, D) to (B, classes): the classifier that was removed, if it needs the embedding alone
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -68,14 +76,15 @@ def build(config: BackboneConfig, seed: int = 0) -> Backbone:
 
     `seed` initialises the weights if there are neither published nor local ones. Raises BackboneError.
     """
-    _check_name(config.name)
-    if config.checkpoint is not None:
-        model, head, weights = _from_file(config, seed)
-    elif config.pretrained:
-        model, head, weights = _from_hub(config)
-    else:
-        model, head, weights = _create(config, seed), None, f"random:{seed}"
-    return _as_backbone(config, model, head, weights)
+    config = replace(config, name=current_name(config.name))
+    is_on_hub = config.name.startswith("hf-hub:")  # its configuration too
+    with hub_weights(config.name, config.name.removeprefix("hf-hub:")) if is_on_hub else nullcontext():
+        weights = _read_weights(config)
+        if weights is None:
+            return _as_backbone(config, _create(config, seed), None, f"random:{seed}")
+        tensors, origin = weights
+        model, head = _load(config, seed, tensors)
+    return _as_backbone(config, model, head, origin)
 
 
 def state_dict_sha256(model: nn.Module) -> str:
@@ -93,6 +102,42 @@ def suggest_models(name: str) -> list[str]:
     return difflib.get_close_matches(name, names, n=5, cutoff=0.6) or difflib.get_close_matches(name, names, 5, 0.3)
 
 
+def current_name(name: str) -> str:
+    """The name under which timm creates a model: of an old name the new one, of a folder its full path.
+
+    hf-hub:OWNER/MODEL and local-dir:FOLDER stay what they are. Raises BackboneError for any other name.
+    """
+    try:
+        source, rest = parse_model_name(name)
+    except ValueError as error:
+        raise BackboneError(f"backbone.name: {one_line(error)}") from error
+    if source == "local-dir":
+        return f"local-dir:{_model_folder(rest)}"
+    if source is not None:
+        return f"{source}:{rest}"
+    _check_name(name)
+    current: str | None = get_deprecated_models().get(name, name)
+    if current is None:
+        raise BackboneError(f"timm has removed the model {name!r}; timm.list_models() lists those that are left")
+    if current != name:
+        log.info("backbone %s: timm now calls it %s", name, current)
+    return current
+
+
+def _model_folder(text: str) -> Path:
+    """The full path of a folder with a timm model. Raises BackboneError for a folder without a config.json of timm."""
+    try:
+        folder = Path(text).expanduser().absolute()
+        architecture = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architecture"]
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise BackboneError(
+            f"backbone.name: {text} is not a folder of a timm model: its config.json must name the architecture "
+            f"({one_line(error)[:160]})"
+        ) from error
+    _check_name(str(architecture))
+    return folder
+
+
 def _check_name(name: str) -> None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
@@ -106,20 +151,19 @@ def _check_name(name: str) -> None:
         )
 
 
-def _create(config: BackboneConfig, seed: int, *, pretrained: bool = False) -> nn.Module:
-    """A timm model without a head, its weights initialised from `seed`. The caller's random numbers do not change."""
+def _create(config: BackboneConfig, seed: int, classes: int = 0) -> nn.Module:
+    """A timm model, its weights initialised from `seed`. The caller's random numbers do not change."""
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)  # the CPU's generator only: models are built there
         try:
-            return _timm_model(config, pretrained)
+            return _timm_model(config, num_classes=classes)
         except (AssertionError, ValueError) as error:
             options = {"pool": config.pool, "img_size": config.img_size}
             settings = ", ".join(f"backbone.{key}={value}" for key, value in options.items() if value is not None)
             raise BackboneError(f"backbone {config.name} does not take {settings}: {one_line(error)[:160]}") from error
 
 
-def _timm_model(config: BackboneConfig, pretrained: bool) -> nn.Module:
-    options: dict[str, Any] = {"num_classes": 0, "pretrained": pretrained}
+def _timm_model(config: BackboneConfig, **options: Any) -> nn.Module:
     if config.pool is not None:
         options["global_pool"] = config.pool
     if config.img_size:
@@ -128,66 +172,64 @@ def _timm_model(config: BackboneConfig, pretrained: bool) -> nn.Module:
     return timm.create_model(config.name, **options)  # type: ignore[no-any-return]
 
 
-def _from_hub(config: BackboneConfig) -> tuple[nn.Module, nn.Linear | None, str]:
-    published = timm.get_pretrained_cfg(config.name)
-    if published is None or not (published.hf_hub_id or published.url):
-        raise BackboneError(f"timm has no published weights for {config.name}; {HINT}")
-    address = str(published.hf_hub_id or published.url)
-    with hub_weights(config.name, address):
-        model = _create(config, 0, pretrained=True)
-        classifier = timm.create_model(config.name, pretrained=True)  # from the cache by now: only for its head
-    return model, _linear_head(classifier), f"hub:{address}"
-
-
-def _linear_head(classifier: nn.Module) -> nn.Linear | None:
-    get: Any = getattr(classifier, "get_classifier", None)
-    head = get() if get else None
-    return head if isinstance(head, nn.Linear) else None
-
-
-def _from_file(config: BackboneConfig, seed: int) -> tuple[nn.Module, nn.Linear | None, str]:
-    path = Path(str(config.checkpoint))
-    state = load_state_dict(path)
-    model = _create(config, seed)
-    head = _pop_head(state, model)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError:
-        _load_filtered(config, model, state, path)
-    return model, head, f"file:{path.name}"
-
-
-def _load_filtered(config: BackboneConfig, model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Load weights with older names or other sizes, by timm's filter for this architecture."""
-    filter_fn = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    with suppress(KeyError, IndexError, RuntimeError, ValueError, AttributeError, TypeError):  # unknown to the filter
-        state = dict(filter_fn(dict(state), model)) if filter_fn else state
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        reason = textwrap.shorten(str(error).partition(":")[2], 300, placeholder=" ...")
-        raise BackboneError(
-            f"backbone.checkpoint: {path} does not fit {config.name}: {reason}; "
-            "backbone.name must be the model that was trained"
-        ) from error
-
-
-def _pop_head(state: dict[str, Tensor], model: nn.Module) -> nn.Linear | None:
-    """Remove the classifier's tensors from `state`; a single linear classifier is returned."""
-    names = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
-    names = (names,) if isinstance(names, str) else tuple(names)
-    popped = [(state.pop(f"{name}.weight", None), state.pop(f"{name}.bias", None)) for name in names]
-    weight, bias = popped[0] if len(popped) == 1 else (None, None)
-    if weight is None or weight.ndim != 2:
+def _read_weights(config: BackboneConfig) -> tuple[dict[str, Tensor], str] | None:
+    """The tensors that the configuration names, and their origin; None for random weights."""
+    if config.checkpoint is not None:
+        path = checkpoint_path(config.checkpoint)
+        return read_tensors(path), f"file:{path.name}"
+    if not config.pretrained:
         return None
-    head = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    head.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
-    return head
+    source, rest = parse_model_name(config.name)
+    if source == "local-dir":
+        path = weights_in(Path(rest))
+        return read_tensors(path), f"file:{path.name}"
+    published = None if source else timm.get_pretrained_cfg(config.name)
+    address = rest if source else published and (published.hf_hub_id or published.url)
+    if not address:
+        raise BackboneError(f"timm has no published weights for {config.name}; {HINT}")
+    with hub_weights(config.name, str(address)):  # with timm's own pooling: what another one needs is found missing
+        return _timm_model(replace(config, pool=None), pretrained=True).state_dict(), f"hub:{address}"
 
 
-def _as_backbone(config: BackboneConfig, model: nn.Module, head: nn.Linear | None, weights: str) -> Backbone:
+def _load(config: BackboneConfig, seed: int, tensors: dict[str, Tensor]) -> tuple[nn.Module, Head | None]:
+    """The model with these weights, and its head if the weights have one. Raises BackboneError if they do not fit."""
+    model, full = _create(config, seed), _create(config, seed, _CLASSES)
+    modules = head_modules(model, full)
+    found = match(tensors, model, full, [f"{name}." for name in modules])
+    if found.faults:
+        raise BackboneError(_misfit(config, found))
+    model.load_state_dict(found.tensors, strict=False)
+    classes = head_size(full, modules, found.tensors)
+    if classes is None or config.layer is not None:
+        return model, None
+    full = full if classes == _CLASSES else _create(config, seed, classes)
+    try:
+        missing, _ = full.load_state_dict(found.tensors, strict=False)
+    except RuntimeError:  # the head is for another pooling
+        return model, None
+    if any(name.startswith(tuple(f"{module}." for module in modules)) for name in missing if not is_counter(name)):
+        return model, None
+    _, height, width = _data_config(config, model)["input_size"]
+    images = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    return model, detach_head(full, modules, model, images)
+
+
+def _misfit(config: BackboneConfig, found: Match) -> str:
+    source = f"backbone.checkpoint: {config.checkpoint} does" if config.checkpoint else "the published weights do"
+    pooling = f", and backbone.pool={config.pool} the pooling that it was trained with" if config.pool else ""
+    return (
+        f"{source} not fit {config.name}: {found.describe()}; backbone.name must be the model that was trained{pooling}"
+    )
+
+
+def _data_config(config: BackboneConfig, model: nn.Module) -> dict[str, Any]:
     size = {"img_size": config.img_size} if config.img_size else {}
-    data = resolve_model_data_config(model, args=size)
+    data: dict[str, Any] = resolve_model_data_config(model, args=size)
+    return data
+
+
+def _as_backbone(config: BackboneConfig, model: nn.Module, head: Head | None, weights: str) -> Backbone:
+    data = _data_config(config, model)
     sha256 = state_dict_sha256(model)
     tag = getattr(model, "pretrained_cfg", {}).get("tag", "")
     if config.layer is not None:
@@ -195,9 +237,6 @@ def _as_backbone(config: BackboneConfig, model: nn.Module, head: nn.Linear | Non
     model = model.eval().requires_grad_(False)
     dim = _embedding_size(config, model, data["input_size"])
     cache_key = f"{config.name} tag={tag} pool={config.pool} layer={config.layer} input={tuple(data['input_size'])}"
-    if head is not None:
-        fits = head.in_features == dim and config.layer is None
-        head = head.eval().requires_grad_(False) if fits else None
     return Backbone(config.name, model, data, dim, weights, sha256, cache_key, head)
 
 

@@ -1,18 +1,20 @@
-"""Pretrained weights, from the hub or from a local file. A file is never allowed to run code."""
+"""Published weights: errors of the hub, told apart in one line each."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
-import timm.models
 from huggingface_hub import constants
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 from safetensors import SafetensorError
-from torch import Tensor
 
 from imagenet_nk.errors import BackboneError
 from imagenet_nk.wording import one_line
@@ -33,48 +35,33 @@ def is_reachable(url: str) -> bool:
 def hub_weights(name: str, url: str) -> Iterator[None]:
     """A block that loads the published weights of a model from `url`, or from the local cache if the host is down.
 
-    Raises BackboneError, one line, when neither has them.
+    url: an address, or the id of a model on the Hugging Face hub. Raises BackboneError, one line, when neither has
+    them, or when they do not fit.
     """
     host = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" if "://" in url else constants.ENDPOINT
-    was_offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE or not is_reachable(host)
+    was_offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = was_offline or not is_reachable(host)
     try:
         yield
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = f"no weights from {host} ({one_line(error)[:200]})"
-        if constants.HF_HUB_OFFLINE:
-            reason = f"{host} does not answer, and its weights are not cached"
+    except (OSError, RuntimeError, ValueError, SafetensorError, AssertionError) as error:
+        offline = "HF_HUB_OFFLINE is set" if was_offline else f"{host} does not answer"
+        reason = _reason(error, host, url, offline if constants.HF_HUB_OFFLINE else "")
         raise BackboneError(f"backbone {name}: {reason}; {HINT}") from error
     finally:
         constants.HF_HUB_OFFLINE = was_offline
 
 
-_NO_MAPPING = (AttributeError, TypeError, KeyError)  # what timm meets in a file that holds something else
-
-
-def load_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name: *.safetensors, or torch.save with nothing but tensors in it.
-
-    timm takes them out of a training checkpoint (its average if it has one) and strips what wrappers put before names.
-    Raises BackboneError for a file that is missing or broken, or that holds pickled code.
-    """
-    if not path.is_file():
-        raise BackboneError(f"backbone.checkpoint: there is no file {path}")
-    try:
-        state = timm.models.load_state_dict(str(path), weights_only=True)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        OSError,
-        EOFError,
-        ValueError,
-        *_NO_MAPPING,
-    ) as error:
-        raise BackboneError(
-            f"backbone.checkpoint: {path} was not loaded: it is not a weights file, or holds pickled code "
-            f"({one_line(error)[:160]}); save it again with torch.save(model.state_dict(), FILE) or as FILE.safetensors"
-        ) from error
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise BackboneError(f"backbone.checkpoint: {path} holds no named tensors; give a model's state_dict")
-    return tensors
+def _reason(error: Exception, host: str, url: str, offline: str) -> str:
+    """Why there are no weights. offline: why the host is not asked, empty if it is."""
+    text = one_line(error)[:200]
+    if isinstance(error, RuntimeError) and "loading state_dict" in text:
+        return f"the published weights of {url} do not fit ({text})"
+    if isinstance(error, SafetensorError):
+        return f"the cached weights of {url} are damaged, remove them from {constants.HF_HUB_CACHE} ({text})"
+    if offline and (isinstance(error, LocalEntryNotFoundError) or "://" in url):
+        return f"{offline}, and its weights are not cached"
+    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+        return f"{host} has no model {url}, or it is private and needs a login (hf auth login)"
+    if isinstance(error, EntryNotFoundError):
+        return f"{url} on {host} has no configuration or weights of timm"
+    return f"no weights from {host} ({text})"

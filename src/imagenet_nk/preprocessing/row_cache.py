@@ -161,7 +161,7 @@ def _fits_a_line(name: str) -> bool:
 def open_cache(parent: Path, name: str, key: Mapping[str, str | int], dim: int) -> Iterator[RowCache]:
     """The embeddings that `key` identifies, for this process alone; another run waits until they are free."""
     text = json.dumps(dict(sorted(key.items())))
-    folder = parent / "embeddings" / f"{name}-{sha256(text.encode()).hexdigest()[:16]}"
+    folder = parent / "embeddings" / f"{name.replace('/', '_')}-{sha256(text.encode()).hexdigest()[:16]}"
     with ExitStack() as stack:
         with _as_centers_error(folder):
             files.write_text(folder / KEY, text + "\n")

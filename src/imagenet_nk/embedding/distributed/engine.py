@@ -59,9 +59,9 @@ class EngineExecutor:
 
 def worker_spec(plan: EmbeddingPlan) -> BackboneSpec:
     """What workers need to give the embeddings that this process would."""
-    config = plan.config
+    config = replace(plan.config, name=plan.backbone.name)  # as it was resolved here
     if config.checkpoint is not None:
-        config = replace(config, checkpoint=str(Path(config.checkpoint).absolute()))
+        config = replace(config, checkpoint=str(Path(config.checkpoint).expanduser().absolute()))
     if plan.runtime:
         device = "cpu" if plan.is_on_cpu else config.device
         config = replace(config, runtime=RuntimeChoice(plan.runtime.name), device=device)
