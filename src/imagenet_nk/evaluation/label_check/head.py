@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from imagenet_nk.backbones.head import Head
 from imagenet_nk.embedding.labeled_images import Classes, LabeledImages
 from imagenet_nk.evaluation.label_check.check import LabelCheck
 from imagenet_nk.evaluation.metrics import proportion
@@ -21,7 +22,7 @@ MajorityVotes = dict[int, tuple[str, float]]  # label to the most frequent predi
 
 
 def evaluate_head(
-    head: nn.Linear | None,
+    head: Head | None,
     images: LabeledImages,
     label_map: Classes,
     *,
@@ -64,7 +65,7 @@ def _batches(images: LabeledImages) -> Iterator[tuple[Tensor, NDArray[np.int64]]
 
 
 def _accuracy(
-    head: nn.Linear, images: LabeledImages, columns_K: Tensor, ncm_top1: float | None, ncm_classes: NDArray[np.int64]
+    head: Head, images: LabeledImages, columns_K: Tensor, ncm_top1: float | None, ncm_classes: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Top-1 among all outputs and among those of the centers, columns_K; -1 for a class that the head does not know.
 
