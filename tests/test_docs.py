@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import program
 from imagenet_nk import config
 from imagenet_nk.report import sweep
 
@@ -23,12 +25,11 @@ PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(page for page in [ROOT / "READ
 NEEDS = re.compile(r"\(needs [^)]+\)")  # a line before a block: it is not executed here
 # The Python of these pages works on a run of photographs under published weights: here on one of drawn pictures.
 _ON_A_RUN = {"centers.md", "README.md", "reproducing.md"}
-RUN = "python src/imagenet.py source=demo nk=4 split=holdout split.eval_per_class=1 centers.covariance=true"
+RUN = "python src/imagenet.py source=demo nk=4 split=holdout split.eval_per_class=1"
 PLACES = "dataset.dir=dataset/imagenet hydra.run.dir=outputs/2026-01-31/12-00-00"  # as the pages name them
 STOOD_IN = {'"resnet50", pretrained=True': '"test_resnet", pretrained=False'}  # what would need the internet
 GIVEN = "import torch\nimages = torch.rand(2, 3, 160, 160)\n"  # what a reader has at hand
 PYTHON = "python"
-STARTERS = {"python": []}
 
 
 class Block(NamedTuple):
@@ -157,7 +158,7 @@ def test_the_columns_of_the_tables_are_described_in_their_order(ran: Path) -> No
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_says_works_in_its_order(page: Path, place: Path, request: pytest.FixtureRequest) -> None:
     """Commands of the demo, with a model of a few weights so that they take seconds, then the page's Python."""
-    code, done = [], set[str]()
+    code = []
     if page.name in _ON_A_RUN:
         request.getfixturevalue("ran")
         code.append(GIVEN)
@@ -165,22 +166,13 @@ def test_what_a_page_says_works_in_its_order(page: Path, place: Path, request: p
         if block.marked:
             continue
         for _, line in [pair for pair in EXECUTED if pair[0] == block]:
-            if line not in done:
-                run(line, place)
-                done.add(line)
+            run(line, place)
         if block.language == PYTHON:
             code.append(block.text)
     if code:
-        environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": os.environ["PATH"], "HOME": str(place)}
-        ended = subprocess.run(
-            [sys.executable, "-c", stood_in("\n".join(code))],
-            cwd=place,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
+        script = place / "page.py"
+        script.write_text(stood_in("\n".join(code)), encoding="utf-8")
+        ended = program.run(script=script, cwd=place, env={"PATH": os.environ["PATH"], "HOME": str(place)})
         assert ended.returncode == 0, ended.stderr
 
 
@@ -190,18 +182,18 @@ def stood_in(code: str) -> str:
     return code
 
 
+@functools.cache
 def run(line: str, place: Path) -> None:
+    """Run a command, once for all pages that have it."""
     starter, _, arguments = line.partition("src/imagenet.py")
-    by, *options = shlex.split(starter)
-    assert by in STARTERS, line
+    assert starter == "python ", line
     given = [re.sub(r"^backbone=\S+", "backbone=timm", word) for word in shlex.split(arguments)]
     small = ["backbone.name=test_resnet,test_vit"] if "-m" in given else ["backbone.name=test_resnet"]
     if "backbone=timm" not in given:
         given.append("backbone=timm")
     if not any(word.startswith("classes.limit") for word in given):
         small.append("classes.limit=4")
-    command = [sys.executable, *STARTERS[by], *options, str(ROOT / "src" / "imagenet.py"), *given, *small]
-    ended = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=200, check=False)
+    ended = program.run(*given, *small, cwd=place)
     assert ended.returncode == 0, ended.stderr
 
 

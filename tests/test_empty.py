@@ -16,7 +16,7 @@ def test_it_has_its_report_and_ends_with_a_line_that_helps(tmp_path: Path) -> No
     ended = program.run(*command, cwd=tmp_path)
     said = ended.stdout + ended.stderr
     assert ended.returncode == 1, said
-    assert "not one image was kept, so there are no centers: see the reasons in dataset/imagenet/classes.csv" in said
+    assert "no image was kept, so there are no centers: see the reasons in dataset/imagenet/classes.csv" in said
     assert "Traceback" not in said
     (run,) = (tmp_path / "outputs").glob("*/*")
     assert "There is not one image" in (run / "report" / "index.html").read_text(encoding="utf-8")

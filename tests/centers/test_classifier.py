@@ -28,7 +28,7 @@ def made():
         ("n00000004", "n00000007", "n00000009"),
         ("crane", "crane, bird", 'says "quack"'),
         {"backbone": "x"},
-        {"covariance": np.eye(4, dtype=np.float32)},
+        {"another": np.eye(4, dtype=np.float32)},
     )
 
 

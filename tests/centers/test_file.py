@@ -27,7 +27,7 @@ def made():
         ("n00000004", "n00000007", "n00000009"),
         ("crane", "crane, bird", 'says "quack"'),
         {"backbone": "x"},
-        {"covariance": np.eye(4, dtype=np.float32)},
+        {"another": np.eye(4, dtype=np.float32)},
     )
 
 
@@ -38,7 +38,7 @@ def test_saved_centers_are_loaded(made, tmp_path):
         np.testing.assert_array_equal(again.centers, made.centers)
         assert (again.centers.dtype, again.counts.dtype, again.labels.dtype) == (np.float32, np.int64, np.int64)
         np.testing.assert_array_equal(again.labels, made.labels)
-        np.testing.assert_array_equal(again.extras["covariance"], np.eye(4))
+        np.testing.assert_array_equal(again.extras["another"], np.eye(4))
         assert (again.wnids, again.names, again.metadata["backbone"]) == (made.wnids, made.names, "x")
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["centers.safetensors"]
 

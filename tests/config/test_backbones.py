@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imagenet_nk.config.backbones import BackboneConfig, CentersConfig, EvaluateConfig
+from imagenet_nk.config.backbones import BackboneConfig, EvaluateConfig
 from imagenet_nk.errors import ConfigError
 
 
@@ -14,7 +14,6 @@ from imagenet_nk.errors import ConfigError
         (BackboneConfig, {"batch_size": 0}, "backbone.batch_size must be at least 1, got 0"),
         (BackboneConfig, {"threads": -1}, "backbone.threads must be at least 0, got -1"),
         (BackboneConfig, {"models": ["resnet18"], "checkpoint": "w.pt"}, "not backbone.checkpoint"),
-        (CentersConfig, {"prototypes": 0}, "centers.prototypes must be at least 1, got 0"),
         (EvaluateConfig, {"heads": ["svm"]}, "evaluate.heads: no classifier 'svm'; there are: ncm, knn, ridge"),
         (EvaluateConfig, {"heads": []}, "evaluate.heads is empty; choose from"),
         (EvaluateConfig, {"shots": [1, 0]}, "evaluate.shots must be at least 1 image of each class, got 0"),

@@ -45,8 +45,6 @@ def test_mean_equals_numpy(data, way):
 
 @over_batches
 def test_normalized_mean_equals_numpy(data, way):
-    wanted = by_class(data, lambda x: (x / np.linalg.norm(x, axis=1, keepdims=True)).mean(0))
-    np.testing.assert_allclose(streamed(streaming.NormalizedMean(K, D), data, *way), wanted, rtol=1e-12)
     origin = data[0].astype(np.float64).mean(0)
     wanted = by_class(data, lambda x: ((x - origin) / np.linalg.norm(x - origin, axis=1, keepdims=True)).mean(0))
     made = streamed(streaming.NormalizedMean(K, D, torch.from_numpy(origin)), data, *way)
@@ -71,14 +69,6 @@ def test_lowest_of_equally_near_rows_is_the_medoid():
     medoid = streaming.Medoid(torch.zeros(1, 2))
     medoid.add(torch.tensor([[1.0, 0], [0, 1.0]]), torch.tensor([0, 0]), torch.tensor([9, 4]))
     assert medoid.result().tolist() == [4]
-
-
-@over_batches
-def test_shared_covariance_equals_numpy(data, way):
-    means = by_class(data, lambda x: x.mean(0))
-    deviations = data[0].astype(np.float64) - means[data[1]]
-    result = streamed(streaming.SharedCovariance(torch.from_numpy(means)), data, *way)
-    np.testing.assert_allclose(result, deviations.T @ deviations / (N - K), rtol=1e-6, atol=1e-9)
 
 
 def test_class_without_an_image_raises():

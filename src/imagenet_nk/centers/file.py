@@ -37,7 +37,7 @@ class Centers:
     wnids: tuple[str, ...]
     names: tuple[str, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)  # backbone, weights_sha256, transform, list_sha256, ...
-    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # cl2n, covariance, ...: see docs/centers.md
+    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # cl2n, cl2n_origin: see docs/centers.md
 
     def __len__(self) -> int:
         """K."""

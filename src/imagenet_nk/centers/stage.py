@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from imagenet_nk.centers import cost
 from imagenet_nk.centers.file import NAME, Centers
-from imagenet_nk.config.backbones import CentersConfig
 from imagenet_nk.embedding.embed import Progress, embed_images
 from imagenet_nk.embedding.embeddings import Embeddings
 from imagenet_nk.embedding.labeled_images import Classes, Entries, LabeledImages, check, describe_empty
 from imagenet_nk.embedding.run import BackboneRun
 from imagenet_nk.errors import CentersError
-from imagenet_nk.statistics import iterative
-from imagenet_nk.statistics.streaming import Mean, Medoid, NormalizedMean, SharedCovariance, Spread
+from imagenet_nk.statistics.streaming import Mean, Medoid, NormalizedMean, Spread
 from imagenet_nk.version import __version__
 from imagenet_nk.wording import first_few, plural
 
@@ -73,7 +71,7 @@ def _centers(
     run: BackboneRun, entries: Entries, embeddings: Embeddings, label_map: Classes, list_sha256: str
 ) -> Centers:
     images, mean, spread = accumulate_means(entries, embeddings)
-    extras, medoids = _extra_statistics(images, mean, run.config.centers)
+    extras, medoids = _extra_statistics(images, mean)
     classes = dict(zip(label_map.labels, zip(label_map.wnids, label_map.names, strict=True), strict=True))
     metadata = _metadata(run, entries, embeddings, list_sha256)
     metadata |= {"medoids": medoids, "empty_wnids": json.dumps(_empty_wnids(classes, images.class_rows))}
@@ -107,27 +105,15 @@ def accumulate_means(entries: Entries, embeddings: Embeddings) -> tuple[LabeledI
     return images, mean, spread
 
 
-def _extra_statistics(
-    images: LabeledImages, mean: Mean, settings: CentersConfig
-) -> tuple[dict[str, NDArray[Any]], str]:
+def _extra_statistics(images: LabeledImages, mean: Mean) -> tuple[dict[str, NDArray[Any]], str]:
     """Statistics that need the means first: tensors of the file, and the paths of the medoids as JSON."""
     centers_KD, origin_D = mean.result(), mean.grand_mean()
     classes, dim = centers_KD.shape
-    medoid = Medoid(centers_KD)
-    streamed: dict[str, NormalizedMean | SharedCovariance] = {"cl2n": NormalizedMean(classes, dim, origin_D)}
-    if settings.covariance:
-        streamed["covariance"] = SharedCovariance(centers_KD)
-    if settings.normalized:
-        streamed["normalized"] = NormalizedMean(classes, dim)
+    medoid, cl2n = Medoid(centers_KD), NormalizedMean(classes, dim, origin_D)
     for x_BD, classes_B, rows_B in images.batches():
         medoid.add(x_BD, classes_B, rows_B)
-        for statistic in streamed.values():
-            statistic.add(x_BD, classes_B)
-    results = {"cl2n_origin": origin_D} | {name: statistic.result() for name, statistic in streamed.items()}
-    extras: dict[str, NDArray[Any]] = {name: result.float().numpy() for name, result in results.items()}
-    if settings.prototypes > 1:
-        points_KPD, counts_KP = iterative.prototypes(centers_KD, settings.prototypes, images.pairs)
-        extras |= {"prototypes": points_KPD.float().numpy(), "prototype_counts": counts_KP.numpy()}
+        cl2n.add(x_BD, classes_B)
+    extras = {"cl2n_origin": origin_D.float().numpy(), "cl2n": cl2n.result().float().numpy()}
     return extras, json.dumps([str(images.entries[row][0]) for row in medoid.result().tolist()])
 
 

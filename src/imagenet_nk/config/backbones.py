@@ -81,16 +81,10 @@ NonFinite = StrEnum("NonFinite", {"raise": "raise", "skip": "skip"})
 
 @dataclass
 class CentersConfig:
-    """`centers.*`: statistics of each class besides mean, count, spread and medoid."""
+    """`centers.*`: what becomes of the embeddings."""
 
-    normalized: bool = False  # also the mean of the L2-normalised embeddings
-    prototypes: int = 1  # k-means centers of each class; 1 = none besides the mean
-    covariance: bool = False  # also the pooled within-class covariance, (D, D)
     cache_embeddings: Keep = Keep.auto
     on_nonfinite: NonFinite = NonFinite["raise"]
-
-    def __post_init__(self) -> None:
-        require(self.prototypes >= 1, f"centers.prototypes must be at least 1, got {self.prototypes}")
 
 
 HEADS = ("ncm", "knn", "ridge")

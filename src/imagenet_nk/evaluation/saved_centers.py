@@ -35,9 +35,9 @@ def evaluate_centers(
 
 def class_means(centers: Centers) -> evaluator.ClassMeans:
     """The means of a file for a nearest class mean classifier; the plain means stand in for CL2N's if it has none."""
-    plain, centred = Mean(*centers.centers.shape), NormalizedMean(*centers.centers.shape)
-    if centers.has_cl2n:
-        centred.origin = torch.from_numpy(centers.extras["cl2n_origin"]).double()
+    origin_D = torch.from_numpy(centers.extras.get("cl2n_origin", centers.centers[0])).double()
+    classes, dim = centers.centers.shape
+    plain, centred = Mean(classes, dim), NormalizedMean(classes, dim, origin_D)
     counts_K = torch.from_numpy(centers.counts)
     for mean, values_KD in ((plain, centers.centers), (centred, centers.extras.get("cl2n", centers.centers))):
         mean.sums_KD = torch.from_numpy(values_KD).double() * counts_K[:, None]

@@ -1,7 +1,6 @@
-"""Statistics of embeddings in passes over batches: mean, spread, medoid, covariance, prototypes.
+"""Statistics of embeddings in passes over batches: mean, spread, medoid.
 
 Other packages import:
 
-- iterative
-- streaming: Mean, Medoid, NormalizedMean, SharedCovariance, Spread, l2_normalize
+- streaming: Mean, Medoid, NormalizedMean, Spread, l2_normalize
 """

@@ -36,12 +36,11 @@ class Mean:
 
 
 class NormalizedMean(Mean):
-    """Means of L2-normalised embeddings, (1 / n_k) * sum of x / |x|; the means are not normalised.
-
-    With `origin` (D,), each x becomes (x - origin) / |x - origin|: CL2N of SimpleShot (Wang et al. 2019).
+    """Means of centred, L2-normalised embeddings, (1 / n_k) * sum of (x - o) / |x - o|: CL2N of SimpleShot (Wang et al.
+    2019) for the origin o, (D,). The means are not normalised.
     """
 
-    def __init__(self, classes: int, dim: int, origin: Tensor | None = None) -> None:
+    def __init__(self, classes: int, dim: int, origin: Tensor) -> None:
         super().__init__(classes, dim)
         self.origin = origin
 
@@ -114,25 +113,3 @@ class Medoid:
         if empty := self.distances_K.isinf().nonzero().flatten().tolist():
             raise EmptyClassError(empty)
         return self.rows_K
-
-
-class SharedCovariance:
-    """The pooled within-class covariance, S = 1 / (N - K) * sum of (x - c_k)(x - c_k)^T (Hastie et al. 2009, sec. 4.3).
-
-    For linear discriminant analysis and Mahalanobis distances. The centers must be known.
-    """
-
-    def __init__(self, centers_KD: Tensor) -> None:
-        self.centers_KD = centers_KD.double()
-        dim = centers_KD.shape[1]
-        self.products_DD = torch.zeros(dim, dim, dtype=torch.float64)
-        self.count = 0
-
-    def add(self, embeddings_BD: Tensor, classes_B: Tensor) -> None:
-        deviations_BD = embeddings_BD.double() - self.centers_KD[classes_B]
-        self.products_DD += deviations_BD.T @ deviations_BD
-        self.count += len(embeddings_BD)
-
-    def result(self) -> Tensor:
-        """(D, D) float64; zeros where no class has two images."""
-        return self.products_DD / max(self.count - len(self.centers_KD), 1)
