@@ -19,7 +19,7 @@ def test_it_has_its_report_and_ends_with_a_line_that_helps(tmp_path: Path) -> No
     assert "no image was kept, so there are no centers: see the reasons in dataset/imagenet/classes.csv" in said
     assert "Traceback" not in said
     (run,) = (tmp_path / "outputs").glob("*/*")
-    assert "There is not one image" in (run / "report" / "index.html").read_text(encoding="utf-8")
+    assert "There are no images" in (run / "report" / "index.html").read_text(encoding="utf-8")
 
     ended = program.run("stages=[report]", f"report.run={run}", *command, cwd=tmp_path)
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
