@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,10 @@ def _forget_caller() -> None:
 
 
 _forget_caller()
+# Worker processes of the tests are forked from one that has loaded what they need, once.
+forkserver.set_forkserver_preload(
+    ["imagenet_nk.embedding.distributed.worker", "imagenet_nk.collect.distributed.worker"]
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
