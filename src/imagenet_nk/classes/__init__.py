@@ -2,8 +2,9 @@
 
 Other packages import:
 
+- index_dictionary: NameLookup
 - label_map: LabelMap
 - loading: clsloc_wnids, load
 - orders: LabelOrder, label_orders
-- table: read_set
+- table: read_set, read_table
 """

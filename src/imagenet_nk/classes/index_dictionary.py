@@ -90,7 +90,7 @@ def _strings(value: ast.expr) -> list[str]:
 
 def _match_names(entries: Sequence[_Entry], base: int, table: ClassTable, where: str) -> dict[int, str]:
     """{index: wnid} for entries that have only a name; `base` is the lowest index of the file."""
-    names = _NameLookup(table)
+    names = NameLookup(table)
     for entry in entries:
         if not names.classes(entry.name):
             raise line_error(where, entry.line, entry.text, f"no class of {table.name} has this name")
@@ -102,7 +102,7 @@ def _match_names(entries: Sequence[_Entry], base: int, table: ClassTable, where:
     return {entry.index: names.classes(entry.name)[0] for entry in entries}
 
 
-def _require_unambiguous(entries: Sequence[_Entry], names: _NameLookup, unsorted: _Entry, where: str) -> None:
+def _require_unambiguous(entries: Sequence[_Entry], names: NameLookup, unsorted: _Entry, where: str) -> None:
     """Raise LabelError for a name that occurs twice, and for one that stands for several classes."""
     hint = f"add WNIDs, for the entries are not in sorted order from line {unsorted.line} on"
     first_with: dict[str, _Entry] = {}
@@ -117,7 +117,7 @@ def _require_unambiguous(entries: Sequence[_Entry], names: _NameLookup, unsorted
             raise line_error(where, entry.line, entry.text, message)
 
 
-class _NameLookup:
+class NameLookup:
     """Which classes of a table a name can stand for."""
 
     def __init__(self, table: ClassTable) -> None:

@@ -26,6 +26,13 @@ class Part(StrEnum):
     val = "val"
 
 
+class NumberOrder(StrEnum):
+    """What the numbers of classes mean: folders 0, 1, ... or the numbers of a table."""
+
+    sorted = "sorted"  # 0..999 by WNID, as torchvision and timm count
+    clsloc = "clsloc"  # 1..1000 of the devkit
+
+
 @dataclass
 class UrlsConfig:
     """`source=urls`: a list of addresses in the fall11 form, `id<TAB>url`."""
@@ -70,13 +77,22 @@ class FullConfig:
     """`source=full`: images that are already here, one folder a class."""
 
     _target_: str = "imagenet_nk.sources.local.source.Full"
-    root: str | None = None  # the folder of the images, in any layout that people have, or the official tar
+    root: Any = None  # the folder of the images, in any layout that people have, a tar or zip of them, or several
     part: Part = Part.train  # train or val
     materialize: Materialize = Materialize.link  # how images come to stand in dataset.dir; those of tars are copied
     download: bool = False  # fetch the official tar into root where root has nothing yet
+    order: NumberOrder | None = None  # what folders or tables that number classes mean; never guessed
 
     def __post_init__(self) -> None:
         require(bool(self.root), "source=full needs the folder of the images: source.root=/data/imagenet")
+        roots = [self.root] if isinstance(self.root, str) else self.root
+        require(
+            isinstance(roots, list) and all(isinstance(root, str) and root for root in roots),
+            "source.root must be a path, or several: source.root=[/data/first,/data/second]",
+        )
+        require(
+            not self.download or len(roots) == 1, "source.download=true fetches into one folder; name one source.root"
+        )
 
 
 @dataclass

@@ -14,7 +14,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling.draw_order import RandomOrder
 from imagenet_nk.sources.contract import SourceContext
 from imagenet_nk.sources.local.source import Full
-from imagenet_nk.sources.local.validation import read_solution
+from imagenet_nk.sources.local.tables import read_solution
 from sources.contract import SourceContract, images
 from sources.small_tars import tar_bytes
 

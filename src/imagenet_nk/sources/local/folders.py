@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.hidden import is_hidden
 from imagenet_nk.formats.magic import HEAD, IMAGE_SUFFIXES, sniff
 from imagenet_nk.image_ids import WNID
-from imagenet_nk.storage.locators import path_to_text, text_to_path
+from imagenet_nk.storage.locators import path_to_text
 
 MAX_BYTES = 2**28  # of one image file; ImageNet's largest has 15 MB
 
@@ -24,26 +24,21 @@ class Listing(NamedTuple):
     incomplete_reason: str = ""  # why some may be missing, one line; "" = all are listed
 
 
-class ImageFiles:
-    """What layouts of plain files share: the address of an image is its path."""
-
-    def read(self, address: str) -> tuple[bytes, Path]:
-        path = text_to_path(address)
-        return read_file(path), path
-
-
-class ClassFolders(ImageFiles):
+class ClassFolders:
     """`<folder>/<wnid>/*.jpg`, or one folder deeper as in Tiny ImageNet's `<wnid>/images/*.JPEG`."""
 
-    def __init__(self, folder: Path, wnids: frozenset[str]) -> None:
+    def __init__(self, folder: Path, wnids: Collection[str] | Mapping[str, str]) -> None:
+        """`wnids`: of the class folders, with the folders below `folder` that they lie in, if they do."""
         self.description = f"class folders in {folder}"
-        self.wnids = wnids
-        self.folder = folder.absolute()
+        self.wnids = frozenset(wnids)
+        around = wnids if isinstance(wnids, Mapping) else dict.fromkeys(wnids, "")
+        self._parents = {wnid: (folder / below).absolute() for wnid, below in around.items()}
+        self.folders = tuple(set(self._parents.values()))
 
     def list_images(self, wnid: str) -> Listing:
         if wnid not in self.wnids:
             return Listing({})
-        folder = f"{self.folder}/{wnid}"
+        folder = f"{self._parents[wnid]}/{wnid}"
         try:  # sorted: which of two files with one stem gets `=2` depends on names alone
             return Listing(dict(sorted(_images(folder, deeper=True))))
         except OSError as error:

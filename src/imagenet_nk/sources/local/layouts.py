@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from imagenet_nk.classes.loading import clsloc_wnids
-from imagenet_nk.config.sources import Part
+from imagenet_nk.config.sources import NumberOrder, Part
 from imagenet_nk.errors import SourceError
-from imagenet_nk.formats import tar_headers
-from imagenet_nk.formats.magic import HEAD, kind_of
 from imagenet_nk.image_ids import WNID
-from imagenet_nk.sources import devkit
 from imagenet_nk.sources.local.folders import ClassFolders, Listing, list_class_folders
-from imagenet_nk.sources.local.tars import ClassTars, TarOfTars
-from imagenet_nk.sources.local.validation import SOLUTION, FlatFolder, FlatTar, GroundTruth, read_solution
+from imagenet_nk.sources.local.grouping import (
+    GroupedImages,
+    group_by_path,
+    group_by_truth,
+    images_of_part,
+    part_of,
+    require_one_place,
+)
+from imagenet_nk.sources.local.packed import open_packed
+from imagenet_nk.sources.local.tables import SOLUTION, TABLES, GroundTruth, find_truth
+from imagenet_nk.sources.local.tars import ClassTars
+from imagenet_nk.sources.local.tree import Tree, advice, read_tree
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL
 
-_UNPACKED_DEVKIT, _UNPACKED_TRUTH = "ILSVRC2012_devkit_t12", "data/ILSVRC2012_validation_ground_truth.txt"
 _KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
 _SUBFOLDERS = {
     Part.train: (".", "train", "images", *(f"{folder}/train" for folder in _KAGGLE)),
     Part.val: ("val", "validation", *(f"{folder}/val" for folder in _KAGGLE), "."),
+}
+_HUB_TARS = {
+    Part.train: re.compile(r"(?:.*/)?train_images_\d+\.tar\.gz\Z"),
+    Part.val: re.compile(r"(?:.*/)?val_images\.tar\.gz\Z"),
 }
 
 
@@ -33,91 +43,128 @@ class Layout(Protocol):
     description: str  # for the log: "class folders in /data/train"
     wnids: frozenset[str]  # of all classes
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Those that hold the folders of classes; none if it has other forms."""
+
     def list_images(self, wnid: str) -> Listing:
         """The images of a class, none for an unknown class. Raises SourceError if it cannot be listed."""
 
-    def read(self, address: str) -> tuple[bytes, Path | None]:
-        """The bytes at an address of `list_images`, and the file that holds exactly these. Raises OSError."""
+
+@dataclass(frozen=True)
+class Question:
+    """What is looked for."""
+
+    part: Part = Part.train
+    order: NumberOrder | None = None  # what class numbers mean; None = it was not said
+    unpacked: Path | None = None  # folder for tars that were gzip'ed
 
 
-def detect(root: Path, part: Part = Part.train) -> Layout:
-    """The layout of `root`. Raises SourceError if it has none of those that we know."""
-    if root.is_file():
-        _reject_other_file(root)
-    if layout := find_layout(root, part):
+class SeveralRoots:
+    """Several layouts as one: what they have of a class is put together."""
+
+    def __init__(self, layouts: Sequence[Layout]) -> None:
+        self._layouts = layouts
+        self.description = " and ".join(layout.description for layout in layouts)
+        self.wnids = frozenset[str]().union(*(layout.wnids for layout in layouts))
+        self.folders = tuple(folder for layout in layouts for folder in layout.folders)
+
+    def list_images(self, wnid: str) -> Listing:
+        files, reasons = dict[str, str](), list[str]()
+        for number, layout in enumerate(self._layouts):
+            found, reason = layout.list_images(wnid) if wnid in layout.wnids else Listing({})
+            files.update({f"{number}/{name}": address for name, address in found.items()})
+            reasons += [reason] if reason else []
+        return Listing(files, "; ".join(reasons))
+
+
+def detect(roots: Sequence[Path], question: Question) -> Layout:
+    """The layout of the roots. Raises SourceError if one of them has none of those that we know, with what it has."""
+    found = [_detect(root, question) for root in roots]
+    return found[0] if len(found) == 1 else SeveralRoots(found)
+
+
+def _detect(root: Path, question: Question) -> Layout:
+    if layout := find_layout(root, question):
         return layout
     if not root.is_dir():
-        raise SourceError(f"source.root={root} does not exist; name the folder, or the tar, of the images")
-    if part is Part.val:
+        problem = "is neither a file nor a folder" if root.exists() else "does not exist"
+        raise SourceError(f"source.root={root} {problem}; name the folder, or the tar, of the images")
+    tree = read_tree(root, question.part)
+    held = tree.description()
+    if question.part is Part.val:
         raise SourceError(
             f"source.root={root} has no known layout of validation images: neither val/<wnid>/ folders nor val/ or "
-            f"{VAL.name}, with {SOLUTION} or {DEVKIT.name} beside it for the class of each image"
+            f"{VAL.name}, with {SOLUTION} or {DEVKIT.name} beside it for the class of each image; {held}"
         )
-    if validation := find_layout(root, Part.val):
+    if validation := find_layout(root, Question(Part.val, question.order, question.unpacked)):
         raise SourceError(
             f"source.root={root} holds {validation.description}, no training images; type source.part=val for these"
         )
     raise SourceError(
-        f"source.root={root} has no known layout of ImageNet: neither <wnid>/ folders nor <wnid>.tar files there, in "
-        f"train/ or in ILSVRC/Data/CLS-LOC/train/, nor {TRAIN.name}"
+        f"source.root={root} has no known layout of ImageNet: no folders or files named by WNID, no {TRAIN.name}; "
+        f"{held}; {advice(tree, question.part)}"
     )
 
 
-def _reject_other_file(file: Path) -> None:
-    """Raise SourceError for a file that is no tar, with what it is."""
-    try:
-        with file.open("rb") as opened:
-            head = opened.read(HEAD)
-    except OSError as error:
-        raise SourceError(f"source.root={file} cannot be read: {error.strerror}") from error
-    if tar_headers.parse(head):
-        return
-    kind = kind_of(head) or ("text" if head else "empty")
-    if kind == "gzip'ed":
-        raise SourceError(f"source.root={file} is gzip'ed; gunzip it first")
-    if kind not in ("a tar", "no text"):
-        raise SourceError(f"source.root={file} is {kind}, no tar; name the folder, or the tar, of the images")
-
-
-def find_layout(root: Path, part: Part) -> Layout | None:
-    """The layout of `root`; None if it has none of those that we know."""
-    if root.is_file() and part is Part.train:
-        return ClassTars([root]) if WNID.match(root.stem) else TarOfTars(root)
-    folders = [folder for name in _SUBFOLDERS[part] if (folder := root / name).is_dir()]
+def find_layout(root: Path, question: Question) -> Layout | None:
+    """The layout of `root`; None if it is no file, and has none of those that we know."""
+    if root.is_file():
+        truth = find_truth(root.absolute().parents[:4], question.part, question.order)
+        return open_packed(root, question.part, question.order, truth, question.unpacked)
+    folders = [folder for name in _SUBFOLDERS[question.part] if (folder := root / name).is_dir()]
     for folder in folders:
         if wnids := list_class_folders(folder):
             return ClassFolders(folder, wnids)
-    return _find_validation(root, folders) if part is Part.val else _find_train_tars(root, folders)
+    if not folders:
+        return None
+    if question.part is Part.train and (tars := _find_train_tars(root, folders, question)):
+        return tars
+    return _find_in_tree(read_tree(root, question.part), question)
 
 
-def _find_train_tars(root: Path, folders: Sequence[Path]) -> Layout | None:
+def _find_train_tars(root: Path, folders: Sequence[Path], question: Question) -> Layout | None:
     for folder in folders:
         if tars := sorted(file for file in folder.glob("n*.tar") if WNID.match(file.stem)):
             return ClassTars(tars)
-    return TarOfTars(tar) if (tar := root / TRAIN.name).is_file() else None
+    tar = root / TRAIN.name
+    return open_packed(tar, question.part, question.order, None, question.unpacked) if tar.is_file() else None
 
 
-def _find_validation(root: Path, folders: Sequence[Path]) -> Layout | None:
-    """Images without class folders are of use only with a table of their classes."""
-    if not (truth := _find_truth(root)):
-        return None
-    if flat := next((folder for folder in folders if _holds_validation(folder)), None):
-        return FlatFolder(flat, truth)
-    tar = root if root.is_file() else root / VAL.name
-    return FlatTar(tar, truth) if tar.is_file() else None
+def _find_in_tree(tree: Tree, question: Question) -> Layout | None:
+    part = question.part
+    if folders := _class_folders(tree, part):
+        require_one_place(folders, str(tree.root))
+        return ClassFolders(tree.root, {wnid: around for around, wnid in folders})
+    where, images = str(tree.root), images_of_part(tree.files, part)
+    if part is Part.train and (by_class := group_by_path(images, question.order, where)):
+        return GroupedImages(f"images named by class in {where}", by_class)
+    truth = _find_truth(tree, question) if images or part is Part.val else None
+    if truth and (by_class := group_by_truth(images, truth, where)):
+        return GroupedImages(f"images in {where} with a table of their classes", by_class, truth)
+    if part is Part.val and (tar := tree.root / VAL.name).is_file() and truth:
+        return open_packed(tar, part, question.order, truth, question.unpacked)
+    if part is Part.val and (by_class := group_by_path(images, question.order, where)):
+        return GroupedImages(f"validation images named by class in {where}", by_class)
+    return _find_hub_tars(tree, question)
 
 
-def _holds_validation(folder: Path) -> bool:
-    with os.scandir(folder) as items:
-        return any(item.name.startswith("ILSVRC2012_val_") and not item.name.endswith(".tar") for item in items)
+def _class_folders(tree: Tree, part: Part) -> list[tuple[str, str]]:
+    """(folder around it, WNID) of the class folders of a part: where folders name it those, else of train all."""
+    named = [item for item in tree.class_folders if any(part_of(name) is part for name in item[0].split("/"))]
+    return named or (tree.class_folders if part is Part.train else [])
 
 
-def _find_truth(root: Path) -> GroundTruth | None:
-    """The class of each validation image, from a table beside them or in a folder above, up to Kaggle's top folder."""
-    for folder in (root, *root.absolute().parents[:4]):
-        if (table := folder / SOLUTION).is_file():
-            return read_solution(table)
-        kits = (folder / DEVKIT.name, folder / _UNPACKED_DEVKIT)
-        if kit := next((kit for kit in kits if (kit / _UNPACKED_TRUTH).is_file() or kit.is_file()), None):
-            return devkit.val_images(kit, clsloc_wnids())
-    return None
+def _find_truth(tree: Tree, question: Question) -> GroundTruth | None:
+    """The class of each image, from a table among them, or of validation images in a folder above, up to Kaggle's."""
+    inside = {(tree.root / path).parent for path in tree.files if path.rpartition("/")[2] in TABLES}
+    above = tree.root.absolute().parents[:4] if question.part is Part.val else ()
+    folders = sorted({*inside, *(tree.root / path for path in tree.folders if path.count("/") < 1)})
+    return find_truth([tree.root, *folders, *above], question.part, question.order)
+
+
+def _find_hub_tars(tree: Tree, question: Question) -> Layout | None:
+    """ILSVRC/imagenet-1k's train_images_0.tar.gz to _4, or its val_images.tar.gz."""
+    tars = [path for path in sorted(tree.files) if _HUB_TARS[question.part].match(path)]
+    found = [open_packed(tree.root / tar, question.part, question.order, None, question.unpacked) for tar in tars]
+    return SeveralRoots(found) if found else None

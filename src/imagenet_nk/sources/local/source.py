@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from imagenet_nk.config.sources import Materialize, Part
+from imagenet_nk.config.sources import Materialize, NumberOrder, Part
 from imagenet_nk.dataset.folder_layout import IMAGES, SPARE
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import distinct_ids
@@ -26,8 +26,9 @@ from imagenet_nk.sources.contract import (
     SourceTraits,
     candidates_in_order,
 )
-from imagenet_nk.sources.local import layouts
+from imagenet_nk.sources.local import addresses, layouts
 from imagenet_nk.sources.local.folders import Listing
+from imagenet_nk.sources.local.layouts import Question
 from imagenet_nk.sources.official import DEVKIT, TRAIN, VAL, OfficialFile
 from imagenet_nk.storage.locators import path_to_text, text_to_path
 
@@ -51,14 +52,19 @@ class Full:
 
     def __init__(
         self,
-        root: str,
+        root: str | Sequence[str],
         part: Part = Part.train,
         materialize: Materialize = Materialize.link,
         download: bool = False,
+        order: NumberOrder | None = None,
         official: Mapping[Part, Sequence[OfficialFile]] = OFFICIAL,
     ) -> None:
-        """`root`: a folder, or a tar. `download`: fetch the official files of the part if root has nothing of it."""
-        self.root = Path(root).expanduser()
+        """`root`: a folder, a tar or a zip, or several. `download`: fetch the official files of the part if root has
+        nothing of it. `order`: what numbers of classes mean.
+        """
+        self.roots = [Path(one).expanduser() for one in ([root] if isinstance(root, str) else root)]
+        self.root = ",".join(map(str, self.roots)) if len(self.roots) == 1 else f"[{','.join(map(str, self.roots))}]"
+        self._order = NumberOrder(order) if order else None
         self.part, self.materialize = Part(part), Materialize(materialize)
         self._official = official[self.part] if download else ()
         self.traits = SourceTraits(
@@ -67,7 +73,8 @@ class Full:
 
     @property
     def identity(self) -> str:
-        return f"full:{self.root.resolve()}:{self.part}"
+        places = ",".join(str(root.resolve()) for root in self.roots)
+        return f"full:{places}:{self.part}" + (f":{self._order}" if self._order else "")
 
     def _downloads(self) -> Sequence[tuple[str, int]]:
         return [(file.name, file.size) for file in self._missing_files]
@@ -75,18 +82,24 @@ class Full:
     @property
     def _missing_files(self) -> Sequence[OfficialFile]:
         """What open() fetches first."""
-        return self._official if self._official and layouts.find_layout(self.root, self.part) is None else ()
+        try:
+            there = layouts.find_layout(self.roots[0], Question(self.part, self._order)) if self._official else None
+        except SourceError:  # something is there; open() says what is wrong with it
+            return ()
+        return self._official if there is None else ()
 
     def open(self, wnids: Sequence[str], context: SourceContext) -> None:
         """Detect the layout of source.root. Raises SourceError if it has no image of the wanted classes."""
-        if self.materialize is Materialize.none and not list_file.can_hold(str(self.root.absolute())):
+        if self.materialize is Materialize.none and not all(
+            list_file.can_hold(str(root.absolute())) for root in self.roots
+        ):
             raise SourceError(
                 f"source.root={str(self.root)!r} is a path that no list can hold; rename it, or type "
                 "source.materialize=link"
             )
         for file in self._missing_files:
-            official.fetch(file, self.root, context.http)
-        self._layout = layouts.detect(self.root, self.part)
+            official.fetch(file, self.roots[0], context.http)
+        self._layout = layouts.detect(self.roots, Question(self.part, self._order, context.index))
         self._reject_own_dataset(context.index.parent)
         self._sampling = context.sampling
         self._incomplete_reasons: dict[str, str] = {}  # by class that has been listed; "" = it is complete
@@ -112,16 +125,17 @@ class Full:
             self._sampling, wnid, dict(zip(distinct_ids(wnid, files), files.values(), strict=True))
         )
         if reason and self._sampling.listed(wnid) is None:  # of a list, each missing image is missed by its name
-            yield Candidate(f"{wnid}{UNLISTED_KEY}", wnid, path_to_text(str(self.root.absolute())))
+            yield Candidate(f"{wnid}{UNLISTED_KEY}", wnid, path_to_text(str(self.roots[0].absolute())))
 
     def _reject_own_dataset(self, dataset: Path) -> None:
         """Raise SourceError for the images of the very data set that is to be made: it moves its files about."""
-        folder = getattr(self._layout, "folder", None)
-        if folder and any(folder.resolve().is_relative_to((dataset / part).resolve()) for part in (IMAGES, SPARE)):
-            raise SourceError(
-                f"source.root={self.root} is the folder of this very data set, which moves what is not kept out of "
-                f"{folder}; type dataset.dir=ANOTHER"
-            )
+        own = [(dataset / name).resolve() for name in (IMAGES, SPARE)]
+        for folder in self._layout.folders:
+            if any(folder.resolve().is_relative_to(one) for one in own):
+                raise SourceError(
+                    f"source.root={self.root} is the folder of this very data set, which moves what is not kept out of "
+                    f"{folder}; type dataset.dir=ANOTHER"
+                )
 
     def _require_readable_class(self, wnids: Sequence[str]) -> None:
         """Raise SourceError if no wanted class can be read; ends at the first that can."""
@@ -145,7 +159,7 @@ class Full:
 
     def _raise_if_gone(self, error: BaseException | None) -> None:
         unmounted = isinstance(error, OSError) and error.errno in _UNMOUNTED
-        if unmounted or not self.root.exists():
+        if unmounted or not all(root.exists() for root in self.roots):
             problem = error.strerror if isinstance(error, OSError) else error
             raise SourceError(f"source.root={self.root} is gone ({problem}); {TRY_AGAIN}") from error
 
@@ -160,7 +174,7 @@ class Full:
                 Reason.BAD_NAME, detail="no list can hold its path: rename it, or type source.materialize=link"
             )
         try:
-            data, path = yield BlockingCall(lambda: self._layout.read(candidate.url))
+            data, path = yield BlockingCall(lambda: addresses.read(candidate.url))
         except OSError as error:
             self._raise_if_gone(error)
             if isinstance(error, FileNotFoundError):

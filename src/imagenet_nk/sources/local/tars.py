@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -40,6 +40,8 @@ class TarEntry(NamedTuple):
 
 
 class Tars:
+    folders: tuple[()] = ()
+
     """What all layouts of tars share: the address of an image is `<tar>#bytes=<first>-<last>`."""
 
     def _list_tar(self, tar: Path, start: int = 0, size: int | None = None) -> Listing:
@@ -50,9 +52,6 @@ class Tars:
             if entry.size and (entry.name.lower().endswith(IMAGE_SUFFIXES) or _begins_as_image(tar, entry))
         }
         return Listing(files, *problems)
-
-    def read(self, address: str) -> tuple[bytes, None]:
-        return read_range(address), None
 
 
 def _begins_as_image(tar: Path, entry: TarEntry) -> bool:
@@ -66,19 +65,14 @@ def _begins_as_image(tar: Path, entry: TarEntry) -> bool:
 class TarOfTars(Tars):
     """ILSVRC2012_img_train.tar: one `<wnid>.tar` a class, each with the images of that class."""
 
-    def __init__(self, tar: Path) -> None:
-        self._tar, problems = tar, list[str]()
+    def __init__(self, tar: Path, members: Iterable[TarEntry], problem: str) -> None:
+        """`members` of the tar; `problem`: why it may have more, one line. Of no class if it is another tar."""
+        self._tar, self._problem = tar, problem
         self._inner = {
             entry.name.removesuffix(".tar"): entry
-            for entry in entries(tar, on_damage=problems.append)
+            for entry in members
             if entry.name.endswith(".tar") and WNID.match(entry.name.removesuffix(".tar"))
         }
-        self._problem = "".join(problems)
-        if not self._inner:
-            raise SourceError(
-                self._problem
-                or f"{tar} holds no <wnid>.tar, as ILSVRC2012_img_train.tar does; unpack it, or name another"
-            )
         self.wnids = frozenset(self._inner)
         self.description = f"a tar of {len(self._inner)} class tars, read in place"
 
@@ -133,6 +127,10 @@ def entries(
         except TAR_FAULTS as error:
             problem = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))  # quotes a name of the tar
             on_damage(f"{tar} is damaged behind byte {end} ({problem}): only the files before that are used")
+
+
+def is_range(address: str) -> bool:
+    return parse_byte_range(address) is not None
 
 
 def read_range(address: str) -> bytes:
