@@ -38,7 +38,11 @@ class Reason(StrEnum):
     NO_CODEC = "no_codec", False, "AVIF, HEIC or JPEG XL, and Pillow lacks the codec (pillow-heif, pillow-jxl-plugin)."
     CORRUPT = "corrupt", False, "The bytes begin as an image and do not decode to the end."
     TOO_SMALL = "too_small", False, "A side is shorter than inspect.min_side."
-    TOO_LARGE = "too_large", False, "More pixels than inspect.max_pixels, or hundreds of scans."
+    TOO_LARGE = (
+        "too_large",
+        False,
+        "More pixels than inspect.max_pixels, or more than 2 s of a core or 512 MB to decode.",
+    )
     BLANK = "blank", False, "One colour."
 
     # --- other images

@@ -43,10 +43,10 @@ class ImageList(Dataset[tuple[Any, int]]):
 def load_rgb(file: Path) -> Image.Image:
     """The image in RGB as its pixels are stored: without EXIF rotation, like torchvision's loaders.
 
-    Raises ListError that names the file if it is missing or cannot be decoded.
+    Raises ListError that names the file if it is missing, cannot be decoded, or costs too much to decode.
     """
     try:
-        with file.open("rb") as data, open_image(data) as image:
+        with open_image(file.read_bytes()) as image:
             return to_rgb(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that Pillow raises
         raise ListError(f"cannot read the image {file}: {error}") from error

@@ -16,6 +16,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.functional import center_crop
 
 from imagenet_nk.errors import BackboneError
+from imagenet_nk.formats import image_cost
 from imagenet_nk.formats.magic import JPEG
 from imagenet_nk.preprocessing.transforms import (
     UNREADABLE,
@@ -57,6 +58,7 @@ class GpuPreprocessor:
 
     def __call__(self, data: bytes) -> EncodedJpeg | RGBArray:
         """The bytes for the device to decode, or the crop of the reference. Raises one of UNREADABLE."""
+        image_cost.check(data)
         return EncodedJpeg(data) if _is_supported(data) else self.reference(data)
 
     def batch(self, items: Sequence[EncodedJpeg | RGBArray]) -> RGBArray | Tensor:

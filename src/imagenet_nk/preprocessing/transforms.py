@@ -6,7 +6,6 @@ done for a whole batch, in the same float32 operations.
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -24,9 +23,11 @@ from torchvision.transforms import Compose, Normalize
 from torchvision.transforms.functional import center_crop
 
 from imagenet_nk.errors import BackboneError
+from imagenet_nk.formats import image_cost
 from imagenet_nk.formats.magic import JPEG
-from imagenet_nk.formats.pixels import open_image, to_rgb
+from imagenet_nk.formats.pixels import open_image, to_8_bit
 
+_BAND = 2**21  # pixels that are converted together
 RGBArray = NDArray[np.uint8]  # (H, W, 3)
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -120,8 +121,10 @@ def decode(data: bytes) -> RGBArray:
     """(H, W, 3) RGB, what `Image.open(...).convert("RGB")` gives; deeper than 8 bits: scaled.
 
     libjpeg-turbo called directly gives the same pixels as PIL for a JPEG in RGB or grey, in two thirds of the time. PIL
-    decodes the rest: other formats, CMYK, files that libjpeg warns about.
+    decodes the rest: other formats, CMYK, files that libjpeg warns about. Raises TooCostlyError, a ValueError, before
+    anything is decoded that costs too much.
     """
+    image_cost.check(data)
     if data.startswith(JPEG):
         try:
             _, _, space, _ = simplejpeg.decode_jpeg_header(data)
@@ -129,7 +132,20 @@ def decode(data: bytes) -> RGBArray:
                 return simplejpeg.decode_jpeg(data, "RGB")  # type: ignore[no-any-return]
         except ValueError:
             pass
-    return np.array(to_rgb(open_image(io.BytesIO(data))))
+    with open_image(data) as image:
+        return _to_rgb(to_8_bit(image))
+
+
+def _to_rgb(image: Image.Image) -> RGBArray:
+    """A few rows at a time, so that a large image is not held a third time."""
+    rows = max(1, _BAND // image.width)
+    if rows >= image.height:
+        return np.array(image.convert("RGB"))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = np.asarray(band.convert("RGB"))
+    return pixels
 
 
 def normaliser(data: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:

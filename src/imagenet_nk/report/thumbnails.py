@@ -68,7 +68,7 @@ def _strip(target: Path, paths: Sequence[Path]) -> ContactStrip:
 def thumbnail(path: Path) -> Image.Image | None:
     """The center crop of an image, SIDE x SIDE, RGB; None if it cannot be read."""
     try:
-        with path.open("rb") as file, open_image(file) as image:
+        with open_image(path.read_bytes()) as image:
             image.draft("RGB", (SIDE, SIDE))  # JPEG: decoded at the next larger eighth
             return ImageOps.fit(to_rgb(image), (SIDE, SIDE), Image.Resampling.BILINEAR)
     except _READ_ERRORS:
