@@ -261,6 +261,9 @@ def _cases() -> dict[str, Case]:
     cases["webp of a canvas of 2^24 x 255"] = partial(webp, 2**24, 255, kind="VP8X")
     for name in (b"ANMF", b"EXIF", b"none"):
         cases[f"webp of 100,000 chunks {name.decode()}"] = partial(webp, 64, 64, *[(name, b"")] * 100_000, kind="VP8X")
+    for width, height in ((20_000, 20_000), (2**31, 2**31)):
+        box = b"\0\0\0\x14ispe\0\0\0\0" + struct.pack(">II", width, height)
+        cases[f"avif {width} x {height}"] = partial(bytes.__add__, b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", box)
     for order in "<>":
         cases[f"tiff 20,000 x 20,000, {order}"] = partial(tiff, plain_tags(20_000, 20_000), b"", order)
     cases["tiff of 200,000 strips"] = partial(strips, 200_000)

@@ -18,7 +18,8 @@ from imagenet_nk.collect.fetching.inspector import Inspector
 from imagenet_nk.config import InspectConfig
 from imagenet_nk.errors import ListError
 from imagenet_nk.formats import image_cost
-from imagenet_nk.formats.magic import EXTENSIONS, sniff
+from imagenet_nk.formats.magic import sniff
+from imagenet_nk.formats.pixels import to_rgb
 from imagenet_nk.lists.torch_dataset import load_rgb
 from imagenet_nk.preprocessing.transforms import decode
 from imagenet_nk.reasons import Reason, Rejected
@@ -71,10 +72,11 @@ MODES = {
     "WEBP": ("RGB", "RGBA"),
     "BMP": ("RGB", "L", "P", "1"),
     "TIFF": ("RGB", "L", "CMYK", "P", "1", "F", "LAB", "I;16"),
+    "AVIF": ("RGB", "RGBA"),
 }
 
 
-@pytest.mark.parametrize(("format_", "mode"), [(format_, mode) for format_ in EXTENSIONS for mode in MODES[format_]])
+@pytest.mark.parametrize(("format_", "mode"), [(format_, mode) for format_ in MODES for mode in MODES[format_]])
 @pytest.mark.parametrize("band", [2**21, 64 * 5])
 def test_ordinary_image_has_the_pixels_of_pillow(
     format_: str, mode: str, band: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -83,7 +85,7 @@ def test_ordinary_image_has_the_pixels_of_pillow(
     data = pictures.encoded("x", format_, mode)
     cost = image_cost.estimate(data, sniff(data))
     assert (cost.width, cost.height, cost.excess) == (64, 48, "")
-    expected = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+    expected = np.array(to_rgb(Image.open(io.BytesIO(data))))
     assert np.array_equal(decode(data), expected)
     file = tmp_path / "x"
     file.write_bytes(data)
