@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from imagenet_nk.formats import image_cost
-
 _BAND = 2**21  # pixels that are scaled together
 _SCALES = (1.0, 255.0, 65535.0)  # white, by the value ranges that are in use; the first is for floats only
 _PLUGINS = ("pillow_heif", "pillow_jxl")  # codecs that Pillow itself lacks, if they are installed
 
 
 def open_image(data: bytes) -> Image.Image:
-    """`Image.open`, with every codec that is installed. Raises TooCostlyError before anything is decoded."""
-    image_cost.check(data)
+    """`Image.open`, with every codec that is installed. Price the image first, by image_cost.check()."""
     _register_plugins()
     return Image.open(io.BytesIO(data))
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from imagenet_nk.errors import ListError
+from imagenet_nk.formats import image_cost
 from imagenet_nk.formats.pixels import open_image, to_rgb
 from imagenet_nk.lists import list_file
 from imagenet_nk.storage import files
@@ -46,7 +47,9 @@ def load_rgb(file: Path) -> Image.Image:
     Raises ListError that names the file if it is missing, cannot be decoded, or costs too much to decode.
     """
     try:
-        with open_image(file.read_bytes()) as image:
+        data = file.read_bytes()
+        image_cost.check(data)
+        with open_image(data) as image:
             return to_rgb(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that Pillow raises
         raise ListError(f"cannot read the image {file}: {error}") from error

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from imagenet_nk.collect.fetching.inspector import dhash
 from imagenet_nk.engine.cpu_count import cores
+from imagenet_nk.formats import image_cost
 from imagenet_nk.formats.pixels import open_image, to_rgb
 from imagenet_nk.storage import files
 
@@ -68,7 +69,9 @@ def _strip(target: Path, paths: Sequence[Path]) -> ContactStrip:
 def thumbnail(path: Path) -> Image.Image | None:
     """The center crop of an image, SIDE x SIDE, RGB; None if it cannot be read."""
     try:
-        with open_image(path.read_bytes()) as image:
+        data = path.read_bytes()
+        image_cost.check(data)
+        with open_image(data) as image:
             image.draft("RGB", (SIDE, SIDE))  # JPEG: decoded at the next larger eighth
             return ImageOps.fit(to_rgb(image), (SIDE, SIDE), Image.Resampling.BILINEAR)
     except _READ_ERRORS:
