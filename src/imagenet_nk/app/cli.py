@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from imagenet_nk.app import error_lines, startup
+from imagenet_nk.app import arguments, error_lines, startup
 from imagenet_nk.app.outcome import TRACEBACKS
 from imagenet_nk.run_outcome import COMPLETE, FAILED
 
@@ -61,6 +61,7 @@ def _is_one_of_several_ranks() -> bool:
 def _exit_code(main: Callable[[], object]) -> int:
     """Run it; returns the exit code. A fault of the program passes."""
     try:
+        sys.argv[1:] = arguments.options_first(sys.argv[1:])
         main()
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
