@@ -9,15 +9,27 @@ BIN    := $(VENV)/bin
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
-# The stamp is written last: an interrupted installation is done again.
-$(VENV)/.installed: pyproject.toml
+# TORCH=cpu installs PyTorch without the libraries of NVIDIA GPUs, out of PyTorch's own index.
+TORCH ?=
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# A stamp is written last: an interrupted installation is done again.
+$(VENV)/.core: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "imagenet-nk needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo "installing imagenet-nk and what it needs into $(VENV); PyTorch alone takes minutes (TORCH=cpu: a smaller one)"
+	$(if $(filter cpu,$(TORCH)),$(PIP) --index-url $(CPU_INDEX) torch torchvision)
+	$(PIP) --editable .
 	@touch $@
 
-demo: $(VENV)/.installed  ## the main job on drawn pictures, no network: 20 classes, 10 images each, centers of a resnet50
+# What the tests and checks need besides.
+$(VENV)/.installed: $(VENV)/.core
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.core  ## the main job on drawn pictures, no network: 20 classes, 10 images each, centers of a resnet50
 	$(BIN)/python src/imagenet.py source=demo
 
 docs: $(VENV)/.installed  ## the guides as a site, in site/

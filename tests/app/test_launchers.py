@@ -132,7 +132,8 @@ def test_submitit_sweep_exits_with_the_worst_code_of_its_jobs(tmp_path: Path) ->
         (tmp_path / "list.txt").write_text("".join(lines))
         ended = subprocess.run(
             command(
-                ["-c", "import sys; sys.argv[0] = 'imagenet-nk'; from imagenet import run; run()"], "submitit_local",
+                ["-c", "import sys; sys.argv[0] = 'imagenet-nk'; from imagenet_nk.app.main import run; run()"],
+                "submitit_local",
                 "backbone.name=test_resnet,no_such_model", "hydra.launcher.timeout_min=5",
             ),
             cwd=tmp_path, env=environment() | {"PYTHONPATH": str(SRC)}, capture_output=True, text=True, timeout=200,

@@ -13,6 +13,10 @@ from omegaconf import OmegaConf
 
 from imagenet_nk.errors import ConfigError
 
+_GROUPS = frozenset(
+    "source source@fallback sampling classes labels split backbone engine tracker export".split()  # noqa: SIM905
+)
+
 
 def register_program_name() -> None:
     """Let ${program_name:} in the help text be the command that was typed."""
@@ -36,6 +40,13 @@ def options_first(arguments: list[str]) -> list[str]:
         raise ConfigError(_no_such_option(unknown[0], arguments, parser))
     options = list(arguments)
     settings = [*parsed.overrides, *rest]
+    for setting in settings:
+        group = setting.partition("=")[0]
+        if setting in (f"{group}=null", f"{group}=") and group in _GROUPS:
+            raise ConfigError(f"{setting} leaves {group} without a choice; --help lists them: {group}=CHOICE")
+        if setting.startswith("~"):
+            group = setting.lstrip("~").partition("=")[0]
+            raise ConfigError(f"{setting} takes away what every run needs; choose another value instead: {group}=VALUE")
     for setting in settings:
         options.remove(setting)
     return [*options, *settings]

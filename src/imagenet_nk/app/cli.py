@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from imagenet_nk.app.outcome import TRACEBACKS
 from imagenet_nk.run_outcome import COMPLETE, FAILED
 
 _FOLDER_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+_PATH_ERRORS = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ENOENT})  # of the run's folder, before the job
+
 _SIGNAL_BASE = 128  # plus the number of the signal, as in shells
 
 
@@ -117,11 +120,20 @@ def _export_pythonpath() -> None:
 
 def _folder_error_line(error: Exception) -> str | None:
     """The line for a run folder that cannot be written: Hydra makes it before any code of ours runs."""
-    if not isinstance(error, OSError) or error.errno not in _FOLDER_ERRORS:
+    known = _FOLDER_ERRORS if _job_has_begun(error) else _FOLDER_ERRORS | _PATH_ERRORS
+    if not isinstance(error, OSError) or error.errno not in known:
         return None
     if error.filename is None:
         return f"{error.strerror}; mend that, then run the same command again"
     return f"{error.filename}: {error.strerror}; choose another folder for the run: hydra.run.dir=DIR"
+
+
+def _job_has_begun(error: Exception) -> bool:
+    """Whether the error came out of the task function, not out of what Hydra does before."""
+    return any(
+        frame.f_code.co_filename == str(Path(__file__).with_name("main.py")) and frame.f_code.co_name == "main"
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
 
 
 def _print_error(line: str) -> None:

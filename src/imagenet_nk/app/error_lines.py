@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterator
 from typing import TypeVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from imagenet_nk.errors import ImageNetNkError
@@ -55,8 +56,13 @@ def _unreadable(error: OverrideParseException) -> str:
         unquoted = re.sub(r"""['"]([^'":]*)['"]\s*:""", r"\1:", value)
         return f"cannot read {key}={value}; keys within braces take no quotes: '{key}={unquoted}'"
     return (
-        f"""cannot read {key}={value}; a value with special characters takes two pairs of quotes: '{key}="{value}"'"""
+        f"cannot read {key}={value}; a value with special characters takes two pairs of quotes: {_quoted(key, value)}"
     )
+
+
+def _quoted(key: str, value: str) -> str:
+    """A setting as a shell takes it: '...' keeps what Hydra's own quotes hold."""
+    return shlex.quote(f'{key}="{value}"') if "'" not in value else f'"{key}=\\"{value}\\""'
 
 
 # --- keys and values ---------------------------------------------------------------------------------------------
@@ -82,7 +88,30 @@ def _of_value(error: OmegaConfBaseException, outer: str) -> str:
         return f"{parent} takes names with dots within braces: '{parent}={{{name}.REST:NUMBER}}'"
     if "is not Optional" in text:
         return f"{key} cannot be null"
+    if wrong := _of_type(text):
+        or_null = " or null" if error.parent_node is not None and _takes_null(error, key) else ""
+        return f"{key} takes {wrong[0]}{or_null}, got {wrong[1]!r}"
     return f"{key}: {text}" if key else text
+
+
+_TYPES = (
+    (r"Value '(.*)' of type '.*' could not be converted to Integer", "a whole number"),
+    (r"Value '(.*)' of type '.*' could not be converted to Float", "a number"),
+    (r"Value '(.*)' is not a valid bool", "true or false"),
+)
+
+
+def _of_type(text: str) -> tuple[str, str] | None:
+    """What a key takes, and what was given instead."""
+    for pattern, takes in _TYPES:
+        if given := re.match(pattern, text):
+            return takes, given[1]
+    return None
+
+
+def _takes_null(error: OmegaConfBaseException, key: str) -> bool:
+    node = error.parent_node._get_node(key.rpartition(".")[2]) if isinstance(error.parent_node, DictConfig) else None
+    return isinstance(node, Node) and node._is_optional()
 
 
 def _no_such_key(key: str, all_keys: list[str]) -> str:
@@ -138,7 +167,8 @@ def _of_choice(text: str) -> str | None:
         return f"there is no group {group[1]!r}; did you mean {' or '.join(group[2].split(', '))}?"
     if several := re.search(r"Ambiguous value for argument '([^=]+)=(.*)'\n", text):
         return (
-            f"{several[1]}={several[2]} is several values: -m runs them one after the other, [{several[2]}] is a list"
+            f"{several[1]}={several[2]} is several values: -m runs them one after the other, [{several[2]}] is a list, "
+            f"and one value with a comma is typed {_quoted(several[1], several[2])}"
         )
     return None
 
@@ -146,6 +176,8 @@ def _of_choice(text: str) -> str | None:
 def _no_such_choice(group: str, choice: str, options: list[str]) -> str:
     if group == "hydra/launcher" and choice in _LAUNCHERS:
         return f"{group}={choice} is not installed: pip install 'imagenet-nk[cluster]'"
-    close = difflib.get_close_matches(choice, options, n=3) or options
+    close = difflib.get_close_matches(choice, options, n=3)
     hint = f"; any other timm model: backbone=timm backbone.name={choice}" if group == "backbone" else ""
+    if not close or len(options) <= 8:  # few enough to name them all
+        return f"there is no {group}={choice}; choose one of {', '.join(options)}{hint}"
     return f"there is no {group}={choice}; did you mean {' or '.join(close)}?{hint}"

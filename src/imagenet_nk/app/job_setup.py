@@ -11,6 +11,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from imagenet_nk.app.input_checks import check_inputs, refuse_none_texts, refuse_untyped
 from imagenet_nk.classes import loading
 from imagenet_nk.classes.label_map import LabelMap
 from imagenet_nk.config import Config, NoSourceConfig, refuse_unknown
@@ -42,6 +43,7 @@ class JobSetup:
 def prepare(cfg: DictConfig) -> Iterator[JobSetup]:
     """Check the configuration, open the engine and load the labels. Raises ImageNetNkError."""
     config = _typed(cfg)
+    check_inputs(config)
     with closing(instantiate(cfg.engine)) as engine:
         folder = files.resolve(config.dataset.dir)
         home = files.local_dir_for(folder, config.dataset.state_dir)
@@ -55,7 +57,13 @@ def prepare(cfg: DictConfig) -> Iterator[JobSetup]:
 
 def _typed(cfg: DictConfig) -> Config:
     """The configuration as typed objects, whose own checks run here."""
+    if "source" not in cfg:
+        raise ConfigError(
+            "the configuration is not that of imagenet-nk; to repeat a run, type again what its .hydra/overrides.yaml lists"
+        )
+    refuse_untyped(cfg)
     refuse_unknown(cfg)
+    refuse_none_texts(OmegaConf.to_container(cfg))
     config = OmegaConf.to_object(cfg)
     if not isinstance(config, Config):
         raise ConfigError("the configuration is not that of imagenet-nk: run src/imagenet.py or imagenet-nk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class Outcome(Callback):
             error = job_return._return_value
             line = error_lines.one_line(error)
             if line is not None:
+                if not log.hasHandlers():  # hydra/job_logging=disabled
+                    sys.stderr.write(f"{line}\n")
                 log.error(line, exc_info=error if os.environ.get(TRACEBACKS) == "1" else None)
                 job_return.status, job_return.return_value = JobStatus.COMPLETED, FAILED
             else:

@@ -38,6 +38,7 @@ from imagenet_nk.sources.none import NoSource
 from imagenet_nk.storage.files import resolve
 from imagenet_nk.storage.run_lock import run_lock
 from imagenet_nk.trackers.base import RunRecord, Tracker
+from imagenet_nk.wording import one_line
 
 if TYPE_CHECKING:
     from imagenet_nk.embedding.labeled_images import Entries
@@ -77,7 +78,7 @@ def run(setup: JobSetup) -> int:
         with timer.stage("verify"):
             differing += verify(setup.folder, output)
     for folder in [output / name for name in config.backbone.models] or [output]:
-        tracker.log(RunRecord(folder, cast(dict[str, Any], OmegaConf.to_container(setup.cfg, resolve=True))))
+        _track(tracker, RunRecord(folder, cast(dict[str, Any], OmegaConf.to_container(setup.cfg, resolve=True))))
     folders = [setup.folder, output, *(each.output for each in runs), *reported]
     dataset_summary = summary or run_summary.read_summary(setup.folder)
     files = run_summary.files_written(folders, started)
@@ -86,6 +87,14 @@ def run(setup: JobSetup) -> int:
         raise DatasetError(f"no image was kept, so there are no centers: see the reasons in {setup.folder}/classes.csv")
     is_complete = (summary is None or not summary.short) and not differing
     return COMPLETE if is_complete or not config.require_complete else SHORT
+
+
+def _track(tracker: Tracker, run: RunRecord) -> None:
+    """Log a run; a tracker that fails does not fail a finished run."""
+    try:
+        tracker.log(run)
+    except Exception as error:  # noqa: BLE001 - whatever a tracker's library raises
+        log.warning("%s was not logged to the tracker: %s", run.output, one_line(error)[:300])
 
 
 def _exporter(setup: JobSetup) -> Exporter:

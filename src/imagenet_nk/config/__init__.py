@@ -142,7 +142,10 @@ class Config:
     require_complete: bool = True  # exit 3 when a class is short
 
     def __post_init__(self) -> None:
-        require(self.nk is None or self.nk >= 1, f"nk must be at least 1, or null for all, got {self.nk}")
+        require(
+            self.nk is None or self.nk >= 1,
+            f"nk must be at least 1, or null for all that the source has, got {self.nk}",
+        )
         held_out = getattr(self.split, "eval_per_class", None)
         require(
             self.nk is None or held_out is None or held_out < self.nk,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -58,9 +59,16 @@ class BackboneConfig:
     )  # several models in one pass, a folder each; [] = only backbone.name
 
     def __post_init__(self) -> None:
+        self.name = re.sub(r"^(hf[_-]hub:)?(timm/)?", "", self.name)  # as timm's pages on the hub name their models
+        require(bool(self.name), "backbone.name is empty; name a timm model: backbone=timm backbone.name=resnet50")
+        require(
+            bool(re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device)),
+            f"backbone.device must be auto, cpu, cuda, cuda:N or mps, got {self.device!r}",
+        )
         for name, minimum in (("batch_size", 1), ("threads", 0), ("img_size", 1)):
             value = getattr(self, name)
             require(value is None or value >= minimum, f"backbone.{name} must be at least {minimum}, got {value}")
+        require(len(set(self.models)) == len(self.models), "backbone.models names a model twice; name it once")
         require(
             not self.models or self.checkpoint is None,
             "backbone.models needs published or random weights, not backbone.checkpoint",

@@ -83,6 +83,13 @@ def load_eval_list(settings: EvaluateConfig, label_map: Classes, *, files_exist:
     if settings.list is None:
         return []
     entries = [(list_file.resolve(settings.list, entry), entry.label) for entry in list_file.read_list(settings.list)]
+    labels = set(label_map.labels)
+    own = [entry for entry in entries if entry[1] in labels]
+    if files_exist and 0 < len(own) < len(entries):
+        log.info(
+            "evaluate.list: %d of %d images are of other classes and left out", len(entries) - len(own), len(entries)
+        )
+    entries = own or entries
     try:
         check(entries, label_map, files_exist=files_exist)
     except ListError as error:

@@ -139,6 +139,8 @@ def _read(file: Iterable[str], path: Path | str) -> Iterator[Entry]:
 
 def _parse_spaced(line: str) -> Entry:
     path, space, label = line.rpartition(" ")
+    if not line.strip():
+        raise ListError("the line is blank; remove it: a line is a path, one space and a label")
     if not space:
         raise ListError(f"no label in {_quoted(line)}; a line is a path, one space and a label")
     return _make_entry(path, label)

@@ -24,6 +24,8 @@ class Mlflow:
         # Recent versions refuse a folder of files unless told otherwise, and report their use to their makers.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         import mlflow
 
         mlflow.set_tracking_uri(self._uri if "://" in self._uri else Path(self._uri).absolute().as_uri())
