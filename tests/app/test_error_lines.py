@@ -75,7 +75,7 @@ def said(*overrides: str) -> str:
         ("nk", "cannot read the argument 'nk'; settings are typed as key=value, such as nk=5"),
         (
             "backbone=a,b",
-            "is several values: -m runs them one after the other, [a,b] is a list, and one value with a comma is typed 'ba",
+            "is several values: -m runs them one after the other, [a,b] is a list, and one value with a comma is",
         ),
         ("backbone=timm", "backbone.name must be given: backbone.name=..."),
         ("seed=${nope}", "seed: Interpolation key 'nope' not found"),

@@ -59,7 +59,7 @@ def _typed(cfg: DictConfig) -> Config:
     """The configuration as typed objects, whose own checks run here."""
     if "source" not in cfg:
         raise ConfigError(
-            "the configuration is not that of imagenet-nk; to repeat a run, type again what its .hydra/overrides.yaml lists"
+            "the configuration is not that of imagenet-nk; to repeat a run, type what its .hydra/overrides.yaml lists"
         )
     refuse_untyped(cfg)
     refuse_unknown(cfg)
