@@ -147,3 +147,28 @@ def test_folder_without_permission_is_an_error(unprivileged: Path) -> None:
 def test_free_bytes_leave_a_reserve(tmp_path: Path) -> None:
     stat = os.statvfs(tmp_path)
     assert ImageStore(tmp_path).free_bytes() < stat.f_bavail * stat.f_frsize
+
+
+@pytest.mark.parametrize("how", [Materialize.link, Materialize.copy])
+def test_relative_symlink_is_resolved(tmp_path: Path, how: Materialize) -> None:
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects" / "ab").write_bytes(b"image")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.jpg").symlink_to("../objects/ab")
+    store = ImageStore(tmp_path / "data")
+    store.link_or_copy(A, "a.jpg", tmp_path / "source" / "a.jpg", how)
+    assert (tmp_path / "data" / IMAGES / A / "a.jpg").read_bytes() == b"image"
+    assert not (tmp_path / "data" / IMAGES / A / "a.jpg").is_symlink()
+
+
+@pytest.mark.parametrize("how", [Materialize.link, Materialize.copy])
+def test_image_is_in_one_place_after_more_and_fewer_are_kept(tmp_path: Path, how: Materialize) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"image")
+    store = ImageStore(tmp_path / "data")
+    for _ in range(2):  # linked anew while the spare one is a link of the same file
+        store.link_or_copy(A, "a.jpg", tmp_path / "a.jpg", how)
+        store.arrange(A, set(), set())
+        assert (names(store.folder), names(store.folder, SPARE)) == ([], ["a.jpg"])
+    store.link_or_copy(A, "a.jpg", tmp_path / "a.jpg", how)
+    store.arrange(A, {"a.jpg"}, set())
+    assert (names(store.folder), names(store.folder, SPARE)) == (["a.jpg"], [])

@@ -78,7 +78,7 @@ class ImageStore:
                     (images / name).unlink()
                 elif name not in keep:
                     spare.mkdir(exist_ok=True)
-                    (images / name).replace(spare / name)
+                    _move(images / name, spare / name)
 
     def refresh(self) -> None:
         """Forget what was listed: other processes may have written."""
@@ -100,13 +100,23 @@ class ImageStore:
                     yield entry
 
 
+def _move(file: Path, target: Path) -> None:
+    """Rename, also onto another hard link of the same file, where the system's rename does nothing."""
+    file.replace(target)
+    file.unlink(missing_ok=True)
+
+
 def _link(original: Path, link: Path) -> bool:
-    """Hard link, else symbolic link; False where the file system has neither."""
+    """Hard link, else symbolic link; False where the file system has neither.
+
+    A link to what `original` leads to, if that is a symbolic link itself: a relative one would lead nowhere from here.
+    """
+    target = original.resolve()
     try:
-        os.link(original, link)
+        os.link(target, link)
     except OSError:
         try:
-            link.symlink_to(original.resolve())
+            link.symlink_to(target)
         except OSError:
             return False
     return True
