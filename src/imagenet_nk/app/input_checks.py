@@ -50,7 +50,8 @@ def check_inputs(config: Config) -> None:
         if "://" not in value and not path.exists():
             raise ConfigError(f"{key}={value}: there is no such file or folder here; name one that exists")
     if isinstance(config.source, FullConfig):
-        _check_root(config.source, config.dataset.dir)
+        for root in _roots(config.source):
+            _check_root(root, config.dataset.dir)
     if _NEEDS_LISTS & set(config.stages):
         if config.backbone.checkpoint is not None:
             check_checkpoint(config.backbone.checkpoint)
@@ -85,7 +86,8 @@ def _source_paths(source: Any) -> Iterator[tuple[str, str]]:
     if isinstance(source, HubConfig) and source.dataset.startswith((".", "/", "~")):
         yield "source.dataset", source.dataset
     if isinstance(source, FullConfig) and not source.download:
-        yield from _given("source.root", source.root)
+        for root in _roots(source):
+            yield from _given("source.root", root)
     yield from _given("source.path", getattr(source, "path", None))
 
 
@@ -113,9 +115,13 @@ def _given(key: str, value: str | None) -> Iterator[tuple[str, str]]:
         yield key, value
 
 
-def _check_root(source: FullConfig, dataset: str) -> None:
+def _roots(source: FullConfig) -> list[str]:
+    return [source.root] if isinstance(source.root, str) else list(source.root)
+
+
+def _check_root(source_root: str, dataset: str) -> None:
     """Raise ConfigError if the data set would be made in or around the folder that its images come from."""
-    root, folder = Path(str(source.root)).expanduser().resolve(), files.resolve(dataset)
+    root, folder = Path(source_root).expanduser().resolve(), files.resolve(dataset)
     if files.is_remote(folder):
         return
     folder = folder.resolve()
