@@ -123,3 +123,19 @@ def test_the_line_of_python_that_a_refusal_names_converts_the_file(tmp_path):
     command = shlex.split(message.partition("with: python ")[2])
     subprocess.run([sys.executable, *command], check=True)
     assert sorted(read_tensors(tmp_path / "it's.tensors.pt")) == ["model.bias", "model.weight"]
+
+
+@pytest.mark.parametrize("save", [torch.save, safetensors.torch.save_file])
+def test_damaged_files_are_read_or_refused_in_one_line(save, tmp_path):
+    path, rng = tmp_path / "w.pt", np.random.default_rng(0)
+    save(STATE, path)
+    whole = path.read_bytes()
+    for _ in range(60):
+        data = bytearray(whole[: rng.integers(1, len(whole))] if rng.random() < 0.5 else whole)
+        for place in rng.integers(0, len(data), 4):
+            data[place] = rng.integers(256)
+        path.write_bytes(data)
+        try:
+            assert read_tensors(path)
+        except BackboneError as error:
+            assert "\n" not in str(error)  # noqa: PT017

@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 
-from imagenet_nk.backbones.checkpoint import _flatten
+from imagenet_nk.backbones.checkpoint import flatten
 from imagenet_nk.backbones.head import head_modules
 from imagenet_nk.backbones.matching import match
 from imagenet_nk.errors import BackboneError
@@ -25,7 +25,7 @@ def below(prefix, state=STATE):
 
 
 def found(content, full=FULL, model=MODEL):
-    return match(dict(_flatten(content)), model, full, HEAD)
+    return match(dict(flatten(content)), model, full, HEAD)
 
 
 FORMS = {

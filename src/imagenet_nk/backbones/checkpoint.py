@@ -73,7 +73,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise _refused(path, _unpickling_hint(path, error)) from error
     except Exception as error:
         raise _refused(path, f"is cut short or damaged, or no weights file ({one_line(error)[:120]})") from error
-    tensors = dict(_flatten(content))
+    tensors = dict(flatten(content))
     if not tensors:
         raise _refused(path, "holds no named tensors; give a file with a model's state_dict")
     return tensors
@@ -155,9 +155,10 @@ def _load_sharded(path: Path) -> object:
     return tensors
 
 
-def _flatten(content: object, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+def flatten(content: object, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Each tensor in nested dictionaries with its dotted name."""
     if isinstance(content, Tensor) and prefix:
         yield prefix, content.detach()
     elif isinstance(content, Mapping) and depth < _MAX_DEPTH:
         for name, value in content.items():
-            yield from _flatten(value, f"{prefix}.{name}" if prefix else str(name), depth + 1)
+            yield from flatten(value, f"{prefix}.{name}" if prefix else str(name), depth + 1)
