@@ -7,4 +7,5 @@ Other packages import:
 - loading: clsloc_wnids, load
 - orders: LabelOrder, label_orders
 - table: read_set, read_table
+- validation_labels: packaged_classes
 """

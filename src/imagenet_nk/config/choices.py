@@ -22,8 +22,12 @@ class RandomSamplingConfig:
 class ListSamplingConfig:
     """`sampling=list`: the images that a list names, in its order."""
 
-    _target_: str = "imagenet_nk.sampling.listed_order.ListedOrder"
+    _target_: str = "imagenet_nk.sources.validation_names.listed_order"
     path: str | None = None  # file names or image ids, one a line
+    labels: str | None = (
+        "${oc.select:source.devkit,null}"  # devkit or LOC_val_solution.csv: classes of validation images
+    )
+    root: Any = "${oc.select:source.root,null}"  # folder in which either may lie
 
     def __post_init__(self) -> None:
         require(bool(self.path), "sampling=list needs the list: sampling.path=FILE (file names, one a line)")

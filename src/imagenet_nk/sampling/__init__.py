@@ -3,4 +3,5 @@
 Other packages import:
 
 - draw_order: Sampling, Split, draw
+- listed_order: ListedOrder
 """

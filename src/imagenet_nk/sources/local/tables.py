@@ -33,7 +33,7 @@ def find_truth(folders: Sequence[Path], part: Part, order: NumberOrder | None) -
     for folder in folders:
         if (table := folder / _FIFTYONE).is_file() and (truth := read_fiftyone(table, order)):
             return truth
-        if part is Part.val and (truth := _find_validation_truth(folder)):
+        if part is Part.val and (truth := find_validation_truth(folder)):
             return truth
     for folder in folders:
         for name in _LISTS[part]:
@@ -42,7 +42,8 @@ def find_truth(folders: Sequence[Path], part: Part, order: NumberOrder | None) -
     return None
 
 
-def _find_validation_truth(folder: Path) -> GroundTruth | None:
+def find_validation_truth(folder: Path) -> GroundTruth | None:
+    """Kaggle's or Tiny ImageNet's table, or the devkit, in a folder; None without. Raises SourceError."""
     if (table := folder / SOLUTION).is_file():
         return read_solution(table)
     if (table := folder / _ANNOTATIONS).is_file():
