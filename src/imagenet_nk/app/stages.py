@@ -20,7 +20,7 @@ from imagenet_nk.app.job_setup import JobSetup
 from imagenet_nk.collect import recovery
 from imagenet_nk.collect.job import Job
 from imagenet_nk.collect.stage import check, collect
-from imagenet_nk.config import DemoConfig
+from imagenet_nk.config import Config, DemoConfig, FullConfig
 from imagenet_nk.dataset.dataset import fingerprint
 from imagenet_nk.dataset.folder_layout import LOCK
 from imagenet_nk.dataset.summary import Summary
@@ -225,16 +225,23 @@ def _report(setup: JobSetup, output: Path) -> list[Path]:
     return runs
 
 
+def _has_fallback(config: Config) -> bool:
+    """Whether what is missing is fetched: never for the demo; for images that are here if it was typed."""
+    typed = any(override.startswith(("source@fallback=", "fallback.")) for override in HydraConfig.get().overrides.task)
+    return not isinstance(config.source, DemoConfig) and (typed or not isinstance(config.source, FullConfig))
+
+
 def _job(setup: JobSetup) -> Job:
     cfg, config, label_map = setup.cfg, setup.config, setup.label_map
     settings: dict[str, Any] = {
         name: OmegaConf.to_container(cfg[name], resolve=True) for name in ("source", "fallback", "sampling", "inspect")
     }
+    if not _has_fallback(config):
+        settings["fallback"] = {}
     policy = {name: getattr(config.http, name) for name in ("allow_private", "respect_opt_out", "robots_txt")}
     return Job(
         source=instantiate(cfg.source),
-        # The demo works without a network, and does not mix photographs with its drawn pictures.
-        fallback=NoSource() if isinstance(config.source, DemoConfig) else instantiate(cfg.fallback),
+        fallback=instantiate(cfg.fallback) if _has_fallback(config) else NoSource(),
         sampling=instantiate(cfg.sampling, seed=config.seed),
         split=instantiate(cfg.split),
         label_map=label_map,

@@ -312,3 +312,16 @@ def test_non_unicode_path_is_logged(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "Logging error" not in ended.stderr
     assert r"latin\udcff: class folders in" in (tmp_path / "out" / "imagenet.log").read_text(encoding="utf-8")
+
+
+def test_a_set_with_a_part_of_the_classes_says_so_and_asks_no_server_that_was_not_typed(
+    tmp_path: Path,
+) -> None:
+    """As imagenette: the default fallback would ask the official server for the others."""
+    class_folders(tmp_path / "root")
+    command = ("source=full", "source.root=root", "stages=[collect]", "inspect.min_side=8", "classes.limit=4", "nk=2")
+    ended = program.run(*command, cwd=tmp_path)
+    assert ended.returncode == 3, ended.stderr
+    assert "source.root=root has 3 of the 4 wanted classes" in ended.stderr
+    assert "fallback=archive cannot be used" not in ended.stderr
+    assert "image-net.org" not in ended.stderr

@@ -109,6 +109,12 @@ class Full:
                 f"source.root={self.root} has none of the {len(wnids)} wanted classes; it is "
                 f"{self._layout.description} with {len(self._layout.wnids)} classes, such as {min(self._layout.wnids)}"
             )
+        if len(available) < len(wnids):
+            log.warning(
+                "source.root=%s has %d of the %d wanted classes; the others have no images, unless "
+                "source@fallback=archive is typed; for fewer classes type classes.wnids=FILE",
+                *(self.root, len(available), len(wnids)),
+            )
         self._require_readable_class(available)
         log.info(
             "%s: %s, with %d of the %d wanted classes",
