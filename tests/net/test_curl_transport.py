@@ -4,6 +4,7 @@ import gzip
 import resource
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -510,3 +511,33 @@ def test_closing_drops_what_is_in_flight(server: Hostile) -> None:
         transport.wake()  # a full pipe is no fault
     assert transport.poll(0.0) == []
     transport.close()
+
+
+# --- memory
+
+
+def test_pieces_of_two_bytes_take_what_they_weigh(server: Hostile) -> None:
+    size = LIMIT - 2
+    whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"2\r\nxy\r\n" * (size // 2) + b"0\r\n\r\n"
+    url = server.put("/a.jpg", whole)
+    tracemalloc.start()
+    try:
+        response = get(url)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (response.fault, len(response.body)) == ("", size)
+    assert peak < 10 * size  # a list of the pieces took twenty times and more
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nxy\r\n0\r\n", b""])
+def test_endless_trailers_and_interim_answers_are_ended(server: Hostile, start: bytes) -> None:
+    line = b"X-A: " + b"a" * 60 + b"\r\n" if start else b"HTTP/1.1 103 Early Hints\r\nX-A: a\r\n\r\n"
+
+    def flood(asked: Asked) -> None:
+        asked.send(start)
+        while asked.send(line * 5) and asked.wait(0.001):
+            pass
+
+    response = get(server.put("/a", flood), deadline=10.0, first_byte_timeout=5.0)
+    assert (response.fault, response.body) == ("bad_answer", b"")

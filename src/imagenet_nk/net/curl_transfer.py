@@ -115,8 +115,7 @@ class Transfer:
     def start(self, request: Request, ticket: Hashable, now: float) -> None:
         self.ticket = ticket
         self._limit = request.max_bytes or self._http.max_bytes
-        self._chunks: list[bytes] = []
-        self._counted = self._bytes = 0  # chunks, and the bytes in them
+        self._body = bytearray()  # one buffer: pieces of two bytes would take thirty times their size
         self._headers: list[bytes] = []
         self._stopped = ""  # why the guard blocked a connection
         self._no_socket: OSError | None = None  # this machine has none left; not a fault of the URL
@@ -128,7 +127,7 @@ class Transfer:
         self.curl.setopt(pycurl.FOLLOWLOCATION, int(request.follow))
         # Many times called for a body; a method of our own would cost more than all else that is done with it.
         self.curl.setopt(pycurl.HEADERFUNCTION, self._headers.append)
-        self.curl.setopt(pycurl.WRITEFUNCTION, self._chunks.append)
+        self.curl.setopt(pycurl.WRITEFUNCTION, self._body.extend)
         self.curl.setopt(pycurl.MAXFILESIZE_LARGE, self._limit)  # on what is announced, and on what comes
         if request.first is None:
             self.curl.unsetopt(pycurl.RANGE)
@@ -138,10 +137,7 @@ class Transfer:
     @property
     def size(self) -> int:
         """Bytes of body received so far."""
-        while self._counted < len(self._chunks):
-            self._bytes += len(self._chunks[self._counted])
-            self._counted += 1
-        return self._bytes
+        return len(self._body)
 
     def has_timed_out(self, now: float) -> bool:
         """Whether it is past one of its timeouts, or sends headers without end."""
@@ -149,8 +145,8 @@ class Transfer:
 
     @property
     def _is_header_flood(self) -> bool:
-        """Whether nothing but headers comes, and no end of them."""
-        return not self._chunks and sum(map(len, self._headers)) > _MOST_HEADERS
+        """Whether headers come without end, before the body or as trailers behind it."""
+        return sum(map(len, self._headers)) > _MOST_HEADERS
 
     def finish(self, code: int) -> Response:
         """The response. Raises DatasetError if this machine could not open a socket."""
@@ -163,15 +159,15 @@ class Transfer:
         with suppress(pycurl.error):  # there is none if libcurl rejects the address that was asked for
             final_url = to_text(self.curl.getinfo_raw(pycurl.EFFECTIVE_URL))
         stopped = Reason.FORBIDDEN if self._stopped else OTHER_FAULT if code and self._is_header_flood else ""
-        chunks, self._chunks = self._chunks, []
+        body, self._body = self._body, bytearray()
         self.curl.setopt(pycurl.WRITEFUNCTION, _discard)  # an idle handle holds no body
-        fault = fault_of(code, status, len(chunks), stopped)
+        fault = fault_of(code, status, len(body), stopped)
         detail = (self._stopped or forbidden_detail(code)) if fault == Reason.FORBIDDEN else ""
         if not fault and final_url != self._url and (refused := url_guard.url_block_reason(final_url)):
             fault, detail = Reason.FORBIDDEN, refused
         return Response(
             status=status,
-            body=b"" if fault else b"".join(chunks),
+            body=b"" if fault else bytes(body),
             final_url=final_url,
             address=self.curl.getinfo(pycurl.PRIMARY_IP) or "",
             headers=parse_headers(self._headers),
