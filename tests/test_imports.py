@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).resolve().parents[1] / "src"
+ROOT = Path(__file__).resolve().parents[1]
+SRC = ROOT / "src"
 LEVELS = (
     ("app",),
     ("report", "trackers"),
@@ -145,3 +146,17 @@ def test_what_other_packages_import_is_named_in_the_docstring_of_its_package(mod
         wanted = name or target.rsplit(".", 1)[-1]
         text = ast.get_docstring(ast.parse(home.read_text(encoding="utf-8"))) or ""
         assert re.search(rf"\b{re.escape(wanted)}\b", text), f"{home.parent.name} does not name {wanted}"
+
+
+def test_design_names_what_exists() -> None:
+    """Modules, classes and the order of the packages in docs/design.md."""
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    paths = [f"/{path.relative_to(ROOT).as_posix()}" for top in ("src", "tests") for path in (ROOT / top).rglob("*.py")]
+    for name in re.findall(r"`([a-z_][a-z_/]*\.py)`", text):
+        assert any(path.endswith(f"/{name}") for path in paths), name
+    sources = "".join(
+        path.read_text(encoding="utf-8") for path in [*SRC.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    )
+    for name in re.findall(r"`([A-Z]\w+[a-z])(?:\(\))?`", text):
+        assert f"class {name}" in sources, name
+    assert "".join(f"    {', '.join(names)}\n" for names in LEVELS) in text

@@ -14,7 +14,7 @@ from imagenet_nk.dataset.image_store import ImageStore
 from imagenet_nk.dataset.ledger import AttemptSink, CandidateKey
 from imagenet_nk.dataset.records import CandidateRecord
 from imagenet_nk.net.congestion import CongestionWindow
-from imagenet_nk.net.curl_transport import CurlTransport
+from imagenet_nk.net.curl_transport import MAX_BUFFERED_BYTES, CurlTransport
 from imagenet_nk.net.host_table import HostTable
 from imagenet_nk.sources.contract import Source
 
@@ -28,9 +28,13 @@ def build_scheduler(
     ledger: AttemptSink,
     hosts_allowed: frozenset[str],
     threads: int,
+    local_workers: int = 1,
 ) -> tuple[Scheduler, Reader]:
-    """A scheduler over classes, and its reader, which the caller closes. `threads`: that decode and write."""
-    transport = CurlTransport(hosts.http, hosts_allowed)
+    """A scheduler over classes, and its reader, which the caller closes.
+
+    `threads`: that decode and write; `local_workers`: on this machine, which share the memory for bodies.
+    """
+    transport = CurlTransport(hosts.http, hosts_allowed, MAX_BUFFERED_BYTES // local_workers)
     reader = Reader(transport, hosts, CongestionWindow(hosts.http), Inspector(inspect), store, threads)
     return Scheduler(quotas, reader=reader, hosts=hosts, ledger=ledger, inspect=inspect), reader
 

@@ -22,15 +22,19 @@ from imagenet_nk.net.http import MemoryBudget, Request, Response
 from imagenet_nk.net.transfer_timeouts import CHECK_INTERVAL_S, LoopClock
 from imagenet_nk.reasons import Reason
 
-MAX_BUFFERED_BYTES = 128 * 2**20  # of bodies in memory: four of the largest, or a thousand of usual size
+MAX_BUFFERED_BYTES = (
+    128 * 2**20
+)  # of bodies in memory of a run on one machine: four of the largest, or a thousand of usual size
 
 
 class CurlTransport:
     """Transport over pycurl. Addresses are checked where they are connected to, so redirects and rebinding are seen."""
 
-    def __init__(self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset()) -> None:
-        """`hosts_allowed`: address:port of servers of this program, which the guard allows."""
-        self.memory = MemoryBudget(MAX_BUFFERED_BYTES)
+    def __init__(
+        self, http: HttpConfig, hosts_allowed: frozenset[str] = frozenset(), max_buffered: int = MAX_BUFFERED_BYTES
+    ) -> None:
+        """`hosts_allowed`: address:port of servers of this program, which the guard allows; `max_buffered`: bytes."""
+        self.memory = MemoryBudget(max_buffered)
         self._http = http
         self._hosts_allowed = hosts_allowed
         self._multi = pycurl.CurlMulti()

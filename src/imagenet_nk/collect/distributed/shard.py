@@ -25,6 +25,7 @@ class WorkerSpec:
 
     job: bytes  # pickled, its sources not open
     cwd: str  # of the driver: paths in the settings may be relative to it
+    local_workers: int = 1  # on one machine
 
     @classmethod
     def of(cls, job: Job, workers: int) -> WorkerSpec:
@@ -36,7 +37,8 @@ class WorkerSpec:
             folder=_absolute(job.folder),
             local=_absolute(job.home),
         )
-        return cls(pickle.dumps(worker_job), str(Path.cwd()))
+        local_workers = workers if job.engine.is_local else 1
+        return cls(pickle.dumps(worker_job), str(Path.cwd()), local_workers)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def collect_shard(shard: Shard, channel: Channel) -> ShardResult:
             ledger=reporter,
             hosts_allowed=source.traits.hosts_allowed(),
             threads=store.writers if files.is_remote(job.folder) else 1,
+            local_workers=shard.spec.local_workers,
         )
         stack.callback(reader.close)
         scheduler.run(reporter.send)
