@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from imagenet_nk import config
-from imagenet_nk.app.error_lines import one_line
+from imagenet_nk.app.error_lines import describe_user_error
 from imagenet_nk.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -29,7 +29,7 @@ def said(*overrides: str) -> str:
         OmegaConf.to_object(cfg)
         instantiate(cfg.split)
     except Exception as error:
-        line = one_line(error)
+        line = describe_user_error(error)
         if line is None:
             raise
         return line
@@ -115,15 +115,15 @@ def test_advice_for_a_quoted_separator_works() -> None:
 
 def test_launcher_that_is_not_installed_is_named_with_its_extra() -> None:
     error = MissingConfigException("In 'hydra/config': Could not find 'hydra/launcher/joblib'\n\nAvailable:\n\tbasic\n")
-    assert one_line(error) == "hydra/launcher=joblib is not installed: pip install 'imagenet-nk[cluster]'"
+    assert describe_user_error(error) == "hydra/launcher=joblib is not installed: pip install 'imagenet-nk[cluster]'"
 
 
 def test_other_errors_are_not_user_errors() -> None:
-    assert one_line(ValueError("a fault")) is None
-    assert one_line(KeyError("x")) is None
+    assert describe_user_error(ValueError("a fault")) is None
+    assert describe_user_error(KeyError("x")) is None
 
 
 def test_user_error_is_recognised_as_the_cause_of_another() -> None:
     error = RuntimeError("outer")
     error.__cause__ = ConfigError("what is\n wrong")
-    assert one_line(error) == "what is; wrong"
+    assert describe_user_error(error) == "what is; wrong"

@@ -71,7 +71,7 @@ def _exit_code(main: Callable[[], object]) -> int:
             return end.code or COMPLETE
         raise
     except Exception as error:
-        line = error_lines.one_line(error) or _folder_error_line(error)
+        line = error_lines.describe_user_error(error) or _folder_error_line(error)
         if line is None or os.environ[TRACEBACKS] == "1":
             raise
         _print_error(line)

@@ -21,7 +21,7 @@ _LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")  # of the extra
 _TAIL = re.compile(r"\s*(full_key|object_type|reference_type|sub_key): .*", re.DOTALL)
 
 
-def one_line(error: BaseException) -> str | None:
+def describe_user_error(error: BaseException) -> str | None:
     """The line for an error of ours, of Hydra or of OmegaConf; None for any other: that is a fault of the program."""
     if ours := _cause(error, ImageNetNkError):
         return _joined(str(ours)) or type(ours).__name__

@@ -41,7 +41,7 @@ class Outcome(Callback):
         line = None
         if job_return.status == JobStatus.FAILED:
             error = job_return._return_value
-            line = error_lines.one_line(error)
+            line = error_lines.describe_user_error(error)
             if line is not None:
                 if not log.hasHandlers():  # hydra/job_logging=disabled
                     sys.stderr.write(f"{line}\n")
