@@ -4,7 +4,7 @@ Other packages import:
 
 - congestion: CongestionWindow
 - connectivity: ConnectivityMonitor, ConnectivityProber, MAX_OUTAGE_RETRIES, ProbeTarget
-- curl_transport: CurlTransport
+- curl_transport: CurlTransport, MAX_BUFFERED_BYTES
 - download: OutOfReachError, Validators, download, innermost_reason, is_url
 - guarded_session: CONNECT_TIMEOUT_S, open_session
 - host_table: HOST_FAULTS, HostTable, LongPause, host_down_response
