@@ -16,6 +16,7 @@ from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from imagenet_nk.evaluation.stage import evaluate_all
 from imagenet_nk.lists import list_file
 from imagenet_nk.preprocessing.row_cache import RowCache
+from imagenet_nk.storage import files
 from small_models import class_means, compute, embed_one_at_a_time, evaluate, label_map
 
 
@@ -101,7 +102,13 @@ def test_centers_and_evaluation_open_the_cache_once_and_read_and_stat_each_image
         monkeypatch.setattr(owner, name, counting)
 
     count(Path, "stat")
-    count(Path, "read_bytes")
+    real_open = files.open_regular
+
+    def open_and_count(path):
+        counts["open", str(path)] += 1
+        return real_open(path)
+
+    monkeypatch.setattr(files, "open_regular", open_and_count)
     count(RowCache, "__init__")
     held_out = entries[::3]
     listed = [entry for entry in entries if entry not in held_out]
@@ -112,5 +119,5 @@ def test_centers_and_evaluation_open_the_cache_once_and_read_and_stat_each_image
     assert metrics[0]["images"] == len(held_out)
     assert counts["__init__", "RowCache"] == 1
     for path, _ in entries:
-        assert counts["read_bytes", str(path)] == 1
+        assert counts["open", str(path)] == 1
         assert counts["stat", str(path)] <= 2
