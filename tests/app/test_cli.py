@@ -90,7 +90,7 @@ def test_cfg_job_shows_the_whole_configuration(tmp_path: Path) -> None:
         (["nkk=5"], "there is no key 'nkk'; did you mean nk?"),
         (["nk=["], "cannot read nk=["),
         (["-m", "backbone=resnet18,resnet99"], "there is no backbone=resnet99; did you mean"),
-        (["nk=0"], "nk must be at least 1, or null for all, got 0"),
+        (["nk=0"], "nk must be at least 1, or null for all that the source has, got 0"),
         (["backbone=timm"], "backbone.name must be given"),
         (["+extra=1"], "there is no key 'extra' to add"),
     ],

@@ -101,7 +101,7 @@ def test_null_means_all() -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("nk=0", "nk must be at least 1, or null for all, got 0"),
+        ("nk=0", "nk must be at least 1, or null for all that the source has, got 0"),
         ("nk=-3", "got -3"),
         ("stages=[foo]", "no stage 'foo'; there are: collect, lists"),
         ("stages=[]", "stages is empty; choose from [collect,"),

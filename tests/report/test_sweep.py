@@ -123,6 +123,6 @@ def test_sweep_writes_the_comparison_and_exits_with_the_worst_code(tmp_path: Pat
     folder = next((tmp_path / "outputs" / "multirun").glob("*/*"))
     assert [(row["exit_code"], row["reason"]) for row in rows(folder)] == [
         ("0", ""),
-        ("1", "nk must be at least 1, or null for all, got 0"),
+        ("1", "nk must be at least 1, or null for all that the source has, got 0"),
     ]
     assert (folder / comparison.PAGE).is_file()
