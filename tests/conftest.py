@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _MARK = "PYTEST_PROCESS_MARK"  # environment variable that all processes of this one's tests inherit
 _CALLERS = (
     "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PYTHONWARNINGS", "PYTHONSAFEPATH",
-    "PYTHONOPTIMIZE", "TZ", "LANG", "LANGUAGE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE", "RANK",
+    "PYTHONOPTIMIZE", "TZ", "LANG", "LANGUAGE", "OMP_NUM_THREADS", "WORLD_SIZE", "RANK",
     "TQDM_DISABLE",
 )  # fmt: skip
 _PREFIXES = ("LC_", "HYDRA_", "RAY_", "AWS_", "MLFLOW_", "HF_", "HUGGINGFACE_", "TORCHELASTIC_", "COMP_")
@@ -32,7 +32,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "no_proxy")
 # The longest files begin first, so that no process of `pytest -n` has them left at the end.
 _LONGEST = (
     "test_docs.py", "test_on_ray.py", "test_ray.py", "test_stage.py", "test_broken_web.py", "test_remote_collected.py",
-    "test_distributed_run.py", "test_on_s3.py", "test_outage.py", "test_launchers.py",
+    "test_distributed_run.py", "test_on_s3.py", "test_outage.py", "test_launchers.py", "test_find_run.py",
 )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def no_process_is_left() -> Iterator[None]:
     """Whatever the tests started has ended when they end. A fork server of multiprocessing ends with its parent."""
     yield
     program.stop_zygote()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 5
     while (left := _processes()) and time.monotonic() < until:
         time.sleep(0.2)
     for number, _ in left:
