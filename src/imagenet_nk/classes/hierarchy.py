@@ -19,6 +19,7 @@ from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.errors import LabelError
 from imagenet_nk.formats.magic import kind_of
 from imagenet_nk.image_ids import WNID
+from imagenet_nk.storage.files import open_regular
 from imagenet_nk.wording import did_you_mean
 
 MAX_BYTES = 64 * 2**20  # the released file has 8.9 MB
@@ -35,7 +36,7 @@ def read_subtree(path: Path, under: str) -> ClassTable:
     subtree = _SubtreeParser(under)
     parser = DefusedXMLParser(target=subtree, forbid_dtd=True)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             _feed(parser, file, path)
     except OSError as error:
         raise LabelError(f"classes.hierarchy: {path} cannot be read ({error.strerror or error})") from error

@@ -17,6 +17,7 @@ from imagenet_nk.classes import index_dictionary
 from imagenet_nk.classes.label_lines import LabelLine, line_error, require_unique, validate
 from imagenet_nk.classes.table import ClassTable
 from imagenet_nk.errors import LabelError
+from imagenet_nk.storage.files import open_regular
 
 MAX_BYTES = 8 * 2**20  # a map of all 21,841 synsets with names takes 1 MB
 _LINE = re.compile(r"(n[0-9]{8})(?:\s+([0-9]{1,9})(?!\S))?(?!\S)")
@@ -62,7 +63,7 @@ def _line_entries(text: str, where: str) -> list[LabelLine]:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

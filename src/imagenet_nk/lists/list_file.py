@@ -17,6 +17,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 from imagenet_nk.errors import ListError
@@ -64,7 +65,7 @@ def write_list(path: Path, entries: Iterable[Entry], separator: str = " ") -> No
 def read_list(path: Path | str) -> list[Entry]:
     """All entries of a list file of either form. Raises ListError with file and line of the first bad line."""
     try:
-        with files.resolve(path).open(encoding="utf-8-sig", newline="\n") as file:
+        with TextIOWrapper(files.open_regular(files.resolve(path)), encoding="utf-8-sig", newline="\n") as file:
             entries = list(_read(file, path))
     except files.io_errors() as error:
         raise ListError(f"cannot read the list {path}: {_cause(error)}") from error
@@ -89,7 +90,7 @@ def read_paths(path: Path | str) -> list[Path]:
     except ListError:
         pass  # no list with labels
     try:
-        lines = files.resolve(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = files.read_regular(files.resolve(path)).decode("utf-8-sig").splitlines()
     except files.io_errors() as error:
         raise ListError(f"cannot read the list {path}: {_cause(error)}") from error
     except UnicodeDecodeError as error:
@@ -109,7 +110,7 @@ def resolve(list_path: Path | str, entry: Entry) -> Path:
 def sha256(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a list file's bytes. Raises ListError if it cannot be read."""
     try:
-        with files.resolve(path).open("rb") as file:
+        with files.open_regular(files.resolve(path)) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except files.io_errors() as error:
         raise ListError(f"cannot read the list {path}: {_cause(error)}") from error

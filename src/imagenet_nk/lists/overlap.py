@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from imagenet_nk.storage.files import full_name, io_errors, stat_many
+from imagenet_nk.storage.files import full_name, io_errors, sha256, stat_many
 
 
 def find_overlap(images: Sequence[Path], others: Sequence[Path]) -> list[Path]:
@@ -35,6 +34,6 @@ def find_overlap(images: Sequence[Path], others: Sequence[Path]) -> list[Path]:
 def _digests(paths: Iterable[Path]) -> Iterable[str]:
     for path in paths:
         try:
-            yield hashlib.sha256(path.read_bytes()).hexdigest()
+            yield sha256(path)
         except io_errors():
             continue

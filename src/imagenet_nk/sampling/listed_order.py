@@ -10,6 +10,7 @@ from typing import BinaryIO
 from imagenet_nk.errors import ListError
 from imagenet_nk.formats.magic import HEAD, kind_of
 from imagenet_nk.sampling.name_lists import MAX_LINE, ValClasses, parse
+from imagenet_nk.storage.files import open_regular
 
 
 class ListedOrder:
@@ -23,7 +24,7 @@ class ListedOrder:
         self.seed = seed
         file = Path(path).expanduser()
         try:
-            with file.open("rb") as opened:
+            with open_regular(file) as opened:
                 _refuse_other(opened.read(HEAD), path)
                 opened.seek(0)
                 self._listed = parse(_lines(opened), path, val_classes)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagenet_nk.errors import SourceError
+from imagenet_nk.storage.files import open_regular
 
 _GROUND_TRUTH, _META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
 N_VAL = 50_000  # validation images, 50 of each class
@@ -83,7 +84,7 @@ def _read_folder(devkit: Path) -> dict[str, bytes]:
 def _read_tar(devkit: Path) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(devkit) as tar:
+        with open_regular(devkit) as opened, tarfile.open(fileobj=opened) as tar:
             for member in tar:
                 name = member.name.rpartition("/")[2]
                 if name in (_GROUND_TRUTH, _META) and member.isreg() and member.size <= _MAX_BYTES:

@@ -159,9 +159,8 @@ def test_any_tar_gives_members_within_the_file_or_one_line(
     for member in found:
         assert "/" not in member.name
         assert 0 < member.offset <= member.offset + member.size <= len(data[:cut])
-        assert read_range(f"{tar}#bytes={member.offset}-{member.offset + member.size - 1}") == bytes(
-            data[member.offset : member.offset + member.size]
-        )
+        if member.size:  # an empty file has no range
+            assert read_range(f"{tar}#{member.range}") == bytes(data[member.offset : member.offset + member.size])
 
 
 @pytest.mark.parametrize("place", ["/x.tar", "/x.tar#bytes=0-99999999999", "/x.tar#bytes=-5-1", ""])

@@ -17,6 +17,7 @@ from imagenet_nk.net.retry_policy import backoff_seconds
 from imagenet_nk.net.url_guard import PRIVATE
 from imagenet_nk.reasons import Reason, Rejected
 from imagenet_nk.sources.contract import TRY_AGAIN, BlockingCall, rejection
+from imagenet_nk.storage.files import require_regular
 
 _ATTEMPTS = 4
 _HEAD = 1024  # bytes of the first request
@@ -65,6 +66,7 @@ class LocalFile:
         self.location = str(path)
         try:
             stat = path.stat()
+            require_regular(stat, path)
         except OSError as error:
             raise OutOfReachError(f"cannot read {path}: {error.strerror}") from error
         self.size = stat.st_size

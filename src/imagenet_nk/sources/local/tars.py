@@ -17,6 +17,7 @@ from imagenet_nk.formats.magic import GZIP, HEAD, IMAGE_SUFFIXES, sniff
 from imagenet_nk.formats.numbers import parse_byte_range
 from imagenet_nk.image_ids import WNID
 from imagenet_nk.sources.local.folders import MAX_BYTES, Listing
+from imagenet_nk.storage.files import open_regular
 from imagenet_nk.storage.locators import path_to_text, text_to_path
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ def read_range(address: str) -> bytes:
         raise OSError(f"{address} is no range of a file")
     if (size := part.size) > MAX_BYTES:
         raise OSError(f"{address} has {size} bytes; no image is read beyond {MAX_BYTES}")
-    with text_to_path(part.file).open("rb", buffering=0) as file:
+    with open_regular(text_to_path(part.file)) as file:
         data = os.pread(file.fileno(), size, part.first)
     if len(data) < size:
         raise OSError(f"{address}: the tar ends before")
@@ -150,7 +151,7 @@ def _open(tar: Path) -> io.BufferedReader:
     try:
         if not tar.is_file() and tar.exists():  # a pipe would never open
             raise SourceError(f"{tar} is no file")
-        return tar.open("rb")
+        return open_regular(tar)
     except OSError as error:
         raise SourceError(f"{tar} cannot be read: {error.strerror}") from error
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from imagenet_nk.errors import SourceError
 from imagenet_nk.formats.magic import HEAD, kind_of
 from imagenet_nk.image_ids import WNID
+from imagenet_nk.storage.files import open_regular
 from imagenet_nk.wording import one_line
 
 COLUMNS = ("image_id", "wnid", "url", "sha256")
@@ -63,7 +64,7 @@ def validate(rows: Iterable[Mapping[str, object]], where: str) -> Iterator[Image
 
 def _kind(path: Path) -> str:
     """What the file is; "" for a text. Raises SourceError for what is neither that nor parquet."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         kind = kind_of(file.read(HEAD))
     if kind not in ("", "a parquet file"):
         raise SourceError(f"source.path={path} is {kind}; name a manifest.parquet, or a manifest.csv in UTF-8")
