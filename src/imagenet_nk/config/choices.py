@@ -22,7 +22,7 @@ class RandomSamplingConfig:
 class ListSamplingConfig:
     """`sampling=list`: the images that a list names, in its order."""
 
-    _target_: str = "imagenet_nk.sources.validation_names.listed_order"
+    _target_: str = "imagenet_nk.sources.validation_names.ListedImages"
     path: str | None = None  # file names or image ids, one a line
     labels: str | None = (
         "${oc.select:source.devkit,null}"  # devkit or LOC_val_solution.csv: classes of validation images

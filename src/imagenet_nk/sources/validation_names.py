@@ -15,14 +15,14 @@ from imagenet_nk.sources import devkit
 from imagenet_nk.sources.local.tables import find_validation_truth, read_solution
 
 
-def listed_order(
-    seed: int, path: str, labels: str | None = None, root: str | Sequence[str] | None = None
-) -> ListedOrder:
-    """The images of a list. `labels`: the devkit, or LOC_val_solution.csv; `root`: a folder that may hold either.
+class ListedImages(ListedOrder):
+    """The images of a list, validation images among them."""
 
-    Raises ListError.
-    """
-    return ListedOrder(seed, path, partial(val_classes, labels, root))
+    def __init__(
+        self, seed: int, path: str, labels: str | None = None, root: str | Sequence[str] | None = None
+    ) -> None:
+        """`labels`: the devkit, or LOC_val_solution.csv; `root`: a folder that may hold either. Raises ListError."""
+        super().__init__(seed, path, partial(val_classes, labels, root))
 
 
 def val_classes(labels: str | None, root: str | Sequence[str] | None) -> Mapping[str, str]:
