@@ -101,7 +101,8 @@ class DistributedRun:
         with collected_warnings() as warnings:
             self._map(watch, warnings)
             if self.has_answers and not self.is_cut_off:
-                self._complete(watch)
+                with warnings.without_repetitions():  # the completing run reads the same sources again
+                    self._complete(watch)
 
     def close(self) -> None:
         if self._completing_run is not None:

@@ -130,6 +130,23 @@ class WarningBuffer(logging.Handler):
         """Whether a warning has been logged here."""
         return text in self._texts
 
+    @contextlib.contextmanager
+    def without_repetitions(self) -> Iterator[None]:
+        """Within the block no handler of the root logger gets a warning that was logged before it."""
+        before = frozenset(self._texts)
+        handlers = list(logging.getLogger().handlers)
+
+        def is_new(record: logging.LogRecord) -> bool:
+            return record.getMessage() not in before
+
+        for handler in handlers:
+            handler.addFilter(is_new)
+        try:
+            yield
+        finally:
+            for handler in handlers:
+                handler.removeFilter(is_new)
+
     def drain(self) -> list[str]:
         """The warnings since the last call."""
         self.acquire()
