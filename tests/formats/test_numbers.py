@@ -79,7 +79,7 @@ def test_content_range_takes_any_text(first: str, last: str, total: str) -> None
 @given(st.one_of(texts, st.sampled_from(["//[", "http://[", "//a%5B/", "//a:²/", "//a:99999/", "http://[::1%5D"])))
 def test_location_takes_any_text(text: str) -> None:
     location = text.encode("utf-8", "surrogatepass").decode("latin-1")
-    found = next_redirect(Request("http://a/b"), Response(302, headers={"location": location}), left=3)
+    found = next_redirect(Request("http://a/b"), Response(302, headers={"location": location}), 3)
     assert isinstance(found, Request | Response)
 
 
