@@ -62,7 +62,7 @@ def test_list_saved_by_a_windows_editor_is_read(text: str, comma: bool, tmp_path
     ("text", "line", "message"),
     [
         ("a.jpg 0\nb.jpg\n", 2, "no label in 'b.jpg'"),
-        ("a.jpg 0\n\nb.jpg 1\n", 2, "no label in ''"),
+        ("a.jpg 0\n\nb.jpg 1\n", 2, "the line is blank"),
         ("a.jpg zero\n", 1, "label 'zero' is not a whole number"),
         ("a.jpg 1.0\n", 1, "label '1.0'"),
         ("a.jpg 0\nb.jpg -1\n", 2, "label '-1'"),
