@@ -17,7 +17,9 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return program.run(*SMALL, "dataset.dir=set", "hydra.run.dir=out", *arguments, cwd=folder)
 
 
-@pytest.mark.parametrize(("text", "says"), [(None, "cannot read the list"), ("a.jpg 1234\n", "outside the label map")])
+@pytest.mark.parametrize(
+    ("text", "says"), [(None, "there is no such file or folder here"), ("a.jpg 1234\n", "outside the label map")]
+)
 def test_unusable_evaluate_list_is_refused_before_collecting(tmp_path, text, says):
     if text:
         (tmp_path / "asked.txt").write_text(text)

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,8 @@ def test_ctrl_c_during_preload_reaches_only_the_driver(tmp_path: Path) -> None:
 )
 @on_linux
 def test_workers_start_after_the_fork_server_was_killed(tmp_path: Path, before: str) -> None:
-    (tmp_path / "tmp").mkdir()
-    assert [number for number, _ in said(tmp_path, before, TMPDIR=str(tmp_path / "tmp"))] == [0, 1]
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # the name of a socket has at most 107 characters
+        assert [number for number, _ in said(tmp_path, before, TMPDIR=short)] == [0, 1]
 
 
 def test_workers_start_with_a_tmpdir_too_long_for_a_socket(tmp_path: Path) -> None:

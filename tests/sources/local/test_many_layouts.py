@@ -354,8 +354,6 @@ def test_pipes_in_the_place_of_anything_do_not_hang(tmp_path: Path) -> None:
     assert by_class(open_source(root))[TENCH] == [b"1"]
     os.mkfifo(tmp_path / "pipe.tar")
     fails(tmp_path / "pipe.tar", "is neither a file nor a folder")
-    os.mkfifo(write(tmp_path / "val", {f"val/{n}": d for n, d in VAL.items()}) / "LOC_val_solution.csv")
-    fails(tmp_path / "val", "has no known layout of validation images", part=Part.val)
 
 
 def test_the_official_tar_is_still_read_by_class(tmp_path: Path) -> None:
