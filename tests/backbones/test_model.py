@@ -110,7 +110,7 @@ def test_old_names_and_folders_are_models_too(tmp_path):
     built = model.build(config(name=f"local-dir:{tmp_path}", pretrained=True))
     assert (built.weights, built.head.out_features) == ("file:model.safetensors", 5)
     assert "is not a folder of a timm model" in says(model.build, config(name=f"local-dir:{tmp_path}/no"))
-    assert "hf-hub:timm/resnet18" in says(model.build, config(name="timm/resnet18"))
+    assert config(name="timm/resnet18").name == config(name="hf_hub:timm/resnet18").name == "resnet18"
 
 
 def test_errors_of_the_hub_are_told_apart():

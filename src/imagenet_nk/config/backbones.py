@@ -59,8 +59,11 @@ class BackboneConfig:
     )  # several models in one pass, a folder each; [] = only backbone.name
 
     def __post_init__(self) -> None:
-        self.name = re.sub(r"^(hf[_-]hub:)?(timm/)?", "", self.name)  # as timm's pages on the hub name their models
-        require(bool(self.name), "backbone.name is empty; name a timm model: backbone=timm backbone.name=resnet50")
+        self.name = re.sub(r"^(hf[_-]hub:)?timm/", "", self.name)  # as timm's pages on the hub name their models
+        require(
+            bool(self.name or self.models),
+            "backbone.name is empty; name a timm model: backbone=timm backbone.name=resnet50",
+        )
         require(
             bool(re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device)),
             f"backbone.device must be auto, cpu, cuda, cuda:N or mps, got {self.device!r}",
