@@ -10,26 +10,10 @@ import torch
 from PIL import Image
 
 import imagenet_nk
-from imagenet_nk.centers.file import Centers
 from imagenet_nk.embedding.embed import embed_images
 from imagenet_nk.embedding.run import EmbeddingConfig, make_runs
 from imagenet_nk.errors import CentersError
 from small_models import compute, evaluate, label_map
-
-
-@pytest.fixture
-def made():
-    rng = np.random.default_rng(0)
-    return Centers(
-        rng.normal(size=(3, 4)).astype(np.float32),
-        np.array([2, 1, 5]),
-        np.array([4, 7, 9]),
-        rng.random(3).astype(np.float32),
-        ("n00000004", "n00000007", "n00000009"),
-        ("crane", "crane, bird", 'says "quack"'),
-        {"backbone": "x"},
-        {"another": np.eye(4, dtype=np.float32)},
-    )
 
 
 def test_the_classifier_chooses_the_nearest_center(made):

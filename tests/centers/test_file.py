@@ -12,23 +12,7 @@ import numpy as np
 import pytest
 
 import imagenet_nk
-from imagenet_nk.centers.file import Centers
 from imagenet_nk.errors import CentersError
-
-
-@pytest.fixture
-def made():
-    rng = np.random.default_rng(0)
-    return Centers(
-        rng.normal(size=(3, 4)).astype(np.float32),
-        np.array([2, 1, 5]),
-        np.array([4, 7, 9]),
-        rng.random(3).astype(np.float32),
-        ("n00000004", "n00000007", "n00000009"),
-        ("crane", "crane, bird", 'says "quack"'),
-        {"backbone": "x"},
-        {"another": np.eye(4, dtype=np.float32)},
-    )
 
 
 def test_saved_centers_are_loaded(made, tmp_path):

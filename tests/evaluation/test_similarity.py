@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from imagenet_nk.evaluation.similarity import linear_cka, within_between_ratio
+from imagenet_nk.evaluation.similarity import Batches, linear_cka, within_between_ratio
+
+
+def batches(x: torch.Tensor, classes: torch.Tensor) -> Batches:
+    return lambda: zip(x.split(7), classes.split(7), strict=True)
 
 
 @pytest.mark.parametrize(("images", "dims"), [(50, (6, 9)), (8, (30, 40))])
@@ -35,10 +39,10 @@ def test_within_between_ratio_equals_its_definition(dim: int) -> None:
     within = sum(np.outer(row, row) for row in x - means[classes]) / 60
     between = sum((classes == k).mean() * np.outer(means[k] - overall, means[k] - overall) for k in range(4))
     expected = np.trace(within @ np.linalg.pinv(between, rcond=1e-12)) / 4
-    ratio = within_between_ratio(torch.from_numpy(x), torch.from_numpy(classes), 4)
+    ratio = within_between_ratio(batches(torch.from_numpy(x), torch.from_numpy(classes)), 4, dim)
     assert ratio == pytest.approx(expected, rel=1e-8)
 
 
 def test_within_between_ratio_of_collapsed_classes_is_zero() -> None:
     means = torch.eye(3)[torch.arange(9) % 3]
-    assert within_between_ratio(means, torch.arange(9) % 3, 3) == pytest.approx(0, abs=1e-12)
+    assert within_between_ratio(batches(means, torch.arange(9) % 3), 3, 3) == pytest.approx(0, abs=1e-12)

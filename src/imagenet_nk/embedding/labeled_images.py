@@ -45,6 +45,13 @@ class LabeledImages:
         """(N,) as in the list."""
         return np.array([label for _, label in self.entries], np.int64)
 
+    @property
+    def rows_with_images(self) -> NDArray[np.int64]:
+        """(R,) the rows of the classes that have an embedding, ascending."""
+        has_embedding_N = self.embeddings.find([path for path, _ in self.entries]) >= 0
+        rows_N = np.array([self.class_rows.get(label, -1) for label in self.labels.tolist()], np.int64)
+        return np.unique(rows_N[has_embedding_N & (rows_N >= 0)])
+
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """(B, D) embeddings, (B,) rows of their classes, (B,) rows of the list, in its order.
 

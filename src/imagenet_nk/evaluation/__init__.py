@@ -7,7 +7,7 @@ Other packages import:
 
 Its own folders import:
 
-- metrics: proportion
+- metrics: mean_and_std, proportion
 - ood: evaluate_ood
 - similarity: linear_cka, within_between_ratio
 """

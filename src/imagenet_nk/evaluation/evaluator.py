@@ -80,13 +80,8 @@ def random_splits(
         "seeds": list(seeds),
         "images": len(test_rows),
         "share": settings.test_fraction,
-        **{name: _mean_and_std(top1) for name, top1 in values.items()},
+        **{name: metrics.mean_and_std(top1) for name, top1 in values.items()},
     }
-
-
-def _mean_and_std(top1: list[float]) -> dict[str, Any]:
-    std = float(np.std(top1, ddof=1)) if len(top1) > 1 else None
-    return {"mean": float(np.mean(top1)) if top1 else None, "std": std, "values": top1}
 
 
 def _concatenate(parts: Sequence[Predictions]) -> Predictions:

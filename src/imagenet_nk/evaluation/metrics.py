@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,15 @@ def proportion(hits: int, total: int) -> dict[str, Any]:
     half = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
     low, high = middle - half if hits else 0.0, middle + half if hits < total else 1.0  # without rounding errors
     return {"value": share, "ci95": [low, high]}
+
+
+def mean_and_std(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and sample standard deviation of repetitions, None where there are too few, and the values themselves."""
+    return {
+        "mean": float(np.mean(values)) if values else None,
+        "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "values": list(values),
+    }
 
 
 def per_class_accuracy(predictions: Predictions, classes: int) -> list[float | None]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
 
 from imagenet_nk.statistics.streaming import Mean
+
+Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]  # starts a pass: (B, D) embeddings, (B,) classes
 
 
 def linear_cka(x_ND: Tensor, y_NE: Tensor) -> float:
@@ -20,18 +24,20 @@ def linear_cka(x_ND: Tensor, y_NE: Tensor) -> float:
     return float((x_ND.T @ y_NE).square().sum() / ((x_ND.T @ x_ND).norm() * (y_NE.T @ y_NE).norm()))
 
 
-def within_between_ratio(embeddings_ND: Tensor, classes_N: Tensor, classes: int) -> float:
+def within_between_ratio(batches: Batches, classes: int, dim: int) -> float:
     """NC1 of neural collapse, trace(S_W S_B^+) / K: 0 when every image lies on its class mean (Papyan et al. 2020).
 
-    S_W and S_B are the within- and between-class covariance, each class weighing as its number of images.
+    S_W and S_B are the within- and between-class covariance, each class weighing as its number of images. Reads the
+    embeddings twice and holds the class means alone.
     """
-    mean = Mean(classes, embeddings_ND.shape[1])
-    mean.add(embeddings_ND, classes_N)
-    means_KD, total = mean.result(), len(embeddings_ND)
-    deviations_ND = embeddings_ND.double() - means_KD[classes_N]
+    mean = Mean(classes, dim)
+    for x_BD, classes_B in batches():
+        mean.add(x_BD, classes_B)
+    means_KD, total = mean.result(), int(mean.counts_K.sum())
     centered_KD = (means_KD - mean.grand_mean()) * (mean.counts_K.double() / total).sqrt()[:, None]
     # S_B = C^T C of rank < K: its pseudo-inverse comes from the thin SVD of C, without a D x D eigenproblem.
     _, values_R, directions_RD = torch.linalg.svd(centered_KD, full_matrices=False)
     solid = values_R > values_R.max() * max(centered_KD.shape) * torch.finfo(torch.float64).eps
-    projected_NR = deviations_ND @ directions_RD[solid].T / values_R[solid]
-    return float(projected_NR.square().sum() / total / classes)
+    projection_DR = (directions_RD[solid] / values_R[solid, None]).T
+    squares = sum(float(((x.double() - means_KD[k]) @ projection_DR).square().sum()) for x, k in batches())
+    return squares / total / classes

@@ -19,11 +19,12 @@ from imagenet_nk.embedding.embeddings import Embeddings
 from imagenet_nk.embedding.labeled_images import Classes, Entries, LabeledImages, check
 from imagenet_nk.errors import ListError
 from imagenet_nk.evaluation import evaluator
-from imagenet_nk.evaluation.heads.in_memory import class_compactness, heads_and_shots, ood_scores
+from imagenet_nk.evaluation.heads.in_memory import heads_and_shots, ood_scores
 from imagenet_nk.evaluation.label_check.head import MajorityVotes, evaluate_head
 from imagenet_nk.evaluation.metrics import confusion_pairs, per_class_accuracy
 from imagenet_nk.evaluation.ncm import Predictions
 from imagenet_nk.evaluation.saved_centers import evaluate_centers
+from imagenet_nk.evaluation.similarity import within_between_ratio
 from imagenet_nk.lists import list_file
 from imagenet_nk.lists.overlap import find_overlap
 from imagenet_nk.storage.files import is_file, write_text
@@ -150,7 +151,9 @@ def _metrics(
         "chance": 1 / len(rows),
         **head,
         "random_splits": _random_splits(pooled, plan.backbone.dim, settings, seed),
-        "within_between_ratio": class_compactness(labeled, len(rows)),
+        "within_between_ratio": within_between_ratio(labeled.pairs, len(rows), plan.backbone.dim)
+        if len(rows) > 1
+        else None,
         **heads_and_shots(labeled, tested, centers.wnids, settings, seed),
         "ood": ood_scores(labeled, tested, _outside(outside, rows, embeddings), len(rows), settings, seed)
         if outside

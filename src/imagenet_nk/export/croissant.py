@@ -5,7 +5,6 @@ Croissant 1.1 with the responsible-AI vocabulary: https://docs.mlcommons.org/cro
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from datetime import datetime
@@ -16,6 +15,7 @@ import pandas as pd
 
 from imagenet_nk.dataset.manifest import MANIFEST_COLUMNS
 from imagenet_nk.export.contract import ExportData, require_library
+from imagenet_nk.storage.files import sha256
 from imagenet_nk.version import __version__
 
 _DESCRIPTIONS = {
@@ -62,7 +62,7 @@ class Croissant:
             description="One row an image: addresses, hashes and sizes.",
             content_url="manifest.csv",
             encoding_formats=["text/csv"],
-            sha256=hashlib.sha256(manifest.read_bytes()).hexdigest(),
+            sha256=sha256(manifest),
         )
         types = {"string": mlc.DataType.TEXT, "int64": mlc.DataType.INTEGER}
         fields = [

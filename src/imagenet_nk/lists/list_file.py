@@ -12,7 +12,6 @@ labels between spaces and negative ones, joins quoted lines, and its errors do n
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -110,8 +109,7 @@ def resolve(list_path: Path | str, entry: Entry) -> Path:
 def sha256(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a list file's bytes. Raises ListError if it cannot be read."""
     try:
-        with files.open_regular(files.resolve(path)) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256(files.resolve(path))
     except files.io_errors() as error:
         raise ListError(f"cannot read the list {path}: {_cause(error)}") from error
 

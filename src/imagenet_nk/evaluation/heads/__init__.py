@@ -2,5 +2,5 @@
 
 Other packages import:
 
-- in_memory: class_compactness, heads_and_shots, ood_scores
+- in_memory: heads_and_shots, ood_scores
 """

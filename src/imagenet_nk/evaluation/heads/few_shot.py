@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from imagenet_nk.evaluation.heads.classifiers import CLASSIFIERS
+from imagenet_nk.evaluation.metrics import mean_and_std
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def evaluate_heads(
     }
     for head in heads:
         values = [_top1(head, _division(train, test, classes)) for train, test in splits if len(test)]
-        result[head] = _summary(values)
+        result[head] = mean_and_std(values)
     return result
 
 
@@ -129,14 +130,6 @@ def _shuffled(images: EmbeddedImages, k: int, seed: int) -> Tensor:
     """The rows of a class in the random order of a seed."""
     positions = (images.classes == k).nonzero().flatten()
     return positions[torch.from_numpy(np.random.default_rng((seed, k)).permutation(len(positions)))]
-
-
-def _summary(values: Sequence[float]) -> dict[str, Any]:
-    return {
-        "mean": float(np.mean(values)) if values else None,
-        "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "values": list(values),
-    }
 
 
 def _of_classes(images: EmbeddedImages, classes: Tensor) -> Tensor:
@@ -165,7 +158,7 @@ def _row(
     return {
         "head": head,
         "shots": shots,
-        **_summary(values),
+        **mean_and_std(values),
         "images": len(division.test) if division else 0,
         "classes": len(eligible),
         "excluded": [wnid for k, wnid in enumerate(wnids) if k not in eligible],

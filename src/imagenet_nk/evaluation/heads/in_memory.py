@@ -14,7 +14,6 @@ from imagenet_nk.embedding.labeled_images import LabeledImages
 from imagenet_nk.errors import CentersError
 from imagenet_nk.evaluation.heads.few_shot import EmbeddedImages, evaluate_heads, few_shot_table, split_by_fraction
 from imagenet_nk.evaluation.ood import evaluate_ood
-from imagenet_nk.evaluation.similarity import within_between_ratio
 
 MAX_BYTES = 8 * 2**30  # of embeddings, which are held as float32 and for a moment as float64
 
@@ -35,18 +34,6 @@ def heads_and_shots(
         "heads": evaluate_heads(images, test, len(wnids), settings.heads, seeds, settings.test_fraction),
         "few_shot": few_shot,
     }
-
-
-def class_compactness(train: LabeledImages, classes: int) -> float | None:
-    """`within_between_ratio` of metrics.json; None for one class, or beyond MAX_BYTES."""
-    if classes < 2 or _size(train) > MAX_BYTES:
-        return None
-    images = load(train)
-    return within_between_ratio(images.embeddings, images.classes, classes)
-
-
-def _size(images: LabeledImages) -> int:
-    return 4 * len(images.entries) * images.embeddings.plan.backbone.dim
 
 
 def ood_scores(
@@ -85,7 +72,8 @@ def ood_scores(
 
 def load(images: LabeledImages) -> EmbeddedImages:
     """All embeddings of a list, in memory. Raises CentersError if they would take more than MAX_BYTES."""
-    dim, size = images.embeddings.plan.backbone.dim, _size(images)
+    dim = images.embeddings.plan.backbone.dim
+    size = 4 * len(images.entries) * dim
     if size > MAX_BYTES:
         raise CentersError(
             f"evaluate.heads, shots and ood hold all embeddings in memory, {size / 2**30:.0f} GiB here; "

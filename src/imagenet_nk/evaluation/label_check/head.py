@@ -36,8 +36,9 @@ def evaluate_head(
     classes in the rows ncm_classes. None and no votes without a head over these classes.
     """
     given = dict(zip(label_map.labels, label_map.wnids, strict=True))
-    rows_K = np.unique(np.concatenate([np.empty(0, np.int64), *(rows_B for _, rows_B in _batches(images))]))
-    labels = [label for label, row in images.class_rows.items() if row in set(rows_K.tolist())]
+    rows_K = images.rows_with_images
+    with_images = set(rows_K.tolist())
+    labels = [label for label, row in images.class_rows.items() if row in with_images]
     if head is None or not labels:
         return dict(_NOTHING), {}
     check = LabelCheck(labels, given, head.out_features, is_published_head=is_published)
